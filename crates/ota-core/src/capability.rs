@@ -1,0 +1,164 @@
+//! What a provider can do, in plain fields.
+
+use crate::error::{Error, Result};
+use crate::provider::{JobFilter, TaskFilter};
+use crate::word::words;
+
+words!(
+    /// How a filter is answered.
+    Support {
+        /// The vendor filters.
+        Native = "native",
+        /// The gateway filters what it reads: pages may be short, or empty with a cursor to go on.
+        Here = "here",
+        /// Refused with `unsupported`, before any call.
+        No = "no",
+    }
+);
+
+/// The capability of one provider. Every field is a fact about the vendor; nothing here changes while the process runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// Filters of the job list.
+    pub job_filters: JobFilterSupport,
+    /// Filters of the task list.
+    pub task_filters: TaskFilterSupport,
+    /// The largest page of our API that this provider can fill.
+    pub max_page_size: u32,
+    /// The most device names in one task filter.
+    pub max_device_names: u32,
+    /// How statistics are answered.
+    pub job_stats: StatsSupport,
+    /// Names of the changing operations that this provider has.
+    pub actions: Vec<&'static str>,
+    /// The quota that the vendor documents.
+    pub quota: DocumentedQuota,
+}
+
+/// How each filter of the job list is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each field is the filter of the same name in `JobFilter`"
+)]
+pub struct JobFilterSupport {
+    pub status: Support,
+    pub outcome: Support,
+    pub kind: Support,
+    pub package_id: Support,
+    pub product_id: Support,
+    pub device_id: Support,
+    pub device_name: Support,
+    pub device_type: Support,
+    pub model: Support,
+    pub manufacturer: Support,
+}
+
+/// How each filter of the task list is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "each field is the filter of the same name in `TaskFilter`"
+)]
+pub struct TaskFilterSupport {
+    pub status: Support,
+    pub device_name: Support,
+    pub device_id: Support,
+}
+
+/// How statistics of a job are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatsSupport {
+    /// Whether the vendor counts; otherwise the gateway asks for each count.
+    pub native: bool,
+    /// How many vendor calls one answer costs.
+    pub calls: u32,
+}
+
+/// The quota that the vendor documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentedQuota {
+    /// Calls in one window.
+    pub calls: u32,
+    /// Length of the window in seconds.
+    pub window_s: u32,
+    /// What is counted together: `account_and_operation` or `application`.
+    pub per: &'static str,
+}
+
+impl Capability {
+    /// Checks that every filter in use is one that this provider has.
+    ///
+    /// # Errors
+    /// `unsupported`, naming the first field that it has not.
+    pub fn check_jobs(&self, filter: &JobFilter) -> Result<()> {
+        let support = &self.job_filters;
+        for (field, used, support) in [
+            ("status", !filter.status.is_empty(), support.status),
+            ("outcome", !filter.outcome.is_empty(), support.outcome),
+            ("kind", filter.kind.is_some(), support.kind),
+            (
+                "package_id",
+                filter.package_id.is_some(),
+                support.package_id,
+            ),
+            (
+                "product_id",
+                filter.product_id.is_some(),
+                support.product_id,
+            ),
+            ("device_id", filter.device_id.is_some(), support.device_id),
+            (
+                "device_name",
+                filter.device_name.is_some(),
+                support.device_name,
+            ),
+            (
+                "device_type",
+                filter.device_type.is_some(),
+                support.device_type,
+            ),
+            ("model", filter.model.is_some(), support.model),
+            (
+                "manufacturer",
+                filter.manufacturer.is_some(),
+                support.manufacturer,
+            ),
+        ] {
+            refuse(field, used, support)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that every filter in use is one that this provider has.
+    ///
+    /// # Errors
+    /// `unsupported`, naming the first field that it has not, or `invalid_argument` for too many device names.
+    pub fn check_tasks(&self, filter: &TaskFilter) -> Result<()> {
+        let support = &self.task_filters;
+        for (field, used, support) in [
+            ("status", !filter.status.is_empty(), support.status),
+            (
+                "device_name",
+                !filter.device_names.is_empty(),
+                support.device_name,
+            ),
+            ("device_id", filter.device_id.is_some(), support.device_id),
+        ] {
+            refuse(field, used, support)?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse(field: &'static str, used: bool, support: Support) -> Result<()> {
+    if used && support == Support::No {
+        return Err(Error::unsupported(
+            field,
+            format!(
+                "this provider cannot filter by `{field}`; see its `capabilities` in /v1/providers"
+            ),
+        ));
+    }
+    Ok(())
+}

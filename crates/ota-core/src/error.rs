@@ -1,0 +1,279 @@
+//! The one error type of the contract.
+
+use std::time::Duration;
+
+use crate::word::words;
+
+/// A result with the contract's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+words!(
+    /// What went wrong, as far as a caller acts on it.
+    ErrorKind {
+        /// The caller's request cannot be understood or is out of range.
+        InvalidArgument = "invalid_argument",
+        /// What the request names does not exist.
+        NotFound = "not_found",
+        /// The state of the thing forbids it.
+        Conflict = "conflict",
+        /// This provider cannot do it; decided before any call was sent.
+        Unsupported = "unsupported",
+        /// The vendor refused our credential or our right.
+        Auth = "auth",
+        /// The vendor, or our own quota for it, says "slow down".
+        Throttled = "throttled",
+        /// The vendor refused for good: overdue account, unknown code.
+        Rejected = "rejected",
+        /// Our settings for the vendor are wrong: instance, region, API not enabled.
+        Misconfigured = "misconfigured",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// The vendor cannot be reached or is out of order.
+        Unavailable = "unavailable",
+        /// The answer cannot be read.
+        Protocol = "protocol",
+        /// A fault of ours.
+        Unexpected = "unexpected",
+    }
+);
+
+/// Whether the same call may work when it is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// It will fail again.
+    Never,
+    /// It may work after a wait. The gate repeats it if the operation is safe to repeat.
+    Later,
+    /// It may work once more after a correction (a new nonce, a new token, a corrected clock), without a wait.
+    Once,
+}
+
+/// What the vendor said about its refusal. Fit to be shown: the adapter has removed secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VendorError {
+    /// The vendor's code.
+    pub code: Option<String>,
+    /// The vendor's text, without secrets, signatures, strings-to-sign and URL queries.
+    pub message: Option<String>,
+    /// The vendor's identifier of the call, for its support.
+    pub request_id: Option<String>,
+    /// The HTTP status that came with it.
+    pub http_status: Option<u16>,
+}
+
+/// An error of a provider.
+///
+/// `Display` gives the public message, which is fit for a stranger. Everything else belongs in the private context and
+/// in the source, which only logs show.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    retry: Retry,
+    operation: Option<&'static str>,
+    message: String,
+    field: Option<&'static str>,
+    context: Vec<(&'static str, String)>,
+    vendor: Option<VendorError>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Creates an error with its public message: lower case, no full stop, no secret, fit for a stranger.
+    ///
+    /// The retry advice starts as the kind suggests and can be changed with [`Error::with_retry`].
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let retry = match kind {
+            ErrorKind::Throttled | ErrorKind::Timeout | ErrorKind::Unavailable => Retry::Later,
+            ErrorKind::InvalidArgument
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::Unsupported
+            | ErrorKind::Auth
+            | ErrorKind::Rejected
+            | ErrorKind::Misconfigured
+            | ErrorKind::Protocol
+            | ErrorKind::Unexpected => Retry::Never,
+        };
+        Self(Box::new(Inner {
+            kind,
+            retry,
+            operation: None,
+            message: message.into(),
+            field: None,
+            context: Vec::new(),
+            vendor: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    /// Creates the refusal of a filter or action that this provider does not have.
+    #[must_use]
+    pub fn unsupported(field: &'static str, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, message).with_field(field)
+    }
+
+    /// Creates the refusal of a cursor that is damaged or of another list.
+    #[must_use]
+    pub fn invalid_cursor() -> Self {
+        Self::new(
+            ErrorKind::InvalidArgument,
+            "the cursor is damaged or belongs to another list; start again without a cursor",
+        )
+        .with_field(CURSOR_FIELD)
+    }
+
+    /// Replaces the retry advice.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.0.retry = retry;
+        self
+    }
+
+    /// Names the vendor operation that failed.
+    #[must_use]
+    pub fn with_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation = Some(operation);
+        self
+    }
+
+    /// Names the field of the caller's request that is at fault.
+    #[must_use]
+    pub fn with_field(mut self, field: &'static str) -> Self {
+        self.0.field = Some(field);
+        self
+    }
+
+    /// Adds a fact that only logs show. It must still hold no secret.
+    #[must_use]
+    pub fn with_context(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.0.context.push((key, value.into()));
+        self
+    }
+
+    /// Adds what the vendor said, already cleaned of secrets.
+    #[must_use]
+    pub fn with_vendor(mut self, vendor: VendorError) -> Self {
+        self.0.vendor = Some(vendor);
+        self
+    }
+
+    /// Adds how long to wait before the next try.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds the cause. It must hold no secret: a request URL with a signature is one.
+    #[must_use]
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Returns what went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns whether the same call may work when it is sent again.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        self.0.retry
+    }
+
+    /// Returns the vendor operation that failed.
+    #[must_use]
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// Returns the public message.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns the field of the caller's request that is at fault.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static str> {
+        self.0.field
+    }
+
+    /// Returns the private facts, for logs.
+    #[must_use]
+    pub fn context(&self) -> &[(&'static str, String)] {
+        &self.0.context
+    }
+
+    /// Returns what the vendor said.
+    #[must_use]
+    pub fn vendor(&self) -> Option<&VendorError> {
+        self.0.vendor.as_ref()
+    }
+
+    /// Returns how long to wait before the next try.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Returns whether this is the refusal of a cursor.
+    #[must_use]
+    pub fn is_invalid_cursor(&self) -> bool {
+        self.kind() == ErrorKind::InvalidArgument && self.field() == Some(CURSOR_FIELD)
+    }
+}
+
+const CURSOR_FIELD: &str = "cursor";
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.kind, self.0.message)?;
+        if let Some(operation) = self.0.operation {
+            write!(f, " (in {operation})")?;
+        }
+        if let Some(vendor) = &self.0.vendor {
+            write!(f, ", {vendor:?}")?;
+        }
+        for (key, value) in &self.0.context {
+            write!(f, ", {key}: {value}")?;
+        }
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<crate::random::NoRandomness> for Error {
+    fn from(error: crate::random::NoRandomness) -> Self {
+        Self::new(
+            ErrorKind::Unexpected,
+            "the gateway has no source of randomness",
+        )
+        .with_source(error)
+    }
+}

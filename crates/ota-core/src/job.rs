@@ -1,0 +1,365 @@
+//! The neutral job: one firmware update of many devices.
+
+use time::OffsetDateTime;
+
+use crate::id::{DeviceId, JobId, PackageId, ProductId, ProviderName};
+use crate::vendor::VendorDetail;
+use crate::word::words;
+
+words!(
+    /// Where a job is in its life.
+    ///
+    /// A finished word may still change: a canceled dynamic batch has running tasks and a failed task can be repeated.
+    JobStatus {
+        /// Created, not started.
+        Pending = "pending",
+        /// Running.
+        InProgress = "in_progress",
+        /// Stopped for a while by somebody.
+        Paused = "paused",
+        /// Being canceled.
+        Canceling = "canceling",
+        /// Finished; [`JobOutcome`] tells how.
+        Completed = "completed",
+        /// Canceled before its end.
+        Canceled = "canceled",
+        /// A word of the vendor's that this version does not know.
+        Unknown = "unknown",
+    }
+);
+
+words!(
+    /// How a finished job ended; present only when the vendor tells it or counts prove it.
+    JobOutcome {
+        /// Every device succeeded.
+        Succeeded = "succeeded",
+        /// No device succeeded.
+        Failed = "failed",
+        /// Some devices succeeded, some did not.
+        Partial = "partial",
+    }
+);
+
+words!(
+    /// What a job installs.
+    JobKind {
+        /// Firmware of the device or of one of its modules.
+        Firmware = "firmware",
+        /// Application software.
+        Software = "software",
+        /// Anything else.
+        Other = "other",
+    }
+);
+
+words!(
+    /// What a job is for.
+    JobPurpose {
+        /// Rolls a version out.
+        Upgrade = "upgrade",
+        /// Tries a version on a few devices first.
+        Verify = "verify",
+    }
+);
+
+words!(
+    /// Whether the set of devices is fixed when the job is created.
+    Selection {
+        /// Fixed.
+        Static = "static",
+        /// Devices that match later join.
+        Dynamic = "dynamic",
+    }
+);
+
+words!(
+    /// How the devices of a job were chosen.
+    Scope {
+        /// All devices of the product.
+        All = "all",
+        /// Devices named one by one.
+        Devices = "devices",
+        /// Device groups.
+        Groups = "groups",
+        /// A share of the devices.
+        Percentage = "percentage",
+    }
+);
+
+words!(
+    /// When the devices of a job are told.
+    ScheduleMode {
+        /// At once.
+        Immediate = "immediate",
+        /// When a device comes online.
+        WhenOnline = "when_online",
+        /// At a set time.
+        Scheduled = "scheduled",
+    }
+);
+
+words!(
+    /// What happens to a device's task of an earlier job.
+    Overwrite {
+        /// The waiting task stays.
+        KeepPending = "keep_pending",
+        /// The waiting task is replaced.
+        ReplacePending = "replace_pending",
+    }
+);
+
+words!(
+    /// How much of a job an answer holds.
+    Detail {
+        /// A row of a vendor list that leaves fields out.
+        Summary = "summary",
+        /// Everything that the vendor tells about the job.
+        Full = "full",
+    }
+);
+
+/// One firmware update of many devices. Fields that the vendor did not tell are `None` or empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// The configured provider that the job was read from.
+    pub provider: ProviderName,
+    /// The vendor's identifier.
+    pub id: JobId,
+    /// Where the job is in its life.
+    pub status: JobStatus,
+    /// How it ended.
+    pub outcome: Option<JobOutcome>,
+    /// What it installs.
+    pub kind: Option<JobKind>,
+    /// What it is for.
+    pub purpose: Option<JobPurpose>,
+    /// Free text of whoever created it.
+    pub description: Option<String>,
+    /// The package that it installs.
+    pub package: Option<Package>,
+    /// The versions that it starts from.
+    pub source_versions: Vec<String>,
+    /// The devices that it is for.
+    pub target: Target,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// How it runs.
+    pub policy: Policy,
+    /// Counts of its tasks, when they come with the job.
+    pub stats: Option<JobStats>,
+    /// Labels, in the vendor's order.
+    pub tags: Vec<(String, String)>,
+    /// When it was created.
+    pub created_at: Option<OffsetDateTime>,
+    /// When it was last changed.
+    pub updated_at: Option<OffsetDateTime>,
+    /// When it started.
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended, or is to end: some vendors tell it of a running job.
+    pub ended_at: Option<OffsetDateTime>,
+    /// The vendor's own words.
+    pub vendor: VendorDetail,
+    /// How much of the job this is.
+    pub detail: Detail,
+}
+
+impl Job {
+    /// Creates a job of which nothing is known but what is required.
+    #[must_use]
+    pub fn new(
+        provider: ProviderName,
+        id: JobId,
+        status: JobStatus,
+        detail: Detail,
+        vendor: VendorDetail,
+    ) -> Self {
+        Self {
+            provider,
+            id,
+            status,
+            outcome: None,
+            kind: None,
+            purpose: None,
+            description: None,
+            package: None,
+            source_versions: Vec::new(),
+            target: Target::default(),
+            schedule: Schedule::default(),
+            policy: Policy::default(),
+            stats: None,
+            tags: Vec::new(),
+            created_at: None,
+            updated_at: None,
+            started_at: None,
+            ended_at: None,
+            vendor,
+            detail,
+        }
+    }
+}
+
+/// The package that a job installs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Package {
+    /// The vendor's identifier.
+    pub id: Option<PackageId>,
+    /// Its name.
+    pub name: Option<String>,
+    /// The version that a device has afterwards.
+    pub version: Option<String>,
+    /// The product that it is made for.
+    pub product_id: Option<ProductId>,
+}
+
+/// The devices that a job is for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Target {
+    /// Whether the set is fixed.
+    pub selection: Option<Selection>,
+    /// How the set was chosen.
+    pub scope: Option<Scope>,
+    /// The share of devices, 0 to 100 percent.
+    pub percentage: Option<f64>,
+    /// The device groups.
+    pub groups: Vec<Group>,
+    /// The devices named one by one.
+    pub device_ids: Vec<DeviceId>,
+    /// The product of the devices.
+    pub product_id: Option<ProductId>,
+    /// The device type.
+    pub device_type: Option<String>,
+    /// The device model.
+    pub model: Option<String>,
+    /// The manufacturer of the devices.
+    pub manufacturer: Option<String>,
+}
+
+/// A group of devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// The vendor's identifier.
+    pub id: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// When a job runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// What starts it.
+    pub mode: Option<ScheduleMode>,
+    /// The start of its time range.
+    pub starts_at: Option<OffsetDateTime>,
+    /// The end of its time range.
+    pub ends_at: Option<OffsetDateTime>,
+}
+
+/// How a job runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// How often a failed device is tried again; 0 when the vendor says that it never is.
+    pub max_retries: Option<u64>,
+    /// Seconds between two tries.
+    pub retry_interval_s: Option<u64>,
+    /// Seconds that a device has, counted by the vendor's rule.
+    pub timeout_s: Option<u64>,
+    /// How many devices are told in a minute.
+    pub max_devices_per_minute: Option<u64>,
+    /// Whether somebody must confirm each device.
+    pub requires_confirmation: Option<bool>,
+    /// Whether the platform tells the devices by itself.
+    pub pushed: Option<bool>,
+    /// What happens to a device's task of an earlier job.
+    pub overwrite: Option<Overwrite>,
+    /// The protocol that devices download with, in the vendor's spelling.
+    pub download_protocol: Option<String>,
+}
+
+/// Counts of a job's tasks; each is absent where the vendor does not tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobStats {
+    /// All tasks.
+    pub total: Option<u64>,
+    /// Tasks not started.
+    pub pending: Option<u64>,
+    /// Running tasks.
+    pub in_progress: Option<u64>,
+    /// Tasks that succeeded.
+    pub succeeded: Option<u64>,
+    /// Tasks that failed, those that timed out included.
+    pub failed: Option<u64>,
+    /// Canceled tasks.
+    pub canceled: Option<u64>,
+    /// Tasks that were removed, superseded or not applicable.
+    pub skipped: Option<u64>,
+    /// Tasks in a status that this version does not know.
+    pub unknown: Option<u64>,
+    /// The part of `failed` that ran out of time.
+    pub timed_out: Option<u64>,
+    /// How the job ended, when the counts prove it.
+    pub outcome: Option<JobOutcome>,
+}
+
+impl JobStats {
+    /// Returns how the job ended as far as the counts prove it.
+    ///
+    /// They prove nothing while a task is pending, running or unknown, when the total is missing or zero, or when no
+    /// task either succeeded or failed (a job that was canceled as a whole has no outcome).
+    #[must_use]
+    pub fn proven_outcome(&self) -> Option<JobOutcome> {
+        let total = self.total.filter(|total| *total > 0)?;
+        let succeeded = self.succeeded?;
+        let open = [self.pending, self.in_progress, self.unknown];
+        if open.into_iter().flatten().any(|count| count > 0) {
+            return None;
+        }
+        if succeeded == total {
+            return Some(JobOutcome::Succeeded);
+        }
+        let failed = self.failed?;
+        let ended = [self.canceled, self.skipped]
+            .into_iter()
+            .flatten()
+            .sum::<u64>();
+        if succeeded.saturating_add(failed).saturating_add(ended) < total {
+            return None;
+        }
+        match (succeeded, failed) {
+            (0, 0) => None,
+            (0, _) => Some(JobOutcome::Failed),
+            (_, _) => Some(JobOutcome::Partial),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JobOutcome, JobStats};
+
+    #[track_caller]
+    fn check(counts: [u64; 5], expected: Option<JobOutcome>) {
+        let [pending, in_progress, succeeded, failed, canceled] = counts;
+        let stats = JobStats {
+            total: Some(counts.iter().sum()),
+            pending: Some(pending),
+            in_progress: Some(in_progress),
+            succeeded: Some(succeeded),
+            failed: Some(failed),
+            canceled: Some(canceled),
+            ..JobStats::default()
+        };
+        assert_eq!(stats.proven_outcome(), expected, "{counts:?}");
+    }
+
+    #[test]
+    fn counts_prove_an_outcome_only_when_nothing_is_open() {
+        check([0, 0, 5, 0, 0], Some(JobOutcome::Succeeded));
+        check([0, 0, 0, 5, 0], Some(JobOutcome::Failed));
+        check([0, 0, 2, 3, 0], Some(JobOutcome::Partial));
+        check([0, 0, 2, 0, 1], Some(JobOutcome::Partial));
+        check([0, 0, 0, 0, 5], None);
+        check([1, 0, 4, 0, 0], None);
+        check([0, 1, 0, 4, 0], None);
+        check([0, 0, 0, 0, 0], None);
+    }
+}

@@ -1,0 +1,231 @@
+//! The contract that every provider keeps. `docs/provider-contract.md` numbers its rules; `ota-conformance` checks them.
+
+use std::sync::Arc;
+
+use crate::capability::Capability;
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::drift::DriftObserver;
+use crate::error::Result;
+use crate::gate::Gate;
+use crate::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName};
+use crate::job::{Job, JobKind, JobOutcome, JobStats, JobStatus};
+use crate::random::Random;
+use crate::task::{Task, TaskStatus};
+
+/// What an adapter is given when it is built.
+#[derive(Clone, Debug)]
+pub struct Dependencies {
+    /// Lets vendor calls through.
+    pub gate: Arc<dyn Gate>,
+    /// Time for signatures and token lives.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for nonces.
+    pub random: Arc<dyn Random>,
+    /// Is told about words and fields that the adapter does not know.
+    pub drift: Arc<dyn DriftObserver>,
+    /// The most vendor calls that filling one page may cost.
+    pub max_calls_per_page: u32,
+}
+
+/// A setting of a provider that cannot be used. Fit for an operator, without any part of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingError {
+    /// The key in the provider's section.
+    pub key: &'static str,
+    /// What is wrong with it and what to do.
+    pub message: String,
+}
+
+impl SettingError {
+    /// Creates the error.
+    #[must_use]
+    pub fn new(key: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            key,
+            message: message.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for SettingError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}`: {}", self.key, self.message)
+    }
+}
+
+impl std::error::Error for SettingError {}
+
+/// One configured account at one vendor.
+///
+/// Roles are separate traits: a vendor implements what it has, and a role that comes later breaks nobody.
+#[async_trait::async_trait]
+pub trait Provider: Send + Sync + std::fmt::Debug {
+    /// Returns the configured name.
+    fn name(&self) -> &ProviderName;
+
+    /// Returns the vendor as configuration names it, such as `alibaba-iot`.
+    fn vendor(&self) -> &'static str;
+
+    /// Returns the base URL of the vendor's API, without user info and query.
+    fn endpoint(&self) -> &str;
+
+    /// Returns what this provider can do. Always the same for one provider.
+    fn capability(&self) -> &Capability;
+
+    /// Makes one cheap authenticated vendor call.
+    ///
+    /// # Errors
+    /// Whatever the call met. `Ok` means that the vendor was reached, accepted the credential and allowed the call.
+    async fn check(&self, cx: &Context) -> Result<()>;
+
+    /// Returns the reading role, if this provider has it.
+    fn jobs(&self) -> Option<&dyn JobReader>;
+}
+
+/// Reads jobs and their tasks.
+///
+/// Requirements that hold for every method:
+/// - Every vendor call passes the gate that the provider was built with, under the given context.
+/// - A request is judged in the order cursor, capability, and only then is a call sent.
+/// - A row that cannot be understood arrives as far as it was understood (status `unknown`, dates left out, the
+///   vendor's words in `vendor`); it never fails its page.
+/// - A fact that the vendor did not state is absent.
+/// - Errors under HTTP 200 are errors.
+#[async_trait::async_trait]
+pub trait JobReader: Send + Sync {
+    /// Lists jobs in the vendor's order.
+    ///
+    /// Returns at most `page_size` jobs that match all filters, no job twice. The page is filled as long as that costs at
+    /// most the configured number of vendor calls; it may then be short, or empty, and carry a cursor to go on. A cursor
+    /// is absent exactly at the end of the list. A valid word that this vendor never uses gives an empty page without a
+    /// call.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a cursor that this list did not give; `unsupported` for a filter that the capability refuses;
+    /// what the vendor call met.
+    async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>>;
+
+    /// Returns one job with everything that the vendor tells about it, or `None` when the vendor does not know it.
+    ///
+    /// # Errors
+    /// What the vendor call met; an unknown job is not an error.
+    async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>>;
+
+    /// Returns counts of a job's tasks, or `None` when the vendor does not know the job. Never reads all tasks.
+    ///
+    /// # Errors
+    /// What a vendor call met.
+    async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>>;
+
+    /// Lists the tasks of a job in the vendor's order, or `None` when the vendor does not know the job.
+    ///
+    /// Pages behave as in [`JobReader::list_jobs`]. A neutral status that stands for several vendor words is walked word by
+    /// word. `truncated` is true on every page of a walk, from the first, that cannot reach all matching tasks.
+    ///
+    /// # Errors
+    /// As [`JobReader::list_jobs`].
+    async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>>;
+}
+
+/// The cursor of a provider: where its list goes on. Opaque to everybody else; at most [`Cursor::MAX_LEN`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+impl Cursor {
+    /// The longest cursor that a provider may give, in bytes.
+    pub const MAX_LEN: usize = 1024;
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The rows, in the vendor's order.
+    pub items: Vec<T>,
+    /// Where the list goes on; absent at its end.
+    pub next: Option<Cursor>,
+    /// The exact number of matching rows, when the vendor tells it.
+    pub total: Option<u64>,
+    /// Whether matching rows exist that no cursor of this walk reaches.
+    pub truncated: bool,
+}
+
+impl<T> Page<T> {
+    /// Returns the page of a list that has no rows.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            items: Vec::new(),
+            next: None,
+            total: Some(0),
+            truncated: false,
+        }
+    }
+}
+
+/// Which jobs are asked for. Empty means "any"; several statuses or outcomes mean "one of these".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Where in their life.
+    pub status: Vec<JobStatus>,
+    /// How they ended.
+    pub outcome: Vec<JobOutcome>,
+    /// What they install.
+    pub kind: Option<JobKind>,
+    /// The package that they install.
+    pub package_id: Option<PackageId>,
+    /// The product that they are for.
+    pub product_id: Option<ProductId>,
+    /// A device that they are for.
+    pub device_id: Option<DeviceId>,
+    /// A device that they are for, by name.
+    pub device_name: Option<DeviceName>,
+    /// The device type that they are for.
+    pub device_type: Option<String>,
+    /// The device model that they are for.
+    pub model: Option<String>,
+    /// The manufacturer of their devices.
+    pub manufacturer: Option<String>,
+}
+
+/// Which tasks are asked for. Empty means "any".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// Where in their life.
+    pub status: Vec<TaskStatus>,
+    /// Their devices, by name; at most 50.
+    pub device_names: Vec<DeviceName>,
+    /// Their device.
+    pub device_id: Option<DeviceId>,
+}
+
+/// A request for a page of jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListJobs {
+    /// Which jobs.
+    pub filter: JobFilter,
+    /// The most rows, 1 to 100.
+    pub page_size: u32,
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+}
+
+/// A request for one job, or for its counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GetJob {
+    /// Which job.
+    pub job_id: JobId,
+}
+
+/// A request for a page of tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListTasks {
+    /// Of which job.
+    pub job_id: JobId,
+    /// Which tasks.
+    pub filter: TaskFilter,
+    /// The most rows, 1 to 100.
+    pub page_size: u32,
+    /// Where to go on.
+    pub cursor: Option<Cursor>,
+}

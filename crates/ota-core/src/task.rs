@@ -1,0 +1,154 @@
+//! The neutral task: one device of a job.
+
+use time::OffsetDateTime;
+
+use crate::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
+use crate::vendor::VendorDetail;
+use crate::word::words;
+
+words!(
+    /// Where a task is in its life.
+    TaskStatus {
+        /// Not started.
+        Pending = "pending",
+        /// The device is updating.
+        InProgress = "in_progress",
+        /// The device has the new version.
+        Succeeded = "succeeded",
+        /// The device does not have the new version.
+        Failed = "failed",
+        /// Canceled before its end.
+        Canceled = "canceled",
+        /// Removed, superseded or not applicable.
+        Skipped = "skipped",
+        /// A word of the vendor's that this version does not know.
+        Unknown = "unknown",
+    }
+);
+
+words!(
+    /// Where inside its status a task is.
+    TaskStage {
+        /// Somebody must confirm it first.
+        AwaitingConfirmation = "awaiting_confirmation",
+        /// The device is still to be told.
+        Queued = "queued",
+        /// The device was told and has not answered.
+        Notified = "notified",
+        /// The device has reported progress.
+        Updating = "updating",
+    }
+);
+
+words!(
+    /// Why a task failed, read from the vendor's text.
+    Failure {
+        /// A step took too long.
+        Timeout = "timeout",
+        /// The device was not reachable.
+        Offline = "offline",
+        /// The file did not arrive.
+        Download = "download",
+        /// The file arrived damaged or with a wrong signature.
+        Integrity = "integrity",
+        /// The device reported another version than expected.
+        VersionMismatch = "version_mismatch",
+        /// The package does not fit the device.
+        Incompatible = "incompatible",
+        /// The device had no room.
+        Storage = "storage",
+        /// Another update was under way.
+        Conflict = "conflict",
+        /// The device or somebody refused.
+        Rejected = "rejected",
+        /// Any other text, or none.
+        Other = "other",
+    }
+);
+
+/// One device of a job. Fields that the vendor did not tell are `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// The configured provider that the task was read from.
+    pub provider: ProviderName,
+    /// The job that it belongs to.
+    pub job_id: JobId,
+    /// The vendor's identifier.
+    pub id: TaskId,
+    /// The device.
+    pub device: Device,
+    /// Where the task is in its life.
+    pub status: TaskStatus,
+    /// Where inside that status.
+    pub stage: Option<TaskStage>,
+    /// How far the device is, 0 to 100.
+    pub progress_percent: Option<f64>,
+    /// The package that is installed.
+    pub package_id: Option<PackageId>,
+    /// The version that the device had.
+    pub from_version: Option<String>,
+    /// The version that the device is to have.
+    pub to_version: Option<String>,
+    /// The vendor's text about the status, whole.
+    pub message: Option<String>,
+    /// Why it failed; only for failed tasks.
+    pub failure: Option<Failure>,
+    /// Seconds that the device has.
+    pub timeout_s: Option<u64>,
+    /// When it was created.
+    pub created_at: Option<OffsetDateTime>,
+    /// When it was last changed.
+    pub updated_at: Option<OffsetDateTime>,
+    /// When it started.
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub ended_at: Option<OffsetDateTime>,
+    /// The vendor's own words.
+    pub vendor: VendorDetail,
+}
+
+impl Task {
+    /// Creates a task of which nothing is known but what is required.
+    #[must_use]
+    pub fn new(
+        provider: ProviderName,
+        job_id: JobId,
+        id: TaskId,
+        status: TaskStatus,
+        vendor: VendorDetail,
+    ) -> Self {
+        Self {
+            provider,
+            job_id,
+            id,
+            device: Device::default(),
+            status,
+            stage: None,
+            progress_percent: None,
+            package_id: None,
+            from_version: None,
+            to_version: None,
+            message: None,
+            failure: None,
+            timeout_s: None,
+            created_at: None,
+            updated_at: None,
+            started_at: None,
+            ended_at: None,
+            vendor,
+        }
+    }
+}
+
+/// A device as far as a task tells about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// The vendor's identifier.
+    pub id: Option<DeviceId>,
+    /// Its name inside its product.
+    pub name: Option<DeviceName>,
+    /// Its product.
+    pub product_id: Option<ProductId>,
+    /// The product's name.
+    pub product_name: Option<String>,
+}

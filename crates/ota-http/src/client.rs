@@ -1,0 +1,239 @@
+//! Sending one request.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use ota_core::error::Retry;
+use ota_core::{Error, ErrorKind, Result};
+
+use crate::tls::{self, TlsError, TlsOptions};
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// TLS; `None` for an endpoint without TLS, which then cannot be reached over `https`.
+    pub tls: Option<TlsOptions>,
+    /// The largest answer that is read, in bytes; a longer one is a `protocol` error.
+    pub max_body_bytes: usize,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: Duration,
+}
+
+impl Options {
+    /// The largest answer read by default: 8 MiB, twenty times the largest documented page.
+    pub const DEFAULT_MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tls: Some(TlsOptions::default()),
+            max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES,
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// An HTTP client for one vendor endpoint. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+    max_body_bytes: usize,
+}
+
+/// A request that is complete and signed. It has no `Debug`: its URL and headers hold secrets.
+#[derive(Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The whole URL; path and query are percent-encoded already.
+    pub url: String,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// Creates a request without headers and body.
+    #[must_use]
+    pub fn new(method: Method, url: String) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// Adds a header; `sensitive` keeps its value out of the debug output of libraries below.
+    ///
+    /// # Errors
+    /// `misconfigured` when the value cannot stand in a header, which only happens with a damaged credential or setting.
+    pub fn header(&mut self, name: HeaderName, value: &str, sensitive: bool) -> Result<()> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            Error::new(
+                ErrorKind::Misconfigured,
+                format!("the value for the vendor header `{name}` has characters that no header can hold"),
+            )
+        })?;
+        value.set_sensitive(sensitive);
+        self.headers.insert(name, value);
+        Ok(())
+    }
+}
+
+/// An answer, read whole.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// Returns a header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Returns whether this is a page for people, which no vendor API sends: a proxy or a wrong port answered.
+    #[must_use]
+    pub fn is_html(&self) -> bool {
+        self.header("content-type")
+            .is_some_and(|value| value.to_ascii_lowercase().contains("html"))
+            || starts_like_html(&self.body)
+    }
+}
+
+fn starts_like_html(body: &[u8]) -> bool {
+    let start = body.trim_ascii_start();
+    [b"<!doctype html".as_slice(), b"<html"].iter().any(|mark| {
+        start
+            .get(..mark.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(mark))
+    })
+}
+
+impl Client {
+    /// Builds a client.
+    ///
+    /// # Errors
+    /// When the TLS settings cannot be used.
+    pub fn new(options: &Options) -> Result<Self, TlsError> {
+        let tls = match &options.tls {
+            Some(tls) => tls::client_config(tls)?,
+            // Trusts nobody: such a client is only ever given `http` URLs.
+            None => rustls::ClientConfig::builder_with_provider(
+                rustls::crypto::ring::default_provider().into(),
+            )
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError(error.to_string()))?
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth(),
+        };
+        let inner = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            // A redirect would carry a signature to another address; vendors never send one.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            // Repeating is the gate's decision alone.
+            .retry(reqwest::retry::never())
+            .connect_timeout(options.connect_timeout)
+            .pool_idle_timeout(Duration::from_secs(50))
+            .user_agent(concat!("ota-gateway/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| TlsError(error.without_url().to_string()))?;
+        Ok(Self {
+            inner,
+            max_body_bytes: options.max_body_bytes,
+        })
+    }
+
+    /// Sends `request` once and reads the answer whole.
+    ///
+    /// # Errors
+    /// `unavailable` when the vendor cannot be reached or the connection breaks, `timeout` when connecting takes too long,
+    /// `protocol` for an answer over the limit, a redirect or something that is not HTTP, `misconfigured` for an endpoint that is
+    /// no URL. Errors never hold the URL.
+    pub async fn send(&self, request: Request) -> Result<Response> {
+        let url = reqwest::Url::parse(&request.url).map_err(|error| {
+            Error::new(
+                ErrorKind::Misconfigured,
+                "the configured endpoint is not a URL",
+            )
+            .with_source(error)
+        })?;
+        let mut response = self
+            .inner
+            .request(request.method, url)
+            .headers(request.headers)
+            .body(request.body)
+            .send()
+            .await
+            .map_err(transport)?;
+        let status = response.status().as_u16();
+        if response.status().is_redirection() {
+            return Err(Error::new(
+                ErrorKind::Protocol,
+                "the vendor's address answered with a redirect, which is never followed; check `endpoint`",
+            )
+            .with_context("status", status.to_string()));
+        }
+        if response
+            .content_length()
+            .is_some_and(|length| length > self.max_body_bytes as u64)
+        {
+            return Err(self.too_large());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            if body.len() + chunk.len() > self.max_body_bytes {
+                return Err(self.too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response {
+            status,
+            headers: std::mem::take(response.headers_mut()),
+            body: body.freeze(),
+        })
+    }
+
+    fn too_large(&self) -> Error {
+        Error::new(
+            ErrorKind::Protocol,
+            format!(
+                "the vendor's answer is larger than {} bytes",
+                self.max_body_bytes
+            ),
+        )
+        .with_retry(Retry::Later)
+    }
+}
+
+/// Turns a transport error into ours, without its URL: the query holds the signature.
+fn transport(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    let (kind, message) = if error.is_timeout() {
+        (ErrorKind::Timeout, "connecting to the vendor took too long")
+    } else if error.is_connect() {
+        (ErrorKind::Unavailable, "the vendor cannot be reached")
+    } else if error.is_builder() {
+        (
+            ErrorKind::Misconfigured,
+            "the request for the vendor could not be built",
+        )
+    } else {
+        (
+            ErrorKind::Unavailable,
+            "the connection to the vendor broke before the whole answer had come",
+        )
+    };
+    Error::new(kind, message).with_source(error)
+}

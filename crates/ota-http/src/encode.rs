@@ -1,0 +1,74 @@
+//! RFC 3986 percent-encoding.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Everything but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// Percent-encodes `text`: only `A-Z a-z 0-9 - _ . ~` stay, everything else becomes `%XX` in upper case, byte by byte of UTF-8.
+#[must_use]
+pub fn percent_encode(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Joins encoded `name=value` pairs with `&`, in the order given.
+#[must_use]
+pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut query = String::new();
+    for (name, value) in pairs {
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query.extend(utf8_percent_encode(name, RESERVED));
+        query.push('=');
+        query.extend(utf8_percent_encode(value, RESERVED));
+    }
+    query
+}
+
+/// Encodes an identifier as one path segment, or returns `None` when no encoding can keep it one.
+///
+/// URL libraries and servers resolve `.` and `..`, also when they are written `%2E`, so these two (and the empty text) could
+/// reach another path of the vendor and are never sent.
+#[must_use]
+pub fn path_segment(id: &str) -> Option<String> {
+    (!matches!(id, "" | "." | "..")).then(|| percent_encode(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{path_segment, percent_encode, query};
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_unreserved_characters_stay() {
+        assert_eq!(percent_encode("aZ09-_.~"), "aZ09-_.~");
+        assert_eq!(percent_encode(" *+/=!'()"), "%20%2A%2B%2F%3D%21%27%28%29");
+        assert_eq!(percent_encode("设备😀"), "%E8%AE%BE%E5%A4%87%F0%9F%98%80");
+        assert_eq!(query([("a b", "c&d"), ("e", "")]), "a%20b=c%26d&e=");
+    }
+
+    #[test]
+    fn dot_segments_have_no_encoding() {
+        assert_eq!(path_segment(".."), None);
+        assert_eq!(path_segment("."), None);
+        assert_eq!(path_segment(""), None);
+        assert_eq!(path_segment("../x").as_deref(), Some("..%2Fx"));
+    }
+
+    proptest! {
+        #[test]
+        fn encoded_text_is_one_url_segment(text in ".+") {
+            let Some(segment) = path_segment(&text) else { return Ok(()) };
+            let url = reqwest::Url::parse(&format!("https://host/a/{segment}")).unwrap();
+            prop_assert_eq!(url.path_segments().unwrap().count(), 2);
+            prop_assert!(url.query().is_none() && url.fragment().is_none());
+            let decoded = percent_encoding::percent_decode_str(&segment).decode_utf8().unwrap().into_owned();
+            prop_assert_eq!(decoded, text);
+        }
+    }
+}

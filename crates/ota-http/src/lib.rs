@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod client;
+pub mod encode;
+pub mod endpoint;
+pub mod lenient;
+pub mod redact;
+pub mod secret;
+pub mod tls;
+
+pub use client::{Client, Options, Request, Response};
+pub use secret::{Secret, SecretSource};
