@@ -1,0 +1,342 @@
+//! The only place that sends.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, Method, header};
+use ota_core::context::Context;
+use ota_core::error::Retry;
+use ota_core::gate::{self, VendorCall};
+use ota_core::provider::{Dependencies, SettingError};
+use ota_core::{Error, ErrorKind, Result};
+use ota_http::encode::query;
+use ota_http::lenient::Leaf;
+use ota_http::{Client as HttpClient, Options, Request, Response};
+use serde_json::Value;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
+
+use crate::config::{Config, Format, Signature};
+use crate::error::{Refusal, refusal};
+use crate::sign::{Acs3, acs3, rpc, sha256_hex};
+use crate::wire::{self, Envelope};
+
+const VERSION: &str = "2018-01-20";
+
+/// `YYYY-MM-DDThh:mm:ssZ`, without a fraction, in UTC.
+const TIMESTAMP: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+/// Parameters longer than this travel in a form body: servers and proxies commonly cut request lines at 8 KiB.
+const MAX_QUERY_BYTES: usize = 4096;
+
+/// Parameters of one operation, in any order.
+pub(crate) type Params = Vec<(String, String)>;
+
+/// Sends signed calls to one account.
+#[derive(Debug)]
+pub(crate) struct Client {
+    config: Config,
+    http: HttpClient,
+    pub(crate) deps: Dependencies,
+}
+
+/// The data of a successful answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// `Data`, or `FirmwareInfo` of `ListOTAFirmware`.
+    pub(crate) data: Value,
+    /// `Total` of a list.
+    pub(crate) total: Option<u64>,
+}
+
+impl Client {
+    pub(crate) fn new(config: Config, deps: Dependencies) -> Result<Self, SettingError> {
+        let options = Options {
+            tls: config.endpoint.is_https().then(Default::default),
+            ..Options::default()
+        };
+        let http = HttpClient::new(&options)
+            .map_err(|error| SettingError::new("endpoint", error.to_string()))?;
+        Ok(Self { config, http, deps })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Calls a reading operation through the gate; every attempt is signed afresh.
+    pub(crate) async fn read(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        params: Params,
+    ) -> Result<Answer> {
+        let gate = Arc::clone(&self.deps.gate);
+        gate::call(&*gate, cx, VendorCall::read(operation), |_| {
+            self.attempt(operation, &params)
+        })
+        .await
+    }
+
+    async fn attempt(&self, operation: &'static str, params: &Params) -> Result<Answer> {
+        let secrets = self.secrets()?;
+        let request = self.request(operation, params, &secrets)?;
+        let response = self.http.send(request).await?;
+        interpret(&response, &secrets)
+    }
+
+    fn secrets(&self) -> Result<Secrets> {
+        let read = |source: &ota_http::SecretSource| {
+            source
+                .read()
+                .map(|secret| secret.expose_secret().to_owned())
+                .map_err(|error| {
+                    Error::new(
+                        ErrorKind::Misconfigured,
+                        "a secret file of this provider cannot be read",
+                    )
+                    .with_source(error)
+                })
+        };
+        Ok(Secrets {
+            access_key_id: self.config.access_key_id.clone(),
+            access_key_secret: read(&self.config.access_key_secret)?,
+            security_token: self.config.security_token.as_ref().map(read).transpose()?,
+        })
+    }
+
+    fn request(
+        &self,
+        operation: &'static str,
+        params: &Params,
+        secrets: &Secrets,
+    ) -> Result<Request> {
+        let now = self.deps.clock.now().to_offset(time::UtcOffset::UTC);
+        let timestamp = now.format(TIMESTAMP).map_err(|error| {
+            Error::new(ErrorKind::Unexpected, "the clock shows no valid time").with_source(error)
+        })?;
+        let nonce = self.deps.random.nonce()?;
+        let mut params = params.clone();
+        if let Some(instance) = &self.config.instance_id {
+            params.push(("IotInstanceId".to_owned(), instance.clone()));
+        }
+        match self.config.signature {
+            Signature::Acs3 => self.acs3_request(operation, &params, secrets, &timestamp, &nonce),
+            Signature::HmacSha1 => self.rpc_request(operation, params, secrets, timestamp, nonce),
+        }
+    }
+
+    fn acs3_request(
+        &self,
+        operation: &str,
+        params: &Params,
+        secrets: &Secrets,
+        timestamp: &str,
+        nonce: &str,
+    ) -> Result<Request> {
+        let encoded = encode(params);
+        let in_body = encoded.len() > MAX_QUERY_BYTES;
+        let body = if in_body {
+            encoded.clone()
+        } else {
+            String::new()
+        };
+        let hash = sha256_hex(body.as_bytes());
+        let mut headers = vec![
+            ("host", self.config.endpoint.authority()),
+            ("x-acs-action", operation),
+            ("x-acs-version", VERSION),
+            ("x-acs-date", timestamp),
+            ("x-acs-signature-nonce", nonce),
+            ("x-acs-content-sha256", hash.as_str()),
+        ];
+        if let Some(token) = &secrets.security_token {
+            headers.push(("x-acs-accesskey-id", secrets.access_key_id.as_str()));
+            headers.push(("x-acs-security-token", token.as_str()));
+        }
+        if in_body {
+            headers.push(("content-type", FORM));
+        }
+        let authorization = acs3(Acs3 {
+            method: "POST",
+            uri: "/",
+            query: if in_body { &[] } else { params },
+            headers: &headers,
+            hashed_payload: &hash,
+            access_key_id: &secrets.access_key_id,
+            access_key_secret: &secrets.access_key_secret,
+        });
+        let target = match (in_body, encoded.is_empty()) {
+            (false, false) => format!("{}/?{encoded}", self.config.endpoint.base()),
+            _ => format!("{}/", self.config.endpoint.base()),
+        };
+        let mut request = Request::new(Method::POST, target);
+        for (name, value) in headers {
+            // The transport writes `Host` itself, from the same endpoint.
+            if name != "host" {
+                request.header(
+                    HeaderName::from_static(name),
+                    value,
+                    name == "x-acs-security-token",
+                )?;
+            }
+        }
+        let accept = match self.config.format {
+            Format::Json => "application/json",
+            Format::Xml => "application/xml",
+        };
+        request.header(header::ACCEPT, accept, false)?;
+        request.header(header::AUTHORIZATION, &authorization, true)?;
+        request.body = Bytes::from(body);
+        Ok(request)
+    }
+
+    fn rpc_request(
+        &self,
+        operation: &str,
+        params: Params,
+        secrets: &Secrets,
+        timestamp: String,
+        nonce: String,
+    ) -> Result<Request> {
+        let own_length = encode(&params).len();
+        let format = match self.config.format {
+            Format::Json => "JSON",
+            Format::Xml => "XML",
+        };
+        let mut common: Params = [
+            ("Action", operation),
+            ("Version", VERSION),
+            ("Format", format),
+            ("AccessKeyId", &secrets.access_key_id),
+            ("SignatureMethod", "HMAC-SHA1"),
+            ("SignatureVersion", "1.0"),
+            ("SignatureNonce", &nonce),
+            ("Timestamp", &timestamp),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        if let Some(region) = &self.config.region {
+            common.push(("RegionId".to_owned(), region.clone()));
+        }
+        if let Some(token) = &secrets.security_token {
+            common.push(("SecurityToken".to_owned(), token.clone()));
+        }
+        let all: Params = common.iter().chain(&params).cloned().collect();
+        common.push((
+            "Signature".to_owned(),
+            rpc("POST", &all, &secrets.access_key_secret),
+        ));
+        let in_body = own_length > MAX_QUERY_BYTES;
+        let mut body = String::new();
+        if in_body {
+            body = encode(&params);
+        } else {
+            common.extend(params);
+        }
+        let mut request = Request::new(
+            Method::POST,
+            format!("{}/?{}", self.config.endpoint.base(), encode(&common)),
+        );
+        if in_body {
+            request.header(header::CONTENT_TYPE, FORM, false)?;
+        }
+        request.body = Bytes::from(body);
+        Ok(request)
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn encode(params: &Params) -> String {
+    query(
+        params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )
+}
+
+/// What must not be seen in an error, for the time of one attempt.
+pub(crate) struct Secrets {
+    pub(crate) access_key_id: String,
+    pub(crate) access_key_secret: String,
+    pub(crate) security_token: Option<String>,
+}
+
+/// Reads an answer: the body before the status, since product errors come under HTTP 200.
+fn interpret(response: &Response, secrets: &Secrets) -> Result<Answer> {
+    let unreadable = |reason: String| unreadable(response, &reason);
+    if response.is_html() {
+        return Err(unreadable(
+            "it is an HTML page, so a proxy or another server answered".to_owned(),
+        ));
+    }
+    let members = wire::decode(&response.body).map_err(unreadable)?;
+    let envelope: Envelope = serde_json::from_value(Value::Object(members))
+        .map_err(|error| unreadable(error.to_string()))?;
+    let Envelope {
+        request_id,
+        success,
+        code,
+        message,
+        error_message,
+        total,
+        data,
+        firmware_info,
+    } = envelope;
+    let ok_status = (200..300).contains(&response.status);
+    let code = code.text();
+    if !ok_status
+        || success.flag() == Some(false)
+        || (code.is_some() && success.flag() != Some(true))
+    {
+        if code.is_none() && !ok_status {
+            return Err(unreadable("it has no error code".to_owned()));
+        }
+        let text = |leaf: Leaf| match leaf.0 {
+            Value::String(text) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        return Err(refusal(
+            Refusal {
+                code: code.unwrap_or_default(),
+                message: text(message).or_else(|| text(error_message)),
+                request_id: request_id
+                    .text()
+                    .or_else(|| response.header("x-acs-request-id").map(str::to_owned)),
+                http_status: response.status,
+                retry_after: response
+                    .header("x-acs-retry-after")
+                    .and_then(|value| value.trim().parse().ok()),
+            },
+            secrets,
+        ));
+    }
+    let data = if data.is_null() { firmware_info } else { data };
+    if success.flag().is_none() && data.is_null() {
+        return Err(unreadable("it has neither `Success` nor `Data`".to_owned()));
+    }
+    Ok(Answer {
+        data,
+        total: total.count(),
+    })
+}
+
+/// An answer that is none of the vendor's forms. The status tells whether the vendor is out of order or somebody else spoke.
+fn unreadable(response: &Response, reason: &str) -> Error {
+    let (kind, message) = match response.status {
+        429 => (ErrorKind::Throttled, "the vendor asked to slow down"),
+        500..=599 => (ErrorKind::Unavailable, "the vendor is out of order"),
+        _ => (ErrorKind::Protocol, "the vendor's answer cannot be read"),
+    };
+    Error::new(kind, message)
+        .with_retry(Retry::Later)
+        .with_context("reason", reason)
+        .with_context("http_status", response.status.to_string())
+        .with_context(
+            "content_type",
+            response.header("content-type").unwrap_or("(none)"),
+        )
+        .with_context("bytes", response.body.len().to_string())
+}

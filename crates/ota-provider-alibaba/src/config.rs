@@ -1,0 +1,255 @@
+//! Settings of one Alibaba Cloud account.
+
+use std::path::PathBuf;
+
+use ota_core::capability::DocumentedQuota;
+use ota_core::provider::SettingError;
+use ota_http::SecretSource;
+use ota_http::endpoint::Endpoint;
+use serde::Deserialize;
+
+/// The vendor as configuration names it.
+pub const VENDOR: &str = "alibaba-iot";
+
+/// "Each Alibaba Cloud account can run up to 10 queries per second" on each read operation's page (read 2026-11-23).
+pub const QUOTA: DocumentedQuota = DocumentedQuota {
+    calls: 10,
+    window_s: 1,
+    per: "account_and_operation",
+};
+
+/// How many calls of one operation are made in a window unless configured otherwise.
+pub const DEFAULT_CALLS: u32 = 10;
+
+/// Regions that have an IoT Platform endpoint, from the vendor's API metadata (read 2026-11-23).
+pub const REGIONS: &[&str] = &[
+    "ap-northeast-1",
+    "ap-southeast-1",
+    "cn-beijing",
+    "cn-shanghai",
+    "cn-shenzhen",
+    "eu-central-1",
+    "us-east-1",
+    "us-west-1",
+];
+
+/// The keys of a provider section, as written in the configuration file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    region: Option<String>,
+    endpoint: Option<String>,
+    instance_id: Option<String>,
+    access_key_id: Option<String>,
+    access_key_secret: Option<String>,
+    access_key_secret_file: Option<PathBuf>,
+    security_token: Option<String>,
+    security_token_file: Option<PathBuf>,
+    signature: Option<String>,
+    format: Option<String>,
+    allow_http: Option<bool>,
+}
+
+/// How requests are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// `ACS3-HMAC-SHA256` in headers, which the vendor recommends.
+    Acs3,
+    /// The older `HMAC-SHA1` in parameters ("V2" in the vendor's help, "V1" in its code).
+    HmacSha1,
+}
+
+/// The form of answers that is asked for; both are understood whichever comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// XML.
+    Xml,
+}
+
+/// Checked settings of one account.
+#[derive(Debug)]
+pub struct Config {
+    /// The API's address.
+    pub endpoint: Endpoint,
+    /// The region, sent as `RegionId` with the older signature.
+    pub region: Option<String>,
+    /// Sent as `IotInstanceId`; left out when the instance has no ID.
+    pub instance_id: Option<String>,
+    /// The AccessKey ID.
+    pub access_key_id: String,
+    /// The AccessKey secret.
+    pub access_key_secret: SecretSource,
+    /// The STS token of temporary credentials.
+    pub security_token: Option<SecretSource>,
+    /// How requests are signed.
+    pub signature: Signature,
+    /// The form of answers that is asked for.
+    pub format: Format,
+}
+
+impl Config {
+    /// Returns what identifies the vendor account: providers with the same value share one quota.
+    #[must_use]
+    pub fn account(&self) -> String {
+        format!("{VENDOR} {} {}", self.endpoint.base(), self.access_key_id)
+    }
+}
+
+impl Settings {
+    /// Checks the settings and reads secret files.
+    ///
+    /// # Errors
+    /// Names the key that is missing or wrong and says what to do.
+    pub fn into_config(self) -> Result<Config, SettingError> {
+        if let Some(region) = self.region.as_deref()
+            && !REGIONS.contains(&region)
+        {
+            return Err(SettingError::new(
+                "region",
+                format!(
+                    "`{region}` has no IoT Platform endpoint; known regions are {} (for any other, leave `region` out and give `endpoint`)",
+                    REGIONS.join(", ")
+                ),
+            ));
+        }
+        let address = match (&self.endpoint, &self.region) {
+            (Some(endpoint), _) => endpoint.clone(),
+            (None, Some(region)) => format!("https://iot.{region}.aliyuncs.com"),
+            (None, None) => {
+                return Err(SettingError::new(
+                    "region",
+                    "it is missing; give `region` (for instance cn-shanghai) or `endpoint`",
+                ));
+            }
+        };
+        let endpoint = Endpoint::parse(&address, self.allow_http.unwrap_or(false))
+            .map_err(|message| SettingError::new("endpoint", message))?;
+        let access_key_id = present(self.access_key_id).ok_or_else(|| {
+            SettingError::new(
+                "access_key_id",
+                "it is missing; give the ID of an AccessKey that may read OTA jobs",
+            )
+        })?;
+        if !access_key_id
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b',')
+        {
+            return Err(SettingError::new(
+                "access_key_id",
+                "it has characters that no AccessKey ID has",
+            ));
+        }
+        let access_key_secret = SecretSource::from_settings(
+            "access_key_secret",
+            self.access_key_secret,
+            "access_key_secret_file",
+            self.access_key_secret_file,
+        )?
+        .ok_or_else(|| {
+            SettingError::new(
+                "access_key_secret_file",
+                "it is missing; give `access_key_secret_file` or `access_key_secret`",
+            )
+        })?;
+        let security_token = SecretSource::from_settings(
+            "security_token",
+            self.security_token,
+            "security_token_file",
+            self.security_token_file,
+        )?;
+        let signature = match self.signature.as_deref() {
+            None | Some("acs3") => Signature::Acs3,
+            Some("hmac-sha1") => Signature::HmacSha1,
+            Some(other) => {
+                return Err(SettingError::new(
+                    "signature",
+                    format!("`{other}` is not known; use `acs3` or `hmac-sha1`"),
+                ));
+            }
+        };
+        let format = match self.format.as_deref() {
+            None | Some("json") => Format::Json,
+            Some("xml") => Format::Xml,
+            Some(other) => {
+                return Err(SettingError::new(
+                    "format",
+                    format!("`{other}` is not known; use `json` or `xml`"),
+                ));
+            }
+        };
+        Ok(Config {
+            endpoint,
+            region: self.region,
+            // Neither signature sends an empty `IotInstanceId`: an instance without an ID must leave the parameter out.
+            instance_id: present(self.instance_id),
+            access_key_id,
+            access_key_secret,
+            security_token,
+            signature,
+            format,
+        })
+    }
+}
+
+fn present(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, SettingError, Settings, Signature};
+    use serde_json::{Value, json};
+
+    fn config(mut change: Value) -> Result<Config, SettingError> {
+        let mut settings = json!({"region": "cn-shanghai", "access_key_id": "id", "access_key_secret": "s3cret-value"});
+        settings
+            .as_object_mut()
+            .unwrap()
+            .append(change.as_object_mut().unwrap());
+        serde_json::from_value::<Settings>(settings)
+            .unwrap()
+            .into_config()
+    }
+
+    #[test]
+    fn the_endpoint_comes_from_the_region() {
+        let config = config(json!({})).unwrap();
+        assert_eq!(
+            config.endpoint.base(),
+            "https://iot.cn-shanghai.aliyuncs.com"
+        );
+        assert_eq!(config.signature, Signature::Acs3);
+        assert!(!format!("{config:?}").contains("s3cret-value"));
+    }
+
+    #[track_caller]
+    fn check(change: Value, key: &str) {
+        let error = config(change).unwrap_err();
+        assert_eq!(error.key, key);
+        assert!(!error.to_string().contains("s3cret-value"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        check(json!({"region": "mars-1"}), "region");
+        check(json!({"region": null}), "region");
+        check(json!({"endpoint": "http://example.com"}), "endpoint");
+        check(
+            json!({"endpoint": "https://s3cret-value@example.com"}),
+            "endpoint",
+        );
+        check(json!({"access_key_id": " "}), "access_key_id");
+        check(json!({"access_key_id": "a\nb"}), "access_key_id");
+        check(json!({"access_key_secret": null}), "access_key_secret_file");
+        check(json!({"access_key_secret_file": "/x"}), "access_key_secret");
+        check(
+            json!({"access_key_secret": null, "access_key_secret_file": "/no/such"}),
+            "access_key_secret_file",
+        );
+        check(json!({"signature": "md5"}), "signature");
+        check(json!({"format": "yaml"}), "format");
+    }
+}

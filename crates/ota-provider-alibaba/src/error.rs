@@ -1,0 +1,431 @@
+//! The vendor's error codes and what they mean to us.
+//!
+//! Sources (read 2026-11-23): IoT Platform help "Error codes" and "Common parameters"; error tables of other products behind the same
+//! gateway. Codes are compared without regard to case: editions differ (`Iot.system.BillIsOverDue`).
+
+use std::time::Duration;
+
+use ota_core::error::{Retry, VendorError};
+use ota_core::{Error, ErrorKind};
+use ota_http::redact;
+
+use crate::client::Secrets;
+
+/// The longest vendor text that is passed on, in characters.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// The longest hint to wait that is believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// A refusal as the vendor words it.
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) message: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) http_status: u16,
+    /// `x-acs-retry-after` in milliseconds.
+    pub(crate) retry_after: Option<u64>,
+}
+
+/// Turns a refusal into our error, without the secrets that the vendor echoes.
+pub(crate) fn refusal(refusal: Refusal, secrets: &Secrets) -> Error {
+    let (kind, retry, message) = classify(&refusal.code, refusal.http_status);
+    let vendor = VendorError {
+        message: refusal.message.map(|text| clean(&text, secrets)),
+        code: Some(redact::secrets(&refusal.code, hidden(secrets), 100))
+            .filter(|code| !code.is_empty()),
+        request_id: refusal
+            .request_id
+            .map(|id| redact::secrets(&id, hidden(secrets), 100)),
+        http_status: Some(refusal.http_status),
+    };
+    let error = Error::new(kind, message)
+        .with_retry(retry)
+        .with_vendor(vendor);
+    match refusal.retry_after.filter(|millis| *millis > 0) {
+        Some(millis) if kind == ErrorKind::Throttled => {
+            error.with_retry_after(Duration::from_millis(millis).min(MAX_RETRY_AFTER))
+        }
+        _ => error,
+    }
+}
+
+fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
+    [
+        Some(secrets.access_key_secret.as_str()),
+        secrets.security_token.as_deref(),
+        Some(secrets.access_key_id.as_str()),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Cuts what a vendor's text must not carry on: the string-to-sign that `SignatureDoesNotMatch` echoes (it holds the key id, the
+/// token and every parameter), credentials, and queries of URLs.
+fn clean(text: &str, secrets: &Secrets) -> String {
+    let lower = text.to_ascii_lowercase();
+    let cut = [
+        "server string to sign",
+        "string to sign",
+        "stringtosign",
+        "server signature",
+        "canonicalrequest",
+    ]
+    .iter()
+    .filter_map(|mark| lower.find(mark))
+    .min();
+    // ASCII lower-casing keeps every byte's place, so the index fits the original text.
+    let kept = cut.map_or(text, |cut| text[..cut].trim_end());
+    redact::secrets(kept, hidden(secrets), MAX_MESSAGE_CHARS)
+}
+
+const SLOW_DOWN: &str = "the vendor asked to slow down";
+const OUT_OF_ORDER: &str = "the vendor is out of order";
+const NO_SUCH: &str = "the vendor does not know what was asked for";
+const CREDENTIAL: &str = "the vendor refused the credential of this provider";
+const RIGHT: &str = "the vendor account of this provider lacks the right to this operation";
+const ARGUMENT: &str = "the vendor refused an argument of the request";
+
+/// Returns kind, retry advice and public message for a code.
+fn classify(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
+    use ErrorKind::{
+        Auth, InvalidArgument, Misconfigured, NotFound, Rejected, Throttled, Unavailable,
+    };
+    let code = code.to_ascii_lowercase();
+    match code.as_str() {
+        // Gateway: before the product is reached. DOC-GW, DOC-SIG.
+        "throttling" | "throttling.user" | "throttling.api" | "iot.messagebroker.ratelimit" => {
+            (Throttled, Retry::Later, SLOW_DOWN)
+        }
+        "serviceunavailable"
+        | "serviceunavailabletemporary"
+        | "internalerror"
+        | "internalfailure"
+        | "unknownerror" => (Unavailable, Retry::Later, OUT_OF_ORDER),
+        "invalidtimestamp.expired" => (
+            Auth,
+            Retry::Once,
+            "the vendor refused the time of the request; check the clock of the gateway's machine",
+        ),
+        "invalidtimestamp.format" | "illegaltimestamp" => (
+            Auth,
+            Retry::Never,
+            "the vendor refused the form of the request's time",
+        ),
+        // A repeated nonce is often a hidden repetition in the transport; a new one helps once.
+        "signaturenonceused" => (
+            Unavailable,
+            Retry::Once,
+            "the vendor had seen the request before",
+        ),
+        "signaturedoesnotmatch" | "incompletesignature" | "invalidaccesskeysecret" => (
+            Auth,
+            Retry::Never,
+            "the vendor refused the signature; check `access_key_secret`",
+        ),
+        "invalidaccesskeyid.notfound"
+        | "invalidaccesskeyid.inactive"
+        | "invalidaccesskeyid"
+        | "missingaccesskeyid" => (
+            Auth,
+            Retry::Never,
+            "the vendor does not know the AccessKey, or it is disabled; check `access_key_id`",
+        ),
+        "missingsecuritytoken"
+        | "invalidsecuritytoken.malformed"
+        | "invalidsecuritytoken.mismatchwithaccesskey"
+        | "invalidsecuritytoken.expired" => (
+            Auth,
+            Retry::Never,
+            "the vendor refused the STS token; check `security_token_file`",
+        ),
+        "forbidden.ram"
+        | "forbidden"
+        | "nopermission"
+        | "iot.common.ramactionpermissiondeny"
+        | "iot.common.authactionpermissiondeny" => (Auth, Retry::Never, RIGHT),
+        "invalidaction.notfound" | "invalidversion" | "nosuchversion" | "unsupportedhttpmethod" => {
+            (
+                Misconfigured,
+                Retry::Never,
+                "the vendor does not know the operation; check `endpoint` and `region`",
+            )
+        }
+        "invalidprotocol.needssl" => (
+            Misconfigured,
+            Retry::Never,
+            "the vendor takes encrypted requests only; use https in `endpoint`",
+        ),
+        // Product: under HTTP 200. DOC-ERR.
+        "iot.system.systemexception" => (Unavailable, Retry::Later, OUT_OF_ORDER),
+        "iot.system.instancenotfound"
+        | "iot.sre.iotinstancenotfound"
+        | "missingiotinstanceid"
+        | "invalidiotinstanceid" => (
+            Misconfigured,
+            Retry::Never,
+            "the vendor does not find the instance; check `instance_id` (required if the instance has an ID) and `region`",
+        ),
+        "iot.common.apinotsupportedininstance" => (
+            Misconfigured,
+            Retry::Never,
+            "the vendor's instance does not have this operation",
+        ),
+        "iot.system.uidnotfound" => (
+            Misconfigured,
+            Retry::Never,
+            "the vendor account has not enabled the IoT Platform in this region",
+        ),
+        "iot.system.billisoverdue" => (Rejected, Retry::Never, "the vendor account is overdue"),
+        "iot.common.invalidtenant" => {
+            (Misconfigured, Retry::Never, "the vendor refused the tenant")
+        }
+        "iot.common.invalidpageparams"
+        | "iot.check.invalidformattedparameter"
+        | "iot.common.invalidformattedparameter"
+        | "iot.system.illegalrequest"
+        | "iot.check.parameterisnotlessthanmax"
+        | "iot.prod.nullproductkey"
+        | "iot.prod.invalidformattedproductkey"
+        | "iot.device.invalidformatteddevicename"
+        | "iot.device.invalidiotid"
+        | "iot.device.nonedevicenameelement"
+        | "iot.device.nulldevicename" => (InvalidArgument, Retry::Never, ARGUMENT),
+        // The code for an unknown job is in no public document; this is the form of its neighbours.
+        "iot.prod.notexistedproduct"
+        | "iot.device.notexisteddevice"
+        | "iot.ota.firmwarenotfound" => (NotFound, Retry::Never, NO_SUCH),
+        _ => by_form(&code, http_status),
+    }
+}
+
+/// Judges a code that no document lists by its form.
+fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
+    let product = code.starts_with("iot.");
+    if code.contains("throttling") || http_status == 429 {
+        return (ErrorKind::Throttled, Retry::Later, SLOW_DOWN);
+    }
+    // "backend query failed": iot.common.Query*ActionError, iot.device.Query*Failed.
+    if product
+        && code.contains(".query")
+        && (code.ends_with("actionerror") || code.ends_with("failed"))
+    {
+        return (ErrorKind::Unavailable, Retry::Later, OUT_OF_ORDER);
+    }
+    let absent = ["notfound", "notexist", "notexisted", "nosuch", "nonexist"]
+        .iter()
+        .any(|mark| code.contains(mark));
+    if (product && absent) || code.starts_with("invalidjobid") {
+        return (ErrorKind::NotFound, Retry::Never, NO_SUCH);
+    }
+    if product {
+        return (
+            ErrorKind::Rejected,
+            Retry::Never,
+            "the vendor refused the request",
+        );
+    }
+    if code.starts_with("invalidaccesskey") || code.starts_with("signature") {
+        return (ErrorKind::Auth, Retry::Never, CREDENTIAL);
+    }
+    if http_status >= 500 {
+        return (ErrorKind::Unavailable, Retry::Later, OUT_OF_ORDER);
+    }
+    // `Missing<Param>` and `Invalid<Param>`.
+    if code.starts_with("missing") || code.starts_with("invalid") {
+        return (ErrorKind::InvalidArgument, Retry::Never, ARGUMENT);
+    }
+    match http_status {
+        401 => (ErrorKind::Auth, Retry::Never, CREDENTIAL),
+        403 => (ErrorKind::Auth, Retry::Never, RIGHT),
+        _ => (
+            ErrorKind::Rejected,
+            Retry::Never,
+            "the vendor refused the request",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Refusal, Secrets, classify, refusal};
+    use ota_core::ErrorKind::{self, *};
+    use ota_core::error::Retry;
+
+    fn secrets() -> Secrets {
+        Secrets {
+            access_key_id: "LTAIexample".into(),
+            access_key_secret: "very/secret+key".into(),
+            security_token: Some("CAIS/token=".into()),
+        }
+    }
+
+    #[track_caller]
+    fn check(code: &str, status: u16, kind: ErrorKind, retry: Retry) {
+        let (actual_kind, actual_retry, _) = classify(code, status);
+        assert_eq!((actual_kind, actual_retry), (kind, retry), "{code}");
+    }
+
+    #[test]
+    fn every_documented_code_has_its_meaning() {
+        for code in [
+            "Throttling.User",
+            "Throttling.Api",
+            "Throttling",
+            "iot.messagebroker.RateLimit",
+        ] {
+            check(code, 400, Throttled, Retry::Later);
+        }
+        for code in [
+            "ServiceUnavailable",
+            "ServiceUnavailableTemporary",
+            "InternalError",
+            "InternalFailure",
+            "UnknownError",
+        ] {
+            check(code, 503, Unavailable, Retry::Later);
+        }
+        check("InvalidTimeStamp.Expired", 400, Auth, Retry::Once);
+        check("InvalidTimeStamp.Format", 400, Auth, Retry::Never);
+        check("IllegalTimestamp", 400, Auth, Retry::Never);
+        check("SignatureNonceUsed", 400, Unavailable, Retry::Once);
+        for code in [
+            "SignatureDoesNotMatch",
+            "IncompleteSignature",
+            "InvalidAccessKeyId.NotFound",
+            "InvalidAccessKeyId.Inactive",
+            "MissingAccessKeyId",
+            "MissingSecurityToken",
+            "InvalidSecurityToken.Malformed",
+            "InvalidSecurityToken.MismatchWithAccessKey",
+            "InvalidSecurityToken.Expired",
+            "Forbidden.RAM",
+            "Forbidden",
+            "NoPermission",
+        ] {
+            check(code, 403, Auth, Retry::Never);
+        }
+        check(
+            "iot.common.RamActionPermissionDeny",
+            200,
+            Auth,
+            Retry::Never,
+        );
+        check(
+            "iot.common.AuthActionPermissionDeny",
+            200,
+            Auth,
+            Retry::Never,
+        );
+        for code in [
+            "InvalidAction.NotFound",
+            "InvalidVersion",
+            "NoSuchVersion",
+            "InvalidProtocol.NeedSsl",
+            "UnsupportedHTTPMethod",
+        ] {
+            check(code, 404, Misconfigured, Retry::Never);
+        }
+        check("MissingFirmwareId", 400, InvalidArgument, Retry::Never);
+        check("InvalidPageSize", 400, InvalidArgument, Retry::Never);
+        check("iot.system.SystemException", 200, Unavailable, Retry::Later);
+        for code in [
+            "iot.common.InvalidPageParams",
+            "iot.check.InvalidFormattedParameter",
+            "iot.common.InvalidFormattedParameter",
+            "iot.system.IllegalRequest",
+            "iot.check.ParameterIsNotLessThanMax",
+            "iot.prod.NullProductKey",
+            "iot.prod.InvalidFormattedProductkey",
+            "iot.device.InvalidFormattedDeviceName",
+            "iot.device.InvalidIoTId",
+            "iot.device.NoneDeviceNameElement",
+            "iot.device.NullDeviceName",
+        ] {
+            check(code, 200, InvalidArgument, Retry::Never);
+        }
+        for code in [
+            "iot.system.InstanceNotFound",
+            "iot.Sre.IotInstanceNotFound",
+            "iot.common.APINotSupportedInInstance",
+            "iot.system.UidNotFound",
+            "iot.common.InvalidTenant",
+        ] {
+            check(code, 200, Misconfigured, Retry::Never);
+        }
+        check("Iot.system.BillIsOverDue", 200, Rejected, Retry::Never);
+        check("iot.prod.NotExistedProduct", 200, NotFound, Retry::Never);
+        check("iot.device.NotExistedDevice", 200, NotFound, Retry::Never);
+        check("iot.ota.FirmwareNotFound", 200, NotFound, Retry::Never);
+        check(
+            "iot.common.QueryDeviceActionError",
+            200,
+            Unavailable,
+            Retry::Later,
+        );
+        check(
+            "iot.device.QueryDeviceFailed",
+            200,
+            Unavailable,
+            Retry::Later,
+        );
+    }
+
+    #[test]
+    fn a_code_of_no_document_is_judged_by_its_form() {
+        check("iot.ota.JobNotFound", 200, NotFound, Retry::Never);
+        check("iot.ota.NotExistedJob", 200, NotFound, Retry::Never);
+        check("InvalidJobId.NotFound", 404, NotFound, Retry::Never);
+        check("iot.ota.SomethingNew", 200, Rejected, Retry::Never);
+        check("New.Throttling", 400, Throttled, Retry::Later);
+        check("Whatever", 429, Throttled, Retry::Later);
+        check("Whatever", 502, Unavailable, Retry::Later);
+        check("Whatever", 400, Rejected, Retry::Never);
+        check("Whatever", 403, Auth, Retry::Never);
+    }
+
+    #[test]
+    fn the_echoed_string_to_sign_is_cut() {
+        let error = refusal(
+            Refusal {
+                code: "SignatureDoesNotMatch".into(),
+                message: Some(
+                    "Specified signature is not matched with our calculation. server string to sign is:POST&%2F&AccessKeyId%3DLTAIexample%26SecurityToken%3DCAIS%252Ftoken%253D".into(),
+                ),
+                request_id: Some("R-1".into()),
+                http_status: 400,
+                retry_after: None,
+            },
+            &secrets(),
+        );
+        let vendor = error.vendor().unwrap();
+        assert_eq!(
+            vendor.message.as_deref(),
+            Some("Specified signature is not matched with our calculation.")
+        );
+        for text in [format!("{error:?}"), error.to_string()] {
+            for secret in ["LTAIexample", "CAIS", "secret+key", "POST&"] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hint_to_wait_is_kept_up_to_a_minute() {
+        let wait = |millis| {
+            let refused = Refusal {
+                code: "Throttling.User".into(),
+                message: None,
+                request_id: None,
+                http_status: 400,
+                retry_after: Some(millis),
+            };
+            refusal(refused, &secrets())
+                .retry_after()
+                .map(|wait| wait.as_millis())
+        };
+        assert_eq!(wait(250), Some(250));
+        assert_eq!(wait(0), None);
+        assert_eq!(wait(u64::MAX), Some(60_000));
+    }
+}

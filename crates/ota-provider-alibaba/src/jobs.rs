@@ -1,0 +1,505 @@
+//! Listing jobs.
+//!
+//! The vendor has no operation that lists all jobs: packages are listed first, then the jobs of each. A cursor carries the package
+//! that the walk stands in, so that going on costs no call for finding it again.
+
+use ota_core::context::Context;
+use ota_core::id::{PackageId, ProductId};
+use ota_core::job::{Detail, Job, JobKind, Package};
+use ota_core::paging::{Fetched, Position, Walk, Window};
+use ota_core::provider::{Cursor, JobFilter, ListJobs, Page};
+use ota_core::{Error, Result};
+use ota_http::lenient::Rows;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::client::{Answer, Params};
+use crate::map;
+use crate::map::status::JOB_STATUSES;
+use crate::provider::AlibabaProvider;
+use crate::wire::{Firmware, OtaJob};
+
+pub(crate) const LIST_PACKAGES: &str = "ListOTAFirmware";
+const LIST_BY_PACKAGE: &str = "ListOTAJobByFirmware";
+const LIST_BY_DEVICE: &str = "ListOTAJobByDevice";
+
+/// "PageSize: maximum 100" of `ListOTAFirmware`; the largest page makes the fewest calls.
+const PACKAGES_IN_PAGE: u64 = 100;
+
+/// "PageSize: maximum 200" of `ListOTAJobByFirmware`.
+const MAX_BY_PACKAGE: u32 = 200;
+
+/// "PageSize: maximum 100" of `ListOTAJobByDevice`.
+const MAX_BY_DEVICE: u32 = 100;
+
+/// A package as the walk needs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct WalkedPackage {
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    product: Option<String>,
+}
+
+/// Where the walk over packages stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PackageCursor {
+    /// Number of the package in the vendor's list, from 0.
+    #[serde(rename = "i")]
+    index: u64,
+    /// Jobs of that package already passed.
+    #[serde(rename = "o")]
+    offset: u64,
+    /// All packages, as far as known.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    packages: Option<u64>,
+    /// The package itself, when it is known already.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    package: Option<WalkedPackage>,
+}
+
+impl PackageCursor {
+    fn decode(cursor: Option<&Cursor>) -> Result<Self> {
+        let Some(cursor) = cursor else {
+            return Ok(Self::default());
+        };
+        let position: Self =
+            serde_json::from_str(&cursor.0).map_err(|_| Error::invalid_cursor())?;
+        // Far beyond every real account, and small enough that page numbers cannot overflow.
+        let sane = position.index < 1 << 32 && position.offset < 1 << 32;
+        if sane {
+            Ok(position)
+        } else {
+            Err(Error::invalid_cursor())
+        }
+    }
+
+    fn encode(mut self) -> Result<Cursor> {
+        let write = |position: &Self| {
+            serde_json::to_string(position).map_err(|error| {
+                Error::new(
+                    ota_core::ErrorKind::Unexpected,
+                    "a cursor could not be written",
+                )
+                .with_source(error)
+            })
+        };
+        let text = write(&self)?;
+        if text.len() <= Cursor::MAX_LEN {
+            return Ok(Cursor(text));
+        }
+        // An unusually long name: the package is looked up again, which costs one call more.
+        self.package = None;
+        write(&self).map(Cursor)
+    }
+}
+
+/// Which of the vendor's three ways answers a request.
+enum Way {
+    ByDevice {
+        package_id: String,
+        product_id: String,
+        device_name: String,
+    },
+    ByPackage {
+        package_id: String,
+    },
+    AllPackages,
+}
+
+impl AlibabaProvider {
+    pub(crate) async fn jobs_page(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
+        let ListJobs {
+            filter,
+            page_size,
+            cursor,
+        } = request;
+        let way = way(&filter);
+        // Cursor before capability: a damaged cursor is the caller's first mistake.
+        let position = match &way {
+            Ok(Way::ByDevice { .. } | Way::ByPackage { .. }) => (
+                Position::from_cursor(cursor.as_ref(), 1)?,
+                PackageCursor::default(),
+            ),
+            Ok(Way::AllPackages) => (Position::default(), PackageCursor::decode(cursor.as_ref())?),
+            Err(_) => Default::default(),
+        };
+        self.capability_ref().check_jobs(&filter)?;
+        let way = way?;
+        if never_matches(&filter) {
+            return Ok(Page::empty());
+        }
+        match way {
+            Way::ByDevice {
+                package_id,
+                product_id,
+                device_name,
+            } => {
+                let params = vec![
+                    ("FirmwareId".to_owned(), package_id),
+                    ("ProductKey".to_owned(), product_id),
+                    ("DeviceName".to_owned(), device_name),
+                ];
+                self.one_list(
+                    cx,
+                    LIST_BY_DEVICE,
+                    MAX_BY_DEVICE,
+                    params,
+                    &filter,
+                    page_size,
+                    position.0,
+                )
+                .await
+            }
+            Way::ByPackage { package_id } => {
+                let params = vec![("FirmwareId".to_owned(), package_id)];
+                self.one_list(
+                    cx,
+                    LIST_BY_PACKAGE,
+                    MAX_BY_PACKAGE,
+                    params,
+                    &filter,
+                    page_size,
+                    position.0,
+                )
+                .await
+            }
+            Way::AllPackages => self.all_packages(cx, &filter, page_size, position.1).await,
+        }
+    }
+
+    /// Pages through one list of jobs.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call site per vendor operation; a struct would only repeat the names"
+    )]
+    async fn one_list(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        max_vendor_page: u32,
+        params: Params,
+        filter: &JobFilter,
+        page_size: u32,
+        from: Position,
+    ) -> Result<Page<Job>> {
+        let filtered = filters_here(filter);
+        let params = &params;
+        let walked = Walk {
+            segments: 1,
+            from,
+            page_size,
+            max_vendor_page,
+            limit: None,
+            max_calls: self.client.deps.max_calls_per_page,
+            filtered,
+        }
+        .run(
+            |_, window| Box::pin(self.fetch_jobs(cx, operation, params.clone(), window)),
+            |job: &Job| job.id.as_str(),
+            |job| matches(filter, job),
+        )
+        .await?;
+        Ok(Page {
+            items: walked.rows,
+            next: walked.next.map(|position| Cursor(position.encode())),
+            total: walked
+                .totals
+                .last()
+                .map(|(_, total)| *total)
+                .filter(|_| !filtered),
+            truncated: false,
+        })
+    }
+
+    async fn all_packages(
+        &self,
+        cx: &Context,
+        filter: &JobFilter,
+        page_size: u32,
+        mut at: PackageCursor,
+    ) -> Result<Page<Job>> {
+        let max_calls = self.client.deps.max_calls_per_page;
+        let mut calls = 0;
+        let mut items: Vec<Job> = Vec::new();
+        let mut packages: Option<(u64, Vec<WalkedPackage>)> = None;
+        loop {
+            if at.packages.is_some_and(|all| at.index >= all) {
+                return Ok(Page {
+                    items,
+                    next: None,
+                    total: None,
+                    truncated: false,
+                });
+            }
+            let full = items.len() >= page_size as usize;
+            let package = match at.package.take() {
+                Some(package) => package,
+                None => {
+                    let page = at.index / PACKAGES_IN_PAGE;
+                    let loaded = match packages.take() {
+                        Some((loaded, rows)) if loaded == page => rows,
+                        _ if full || calls == max_calls => {
+                            return Ok(Page {
+                                items,
+                                next: Some(at.encode()?),
+                                total: None,
+                                truncated: false,
+                            });
+                        }
+                        _ => {
+                            calls += 1;
+                            let (rows, all) = self.fetch_packages(cx, filter, page).await?;
+                            at.packages = all;
+                            rows
+                        }
+                    };
+                    let found = usize::try_from(at.index % PACKAGES_IN_PAGE)
+                        .ok()
+                        .and_then(|row| loaded.get(row))
+                        .cloned();
+                    packages = Some((page, loaded));
+                    match found {
+                        Some(package) => package,
+                        // The list is shorter than its total said: packages were deleted meanwhile.
+                        None => {
+                            return Ok(Page {
+                                items,
+                                next: None,
+                                total: None,
+                                truncated: false,
+                            });
+                        }
+                    }
+                }
+            };
+            if full || calls == max_calls {
+                at.package = Some(package);
+                return Ok(Page {
+                    items,
+                    next: Some(at.encode()?),
+                    total: None,
+                    truncated: false,
+                });
+            }
+            // One vendor call for one package; the outer loop keeps the account of calls.
+            let walk = Walk {
+                segments: 1,
+                from: Position {
+                    segment: 0,
+                    offset: at.offset,
+                },
+                page_size: page_size - u32::try_from(items.len()).unwrap_or(page_size),
+                max_vendor_page: MAX_BY_PACKAGE,
+                limit: None,
+                max_calls: 1,
+                filtered: filters_here(filter),
+            };
+            calls += 1;
+            let walked = walk
+                .run(
+                    |_, window| {
+                        let params = vec![("FirmwareId".to_owned(), package.id.clone())];
+                        Box::pin(self.fetch_jobs(cx, LIST_BY_PACKAGE, params, window))
+                    },
+                    |job: &Job| job.id.as_str(),
+                    |job| matches(filter, job) && !items.iter().any(|seen| seen.id == job.id),
+                )
+                .await;
+            let walked = match walked {
+                Ok(walked) => walked,
+                // Deleted between the two calls: its jobs are gone with it.
+                Err(error) if error.kind() == ota_core::ErrorKind::NotFound => {
+                    at.index += 1;
+                    at.offset = 0;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            items.extend(
+                walked
+                    .rows
+                    .into_iter()
+                    .map(|job| with_package(job, &package)),
+            );
+            match walked.next {
+                Some(position) => {
+                    at.offset = position.offset;
+                    at.package = Some(package);
+                }
+                None => {
+                    at.index += 1;
+                    at.offset = 0;
+                }
+            }
+        }
+    }
+
+    async fn fetch_jobs(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        mut params: Params,
+        window: Window,
+    ) -> Result<Fetched<Job>> {
+        params.extend(page_params(window));
+        let Answer { data, total } = self.client.read(cx, operation, params).await?;
+        let rows: Vec<OtaJob> = rows(data, "SimpleOTAJobInfo");
+        let source = self.source(operation);
+        Ok(Fetched {
+            rows: rows
+                .into_iter()
+                .map(|row| map::job::job(source, row, Detail::Summary))
+                .collect(),
+            total,
+        })
+    }
+
+    async fn fetch_packages(
+        &self,
+        cx: &Context,
+        filter: &JobFilter,
+        page: u64,
+    ) -> Result<(Vec<WalkedPackage>, Option<u64>)> {
+        let mut params: Params = vec![
+            ("CurrentPage".to_owned(), (page + 1).to_string()),
+            ("PageSize".to_owned(), PACKAGES_IN_PAGE.to_string()),
+        ];
+        if let Some(product) = &filter.product_id {
+            params.push(("ProductKey".to_owned(), product.as_str().to_owned()));
+        }
+        let Answer { data, total } = self.client.read(cx, LIST_PACKAGES, params).await?;
+        let rows: Vec<Firmware> = rows(data, "SimpleFirmwareInfo");
+        let packages = rows.into_iter().map(|row| WalkedPackage {
+            id: row.firmware_id.text().unwrap_or_default(),
+            name: row.firmware_name.text(),
+            version: row.dest_version.text(),
+            product: row.product_key.text(),
+        });
+        // A row without an identifier has no jobs that could be asked for, but keeps its place in the numbering.
+        Ok((packages.collect(), total))
+    }
+}
+
+fn way(filter: &JobFilter) -> Result<Way> {
+    match (&filter.package_id, &filter.product_id, &filter.device_name) {
+        (Some(package_id), Some(product_id), Some(device_name)) => Ok(Way::ByDevice {
+            package_id: package_id.as_str().to_owned(),
+            product_id: product_id.as_str().to_owned(),
+            device_name: device_name.as_str().to_owned(),
+        }),
+        (_, _, Some(_)) => Err(Error::unsupported(
+            "device_name",
+            "this provider filters jobs by `device_name` only together with `package_id` and `product_id`",
+        )),
+        (Some(package_id), _, None) => Ok(Way::ByPackage {
+            package_id: package_id.as_str().to_owned(),
+        }),
+        (None, _, None) => Ok(Way::AllPackages),
+    }
+}
+
+/// Whether the filter asks only for words that this vendor never uses.
+fn never_matches(filter: &JobFilter) -> bool {
+    let status = !filter.status.is_empty()
+        && !filter
+            .status
+            .iter()
+            .any(|status| JOB_STATUSES.contains(status));
+    let kind = filter.kind.is_some_and(|kind| kind != JobKind::Firmware);
+    status || kind
+}
+
+/// Whether rows are left out here, so that the vendor's total is not the filter's.
+fn filters_here(filter: &JobFilter) -> bool {
+    !filter.status.is_empty()
+        || filter.kind.is_some()
+        || (filter.package_id.is_some()
+            && filter.product_id.is_some()
+            && filter.device_name.is_none())
+}
+
+fn matches(filter: &JobFilter, job: &Job) -> bool {
+    let status = filter.status.is_empty() || filter.status.contains(&job.status);
+    let kind = filter.kind.is_none() || filter.kind == job.kind;
+    // A row that does not tell its product came through a list of that product.
+    let product = match (&filter.product_id, &job.target.product_id) {
+        (Some(wanted), Some(actual)) => wanted == actual,
+        _ => true,
+    };
+    status && kind && product
+}
+
+/// Fills in what a list row leaves out from the package that the walk came through.
+fn with_package(mut job: Job, walked: &WalkedPackage) -> Job {
+    let package = job.package.get_or_insert_with(Package::default);
+    if package
+        .id
+        .as_ref()
+        .is_some_and(|id| id.as_str() != walked.id)
+    {
+        return job;
+    }
+    package
+        .id
+        .get_or_insert_with(|| PackageId::from(walked.id.as_str()));
+    package.name = package.name.take().or_else(|| walked.name.clone());
+    package.version = package.version.take().or_else(|| walked.version.clone());
+    package.product_id = package
+        .product_id
+        .take()
+        .or_else(|| walked.product.as_deref().map(ProductId::from));
+    job
+}
+
+/// The vendor counts pages from 1.
+pub(crate) fn page_params(window: Window) -> [(String, String); 2] {
+    [
+        ("CurrentPage".to_owned(), (window.index + 1).to_string()),
+        ("PageSize".to_owned(), window.size.to_string()),
+    ]
+}
+
+/// Takes the list out of its wrapper, `Data.SimpleOTATaskInfo[]`; a bare list is understood too.
+pub(crate) fn rows<T: serde::de::DeserializeOwned>(data: Value, wrapper: &str) -> Vec<T> {
+    let list = match data {
+        Value::Object(mut members) => members.remove(wrapper).unwrap_or(Value::Null),
+        bare @ Value::Array(_) => bare,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::Null,
+    };
+    serde_json::from_value::<Rows<T>>(list)
+        .map(|rows| rows.0)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PackageCursor, WalkedPackage};
+    use ota_core::provider::Cursor;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_comes_back_and_stays_short(
+            index in 0_u64..1 << 32, offset in 0_u64..1 << 32, packages: Option<u64>, name in ".{0,2000}",
+        ) {
+            let position = PackageCursor {
+                index, offset, packages,
+                package: Some(WalkedPackage { id: "p".into(), name: Some(name), version: None, product: None }),
+            };
+            let cursor = position.clone().encode().unwrap();
+            prop_assert!(cursor.0.len() <= Cursor::MAX_LEN);
+            let back = PackageCursor::decode(Some(&cursor)).unwrap();
+            prop_assert_eq!((back.index, back.offset, back.packages), (index, offset, packages));
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,100}") {
+            let _ = PackageCursor::decode(Some(&Cursor(text)));
+        }
+    }
+}

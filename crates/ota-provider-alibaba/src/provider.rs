@@ -1,0 +1,173 @@
+//! Composes client, walks and mapping into the contract.
+
+use ota_core::capability::{
+    Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+};
+use ota_core::context::Context;
+use ota_core::error::Retry;
+use ota_core::id::ProviderName;
+use ota_core::job::{Detail, Job, JobStats};
+use ota_core::provider::{
+    Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, SettingError,
+};
+use ota_core::task::Task;
+use ota_core::{Error, ErrorKind, Result};
+use serde_json::Value;
+
+use crate::client::{Client, Params};
+use crate::config::{Config, QUOTA, VENDOR};
+use crate::jobs::LIST_PACKAGES;
+use crate::map::{self, Source};
+use crate::tasks::MAX_DEVICE_NAMES;
+use crate::wire::OtaJob;
+
+const QUERY_JOB: &str = "QueryOTAJob";
+
+/// One Alibaba Cloud account.
+#[derive(Debug)]
+pub struct AlibabaProvider {
+    name: ProviderName,
+    capability: Capability,
+    pub(crate) client: Client,
+}
+
+impl AlibabaProvider {
+    /// Builds the provider.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up on this machine.
+    pub fn new(
+        name: ProviderName,
+        config: Config,
+        deps: Dependencies,
+    ) -> Result<Self, SettingError> {
+        Ok(Self {
+            name,
+            capability: capability(),
+            client: Client::new(config, deps)?,
+        })
+    }
+
+    pub(crate) fn capability_ref(&self) -> &Capability {
+        &self.capability
+    }
+
+    pub(crate) fn source(&self, operation: &'static str) -> Source<'_> {
+        Source {
+            provider: &self.name,
+            operation,
+            drift: &*self.client.deps.drift,
+        }
+    }
+}
+
+fn capability() -> Capability {
+    Capability {
+        job_filters: JobFilterSupport {
+            status: Support::Here,
+            // The vendor does not tell how a batch ended, and eight calls for each row of a list are not its price.
+            outcome: Support::No,
+            kind: Support::Here,
+            package_id: Support::Native,
+            product_id: Support::Native,
+            device_id: Support::No,
+            device_name: Support::Native,
+            device_type: Support::No,
+            model: Support::No,
+            manufacturer: Support::No,
+        },
+        task_filters: TaskFilterSupport {
+            status: Support::Native,
+            device_name: Support::Native,
+            device_id: Support::Here,
+        },
+        max_page_size: 100,
+        max_device_names: MAX_DEVICE_NAMES,
+        job_stats: StatsSupport {
+            native: false,
+            calls: 8,
+        },
+        actions: Vec::new(),
+        quota: QUOTA,
+    }
+}
+
+#[async_trait::async_trait]
+impl Provider for AlibabaProvider {
+    fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn endpoint(&self) -> &str {
+        self.client.config().endpoint.base()
+    }
+
+    fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    async fn check(&self, cx: &Context) -> Result<()> {
+        let params: Params = vec![
+            ("CurrentPage".to_owned(), "1".to_owned()),
+            ("PageSize".to_owned(), "1".to_owned()),
+        ];
+        self.client.read(cx, LIST_PACKAGES, params).await.map(drop)
+    }
+
+    fn jobs(&self) -> Option<&dyn JobReader> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl JobReader for AlibabaProvider {
+    async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
+        self.jobs_page(cx, request).await
+    }
+
+    async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
+        let params: Params = vec![("JobId".to_owned(), request.job_id.as_str().to_owned())];
+        let Some(answer) = found(self.client.read(cx, QUERY_JOB, params).await)? else {
+            return Ok(None);
+        };
+        match &answer.data {
+            // Success without data: the vendor has nothing under this identifier.
+            Value::Null => return Ok(None),
+            Value::String(text) if text.is_empty() => return Ok(None),
+            Value::Object(members) if members.is_empty() => return Ok(None),
+            _ => {}
+        }
+        let wire: OtaJob = serde_json::from_value(answer.data).map_err(|error| {
+            Error::new(ErrorKind::Protocol, "the vendor's answer cannot be read")
+                .with_retry(Retry::Later)
+                .with_operation(QUERY_JOB)
+                .with_source(error)
+        })?;
+        let mut job = map::job::job(self.source(QUERY_JOB), wire, Detail::Full);
+        if job.id.as_str().is_empty() {
+            job.id = request.job_id;
+        }
+        Ok(Some(job))
+    }
+
+    async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
+        found(self.count_tasks(cx, &request.job_id).await)
+    }
+
+    async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
+        found(self.tasks_page(cx, request).await)
+    }
+}
+
+/// Turns the refusal of an unknown identifier into "nothing found".
+fn found<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

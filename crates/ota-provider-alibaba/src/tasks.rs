@@ -1,0 +1,597 @@
+//! Listing and counting the tasks of a job.
+//!
+//! `CurrentPage × PageSize ≤ 100000` (page of `ListOTATaskByJob`, read 2026-11-23): what lies behind the first 100,000 rows of a
+//! batch is reached by walking status by status, each with a window of its own.
+
+use futures_util::future::join_all;
+use ota_core::context::Context;
+use ota_core::id::JobId;
+use ota_core::job::JobStats;
+use ota_core::paging::{Fetched, Position, Walk, Window};
+use ota_core::provider::{Cursor, ListTasks, Page, TaskFilter};
+use ota_core::task::{Task, TaskStatus};
+use ota_core::{Error, ErrorKind, Result};
+
+use crate::client::{Answer, Params};
+use crate::jobs::{page_params, rows};
+use crate::map;
+use crate::map::status::{CONFIRM, TASK_WORDS};
+use crate::provider::AlibabaProvider;
+use crate::wire::OtaTask;
+
+const LIST_TASKS: &str = "ListOTATaskByJob";
+
+/// "The product of CurrentPage and PageSize must be less than or equal to 100,000."
+const WINDOW: u64 = 100_000;
+
+/// "PageSize: maximum 100."
+const MAX_PAGE: u32 = 100;
+
+/// "You can specify up to 50 device names."
+pub(crate) const MAX_DEVICE_NAMES: u32 = 50;
+
+/// How a request is walked. The letter starts the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// One list of all tasks.
+    All,
+    /// One list for each vendor word.
+    Words,
+    /// Batches of device names.
+    Names,
+}
+
+/// Where a task walk stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TaskCursor {
+    mode: Mode,
+    truncated: bool,
+    position: Position,
+}
+
+/// The state of a walk word by word.
+struct WordWalk {
+    words: Vec<&'static str>,
+    from: Position,
+    truncated: bool,
+    /// Vendor calls already made for this page.
+    spent: u32,
+}
+
+impl TaskCursor {
+    fn encode(self) -> Cursor {
+        let mode = match self.mode {
+            Mode::All => 'a',
+            Mode::Words => 'w',
+            Mode::Names => 'n',
+        };
+        Cursor(format!(
+            "{mode}{}.{}",
+            u8::from(self.truncated),
+            self.position.encode()
+        ))
+    }
+
+    fn decode(cursor: &Cursor) -> Option<Self> {
+        let mut chars = cursor.0.chars();
+        let mode = match chars.next()? {
+            'a' => Mode::All,
+            'w' => Mode::Words,
+            'n' => Mode::Names,
+            _ => return None,
+        };
+        let truncated = match chars.next()? {
+            '0' => false,
+            '1' => true,
+            _ => return None,
+        };
+        let position = Position::decode(chars.as_str().strip_prefix('.')?)?;
+        Some(Self {
+            mode,
+            truncated,
+            position,
+        })
+    }
+}
+
+impl AlibabaProvider {
+    pub(crate) async fn tasks_page(&self, cx: &Context, request: ListTasks) -> Result<Page<Task>> {
+        let ListTasks {
+            job_id,
+            filter,
+            page_size,
+            cursor,
+        } = request;
+        let words = words(&filter);
+        let at = match &cursor {
+            None => None,
+            Some(cursor) => {
+                let at = TaskCursor::decode(cursor)
+                    .filter(|at| fits(*at, &filter, words.len(), page_size));
+                Some(at.ok_or_else(Error::invalid_cursor)?)
+            }
+        };
+        self.capability_ref().check_tasks(&filter)?;
+        if !filter.device_names.is_empty() {
+            let from = at.map_or(0, |at| at.position.segment);
+            return self.by_names(cx, &job_id, &filter, page_size, from).await;
+        }
+        if never_matches(&filter) {
+            return Ok(Page::empty());
+        }
+        let native = native(&filter);
+        match at {
+            Some(TaskCursor {
+                mode: Mode::Words,
+                truncated,
+                position,
+            }) => {
+                let words = if words.is_empty() { all_words() } else { words };
+                let start = WordWalk {
+                    words,
+                    from: position,
+                    truncated,
+                    spent: 0,
+                };
+                self.by_words(cx, &job_id, &filter, page_size, start).await
+            }
+            Some(at) => self.all(cx, &job_id, &filter, page_size, at.position).await,
+            None if native => {
+                let mut start = WordWalk {
+                    words,
+                    from: Position::default(),
+                    truncated: false,
+                    spent: 0,
+                };
+                // The total of a single word comes with its first page.
+                if start.words.len() > 1 {
+                    self.look_ahead(cx, &job_id, None, &mut start).await?;
+                }
+                self.by_words(cx, &job_id, &filter, page_size, start).await
+            }
+            None => {
+                let page = self
+                    .all(cx, &job_id, &filter, page_size, Position::default())
+                    .await?;
+                if !page.truncated {
+                    return Ok(page);
+                }
+                // More than one window: start again, word by word.
+                let mut start = WordWalk {
+                    words: all_words(),
+                    from: Position::default(),
+                    truncated: false,
+                    spent: 1,
+                };
+                self.look_ahead(cx, &job_id, page.total, &mut start).await?;
+                self.by_words(cx, &job_id, &filter, page_size, start).await
+            }
+        }
+    }
+
+    /// Walks the unfiltered list; `truncated` tells that it is longer than the vendor's window.
+    async fn all(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        filter: &TaskFilter,
+        page_size: u32,
+        from: Position,
+    ) -> Result<Page<Task>> {
+        let filtered = !filter.status.is_empty() || filter.device_id.is_some();
+        let walked = self
+            .walk(1, from, page_size, filtered)
+            .run(
+                |_, window| Box::pin(self.fetch_tasks(cx, job_id, None, window)),
+                |task: &Task| task.id.as_str(),
+                |task| matches(filter, task),
+            )
+            .await?;
+        let total = walked.totals.last().map(|(_, total)| *total);
+        let truncated = total.is_some_and(|total| total > WINDOW);
+        Ok(Page {
+            items: walked.rows,
+            next: walked.next.map(|position| {
+                TaskCursor {
+                    mode: Mode::All,
+                    truncated,
+                    position,
+                }
+                .encode()
+            }),
+            total: total.filter(|_| !filtered || truncated),
+            truncated,
+        })
+    }
+
+    async fn by_words(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        filter: &TaskFilter,
+        page_size: u32,
+        start: WordWalk,
+    ) -> Result<Page<Task>> {
+        let WordWalk {
+            words,
+            from,
+            truncated,
+            spent,
+        } = start;
+        let filtered = filter.device_id.is_some();
+        let segments = u32::try_from(words.len()).unwrap_or(u32::MAX);
+        let mut walk = self.walk(segments, from, page_size, filtered);
+        // Looking ahead was paid from the same purse.
+        walk.max_calls = walk.max_calls.saturating_sub(spent);
+        let words = &words;
+        let walked = walk
+            .run(
+                |segment, window| {
+                    let word = words.get(segment as usize).copied();
+                    Box::pin(self.fetch_word(cx, job_id, word, window))
+                },
+                |task: &Task| task.id.as_str(),
+                |task| matches(filter, task),
+            )
+            .await?;
+        let single = (words.len() == 1)
+            .then(|| walked.totals.last().map(|(_, total)| *total))
+            .flatten();
+        let truncated = truncated || walked.totals.iter().any(|(_, total)| *total > WINDOW);
+        Ok(Page {
+            items: walked.rows,
+            next: walked.next.map(|position| {
+                TaskCursor {
+                    mode: Mode::Words,
+                    truncated,
+                    position,
+                }
+                .encode()
+            }),
+            total: single.filter(|_| !filtered),
+            truncated,
+        })
+    }
+
+    /// Asks for named devices. The vendor ignores paging then, so each call names at most as many devices as the page has room for.
+    async fn by_names(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        filter: &TaskFilter,
+        page_size: u32,
+        from: u32,
+    ) -> Result<Page<Task>> {
+        let batch = name_batch(page_size);
+        let batches: Vec<_> = filter.device_names.chunks(batch).collect();
+        let mut items: Vec<Task> = Vec::new();
+        let mut at = from as usize;
+        let mut calls = 0;
+        while let Some(names) = batches.get(at) {
+            if calls == self.client.deps.max_calls_per_page
+                || items.len() + names.len() > page_size as usize
+            {
+                break;
+            }
+            calls += 1;
+            at += 1;
+            let mut params = job_params(job_id);
+            params.extend(page_params(Window {
+                index: 0,
+                size: u32::try_from(batch).unwrap_or(MAX_PAGE),
+                skip: 0,
+            }));
+            for (number, name) in names.iter().enumerate() {
+                params.push((
+                    format!("DeviceNames.{}", number + 1),
+                    name.as_str().to_owned(),
+                ));
+            }
+            let fetched = self.read_tasks(cx, job_id, params).await?;
+            for task in fetched.rows {
+                let asked = task
+                    .device
+                    .name
+                    .as_ref()
+                    .is_some_and(|name| names.contains(name));
+                let repeated = items.iter().any(|seen: &Task| seen.id == task.id);
+                if asked && !repeated && matches(filter, &task) {
+                    items.push(task);
+                }
+            }
+        }
+        let next = batches.get(at).map(|_| {
+            let segment = u32::try_from(at).unwrap_or(u32::MAX);
+            TaskCursor {
+                mode: Mode::Names,
+                truncated: false,
+                position: Position { segment, offset: 0 },
+            }
+            .encode()
+        });
+        let total = (from == 0 && next.is_none()).then_some(items.len() as u64);
+        Ok(Page {
+            items,
+            next,
+            total,
+            truncated: false,
+        })
+    }
+
+    /// Finds out before the first page whether one of the words has more tasks than a window holds.
+    ///
+    /// Usually one or two one-row calls: words are asked in the order of their likely size, and nothing more is asked once the rest
+    /// of the batch fits into one window. `truncated` must be right from the first page on, so this is not cut short by the limit of
+    /// calls for a page; what it spends is missing from the filling of that page.
+    async fn look_ahead(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        total: Option<u64>,
+        start: &mut WordWalk,
+    ) -> Result<()> {
+        let mut rest = match total {
+            Some(total) => total,
+            None => {
+                start.spent += 1;
+                self.count(cx, job_id, None).await?.unwrap_or(0)
+            }
+        };
+        for word in [
+            "SUCCEEDED",
+            "QUEUED",
+            "FAILED",
+            "NOTIFIED",
+            "CANCELED",
+            "IN_PROGRESS",
+            CONFIRM,
+        ] {
+            if rest <= WINDOW {
+                return Ok(());
+            }
+            if !start.words.contains(&word) {
+                continue;
+            }
+            start.spent += 1;
+            let count = self.count_word(cx, job_id, word).await?.unwrap_or(0);
+            if count > WINDOW {
+                start.truncated = true;
+                return Ok(());
+            }
+            rest = rest.saturating_sub(count);
+        }
+        Ok(())
+    }
+
+    /// Counts by eight one-row calls side by side: one for each word and one without a filter.
+    pub(crate) async fn count_tasks(&self, cx: &Context, job_id: &JobId) -> Result<JobStats> {
+        let counts = join_all(
+            TASK_WORDS
+                .iter()
+                .map(|(word, _, _)| self.count_word(cx, job_id, word)),
+        );
+        let (total, counts) =
+            futures_util::future::join(self.count(cx, job_id, None), counts).await;
+        let total = total?;
+        let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
+        let sum = |status: TaskStatus| {
+            let mut told = None;
+            for ((_, of, _), count) in TASK_WORDS.iter().zip(&counts) {
+                if *of == status {
+                    told = count.map_or(told, |count| {
+                        Some(told.unwrap_or(0_u64).saturating_add(count))
+                    });
+                }
+            }
+            told
+        };
+        let known: u64 = counts
+            .iter()
+            .flatten()
+            .fold(0, |sum, count| sum.saturating_add(*count));
+        let mut stats = JobStats {
+            total,
+            pending: sum(TaskStatus::Pending),
+            in_progress: sum(TaskStatus::InProgress),
+            succeeded: sum(TaskStatus::Succeeded),
+            failed: sum(TaskStatus::Failed),
+            canceled: sum(TaskStatus::Canceled),
+            skipped: None,
+            // Tasks move while the calls run, so the parts can exceed the total for a moment.
+            unknown: total.map(|total| total.saturating_sub(known)),
+            timed_out: None,
+            outcome: None,
+        };
+        stats.outcome = stats.proven_outcome();
+        Ok(stats)
+    }
+
+    /// Counts the tasks in one word, or `None` on a platform that does not know the word `CONFIRM`.
+    async fn count_word(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        word: &'static str,
+    ) -> Result<Option<u64>> {
+        match self.count(cx, job_id, Some(word)).await {
+            Err(error) if is_old_platform(word, &error) => Ok(None),
+            other => other,
+        }
+    }
+
+    async fn count(&self, cx: &Context, job_id: &JobId, word: Option<&str>) -> Result<Option<u64>> {
+        let mut params = job_params(job_id);
+        params.extend(page_params(Window {
+            index: 0,
+            size: 1,
+            skip: 0,
+        }));
+        params.extend(word.map(|word| ("TaskStatus".to_owned(), word.to_owned())));
+        Ok(self.client.read(cx, LIST_TASKS, params).await?.total)
+    }
+
+    async fn fetch_word(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        word: Option<&'static str>,
+        window: Window,
+    ) -> Result<Fetched<Task>> {
+        match self.fetch_tasks(cx, job_id, word, window).await {
+            Err(error) if word.is_some_and(|word| is_old_platform(word, &error)) => Ok(Fetched {
+                rows: Vec::new(),
+                total: Some(0),
+            }),
+            other => other,
+        }
+    }
+
+    async fn fetch_tasks(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        word: Option<&str>,
+        window: Window,
+    ) -> Result<Fetched<Task>> {
+        let mut params = job_params(job_id);
+        params.extend(page_params(window));
+        params.extend(word.map(|word| ("TaskStatus".to_owned(), word.to_owned())));
+        self.read_tasks(cx, job_id, params).await
+    }
+
+    async fn read_tasks(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        params: Params,
+    ) -> Result<Fetched<Task>> {
+        let Answer { data, total } = self.client.read(cx, LIST_TASKS, params).await?;
+        let rows: Vec<OtaTask> = rows(data, "SimpleOTATaskInfo");
+        let source = self.source(LIST_TASKS);
+        Ok(Fetched {
+            rows: rows
+                .into_iter()
+                .map(|row| map::task::task(source, row, job_id))
+                .collect(),
+            total,
+        })
+    }
+
+    fn walk(&self, segments: u32, from: Position, page_size: u32, filtered: bool) -> Walk {
+        Walk {
+            segments,
+            from,
+            page_size,
+            max_vendor_page: MAX_PAGE,
+            limit: Some(WINDOW),
+            max_calls: self.client.deps.max_calls_per_page,
+            filtered,
+        }
+    }
+}
+
+fn job_params(job_id: &JobId) -> Params {
+    vec![("JobId".to_owned(), job_id.as_str().to_owned())]
+}
+
+/// `CONFIRM` is absent from the oldest edition of the page; a platform of that time refuses it as a filter and has no such task.
+fn is_old_platform(word: &str, error: &Error) -> bool {
+    word == CONFIRM && error.kind() == ErrorKind::InvalidArgument
+}
+
+/// Whether every requested status has vendor words, so that the vendor can filter. `unknown` stands for words that nobody knows, so
+/// it is looked for here.
+fn native(filter: &TaskFilter) -> bool {
+    !filter.status.is_empty() && !filter.status.contains(&TaskStatus::Unknown)
+}
+
+/// Whether the filter asks only for words that this vendor never uses.
+fn never_matches(filter: &TaskFilter) -> bool {
+    native(filter) && words(filter).is_empty()
+}
+
+/// The vendor words of the requested statuses in the order of a task's life, which a cursor relies on.
+fn words(filter: &TaskFilter) -> Vec<&'static str> {
+    let wanted = TASK_WORDS
+        .iter()
+        .filter(|(_, status, _)| native(filter) && filter.status.contains(status));
+    wanted.map(|(word, _, _)| *word).collect()
+}
+
+fn all_words() -> Vec<&'static str> {
+    TASK_WORDS.iter().map(|(word, _, _)| *word).collect()
+}
+
+fn name_batch(page_size: u32) -> usize {
+    page_size.clamp(1, MAX_DEVICE_NAMES) as usize
+}
+
+/// Whether a cursor is one that a walk with this filter can have given.
+fn fits(at: TaskCursor, filter: &TaskFilter, words: usize, page_size: u32) -> bool {
+    let segment = at.position.segment as usize;
+    let within = at.position.offset <= WINDOW;
+    if !filter.device_names.is_empty() {
+        let batches = filter.device_names.len().div_ceil(name_batch(page_size));
+        return at.mode == Mode::Names && segment < batches && at.position.offset == 0;
+    }
+    match at.mode {
+        Mode::All => !native(filter) && segment == 0 && within,
+        Mode::Words => {
+            within
+                && segment
+                    < if native(filter) {
+                        words
+                    } else {
+                        TASK_WORDS.len()
+                    }
+        }
+        Mode::Names => false,
+    }
+}
+
+fn matches(filter: &TaskFilter, task: &Task) -> bool {
+    let status = filter.status.is_empty() || filter.status.contains(&task.status);
+    let device = filter.device_id.is_none() || filter.device_id == task.device.id;
+    status && device
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mode, TaskCursor, words};
+    use ota_core::paging::Position;
+    use ota_core::provider::{Cursor, TaskFilter};
+    use ota_core::task::TaskStatus;
+
+    #[test]
+    fn a_cursor_comes_back() {
+        let at = TaskCursor {
+            mode: Mode::Words,
+            truncated: true,
+            position: Position {
+                segment: 3,
+                offset: 250,
+            },
+        };
+        assert_eq!(at.encode(), Cursor("w1.3.250".into()));
+        assert_eq!(TaskCursor::decode(&at.encode()), Some(at));
+        for text in [
+            "", "w", "w1", "w1.", "x1.0.0", "w2.0.0", "w1.0", "w1.0.0.0", "设1.0.0",
+        ] {
+            assert_eq!(TaskCursor::decode(&Cursor(text.into())), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_come_in_the_order_of_a_tasks_life() {
+        let filter = |status: &[TaskStatus]| TaskFilter {
+            status: status.to_vec(),
+            ..TaskFilter::default()
+        };
+        assert_eq!(
+            words(&filter(&[TaskStatus::Failed, TaskStatus::Pending])),
+            ["CONFIRM", "QUEUED", "NOTIFIED", "FAILED"]
+        );
+        assert!(words(&filter(&[TaskStatus::Skipped])).is_empty());
+        assert!(words(&filter(&[TaskStatus::Failed, TaskStatus::Unknown])).is_empty());
+    }
+}

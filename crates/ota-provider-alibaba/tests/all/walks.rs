@@ -1,0 +1,444 @@
+//! Walks over lists, against a vendor of numbered rows.
+
+use std::collections::BTreeMap;
+
+use ota_core::id::{JobId, ProductId};
+use ota_core::job::{JobKind, JobStatus};
+use ota_core::provider::{JobFilter, JobReader, ListJobs, ListTasks, TaskFilter};
+use ota_core::task::TaskStatus;
+use ota_core::{ErrorKind, provider::Cursor};
+use serde_json::{Value, json};
+
+use crate::server::{Seen, Server, context, json_answer};
+
+/// A batch with a number of tasks in each word; refuses pages behind the vendor's window as the vendor does.
+async fn batch(counts: &'static [(&'static str, u64)], knows_confirm: bool) -> Server {
+    Server::start(move |seen| tasks(seen, counts, knows_confirm)).await
+}
+
+fn tasks(seen: &Seen, counts: &[(&str, u64)], knows_confirm: bool) -> axum::response::Response {
+    let refused =
+        |code: &str| json_answer(json!({"Success": false, "Code": code, "ErrorMessage": "x"}));
+    let page: u64 = seen.param("CurrentPage").parse().unwrap();
+    let size: u64 = seen.param("PageSize").parse().unwrap();
+    let word = seen.param("TaskStatus");
+    if page * size > 100_000 || size > 100 || page == 0 {
+        return refused("iot.common.InvalidPageParams");
+    }
+    if word == "CONFIRM" && !knows_confirm {
+        return refused("iot.check.InvalidFormattedParameter");
+    }
+    let chosen: Vec<_> = counts
+        .iter()
+        .filter(|(of, _)| word.is_empty() || *of == word)
+        .collect();
+    let total: u64 = chosen.iter().map(|(_, count)| count).sum();
+    let rows: Vec<Value> = ((page - 1) * size..(page * size).min(total))
+        .map(|mut row| {
+            let (word, number) = chosen.iter().find_map(|(word, count)| {
+                if row < *count { Some((word, row)) } else { row -= count; None }
+            }).unwrap();
+            json!({"TaskId": format!("{word}-{number}"), "TaskStatus": word, "IotId": format!("iot-{word}-{number}")})
+        })
+        .collect();
+    json_answer(json!({"Success": true, "Total": total, "Data": {"SimpleOTATaskInfo": rows}}))
+}
+
+#[derive(Debug, Default)]
+struct Walked {
+    ids: Vec<String>,
+    truncated: Vec<bool>,
+    calls: Vec<usize>,
+    totals: Vec<Option<u64>>,
+}
+
+async fn walk(server: &Server, filter: TaskFilter, page_size: u32) -> Walked {
+    walk_pages(server, filter, page_size, usize::MAX).await
+}
+
+async fn walk_pages(server: &Server, filter: TaskFilter, page_size: u32, pages: usize) -> Walked {
+    let provider = server.provider();
+    let mut walked = Walked::default();
+    let mut cursor = None;
+    loop {
+        let before = server.seen().len();
+        let request = ListTasks {
+            job_id: JobId::from("j"),
+            filter: filter.clone(),
+            page_size,
+            cursor,
+        };
+        let page = provider
+            .list_tasks(&context(), request)
+            .await
+            .unwrap()
+            .unwrap();
+        walked.calls.push(server.seen().len() - before);
+        walked
+            .ids
+            .extend(page.items.into_iter().map(|task| task.id.into_string()));
+        walked.truncated.push(page.truncated);
+        walked.totals.push(page.total);
+        cursor = page.next;
+        if cursor.is_none() || walked.calls.len() == pages {
+            return walked;
+        }
+    }
+}
+
+fn unique(ids: &[String]) -> BTreeMap<String, usize> {
+    ids.iter().fold(BTreeMap::new(), |mut count, id| {
+        *count.entry(id.clone()).or_insert(0) += 1;
+        count
+    })
+}
+
+fn status(status: &[TaskStatus]) -> TaskFilter {
+    TaskFilter {
+        status: status.to_vec(),
+        ..TaskFilter::default()
+    }
+}
+
+#[tokio::test]
+async fn a_status_of_several_words_is_walked_word_by_word() {
+    let server = batch(
+        &[
+            ("CONFIRM", 30),
+            ("QUEUED", 45),
+            ("FAILED", 10),
+            ("NOTIFIED", 7),
+        ],
+        true,
+    )
+    .await;
+    let walked = walk(
+        &server,
+        status(&[TaskStatus::Failed, TaskStatus::Pending]),
+        50,
+    )
+    .await;
+    assert_eq!(walked.ids.len(), 92);
+    assert!(unique(&walked.ids).values().all(|count| *count == 1));
+    assert!(walked.ids[0].starts_with("CONFIRM") && walked.ids[91].starts_with("FAILED"));
+    assert!(
+        walked.calls.iter().all(|calls| *calls <= 6),
+        "{:?}",
+        walked.calls
+    );
+    // An old platform has no CONFIRM: the other words still arrive.
+    let server = batch(&[("QUEUED", 45), ("NOTIFIED", 7)], false).await;
+    assert_eq!(
+        walk(&server, status(&[TaskStatus::Pending]), 50)
+            .await
+            .ids
+            .len(),
+        52
+    );
+}
+
+#[tokio::test]
+async fn a_status_that_the_vendor_never_uses_costs_no_call() {
+    let server = batch(&[("QUEUED", 45)], true).await;
+    let walked = walk(&server, status(&[TaskStatus::Skipped]), 50).await;
+    assert_eq!((walked.ids.len(), server.seen().len()), (0, 0));
+    assert_eq!(walked.totals, [Some(0)]);
+}
+
+#[tokio::test]
+async fn unknown_words_can_be_asked_for() {
+    let server = batch(&[("QUEUED", 145), ("MELTED", 3)], true).await;
+    let walked = walk(&server, status(&[TaskStatus::Unknown]), 50).await;
+    assert_eq!(walked.ids, ["MELTED-0", "MELTED-1", "MELTED-2"]);
+}
+
+#[tokio::test]
+async fn a_device_is_found_by_reading() {
+    let server = batch(&[("QUEUED", 450)], true).await;
+    let filter = TaskFilter {
+        device_id: Some("iot-QUEUED-333".into()),
+        ..TaskFilter::default()
+    };
+    let walked = walk(&server, filter, 10).await;
+    assert_eq!(walked.ids, ["QUEUED-333"]);
+    assert!(walked.totals.iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn a_batch_over_the_window_is_walked_status_by_status() {
+    let server = batch(
+        &[
+            ("SUCCEEDED", 60_000),
+            ("FAILED", 50_000),
+            ("QUEUED", 20_000),
+        ],
+        true,
+    )
+    .await;
+    let walked = walk(&server, TaskFilter::default(), 100).await;
+    assert_eq!(walked.ids.len(), 130_000);
+    assert_eq!(unique(&walked.ids).len(), 130_000);
+    assert!(walked.truncated.iter().all(|truncated| !truncated));
+}
+
+#[tokio::test]
+async fn what_no_window_reaches_is_said_on_every_page() {
+    let server = batch(&[("SUCCEEDED", 110_000), ("FAILED", 20_000)], true).await;
+    let walked = walk(&server, TaskFilter::default(), 100).await;
+    assert_eq!(unique(&walked.ids).len(), 120_000);
+    assert!(walked.truncated.iter().all(|truncated| *truncated));
+    assert!(
+        walked.calls.iter().all(|calls| *calls <= 5),
+        "{:?}",
+        walked.calls.iter().max()
+    );
+    for wanted in [
+        &[TaskStatus::Succeeded][..],
+        &[TaskStatus::Failed, TaskStatus::Succeeded],
+    ] {
+        let first = walk_pages(&server, status(wanted), 100, 3).await;
+        assert_eq!(first.truncated, [true; 3]);
+        assert!(
+            first.calls.iter().all(|calls| *calls <= 5),
+            "{:?}",
+            first.calls
+        );
+    }
+    let reachable = walk_pages(&server, status(&[TaskStatus::Failed]), 100, 1).await;
+    assert_eq!(reachable.truncated, [false]);
+}
+
+#[tokio::test]
+async fn a_page_size_that_does_not_divide_the_window_reaches_its_end() {
+    let server = batch(&[("SUCCEEDED", 100_000)], true).await;
+    let provider = server.provider();
+    // The cursor of a walk that has passed 1,298 pages of 77.
+    let mut cursor = Some(Cursor(format!("a0.0.{}", 1298 * 77)));
+    let mut ids = Vec::new();
+    while let Some(at) = cursor {
+        let request = ListTasks {
+            job_id: JobId::from("j"),
+            filter: TaskFilter::default(),
+            page_size: 77,
+            cursor: Some(at),
+        };
+        let page = provider
+            .list_tasks(&context(), request)
+            .await
+            .unwrap()
+            .unwrap();
+        ids.extend(page.items.into_iter().map(|task| task.id.into_string()));
+        cursor = page.next;
+    }
+    assert_eq!((ids.len(), ids[53].as_str()), (54, "SUCCEEDED-99999"));
+}
+
+#[tokio::test]
+async fn statistics_are_eight_calls() {
+    let server = batch(
+        &[
+            ("CONFIRM", 1),
+            ("QUEUED", 2),
+            ("NOTIFIED", 3),
+            ("IN_PROGRESS", 4),
+            ("SUCCEEDED", 5),
+            ("FAILED", 6),
+            ("CANCELED", 7),
+            ("MELTED", 8),
+        ],
+        true,
+    )
+    .await;
+    let get = || ota_core::provider::GetJob {
+        job_id: JobId::from("j"),
+    };
+    let stats = server
+        .provider()
+        .job_stats(&context(), get())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(server.seen().len(), 8);
+    assert!(
+        server
+            .seen()
+            .iter()
+            .all(|seen| seen.param("PageSize") == "1")
+    );
+    assert_eq!(
+        (
+            stats.total,
+            stats.pending,
+            stats.in_progress,
+            stats.succeeded,
+            stats.failed,
+            stats.canceled,
+            stats.unknown
+        ),
+        (
+            Some(36),
+            Some(6),
+            Some(4),
+            Some(5),
+            Some(6),
+            Some(7),
+            Some(8)
+        )
+    );
+    assert_eq!(
+        (stats.skipped, stats.timed_out, stats.outcome),
+        (None, None, None)
+    );
+    let old = batch(&[("QUEUED", 2), ("FAILED", 1)], false).await;
+    let stats = old
+        .provider()
+        .job_stats(&context(), get())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (stats.total, stats.pending, stats.unknown),
+        (Some(3), Some(2), Some(0))
+    );
+}
+
+/// Packages with a number of jobs each, of alternating status.
+async fn account(packages: &'static [u64]) -> Server {
+    Server::start(move |seen| {
+        let page: usize = seen.param("CurrentPage").parse().unwrap();
+        let size: usize = seen.param("PageSize").parse().unwrap();
+        let rows = |all: Vec<Value>| -> (usize, Vec<Value>) {
+            (all.len(), all.into_iter().skip((page - 1) * size).take(size).collect())
+        };
+        if seen.operation == "ListOTAFirmware" {
+            let product = seen.param("ProductKey");
+            let all = (0..packages.len()).filter(|number| product.is_empty() || product == format!("prod{}", number % 2));
+            let (total, rows) = rows(all.map(|number| json!({"FirmwareId": format!("p{number}"), "FirmwareName": format!("name{number}"),
+                "DestVersion": "2", "ProductKey": format!("prod{}", number % 2)})).collect());
+            return json_answer(json!({"Success": true, "Total": total, "FirmwareInfo": {"SimpleFirmwareInfo": rows}}));
+        }
+        let package: usize = seen.param("FirmwareId")[1..].parse().unwrap();
+        let (total, rows) = rows((0..packages[package]).map(|job| json!({"JobId": format!("p{package}-{job}"), "FirmwareId": format!("p{package}"),
+            "ProductKey": format!("prod{}", package % 2), "JobStatus": if job % 2 == 0 { "COMPLETED" } else { "CANCELED" }, "JobType": "UPGRADE_FIRMWARE"})).collect());
+        json_answer(json!({"Success": true, "Total": total, "Data": {"SimpleOTAJobInfo": rows}}))
+    })
+    .await
+}
+
+async fn walk_jobs(
+    server: &Server,
+    filter: JobFilter,
+    page_size: u32,
+) -> (Vec<String>, Vec<usize>) {
+    let provider = server.provider();
+    let (mut ids, mut calls, mut cursor) = (Vec::new(), Vec::new(), None);
+    loop {
+        let before = server.seen().len();
+        let request = ListJobs {
+            filter: filter.clone(),
+            page_size,
+            cursor,
+        };
+        let page = provider.list_jobs(&context(), request).await.unwrap();
+        calls.push(server.seen().len() - before);
+        assert!(page.items.len() <= page_size as usize);
+        for job in page.items {
+            let package = job.package.unwrap();
+            assert_eq!(
+                package.name.unwrap()[4..],
+                package.id.unwrap().as_str()[1..]
+            );
+            ids.push(job.id.into_string());
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return (ids, calls);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_job_of_every_package_comes_once_and_no_page_costs_more_than_five_calls() {
+    const PACKAGES: &[u64] = &[3, 0, 0, 0, 0, 0, 0, 120, 1, 450, 2, 0];
+    let server = account(PACKAGES).await;
+    for page_size in [1, 7, 50, 100] {
+        let (ids, calls) = walk_jobs(&server, JobFilter::default(), page_size).await;
+        assert_eq!(ids.len() as u64, PACKAGES.iter().sum::<u64>());
+        assert_eq!(unique(&ids).len(), ids.len());
+        assert!(calls.iter().all(|calls| *calls <= 5), "{calls:?}");
+    }
+    let (ids, _) = walk_jobs(
+        &server,
+        JobFilter {
+            status: vec![JobStatus::Canceled],
+            ..JobFilter::default()
+        },
+        50,
+    )
+    .await;
+    assert_eq!(ids.len(), 1 + 60 + 225 + 1);
+    let product = JobFilter {
+        product_id: Some(ProductId::from("prod1")),
+        ..JobFilter::default()
+    };
+    let (ids, _) = walk_jobs(&account(&[1, 2, 3]).await, product, 50).await;
+    assert_eq!(ids, ["p1-0", "p1-1"]);
+}
+
+#[tokio::test]
+async fn an_account_of_many_packages_is_walked_page_by_page() {
+    let packages: &'static [u64] = Box::leak(vec![1; 250].into_boxed_slice());
+    let (ids, calls) = walk_jobs(&account(packages).await, JobFilter::default(), 100).await;
+    assert_eq!(unique(&ids).len(), 250);
+    assert!(calls.iter().all(|calls| *calls <= 5));
+}
+
+#[tokio::test]
+async fn words_that_the_vendor_never_uses_cost_no_call_and_what_it_cannot_filter_is_refused() {
+    let server = account(&[1]).await;
+    let list = |filter: JobFilter, cursor: Option<&str>| ListJobs {
+        filter,
+        page_size: 50,
+        cursor: cursor.map(|cursor| Cursor(cursor.to_owned())),
+    };
+    let paused = JobFilter {
+        status: vec![JobStatus::Paused],
+        ..JobFilter::default()
+    };
+    let software = JobFilter {
+        kind: Some(JobKind::Software),
+        ..JobFilter::default()
+    };
+    for filter in [paused, software] {
+        let page = server
+            .provider()
+            .list_jobs(&context(), list(filter, None))
+            .await
+            .unwrap();
+        assert_eq!(
+            (page.items.len(), page.next, page.total),
+            (0, None, Some(0))
+        );
+    }
+    let model = JobFilter {
+        model: Some("m".into()),
+        ..JobFilter::default()
+    };
+    let error = server
+        .provider()
+        .list_jobs(&context(), list(model.clone(), None))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.field()),
+        (ErrorKind::Unsupported, Some("model"))
+    );
+    // The cursor is judged before the capability.
+    let error = server
+        .provider()
+        .list_jobs(&context(), list(model, Some("junk")))
+        .await
+        .unwrap_err();
+    assert!(error.is_invalid_cursor());
+    assert!(server.seen().is_empty());
+}
