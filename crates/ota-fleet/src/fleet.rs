@@ -1,0 +1,237 @@
+//! The registry and the live reads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ota_core::clock::Clock;
+use ota_core::context::{CallSummary, Context};
+use ota_core::id::ProviderName;
+use ota_core::job::{Job, JobStats};
+use ota_core::provider::{GetJob, JobReader, ListJobs, ListTasks, Page, Provider};
+use ota_core::task::Task;
+use ota_core::{Error, ErrorKind, Result};
+use time::OffsetDateTime;
+
+use crate::health::Health;
+
+/// The quota that this process keeps for a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Calls in one window.
+    pub limit: u32,
+    /// Length of the window in seconds.
+    pub window_s: u32,
+}
+
+/// One configured provider.
+#[derive(Debug)]
+pub struct Member {
+    provider: Arc<dyn Provider>,
+    quota: Quota,
+    health: Mutex<Health>,
+}
+
+impl Member {
+    /// Takes a provider into the fleet.
+    #[must_use]
+    pub fn new(provider: Arc<dyn Provider>, quota: Quota) -> Self {
+        Self {
+            provider,
+            quota,
+            health: Mutex::default(),
+        }
+    }
+
+    /// Returns the provider.
+    #[must_use]
+    pub fn provider(&self) -> &dyn Provider {
+        &*self.provider
+    }
+
+    /// Returns the quota that is kept for it.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// Returns what the last calls told.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note<T>(&self, result: &Result<T>, now: OffsetDateTime) {
+        if let Some(health) = Health::from_result(result.as_ref().map(drop), now) {
+            *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+        }
+    }
+}
+
+/// An answer with its age and its price.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer<T> {
+    /// What was asked for.
+    pub value: T,
+    /// The time of the earliest vendor call behind it.
+    pub as_of: OffsetDateTime,
+    /// Whether it is older than the caller wanted because the vendor did not answer.
+    pub stale: bool,
+    /// The vendor calls that were made for it.
+    pub calls: CallSummary,
+}
+
+/// All configured providers.
+#[derive(Debug)]
+pub struct Fleet {
+    members: BTreeMap<ProviderName, Member>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Fleet {
+    /// Creates the fleet. Of two members with one name the later stays.
+    #[must_use]
+    pub fn new(members: impl IntoIterator<Item = Member>, clock: Arc<dyn Clock>) -> Self {
+        let members = members
+            .into_iter()
+            .map(|member| (member.provider.name().clone(), member))
+            .collect();
+        Self { members, clock }
+    }
+
+    /// Returns the members, by name.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// Returns one member.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.get(&ProviderName::from(name))
+    }
+
+    /// Makes the provider's cheap authenticated call and returns what it told.
+    ///
+    /// # Errors
+    /// Never fails because of the vendor; only with `not_found` for an unknown provider.
+    pub async fn check(&self, cx: &Context, name: &str) -> Result<Health> {
+        let member = self.known(name)?;
+        let result = member.provider.check(cx).await;
+        let now = self.clock.now();
+        member.note(&result, now);
+        let health = Health::from_result(result.as_ref().map(drop), now);
+        Ok(health.unwrap_or_else(|| Health {
+            state: crate::HealthState::Degraded,
+            checked_at: Some(now),
+            problem: result
+                .err()
+                .map(|error| (error.kind(), error.message().to_owned())),
+        }))
+    }
+
+    /// Lists jobs.
+    ///
+    /// # Errors
+    /// As [`JobReader::list_jobs`]; `not_found` for an unknown provider.
+    pub async fn list_jobs(
+        &self,
+        cx: &Context,
+        name: &str,
+        request: ListJobs,
+    ) -> Result<Answer<Page<Job>>> {
+        let member = self.known(name)?;
+        let result = reader(member)?.list_jobs(cx, request).await;
+        self.answer(cx, member, result)
+    }
+
+    /// Reads one job.
+    ///
+    /// # Errors
+    /// As [`JobReader::get_job`]; `not_found` for an unknown provider or job.
+    pub async fn get_job(&self, cx: &Context, name: &str, request: GetJob) -> Result<Answer<Job>> {
+        let member = self.known(name)?;
+        let result = reader(member)?
+            .get_job(cx, request)
+            .await
+            .and_then(|job| job.ok_or_else(unknown_job));
+        self.answer(cx, member, result)
+    }
+
+    /// Counts the tasks of a job.
+    ///
+    /// # Errors
+    /// As [`JobReader::job_stats`]; `not_found` for an unknown provider or job.
+    pub async fn job_stats(
+        &self,
+        cx: &Context,
+        name: &str,
+        request: GetJob,
+    ) -> Result<Answer<JobStats>> {
+        let member = self.known(name)?;
+        let result = reader(member)?
+            .job_stats(cx, request)
+            .await
+            .and_then(|stats| stats.ok_or_else(unknown_job));
+        self.answer(cx, member, result)
+    }
+
+    /// Lists the tasks of a job.
+    ///
+    /// # Errors
+    /// As [`JobReader::list_tasks`]; `not_found` for an unknown provider or job.
+    pub async fn list_tasks(
+        &self,
+        cx: &Context,
+        name: &str,
+        request: ListTasks,
+    ) -> Result<Answer<Page<Task>>> {
+        let member = self.known(name)?;
+        let result = reader(member)?
+            .list_tasks(cx, request)
+            .await
+            .and_then(|page| page.ok_or_else(unknown_job));
+        self.answer(cx, member, result)
+    }
+
+    fn known(&self, name: &str) -> Result<&Member> {
+        self.member(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "there is no provider of this name; see /v1/providers",
+            )
+            .with_field("provider")
+        })
+    }
+
+    fn answer<T>(&self, cx: &Context, member: &Member, result: Result<T>) -> Result<Answer<T>> {
+        let now = self.clock.now();
+        let calls = cx.calls.summary();
+        // An answer without a vendor call says nothing about the vendor.
+        if calls.count > 0 {
+            member.note(&result, now);
+        }
+        Ok(Answer {
+            value: result?,
+            as_of: calls.earliest.unwrap_or(now),
+            stale: false,
+            calls,
+        })
+    }
+}
+
+fn reader(member: &Member) -> Result<&dyn JobReader> {
+    member
+        .provider
+        .jobs()
+        .ok_or_else(|| Error::unsupported("provider", "this provider has no jobs to read"))
+}
+
+fn unknown_job() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "this provider has no job of this identifier",
+    )
+    .with_field("job_id")
+}
