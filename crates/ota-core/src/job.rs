@@ -320,7 +320,7 @@ impl JobStats {
         let ended = [self.canceled, self.skipped]
             .into_iter()
             .flatten()
-            .sum::<u64>();
+            .fold(0_u64, u64::saturating_add);
         if succeeded.saturating_add(failed).saturating_add(ended) < total {
             return None;
         }
