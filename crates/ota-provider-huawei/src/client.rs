@@ -1,0 +1,214 @@
+//! The only place that sends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method};
+use ota_core::clock::Clock;
+use ota_core::gate::{self, Gate, VendorCall};
+use ota_core::{Context, Error, ErrorKind, Result};
+use ota_http::{Request, Secret, encode};
+use serde_json::{Map, Value};
+
+use crate::config::Config;
+use crate::error::{Refusal, judge, wrong_shape};
+use crate::map;
+use crate::token::{Issued, Issuer, Token, TokenCell};
+use crate::wire::{RefreshRequest, TokenAnswer};
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Sends the calls of one application.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) http: ota_http::Client,
+    pub(crate) config: Config,
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tokens: Arc<TokenCell>,
+}
+
+impl Client {
+    /// Makes one reading call. `target` is path and query, percent-encoded.
+    ///
+    /// A call whose token is refused is repeated once with a newer one.
+    ///
+    /// # Errors
+    /// What the call, or the login before it, met.
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        cx: &Context,
+        operation: &'static str,
+        target: &str,
+    ) -> Result<Map<String, Value>> {
+        let issuer: Arc<dyn Issuer> = Arc::<Self>::clone(self);
+        let token = self.tokens.current(cx, &issuer).await?;
+        let (error, refused) = match self.pass(cx, operation, target, token).await {
+            Ok(body) => return Ok(body),
+            Err((error, None)) => return Err(error),
+            Err((error, Some(refused))) => (error, refused),
+        };
+        tracing::debug!(?error, operation, "token refused, renewing it");
+        let token = self.tokens.after_refusal(cx, &issuer, &refused).await?;
+        self.pass(cx, operation, target, token)
+            .await
+            .map_err(|(error, _)| error)
+    }
+
+    /// Makes a reading call through the gate. Fails with the token that the vendor refused, if that was the reason.
+    async fn pass(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        target: &str,
+        token: Arc<Token>,
+    ) -> Result<Map<String, Value>, (Error, Option<Arc<Token>>)> {
+        let refused = Mutex::new(None);
+        let (refused_slot, token) = (&refused, &token);
+        gate::call(
+            &*self.gate,
+            cx,
+            VendorCall::read(operation),
+            |_| async move {
+                // The gate may have made us wait; a login of somebody else has then killed the token that we came with.
+                let token = self.tokens.newest().unwrap_or_else(|| Arc::clone(token));
+                let result = self.read_once(target, &token.access).await;
+                let refused = matches!(&result, Err(refusal) if refusal.token).then_some(token);
+                *refused_slot.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+                result.map_err(|refusal| refusal.error)
+            },
+        )
+        .await
+        .map_err(|error| {
+            let refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+            (error, refused)
+        })
+    }
+
+    async fn read_once(&self, target: &str, token: &Secret) -> Result<Map<String, Value>, Refusal> {
+        let mut request = self.request(Method::GET, target)?;
+        request.header(
+            self.config.app_key_header.clone(),
+            &self.config.app_id,
+            false,
+        )?;
+        let authorization = format!("Bearer {}", token.expose_secret());
+        request.header(AUTHORIZATION, &authorization, true)?;
+        self.send(request, &[token]).await
+    }
+
+    fn request(&self, method: Method, target: &str) -> Result<Request> {
+        let url = format!("{}{target}", self.config.endpoint.base());
+        let mut request = Request::new(method, url);
+        request.header(ACCEPT, JSON, false)?;
+        Ok(request)
+    }
+
+    async fn send(
+        &self,
+        request: Request,
+        secrets: &[&Secret],
+    ) -> Result<Map<String, Value>, Refusal> {
+        let response = self.http.send(request).await?;
+        let own = self.config.secret.read().ok();
+        let secrets: Vec<&str> = secrets
+            .iter()
+            .copied()
+            .chain(&own)
+            .map(Secret::expose_secret)
+            .collect();
+        judge(&response, &secrets)
+    }
+
+    async fn issue(
+        &self,
+        cx: &Context,
+        call: VendorCall,
+        path: &str,
+        content_type: &str,
+        body: impl Fn(&str) -> Result<String> + Sync,
+        refresh_token: Option<&Secret>,
+    ) -> Result<Issued> {
+        let body = &body;
+        gate::call(&*self.gate, cx, call, |_| async move {
+            let since = self.clock.monotonic();
+            let secret = self.config.secret.read().map_err(|error| {
+                Error::new(
+                    ErrorKind::Misconfigured,
+                    "the application's secret cannot be read",
+                )
+                .with_source(error)
+            })?;
+            let mut request = self.request(Method::POST, path)?;
+            request.header(CONTENT_TYPE, content_type, false)?;
+            request.body = Bytes::from(body(secret.expose_secret())?);
+            let mut secrets = vec![&secret];
+            secrets.extend(refresh_token);
+            let answer = self
+                .send(request, &secrets)
+                .await
+                .map_err(|refusal| refusal.error)?;
+            issued(answer, since)
+        })
+        .await
+    }
+}
+
+fn issued(answer: Map<String, Value>, since: std::time::Instant) -> Result<Issued> {
+    let answer: TokenAnswer =
+        serde_json::from_value(Value::Object(answer)).map_err(|_| wrong_shape("accessToken"))?;
+    let access = map::identifier(&answer.access_token)
+        .filter(|token| HeaderValue::from_str(token).is_ok())
+        .ok_or_else(|| wrong_shape("accessToken"))?;
+    Ok(Issued {
+        access: Secret::new(access),
+        refresh: map::identifier(&answer.refresh_token).map(Secret::new),
+        life_s: answer.expires_in.count(),
+        since,
+    })
+}
+
+#[async_trait::async_trait]
+impl Issuer for Client {
+    async fn login(&self, cx: &Context) -> Result<Issued> {
+        let body = |secret: &str| {
+            Ok(encode::query([
+                ("appId", self.config.app_id.as_str()),
+                ("secret", secret),
+            ]))
+        };
+        // Repeatable: a second login kills the first one's token, which nobody has seen.
+        let call = VendorCall {
+            operation: "login",
+            repeatable: true,
+        };
+        self.issue(cx, call, "/iocm/app/sec/v1.1.0/login", FORM, body, None)
+            .await
+    }
+
+    async fn refresh(&self, cx: &Context, refresh_token: &Secret) -> Result<Issued> {
+        let body = |secret: &str| {
+            serde_json::to_string(&RefreshRequest {
+                app_id: &self.config.app_id,
+                secret,
+                refresh_token: refresh_token.expose_secret(),
+            })
+            // Without a source: it could repeat a part of the body.
+            .map_err(|_| Error::new(ErrorKind::Unexpected, "the refresh cannot be written"))
+        };
+        // Not repeatable: the first one may have used the refresh token up. A login follows instead.
+        let call = VendorCall {
+            operation: "refreshToken",
+            repeatable: false,
+        };
+        let path = "/iocm/app/sec/v1.1.0/refreshToken";
+        self.issue(cx, call, path, JSON, body, Some(refresh_token))
+            .await
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+}

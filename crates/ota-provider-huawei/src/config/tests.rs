@@ -1,0 +1,134 @@
+use ota_core::provider::SettingError;
+use serde_json::{Value, json};
+
+use super::{Config, Settings};
+
+fn config(mut change: Value) -> Result<Config, SettingError> {
+    let mut settings = json!({
+        "endpoint": "https://10.0.0.1:8743/", "app_id": "app-1", "secret": "s3cret-value",
+        "ca_file": null,
+    });
+    settings
+        .as_object_mut()
+        .unwrap()
+        .append(change.as_object_mut().unwrap());
+    serde_json::from_value::<Settings>(settings)
+        .unwrap()
+        .into_config()
+}
+
+#[track_caller]
+fn check(change: Value, key: &str, word: &str) {
+    let error = config(change).unwrap_err();
+    assert_eq!(error.key, key, "{error}");
+    assert!(error.message.contains(word), "{error}");
+    assert!(!error.to_string().contains("s3cret-value"), "{error}");
+}
+
+#[test]
+fn defaults_are_those_of_the_vendor() {
+    let config = config(json!({})).unwrap();
+    assert_eq!(config.endpoint.base(), "https://10.0.0.1:8743");
+    assert_eq!(config.app_key_header, "app_key");
+    assert_eq!(config.account(), "huawei-iot https://10.0.0.1:8743 app-1");
+    let tls = config.tls.as_ref().unwrap();
+    assert!(!tls.skip_hostname_verification);
+    assert!(!format!("{config:?}").contains("s3cret-value"));
+}
+
+#[test]
+fn plain_http_has_no_tls_and_is_for_loopback_only() {
+    let config = config(json!({"endpoint": "http://127.0.0.1:9000"})).unwrap();
+    assert!(config.tls.is_none());
+    check(
+        json!({"endpoint": "http://10.0.0.1:9000"}),
+        "endpoint",
+        "allow_http",
+    );
+    let allowed = json!({"endpoint": "http://10.0.0.1:9000", "allow_http": true});
+    assert!(super::tests::config(allowed).unwrap().tls.is_none());
+}
+
+#[test]
+fn a_wrong_setting_is_named() {
+    check(json!({"endpoint": null}), "endpoint", "missing");
+    check(
+        json!({"endpoint": "https://s3cret-value@h"}),
+        "endpoint",
+        "user info",
+    );
+    check(json!({"endpoint": "https://h/iocm"}), "endpoint", "path");
+    check(json!({"endpoint": "https://h/?a=b"}), "endpoint", "query");
+    check(json!({"endpoint": "https://h/#a"}), "endpoint", "fragment");
+    check(json!({"app_id": null}), "app_id", "missing");
+    check(json!({"app_id": "  "}), "app_id", "missing");
+    check(json!({"app_id": "a\r\nb"}), "app_id", "characters");
+    check(json!({"app_id": "a".repeat(257)}), "app_id", "256");
+    check(
+        json!({"secret": null}),
+        "secret_file",
+        "`secret_file` or `secret`",
+    );
+    check(json!({"secret_file": "/x"}), "secret", "both given");
+    check(
+        json!({"secret": null, "secret_file": "/no/such"}),
+        "secret_file",
+        "/no/such",
+    );
+    check(json!({"ca_file": "/no/such"}), "ca_file", "/no/such");
+    check(
+        json!({"client_cert_file": "/x"}),
+        "client_key_file",
+        "missing",
+    );
+    check(
+        json!({"client_key_file": "/x"}),
+        "client_cert_file",
+        "missing",
+    );
+    check(
+        json!({"client_cert_file": "/no/such", "client_key_file": "/x"}),
+        "client_cert_file",
+        "/no/such",
+    );
+    check(
+        json!({"server_name": "not a name"}),
+        "server_name",
+        "host name",
+    );
+    check(
+        json!({"app_key_header": "app key"}),
+        "app_key_header",
+        "name of a header",
+    );
+    check(
+        json!({"app_key_header": "Authorization"}),
+        "app_key_header",
+        "another meaning",
+    );
+}
+
+#[test]
+fn a_file_that_is_no_pem_is_named_without_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, "s3cret-value").unwrap();
+    check(json!({"ca_file": path}), "ca_file", "certificate");
+    check(
+        json!({"client_cert_file": path, "client_key_file": path}),
+        "client_cert_file",
+        "certificate",
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused() {
+    let settings = serde_json::from_value::<Settings>(json!({"app_key": "x"}));
+    assert!(
+        settings
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("app_key_header")
+    );
+}

@@ -1,0 +1,192 @@
+use http::{HeaderMap, HeaderValue};
+use ota_core::ErrorKind;
+use ota_core::error::Retry;
+use ota_http::Response;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::judge;
+
+fn response(status: u16, content_type: &'static str, body: &str) -> Response {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static(content_type));
+    headers.insert("x-request-id", HeaderValue::from_static("req-7"));
+    Response {
+        status,
+        headers,
+        body: body.to_owned().into(),
+    }
+}
+
+#[track_caller]
+fn check(status: u16, body: &str, kind: ErrorKind, token: bool) {
+    let refusal = judge(&response(status, "application/json", body), &[]).unwrap_err();
+    assert_eq!(
+        (refusal.error.kind(), refusal.token),
+        (kind, token),
+        "{status} {body}"
+    );
+    let vendor = refusal.error.vendor().unwrap();
+    assert_eq!(vendor.http_status, Some(status));
+    assert_eq!(vendor.request_id.as_deref(), Some("req-7"));
+}
+
+/// Every code of the vendor's error tables, under the status that it is documented with.
+#[test]
+fn every_documented_code_has_its_kind() {
+    use ErrorKind as K;
+    for (status, code, kind, token) in [
+        (400, "100247", K::Rejected, false),
+        (400, "102202", K::Misconfigured, false),
+        (400, "50400", K::Misconfigured, false),
+        (401, "100208", K::Auth, false),
+        (403, "100208", K::Auth, false),
+        (500, "50252", K::Unavailable, false),
+        (401, "100025", K::Auth, false),
+        (401, "100002", K::Auth, true),
+        (401, "100006", K::Auth, false),
+        (403, "1010005", K::Auth, true),
+        (401, "1010005", K::Auth, true),
+        (403, "1005", K::Auth, true),
+        (403, "1010009", K::Throttled, false),
+        (401, "1010009", K::Throttled, false),
+        (403, "100203", K::Misconfigured, false),
+        (200, "100203", K::Misconfigured, false),
+        (500, "100203", K::Misconfigured, false),
+        (403, "100217", K::Auth, false),
+        (200, "100217", K::Auth, false),
+        (400, "120015", K::InvalidArgument, false),
+        (400, "123029", K::InvalidArgument, false),
+        (404, "123009", K::NotFound, false),
+        (404, "123002", K::NotFound, false),
+        (400, "123016", K::InvalidArgument, false),
+        (400, "123019", K::InvalidArgument, false),
+        (400, "123020", K::InvalidArgument, false),
+        (400, "123021", K::InvalidArgument, false),
+        (400, "123022", K::InvalidArgument, false),
+        (400, "123023", K::InvalidArgument, false),
+        (400, "123024", K::InvalidArgument, false),
+        (400, "123025", K::InvalidArgument, false),
+        (400, "123026", K::InvalidArgument, false),
+        (400, "123028", K::InvalidArgument, false),
+        (400, "123032", K::InvalidArgument, false),
+        (400, "123033", K::InvalidArgument, false),
+        (400, "100222", K::Misconfigured, false),
+        (400, "100228", K::Misconfigured, false),
+        // Not in any table.
+        (200, "105001", K::Rejected, false),
+        (400, "999999", K::Rejected, false),
+        (403, "999999", K::Rejected, false),
+        (401, "999999", K::Auth, true),
+        (429, "999999", K::Throttled, false),
+        (503, "999999", K::Unavailable, false),
+    ] {
+        let body = json!({"error_code": code, "error_desc": "text"}).to_string();
+        check(status, &body, kind, token);
+        let number = body.replace(&format!("\"{code}\""), code);
+        check(status, &number, kind, token);
+    }
+    check(200, r#"{"error_code":{"a":1}}"#, K::Rejected, false);
+}
+
+#[test]
+fn an_answer_without_a_code_is_judged_by_its_status() {
+    use ErrorKind as K;
+    for (status, kind, token) in [
+        (400, K::Rejected, false),
+        (401, K::Auth, true),
+        (403, K::Auth, false),
+        (404, K::NotFound, false),
+        (409, K::Rejected, false),
+        (429, K::Throttled, false),
+        (500, K::Unavailable, false),
+        (503, K::Unavailable, false),
+    ] {
+        check(status, "{}", kind, token);
+        check(status, r#"{"error_code":null}"#, kind, token);
+    }
+}
+
+#[test]
+fn no_code_or_null_under_success_is_data() {
+    for body in [
+        r#"{"a":1}"#,
+        r#"{"error_code":null,"error_desc":null,"a":1}"#,
+        r#"{"error_code":"","a":1}"#,
+        "\u{feff}{\"a\":1}",
+    ] {
+        for content_type in ["application/json", "text/plain", "text/html"] {
+            let data = judge(&response(200, content_type, body), &[]).unwrap();
+            assert_eq!(serde_json::Value::Object(data), json!({"a": 1}), "{body}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_json_is_unreadable_or_out_of_order() {
+    use ErrorKind as K;
+    for body in ["", "{\"a\":", "[1]", "null", "<a/>", "\"text\"", "\u{0}"] {
+        for (status, kind, token) in [
+            (200, K::Protocol, false),
+            (204, K::Protocol, false),
+            (403, K::Protocol, false),
+            (404, K::Protocol, false),
+            (401, K::Auth, true),
+            (429, K::Throttled, false),
+            (500, K::Unavailable, false),
+            (502, K::Unavailable, false),
+        ] {
+            check(status, body, kind, token);
+        }
+        let refusal = judge(&response(200, "application/json", body), &[]).unwrap_err();
+        assert_eq!(refusal.error.retry(), Retry::Later);
+    }
+    for (status, kind) in [
+        (200, K::Protocol),
+        (401, K::Protocol),
+        (404, K::Protocol),
+        (429, K::Protocol),
+        (502, K::Unavailable),
+    ] {
+        let html = response(status, "text/html", "<html><body>Sign in</body></html>");
+        let refusal = judge(&html, &[]).unwrap_err();
+        assert_eq!((refusal.error.kind(), refusal.token), (kind, false));
+    }
+}
+
+#[test]
+fn vendor_text_is_cleaned_and_short() {
+    let text = format!(
+        "token s3cret-token of https://u:p@h/x?sign=abc {}",
+        "x".repeat(400)
+    );
+    let body = json!({"error_code": "s3cret-token", "error_desc": text}).to_string();
+    let refusal = judge(&response(403, "application/json", &body), &["s3cret-token"]).unwrap_err();
+    let vendor = refusal.error.vendor().unwrap();
+    let message = vendor.message.as_deref().unwrap();
+    assert!(
+        message.starts_with("token *** of https://h/x x"),
+        "{message}"
+    );
+    assert_eq!(message.chars().count(), 301);
+    let shown = format!("{0} {0:?}", refusal.error);
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("sign=abc"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_missing_application_id_hints_at_the_header() {
+    let body = r#"{"error_code":"100025","error_desc":"AppId for auth not exist."}"#;
+    let refusal = judge(&response(401, "application/json", body), &[]).unwrap_err();
+    assert!(refusal.error.message().contains("app_key_header"));
+}
+
+proptest! {
+    #[test]
+    fn no_answer_panics(status in 100_u16..600, body in prop::collection::vec(any::<u8>(), 0..64)) {
+        let response = Response { status, headers: HeaderMap::new(), body: body.into() };
+        let _ = judge(&response, &["some secret"]);
+    }
+}

@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod config;
+mod error;
+mod map;
+mod page;
+mod provider;
+mod token;
+mod wire;
+
+pub use config::{Config, DEFAULT_CALLS, QUOTA, Settings, VENDOR};
+pub use provider::HuaweiProvider;
+pub use token::TokenPool;

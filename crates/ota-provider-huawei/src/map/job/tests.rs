@@ -1,0 +1,193 @@
+use ota_core::id::ProviderName;
+use ota_core::job::{Job, JobKind, JobOutcome, JobPurpose, JobStats, ScheduleMode, Scope};
+use serde_json::{Value, json};
+
+fn mapped(row: Value) -> Job {
+    let row = serde_json::from_value(row).unwrap();
+    super::job(&ProviderName::parse("p").unwrap(), row).item
+}
+
+#[track_caller]
+fn check_failed(counts: Value, failed: Option<u64>, timed_out: Option<u64>) {
+    let stats = mapped(json!({"staResult": counts.clone()}))
+        .stats
+        .unwrap_or_default();
+    assert_eq!(
+        (stats.failed, stats.timed_out),
+        (failed, timed_out),
+        "{counts}"
+    );
+}
+
+#[test]
+fn timeouts_are_added_only_where_the_total_proves_it() {
+    let counts = |total: u64, fail: u64, timeout: u64| json!({"total": total, "wait": 1, "processing": 1, "success": 1, "fail": fail, "stop": 1, "timeout": timeout});
+    check_failed(counts(9, 5, 2), Some(5), Some(2));
+    check_failed(counts(11, 5, 2), Some(7), Some(2));
+    // Nothing adds up: what the vendor says stands.
+    check_failed(counts(10, 5, 2), Some(5), Some(2));
+    check_failed(counts(9, 5, 0), Some(5), Some(0));
+    // A part is missing, so a total that fits proves nothing.
+    check_failed(
+        json!({"total": 10, "success": 4, "fail": 4, "timeout": 2}),
+        Some(4),
+        Some(2),
+    );
+    check_failed(json!({"timeout": 2}), None, Some(2));
+    let max = u64::MAX;
+    check_failed(
+        json!({"total": max, "wait": max, "processing": max, "success": max, "fail": max, "stop": max, "timeout": max}),
+        Some(max),
+        Some(max),
+    );
+}
+
+#[test]
+fn counts_that_are_not_told_are_absent() {
+    for row in [
+        json!({}),
+        json!({"staResult": null}),
+        json!({"staResult": {}}),
+        json!({"staResult": {"total": null}}),
+    ] {
+        assert_eq!(mapped(row.clone()).stats, None, "{row}");
+    }
+    let stats = mapped(json!({"status": "wait", "staResult": {"total": "3", "wait": 3}})).stats;
+    let expected = JobStats {
+        total: Some(3),
+        pending: Some(3),
+        ..JobStats::default()
+    };
+    assert_eq!(stats, Some(expected));
+}
+
+#[test]
+fn counts_prove_an_outcome_that_the_word_does_not_tell() {
+    let all = json!({"total": 2, "wait": 0, "processing": 0, "success": 2, "fail": 0, "stop": 0, "timeout": 0});
+    let job = mapped(json!({"status": "processing", "staResult": all}));
+    assert_eq!(job.outcome, None);
+    assert_eq!(job.stats.unwrap().outcome, Some(JobOutcome::Succeeded));
+    let job = mapped(json!({"status": "failed", "staResult": {"success": 1}}));
+    assert_eq!(job.outcome, Some(JobOutcome::Partial));
+    assert_eq!(job.stats.unwrap().outcome, Some(JobOutcome::Partial));
+}
+
+#[test]
+fn the_kind_has_two_names() {
+    for (row, kind, purpose, fields) in [
+        (
+            json!({"operateType": "firmware_upgrade"}),
+            Some(JobKind::Firmware),
+            Some(JobPurpose::Upgrade),
+            json!({}),
+        ),
+        (
+            json!({"operationType": "SOFTWARE_UPGRADE"}),
+            Some(JobKind::Software),
+            Some(JobPurpose::Upgrade),
+            json!({}),
+        ),
+        (
+            json!({"operateType": "reboot"}),
+            Some(JobKind::Other),
+            None,
+            json!({"operateType": "reboot"}),
+        ),
+        (
+            json!({"operateType": "", "operationType": "x_upgrade"}),
+            Some(JobKind::Other),
+            Some(JobPurpose::Upgrade),
+            json!({"operationType": "x_upgrade"}),
+        ),
+        (json!({}), None, None, json!({})),
+        (
+            json!({"operateType": ["a"]}),
+            None,
+            None,
+            json!({"operateType": ["a"]}),
+        ),
+    ] {
+        let job = mapped(row);
+        assert_eq!((job.kind, job.purpose), (kind, purpose));
+        assert_eq!(Value::Object(job.vendor.fields), fields);
+    }
+}
+
+#[test]
+fn the_start_has_three_modes() {
+    for (word, mode) in [
+        ("now", Some(ScheduleMode::Immediate)),
+        ("device_online", Some(ScheduleMode::WhenOnline)),
+        ("Custom", Some(ScheduleMode::Scheduled)),
+        ("later", None),
+    ] {
+        let job = mapped(json!({"policy": {"executeType": word}}));
+        assert_eq!(job.schedule.mode, mode, "{word}");
+        assert_eq!(job.vendor.fields.is_empty(), mode.is_some());
+    }
+    let job = mapped(json!({"policy": {}}));
+    assert_eq!((job.schedule.mode, job.policy.max_retries), (None, None));
+}
+
+#[test]
+fn retries_are_a_number_and_the_rest_is_kept() {
+    for (policy, max_retries, fields) in [
+        (
+            json!({"retryType": true, "retryTimes": 5}),
+            Some(5),
+            json!({}),
+        ),
+        (
+            json!({"retryType": "true", "retryTimes": "5"}),
+            Some(5),
+            json!({}),
+        ),
+        (json!({"retryType": false}), Some(0), json!({})),
+        (
+            json!({"retryType": false, "retryTimes": 0}),
+            Some(0),
+            json!({}),
+        ),
+        (
+            json!({"retryType": false, "retryTimes": 3}),
+            Some(0),
+            json!({"policy": {"retryTimes": 3}}),
+        ),
+        (json!({"retryTimes": 3}), Some(3), json!({})),
+        (
+            json!({"retryType": true}),
+            None,
+            json!({"policy": {"retryType": true}}),
+        ),
+        (
+            json!({"retryType": true, "retryTimes": "often"}),
+            None,
+            json!({"policy": {"retryType": true, "retryTimes": "often"}}),
+        ),
+        (
+            json!({"retryType": null, "retryTimes": null}),
+            None,
+            json!({}),
+        ),
+    ] {
+        let job = mapped(json!({"policy": policy}));
+        assert_eq!(job.policy.max_retries, max_retries, "{policy}");
+        assert_eq!(Value::Object(job.vendor.fields), fields, "{policy}");
+    }
+}
+
+#[test]
+fn the_scope_is_told_by_the_list_that_is_there() {
+    for (targets, scope) in [
+        (json!({"deviceGroups": ["g"]}), Some(Scope::Groups)),
+        (
+            json!({"deviceGroups": [], "devices": ["d"]}),
+            Some(Scope::Devices),
+        ),
+        (json!({"devices": "d"}), Some(Scope::Devices)),
+        (json!({"deviceGroups": ["g"], "devices": ["d"]}), None),
+        (json!({}), None),
+    ] {
+        assert_eq!(mapped(json!({"targets": targets})).target.scope, scope);
+    }
+}

@@ -1,0 +1,163 @@
+//! The vendor's five status words.
+
+use ota_core::job::{JobOutcome, JobStatus};
+use ota_core::task::TaskStatus;
+
+/// A status word. A task (neutral: job) and a device of it (neutral: task) have the same five.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    Wait,
+    Processing,
+    Success,
+    Failed,
+    Stop,
+}
+
+impl Word {
+    /// Every word in the order of a task's life. Cursors count in this order, so it never changes.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Wait,
+        Self::Processing,
+        Self::Success,
+        Self::Failed,
+        Self::Stop,
+    ];
+
+    /// Reads the vendor's word, in any case.
+    ///
+    /// `wait`, `processing`, `failed`, `success` and `stop` for a task ("Querying an Upgrade Task List", page of 2022-02-24, read
+    /// 2026-11-23); `fail` for a device and `FAIL` in the vendor's own example of a task (vendor notes, 1.6 and 1.8). `failure`,
+    /// `succeeded` and `stopped` are no documented words: they are taken so that another stem, as with `fail`, costs nothing.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "wait" => Some(Self::Wait),
+            "processing" => Some(Self::Processing),
+            "success" | "succeeded" => Some(Self::Success),
+            "failed" | "fail" | "failure" => Some(Self::Failed),
+            "stop" | "stopped" => Some(Self::Stop),
+            _ => None,
+        }
+    }
+
+    /// Returns the word that the filter `operationStatus` takes.
+    pub(crate) const fn of_operation(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Processing => "processing",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// Returns the word that the filter `subOperationStatus` takes: the same but for `fail`.
+    pub(crate) const fn of_sub_operation(self) -> &'static str {
+        match self {
+            Self::Failed => "fail",
+            Self::Wait | Self::Processing | Self::Success | Self::Stop => self.of_operation(),
+        }
+    }
+
+    /// Returns where a job with this word is in its life.
+    pub(crate) const fn job_status(self) -> JobStatus {
+        match self {
+            Self::Wait => JobStatus::Pending,
+            Self::Processing => JobStatus::InProgress,
+            Self::Success | Self::Failed => JobStatus::Completed,
+            Self::Stop => JobStatus::Canceled,
+        }
+    }
+
+    /// Returns how a job with this word ended; `succeeded` is the number of its devices that succeeded, when told.
+    pub(crate) fn job_outcome(self, succeeded: Option<u64>) -> Option<JobOutcome> {
+        match self {
+            Self::Success => Some(JobOutcome::Succeeded),
+            Self::Failed if succeeded.is_some_and(|count| count > 0) => Some(JobOutcome::Partial),
+            Self::Failed => Some(JobOutcome::Failed),
+            Self::Wait | Self::Processing | Self::Stop => None,
+        }
+    }
+
+    /// Returns where a task with this word is in its life.
+    pub(crate) const fn task_status(self) -> TaskStatus {
+        match self {
+            Self::Wait => TaskStatus::Pending,
+            Self::Processing => TaskStatus::InProgress,
+            Self::Success => TaskStatus::Succeeded,
+            Self::Failed => TaskStatus::Failed,
+            Self::Stop => TaskStatus::Canceled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ota_core::job::{JobOutcome, JobStatus};
+    use ota_core::task::TaskStatus;
+
+    use super::Word;
+
+    #[test]
+    fn every_word_has_its_neutral_status() {
+        for (words, job, task) in [
+            (
+                &["wait", "WAIT", " Wait "][..],
+                JobStatus::Pending,
+                TaskStatus::Pending,
+            ),
+            (
+                &["processing", "PROCESSING"],
+                JobStatus::InProgress,
+                TaskStatus::InProgress,
+            ),
+            (
+                &["success", "SUCCESS", "succeeded"],
+                JobStatus::Completed,
+                TaskStatus::Succeeded,
+            ),
+            (
+                &["failed", "fail", "FAIL", "Failed", "failure"],
+                JobStatus::Completed,
+                TaskStatus::Failed,
+            ),
+            (
+                &["stop", "STOP", "stopped"],
+                JobStatus::Canceled,
+                TaskStatus::Canceled,
+            ),
+        ] {
+            for word in words {
+                let read = Word::read(word).unwrap();
+                assert_eq!((read.job_status(), read.task_status()), (job, task));
+            }
+        }
+        for word in ["", "timeout", "waiting", "ok", "fai", "失败"] {
+            assert_eq!(Word::read(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_sent_is_understood_when_it_comes_back() {
+        for word in Word::ALL {
+            assert_eq!(Word::read(word.of_operation()), Some(word));
+            assert_eq!(Word::read(word.of_sub_operation()), Some(word));
+        }
+        assert_eq!(Word::Failed.of_operation(), "failed");
+        assert_eq!(Word::Failed.of_sub_operation(), "fail");
+    }
+
+    #[test]
+    fn an_outcome_is_told_of_finished_jobs_only() {
+        for (word, succeeded, outcome) in [
+            (Word::Success, None, Some(JobOutcome::Succeeded)),
+            (Word::Failed, None, Some(JobOutcome::Failed)),
+            (Word::Failed, Some(0), Some(JobOutcome::Failed)),
+            (Word::Failed, Some(1), Some(JobOutcome::Partial)),
+            (Word::Stop, Some(1), None),
+            (Word::Wait, None, None),
+            (Word::Processing, Some(1), None),
+        ] {
+            assert_eq!(word.job_outcome(succeeded), outcome, "{word:?}");
+        }
+    }
+}

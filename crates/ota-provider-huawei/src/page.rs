@@ -1,0 +1,91 @@
+//! From the vendor's pages to ours.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ota_core::Result;
+use ota_core::paging::{Fetched, Walked};
+use ota_core::provider::{Cursor, Page};
+use ota_http::lenient::Rows;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::wrong_shape;
+use crate::map::{Mapped, Met};
+use crate::wire::{self, Part};
+
+/// Takes the rows and the total out of a page.
+pub(crate) fn rows<W: DeserializeOwned>(
+    body: Map<String, Value>,
+    mut tell: impl FnMut(&Met),
+) -> Result<(Vec<Part<W>>, Option<u64>)> {
+    let page: wire::Page<W> =
+        serde_json::from_value(Value::Object(body)).map_err(|_| wrong_shape("data"))?;
+    for name in page.other.keys() {
+        tell(&Met::field(name));
+    }
+    let total = page.total_count.count().or(page.total_size.count());
+    let paged = [
+        &page.page_no,
+        &page.page_size,
+        &page.total_count,
+        &page.total_size,
+    ];
+    match page.data {
+        Some(Rows(rows)) => {
+            let readable = |row: &Part<W>| matches!(row, Part::Object(_));
+            if !rows.is_empty() && !rows.iter().any(readable) {
+                return Err(wrong_shape("data"));
+            }
+            Ok((rows, total))
+        }
+        // A page without rows may leave them out, but JSON of something else is no empty page.
+        None if paged.iter().any(|leaf| !leaf.is_absent()) => Ok((Vec::new(), total)),
+        None => Err(wrong_shape("data")),
+    }
+}
+
+/// A row of a walk: the neutral row unless nobody could read it, and whether it is wanted.
+pub(crate) struct Row<T> {
+    pub(crate) item: Option<T>,
+    pub(crate) wanted: bool,
+}
+
+impl<T> Row<T> {
+    pub(crate) fn key<'a>(&'a self, id: impl Fn(&'a T) -> &'a str) -> &'a str {
+        self.item.as_ref().map_or("", id)
+    }
+}
+
+/// Marks the rows that are wanted and notes in `left_out` when one is not.
+pub(crate) fn choose<T>(
+    fetched: Fetched<Option<Mapped<T>>>,
+    left_out: &AtomicBool,
+    wants: impl Fn(&Mapped<T>) -> bool,
+) -> Fetched<Row<T>> {
+    let rows = fetched.rows.into_iter().map(|row| {
+        let wanted = row.as_ref().is_some_and(&wants);
+        if !wanted {
+            left_out.store(true, Ordering::Relaxed);
+        }
+        Row {
+            item: row.map(|row| row.item),
+            wanted,
+        }
+    });
+    Fetched {
+        rows: rows.collect(),
+        total: fetched.total,
+    }
+}
+
+/// Makes the page. A total is exact only when one vendor list was walked and no row of it left out.
+pub(crate) fn page<T>(walked: Walked<Row<T>>, segments: usize, left_out: &AtomicBool) -> Page<T> {
+    let exact = segments == 1 && !left_out.load(Ordering::Relaxed);
+    let total = walked.totals.last().map(|(_, total)| *total);
+    Page {
+        items: walked.rows.into_iter().filter_map(|row| row.item).collect(),
+        next: walked.next.map(|position| Cursor(position.encode())),
+        total: total.filter(|_| exact),
+        truncated: false,
+    }
+}

@@ -1,0 +1,339 @@
+//! The provider: puts filter, client and mapping together.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ota_core::capability::{
+    Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+};
+use ota_core::id::{JobId, ProviderName};
+use ota_core::job::{Job, JobStats};
+use ota_core::paging::{Fetched, Position, Walk, Window};
+use ota_core::provider::{
+    Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, SettingError,
+};
+use ota_core::task::Task;
+use ota_core::{Context, Error, ErrorKind, Result};
+use ota_http::encode;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::config::{Config, QUOTA, VENDOR};
+use crate::error::{UNKNOWN_OPERATION, wrong_shape};
+use crate::map::{self, JobPlan, Mapped, Met, TaskPlan, Word};
+use crate::page::{choose, page, rows};
+use crate::token::TokenPool;
+use crate::wire::{self, Part};
+
+const OPERATIONS: &str = "/iodm/northbound/v1.5.0/operations";
+const LIST_JOBS: &str = "queryUpgradeTaskList";
+const GET_JOB: &str = "queryUpgradeTask";
+const LIST_TASKS: &str = "queryUpgradeSubTaskList";
+
+/// "The value ranges from 1 to 100." (`pageSize` in "Querying an Upgrade Task List", page of 2022-02-24, read 2026-11-23)
+const MAX_PAGE_SIZE: u32 = 100;
+
+/// One application on one platform.
+#[derive(Debug)]
+pub struct HuaweiProvider {
+    name: ProviderName,
+    capability: Capability,
+    client: Arc<Client>,
+    deps: Dependencies,
+}
+
+impl HuaweiProvider {
+    /// Creates the provider. `tokens` is the same for all providers of the process.
+    ///
+    /// # Errors
+    /// When the TLS settings cannot be used.
+    pub fn new(
+        name: ProviderName,
+        config: Config,
+        deps: Dependencies,
+        tokens: Arc<TokenPool>,
+    ) -> Result<Self, SettingError> {
+        let options = ota_http::Options {
+            tls: config.tls.clone(),
+            ..ota_http::Options::default()
+        };
+        let http = ota_http::Client::new(&options)
+            .map_err(|error| SettingError::new("ca_file", error.to_string()))?;
+        if config
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.skip_hostname_verification)
+        {
+            tracing::warn!(
+                provider.name = %name,
+                "`verify_hostname = false`: whoever holds any certificate of the same CA can pose as the platform of `{name}`; prefer `server_name`"
+            );
+        }
+        let client = Client {
+            http,
+            tokens: tokens.cell(config.endpoint.base(), &config.app_id),
+            config,
+            gate: Arc::clone(&deps.gate),
+            clock: Arc::clone(&deps.clock),
+        };
+        Ok(Self {
+            name,
+            capability: capability(),
+            client: Arc::new(client),
+            deps,
+        })
+    }
+
+    fn walk(&self, segments: usize, from: Position, page_size: u32, filtered: bool) -> Walk {
+        Walk {
+            segments: u32::try_from(segments).unwrap_or(u32::MAX),
+            from,
+            page_size: page_size.clamp(1, MAX_PAGE_SIZE),
+            max_vendor_page: MAX_PAGE_SIZE,
+            limit: None,
+            max_calls: self.deps.max_calls_per_page.max(1),
+            filtered,
+        }
+    }
+
+    /// Reads one vendor page; rows that nobody can read are told, and stand as `None` so that those behind keep their place.
+    async fn fetch<W: DeserializeOwned, T>(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        target: &str,
+        map: impl Fn(W) -> Mapped<T>,
+    ) -> Result<Fetched<Option<Mapped<T>>>> {
+        let body = self.client.read(cx, operation, target).await?;
+        let (rows, total) = rows(body, |met| self.tell(operation, met))
+            .map_err(|error| error.with_operation(operation))?;
+        let rows = rows.into_iter().map(|row| match row {
+            Part::Object(row) => {
+                let row = map(row);
+                row.met.iter().for_each(|met| self.tell(operation, met));
+                Some(row)
+            }
+            Part::Other(_) => {
+                self.tell(operation, &Met::value("data"));
+                None
+            }
+        });
+        Ok(Fetched {
+            rows: rows.collect(),
+            total,
+        })
+    }
+
+    async fn fetch_jobs(
+        &self,
+        cx: &Context,
+        request: &ListJobs,
+        word: Option<Word>,
+        window: Window,
+    ) -> Result<Fetched<Option<Mapped<Job>>>> {
+        let query = map::job_query(&request.filter, word, window);
+        let target = format!("{OPERATIONS}?{query}");
+        self.fetch(cx, LIST_JOBS, &target, |row| map::job(&self.name, row))
+            .await
+            .or_else(|error| {
+                // Documented for this call too, where it can only mean that no task matches.
+                if is_unknown_operation(&error) {
+                    Ok(Fetched {
+                        rows: Vec::new(),
+                        total: Some(0),
+                    })
+                } else {
+                    Err(error)
+                }
+            })
+    }
+
+    fn tell(&self, operation: &'static str, met: &Met) {
+        self.deps.drift.observe(met.kind, operation, &met.field);
+    }
+}
+
+fn is_unknown_operation(error: &Error) -> bool {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    error.kind() == ErrorKind::NotFound && code == Some(UNKNOWN_OPERATION)
+}
+
+fn capability() -> Capability {
+    Capability {
+        job_filters: JobFilterSupport {
+            status: Support::Native,
+            // The vendor has one word for `failed` and `partial`.
+            outcome: Support::Here,
+            kind: Support::Native,
+            package_id: Support::No,
+            product_id: Support::No,
+            device_id: Support::Native,
+            device_name: Support::No,
+            device_type: Support::Native,
+            model: Support::Native,
+            manufacturer: Support::Native,
+        },
+        task_filters: TaskFilterSupport {
+            status: Support::Native,
+            device_name: Support::No,
+            device_id: Support::Here,
+        },
+        max_page_size: MAX_PAGE_SIZE,
+        max_device_names: 0,
+        job_stats: StatsSupport {
+            native: true,
+            calls: 1,
+        },
+        actions: Vec::new(),
+        quota: QUOTA,
+    }
+}
+
+#[async_trait::async_trait]
+impl Provider for HuaweiProvider {
+    fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn endpoint(&self) -> &str {
+        self.client.config.endpoint.base()
+    }
+
+    fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    async fn check(&self, cx: &Context) -> Result<()> {
+        let request = ListJobs {
+            filter: Default::default(),
+            page_size: 1,
+            cursor: None,
+        };
+        let first = Window {
+            index: 0,
+            size: 1,
+            skip: 0,
+        };
+        self.fetch_jobs(cx, &request, None, first).await.map(drop)
+    }
+
+    fn jobs(&self) -> Option<&dyn JobReader> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl JobReader for HuaweiProvider {
+    async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
+        let plan = JobPlan::of(&request.filter);
+        let from = Position::from_cursor(request.cursor.as_ref(), plan.words.len())?;
+        self.capability.check_jobs(&request.filter)?;
+        if plan.words.is_empty() {
+            return Ok(Page::empty());
+        }
+        let left_out = AtomicBool::new(plan.filters_here());
+        let (plan, request, seen) = (&plan, &request, &left_out);
+        let segments = plan.words.len();
+        let walked = self
+            .walk(segments, from, request.page_size, plan.filters_here())
+            .run(
+                |segment, window| {
+                    Box::pin(async move {
+                        let word = plan.words.get(segment as usize).copied().flatten();
+                        let fetched = self.fetch_jobs(cx, request, word, window).await?;
+                        let wants = |row: &Mapped<Job>| plan.wants(&request.filter, word, row);
+                        Ok(choose(fetched, seen, wants))
+                    })
+                },
+                |row| row.key(|job| job.id.as_str()),
+                |row| row.wanted,
+            )
+            .await?;
+        Ok(page(walked, segments, &left_out))
+    }
+
+    async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
+        let Some(target) = operation_path(&request.job_id) else {
+            return Ok(None);
+        };
+        let Some(body) = known(self.client.read(cx, GET_JOB, &target).await)? else {
+            return Ok(None);
+        };
+        let shape = || wrong_shape("operationId").with_operation(GET_JOB);
+        let row: wire::OperationInfo =
+            serde_json::from_value(Value::Object(body)).map_err(|_| shape())?;
+        if map::identifier(&row.operation_id).is_none() {
+            return Err(shape());
+        }
+        let job = map::job(&self.name, row);
+        job.met.iter().for_each(|met| self.tell(GET_JOB, met));
+        Ok(Some(job.item))
+    }
+
+    async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
+        let job = self.get_job(cx, request).await?;
+        Ok(job.map(|job| {
+            job.stats.unwrap_or(JobStats {
+                outcome: job.outcome,
+                ..JobStats::default()
+            })
+        }))
+    }
+
+    async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
+        let plan = TaskPlan::of(&request.filter);
+        let from = Position::from_cursor(request.cursor.as_ref(), plan.words.len())?;
+        self.capability.check_tasks(&request.filter)?;
+        let Some(path) = operation_path(&request.job_id) else {
+            return Ok(None);
+        };
+        if plan.words.is_empty() {
+            return Ok(Some(Page::empty()));
+        }
+        let filtered = request.filter.device_id.is_some();
+        let left_out = AtomicBool::new(filtered);
+        let (plan, request, path, seen) = (&plan, &request, &path, &left_out);
+        let segments = plan.words.len();
+        let walked = self
+            .walk(segments, from, request.page_size, filtered)
+            .run(
+                |segment, window| {
+                    Box::pin(async move {
+                        let word = plan.words.get(segment as usize).copied().flatten();
+                        let query = map::task_query(word, window);
+                        let target = format!("{path}/subOperations?{query}");
+                        let fetched = self
+                            .fetch(cx, LIST_TASKS, &target, |row| {
+                                map::task(&self.name, &request.job_id, row)
+                            })
+                            .await?;
+                        let wants = |row: &Mapped<Task>| plan.wants(&request.filter, word, row);
+                        Ok(choose(fetched, seen, wants))
+                    })
+                },
+                |row| row.key(|task| task.id.as_str()),
+                |row| row.wanted,
+            )
+            .await;
+        Ok(known(walked)?.map(|walked| page(walked, segments, &left_out)))
+    }
+}
+
+/// Returns the path of one task, or `None` for an identifier that no path can carry and hence no task has.
+fn operation_path(id: &JobId) -> Option<String> {
+    encode::path_segment(id.as_str()).map(|segment| format!("{OPERATIONS}/{segment}"))
+}
+
+/// Turns "the vendor does not know it" into `None`.
+fn known<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

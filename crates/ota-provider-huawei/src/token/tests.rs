@@ -1,0 +1,241 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ota_core::clock::{Clock, ManualClock};
+use ota_core::context::Priority;
+use ota_core::{Context, Error, ErrorKind, Result};
+use ota_http::Secret;
+use time::macros::datetime;
+use tokio::sync::watch;
+
+use super::{Issued, Issuer, Token, TokenCell};
+
+/// Hands out `access-1`, `access-2` and so on, and can be held or told to fail.
+struct FakeIssuer {
+    clock: ManualClock,
+    life_s: Option<u64>,
+    calls: watch::Sender<Vec<String>>,
+    failures: Mutex<VecDeque<ErrorKind>>,
+    open: watch::Sender<bool>,
+}
+
+impl FakeIssuer {
+    fn new(life_s: Option<u64>) -> Arc<Self> {
+        Arc::new(Self {
+            clock: ManualClock::new(datetime!(2026-01-01 00:00 UTC)),
+            life_s,
+            calls: watch::Sender::default(),
+            failures: Mutex::default(),
+            open: watch::Sender::new(true),
+        })
+    }
+
+    fn fail(&self, kind: ErrorKind) {
+        self.failures.lock().unwrap().push_back(kind);
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.calls.borrow().clone()
+    }
+
+    fn context(&self) -> Context {
+        let deadline = self.clock.monotonic() + Duration::from_secs(5);
+        Context::new("test", deadline, Priority::Interactive)
+    }
+
+    async fn answer(&self, call: String) -> Result<Issued> {
+        let since = self.clock.monotonic();
+        self.calls.send_modify(|calls| calls.push(call));
+        let number = self.calls.borrow().len();
+        self.open.subscribe().wait_for(|open| *open).await.unwrap();
+        if let Some(kind) = self.failures.lock().unwrap().pop_front() {
+            return Err(Error::new(kind, "told to fail").with_source(Error::new(kind, "deeper")));
+        }
+        Ok(Issued {
+            access: Secret::new(format!("access-{number}")),
+            refresh: Some(Secret::new(format!("refresh-{number}"))),
+            life_s: self.life_s,
+            since,
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl Issuer for FakeIssuer {
+    async fn login(&self, _cx: &Context) -> Result<Issued> {
+        self.answer("login".to_owned()).await
+    }
+
+    async fn refresh(&self, _cx: &Context, token: &Secret) -> Result<Issued> {
+        self.answer(format!("refresh {}", token.expose_secret()))
+            .await
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &self.clock
+    }
+}
+
+async fn current(cell: &Arc<TokenCell>, issuer: &Arc<FakeIssuer>) -> Result<Arc<Token>> {
+    let shared: Arc<dyn Issuer> = Arc::<FakeIssuer>::clone(issuer);
+    cell.current(&issuer.context(), &shared).await
+}
+
+async fn after_refusal(
+    cell: &Arc<TokenCell>,
+    issuer: &Arc<FakeIssuer>,
+    token: &Token,
+) -> Result<Arc<Token>> {
+    let shared: Arc<dyn Issuer> = Arc::<FakeIssuer>::clone(issuer);
+    cell.after_refusal(&issuer.context(), &shared, token).await
+}
+
+/// Checks that a token is used until `renewed_after` seconds and then renewed.
+async fn check_life(life_s: Option<u64>, renewed_after: u64) {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(life_s));
+    current(&cell, &issuer).await.unwrap();
+    issuer
+        .clock
+        .advance(Duration::from_secs(renewed_after) - Duration::from_millis(1));
+    current(&cell, &issuer).await.unwrap();
+    assert_eq!(issuer.calls(), ["login"], "{life_s:?}");
+    issuer.clock.advance(Duration::from_millis(1));
+    let token = current(&cell, &issuer).await.unwrap();
+    assert_eq!(issuer.calls(), ["login", "refresh refresh-1"], "{life_s:?}");
+    assert_eq!(token.access.expose_secret(), "access-2");
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_its_end() {
+    check_life(Some(3600), 3300).await;
+    check_life(Some(600), 300).await;
+    check_life(Some(100), 50).await;
+    check_life(None, 30).await;
+    check_life(Some(0), 30).await;
+    check_life(Some(u64::MAX), 24 * 3600 - 300).await;
+}
+
+#[tokio::test]
+async fn many_callers_share_one_login() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    issuer.open.send_replace(false);
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let (cell, issuer) = (Arc::clone(&cell), Arc::clone(&issuer));
+            tokio::spawn(async move { current(&cell, &issuer).await })
+        })
+        .collect();
+    let mut calls = issuer.calls.subscribe();
+    calls.wait_for(|calls| !calls.is_empty()).await.unwrap();
+    issuer.open.send_replace(true);
+    for caller in callers {
+        let token = caller.await.unwrap().unwrap();
+        assert_eq!(token.access.expose_secret(), "access-1");
+    }
+    assert_eq!(issuer.calls(), ["login"]);
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_does_not_end_the_login() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    issuer.open.send_replace(false);
+    let first = {
+        let (cell, issuer) = (Arc::clone(&cell), Arc::clone(&issuer));
+        tokio::spawn(async move { current(&cell, &issuer).await })
+    };
+    let mut calls = issuer.calls.subscribe();
+    calls.wait_for(|calls| !calls.is_empty()).await.unwrap();
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let second = current(&cell, &issuer);
+    issuer.open.send_replace(true);
+    assert_eq!(second.await.unwrap().access.expose_secret(), "access-1");
+    assert_eq!(issuer.calls(), ["login"]);
+}
+
+#[tokio::test]
+async fn a_failed_refresh_is_followed_by_a_login() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    current(&cell, &issuer).await.unwrap();
+    issuer.clock.advance(Duration::from_secs(3300));
+    issuer.fail(ErrorKind::Auth);
+    let token = current(&cell, &issuer).await.unwrap();
+    assert_eq!(token.access.expose_secret(), "access-3");
+    assert_eq!(issuer.calls(), ["login", "refresh refresh-1", "login"]);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_by_one_login_for_all() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    let old = current(&cell, &issuer).await.unwrap();
+    let new = after_refusal(&cell, &issuer, &old).await.unwrap();
+    assert_eq!(new.access.expose_secret(), "access-2");
+    // Somebody whose call with the old token comes back late.
+    let late = after_refusal(&cell, &issuer, &old).await.unwrap();
+    assert_eq!(late.access.expose_secret(), "access-2");
+    assert_eq!(issuer.calls(), ["login", "login"]);
+}
+
+#[tokio::test]
+async fn a_failed_login_is_shared_and_not_kept() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    issuer.fail(ErrorKind::Unavailable);
+    let (one, two) = tokio::join!(current(&cell, &issuer), current(&cell, &issuer));
+    for error in [one.unwrap_err(), two.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(
+            format!("{error:?}").ends_with("told to fail: deeper"),
+            "{error:?}"
+        );
+    }
+    assert_eq!(issuer.calls(), ["login"]);
+    assert!(current(&cell, &issuer).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_renewed_is_used_to_its_end() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    current(&cell, &issuer).await.unwrap();
+    issuer.clock.advance(Duration::from_secs(3300));
+    for _ in 0..4 {
+        issuer.fail(ErrorKind::Unavailable);
+    }
+    for _ in 0..3 {
+        let token = current(&cell, &issuer).await.unwrap();
+        assert_eq!(token.access.expose_secret(), "access-1");
+    }
+    assert_eq!(issuer.calls().len(), 3, "no second renewal at once");
+    issuer.clock.advance(Duration::from_secs(300));
+    let error = current(&cell, &issuer).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn nobody_waits_beyond_the_deadline() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    issuer.open.send_replace(false);
+    let waiting = {
+        let (cell, issuer) = (Arc::clone(&cell), Arc::clone(&issuer));
+        tokio::spawn(async move { current(&cell, &issuer).await })
+    };
+    let mut calls = issuer.calls.subscribe();
+    calls.wait_for(|calls| !calls.is_empty()).await.unwrap();
+    issuer.clock.advance(Duration::from_secs(5));
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    issuer.open.send_replace(true);
+    assert!(current(&cell, &issuer).await.is_ok());
+    assert_eq!(issuer.calls(), ["login"]);
+}
+
+#[tokio::test]
+async fn a_token_does_not_show_itself() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    current(&cell, &issuer).await.unwrap();
+    let shown = format!("{cell:?}");
+    assert!(
+        !shown.contains("access-") && !shown.contains("refresh-"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,33 @@
+//! The vendor's words, as types without logic.
+//!
+//! Names of a task's fields are those of "Querying an Upgrade Task List" (page of 2022-02-24, read 2026-11-23); those of tokens
+//! and devices, and all JSON types, are from the northbound API reference as excerpted in the project's vendor notes, 1.3 to
+//! 1.8. Every scalar is a `Leaf`, every nested object a [`Part`], so that no
+//! value of another type makes a row, and no row makes a page, unreadable.
+
+mod operation;
+mod page;
+mod sub_operation;
+mod token;
+
+pub(crate) use operation::{OperatePolicy, OperationInfo, OperationStaResult, Targets};
+pub(crate) use page::Page;
+pub(crate) use sub_operation::SubOperationInfo;
+pub(crate) use token::{RefreshRequest, TokenAnswer};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A nested object, or whatever else stands in its place.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Part<T> {
+    Object(T),
+    Other(Value),
+}
+
+impl<T> Default for Part<T> {
+    fn default() -> Self {
+        Self::Other(Value::Null)
+    }
+}

@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use ota_core::ErrorKind;
+use ota_core::error::Retry;
+use ota_core::provider::Provider;
+use serde_json::json;
+
+use crate::vendor::{Answer, SECRET, Subject, Vendor};
+
+#[track_caller]
+fn no_secret(text: &str) {
+    for secret in [SECRET, "s3cret", "access-token", "refresh-token"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+async fn check(status: u16, content_type: &'static str, body: &'static str, kind: ErrorKind) {
+    let vendor = Vendor::with_logins(move |_| Answer::text(status, content_type, body)).await;
+    let subject = Subject::new(&vendor.endpoint);
+    let error = subject
+        .provider
+        .check(&subject.context())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), kind, "{status} {body}");
+    assert_eq!(error.operation(), Some("queryUpgradeTaskList"));
+    no_secret(&format!("{error} {error:?}"));
+}
+
+#[tokio::test]
+async fn the_body_counts_before_the_status() {
+    let json = "application/json";
+    let gone = r#"{"error_code":"100203","error_desc":"The application is not existed."}"#;
+    check(200, json, gone, ErrorKind::Misconfigured).await;
+    check(500, json, gone, ErrorKind::Misconfigured).await;
+    check(200, json, r#"{"data":[{"opera"#, ErrorKind::Protocol).await;
+    check(200, json, "", ErrorKind::Protocol).await;
+    check(503, json, "", ErrorKind::Unavailable).await;
+    check(429, json, "", ErrorKind::Throttled).await;
+    check(200, "text/html", "<html></html>", ErrorKind::Protocol).await;
+    check(502, "text/html", "<html></html>", ErrorKind::Unavailable).await;
+}
+
+#[tokio::test]
+async fn nothing_listens_at_the_endpoint() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let subject = Subject::new(&endpoint);
+    let error = subject
+        .provider
+        .check(&subject.context())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.operation()),
+        (ErrorKind::Unavailable, Some("login"))
+    );
+    no_secret(&format!("{error:?}"));
+}
+
+#[tokio::test]
+async fn a_vendor_that_repeats_our_secrets_does_not_publish_them() {
+    let vendor = Vendor::start(|seen| {
+        let text = format!("bad: {} {} {}", seen.body, seen.token(), SECRET);
+        Answer::ok(&json!({"error_code": "100208", "error_desc": text}))
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    let error = subject
+        .provider
+        .check(&subject.context())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Auth, Retry::Never)
+    );
+    let message = error.vendor().unwrap().message.as_deref().unwrap();
+    assert_eq!(message, "bad: appId=app-1&secret=***  ***");
+    no_secret(&format!("{error} {error:?} {:?}", subject.provider));
+}
+
+#[tokio::test]
+async fn a_refused_read_and_a_refused_refresh_show_no_token() {
+    let vendor = Vendor::with_logins(|seen| {
+        let text = format!("bad: {}", seen.token());
+        Answer::json(
+            403,
+            json!({"error_code": "100217", "error_desc": text}).to_string(),
+        )
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    for _ in 0..2 {
+        let error = subject
+            .provider
+            .check(&subject.context())
+            .await
+            .unwrap_err();
+        no_secret(&format!("{error} {error:?} {:?}", subject.provider));
+        subject.clock.advance(Duration::from_secs(3400));
+    }
+}

@@ -1,0 +1,155 @@
+use ota_core::ErrorKind;
+use ota_core::provider::{Cursor, JobReader, ListTasks, TaskFilter};
+use ota_core::task::{Failure, TaskStatus};
+use serde_json::json;
+
+use crate::vendor::{Answer, OPERATIONS, Subject, Vendor, tasks};
+
+#[tokio::test]
+async fn the_devices_of_a_task_are_listed() {
+    let vendor = Vendor::with_logins(|_| {
+        Answer::json(
+            200,
+            include_str!("../fixtures/list_tasks_vendor_example.json"),
+        )
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    let page = subject
+        .provider
+        .list_tasks(&subject.context(), tasks("a/b", TaskFilter::default()))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (page.items.len(), page.total, page.next),
+        (2, Some(2), None)
+    );
+    assert_eq!(page.items[0].failure, Some(Failure::Timeout));
+    assert_eq!(page.items[0].job_id.as_str(), "a/b");
+    let call = vendor.calls().remove(0);
+    assert_eq!(call.path, format!("{OPERATIONS}/a%2Fb/subOperations"));
+    assert_eq!(call.query, "pageNo=0&pageSize=50");
+}
+
+#[tokio::test]
+async fn statuses_are_walked_in_the_order_of_a_tasks_life() {
+    let vendor = Vendor::with_logins(|seen| {
+        let word = seen.parameter("subOperationStatus").unwrap();
+        Answer::ok(&json!({"data": [{"subOperationId": word, "status": word}], "totalCount": 1}))
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    let filter = TaskFilter {
+        status: TaskStatus::ALL.iter().rev().copied().collect(),
+        ..TaskFilter::default()
+    };
+    let page = subject
+        .provider
+        .list_tasks(&subject.context(), tasks("op", filter))
+        .await
+        .unwrap()
+        .unwrap();
+    let ids: Vec<_> = page.items.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!(ids, ["wait", "processing", "success", "fail", "stop"]);
+    assert_eq!((page.total, page.next), (None, None));
+}
+
+#[tokio::test]
+async fn a_device_is_looked_for_here() {
+    let vendor = Vendor::with_logins(|seen| {
+        assert_eq!(seen.query, "pageNo=0&pageSize=100");
+        Answer::ok(&json!({"data": [
+            {"subOperationId": "1", "deviceId": "d-1", "status": "wait"},
+            {"subOperationId": "2", "deviceId": "d-2", "status": "new word"},
+            {"subOperationId": "3", "status": "wait"},
+        ], "totalCount": 3}))
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    let filter = TaskFilter {
+        device_id: Some("d-2".into()),
+        ..TaskFilter::default()
+    };
+    let page = subject
+        .provider
+        .list_tasks(&subject.context(), tasks("op", filter))
+        .await
+        .unwrap()
+        .unwrap();
+    let ids: Vec<_> = page.items.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!((ids, page.total), (vec!["2"], None));
+}
+
+#[tokio::test]
+async fn a_page_costs_no_more_calls_than_allowed() {
+    let vendor = Vendor::with_logins(|seen| {
+        let number: u64 = seen.parameter("pageNo").unwrap().parse().unwrap();
+        let rows: Vec<_> = (number * 100..number * 100 + 100)
+            .map(|id| json!({"subOperationId": id, "deviceId": "other", "status": "wait"}))
+            .collect();
+        Answer::ok(&json!({"data": rows, "totalCount": 700}))
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    let filter = TaskFilter {
+        device_id: Some("d".into()),
+        ..TaskFilter::default()
+    };
+    let mut request = tasks("op", filter);
+    let provider = &subject.provider;
+    let first = provider
+        .list_tasks(&subject.context(), request.clone())
+        .await;
+    let first = first.unwrap().unwrap();
+    assert!(first.items.is_empty() && first.next.is_some());
+    assert_eq!(vendor.calls().len(), 5);
+    request.cursor = first.next;
+    let last = provider.list_tasks(&subject.context(), request).await;
+    let last = last.unwrap().unwrap();
+    assert!(last.items.is_empty() && last.next.is_none());
+    assert_eq!(vendor.calls().len(), 7);
+}
+
+#[tokio::test]
+async fn what_needs_no_call_makes_none() {
+    let vendor = Vendor::with_logins(|_| Answer::json(500, "")).await;
+    let subject = Subject::new(&vendor.endpoint);
+    let (cx, provider) = (subject.context(), &subject.provider);
+    let never = TaskFilter {
+        status: vec![TaskStatus::Skipped, TaskStatus::Unknown],
+        ..TaskFilter::default()
+    };
+    let page = provider.list_tasks(&cx, tasks("op", never)).await;
+    assert!(page.unwrap().unwrap().items.is_empty());
+    let unsafe_id = provider.list_tasks(&cx, tasks("..", TaskFilter::default()));
+    assert_eq!(unsafe_id.await.unwrap(), None);
+    let named = TaskFilter {
+        device_names: vec!["d".into()],
+        ..TaskFilter::default()
+    };
+    // Refused before the identifier is looked at, and the cursor before that.
+    let error = provider.list_tasks(&cx, tasks("..", named.clone())).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unsupported);
+    let request = ListTasks {
+        cursor: Some(Cursor("9.9".to_owned())),
+        ..tasks("..", named)
+    };
+    let error = provider.list_tasks(&cx, request).await.unwrap_err();
+    assert!(error.is_invalid_cursor());
+    assert!(vendor.seen().is_empty());
+}
+
+#[tokio::test]
+async fn the_tasks_of_an_unknown_job_are_none() {
+    let vendor = Vendor::with_logins(|_| {
+        Answer::json(404, include_str!("../fixtures/error_unknown_task.json"))
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    let page = subject
+        .provider
+        .list_tasks(&subject.context(), tasks("op", TaskFilter::default()))
+        .await;
+    assert_eq!(page.unwrap(), None);
+}
