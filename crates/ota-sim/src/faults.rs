@@ -1,0 +1,325 @@
+//! Misbehaviour on request.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fleet::Stream;
+
+/// A way to misbehave; the names on the wire are in `snake_case`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// Refuses as if the quota were used up, in the vendor's words.
+    Throttle,
+    /// Answers 5xx with the vendor's error body.
+    GatewayError,
+    /// Answers HTTP 200 with the vendor's error body.
+    ProductError,
+    /// Answers 502 with an HTML page, as a proxy does.
+    #[serde(rename = "html_502")]
+    Html502,
+    #[serde(rename = "html_200")]
+    /// Answers 200 with an HTML page, as a captive portal or a wrong port does.
+    Html200,
+    /// Announces the full body and ends the connection in the middle of it.
+    CutBody,
+    /// Answers completely, but the JSON or XML text ends in the middle.
+    CutJson,
+    /// Answers with the right status and no body.
+    EmptyBody,
+    /// Streams a body of `size_bytes` (default 100 MB).
+    HugeBody,
+    /// Answers well, but as `text/plain`.
+    WrongContentType,
+    /// Answers 4xx with an XML error whatever format was asked for.
+    #[serde(rename = "xml_4xx")]
+    Xml4xx,
+    /// Closes the connection without an answer.
+    Drop,
+    /// Waits `delay_ms` (default 1000) and answers normally.
+    Delay,
+    /// Never answers until the client goes away.
+    Hang,
+    /// Refuses the signature and echoes the string to sign with key id and security token (Alibaba).
+    EchoSignature,
+    /// Refuses the token with 1010005 (Huawei).
+    TokenExpired,
+    /// Gives one row of the answer a status word that nobody knows.
+    UnknownStatus,
+    /// Gives one row of the answer a date that cannot be parsed.
+    BadDate,
+    /// Gives every row of the answer a field that no document mentions.
+    UnknownField,
+    /// Answers with the rows of the first page whatever page is asked for.
+    RepeatPage,
+    /// Answers 302 to `location`.
+    Redirect,
+}
+
+/// One fault to inject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// Share of calls that are hit, 0 to 1.
+    #[serde(default = "always")]
+    pub rate: f64,
+    /// The only operation that is hit; every operation when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// Injections left before the fault is off; unlimited when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u32>,
+    /// How long [`FaultKind::Delay`] waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// How long the body of [`FaultKind::HugeBody`] is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Where [`FaultKind::Redirect`] points to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+impl Fault {
+    /// Hits every call.
+    #[must_use]
+    pub fn always(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            rate: 1.0,
+            operation: None,
+            remaining: None,
+            delay_ms: None,
+            size_bytes: None,
+            location: None,
+        }
+    }
+
+    /// Hits the next call only.
+    #[must_use]
+    pub fn once(kind: FaultKind) -> Self {
+        Self::always(kind).times(1)
+    }
+
+    /// Is off after `count` injections.
+    #[must_use]
+    pub fn times(mut self, count: u32) -> Self {
+        self.remaining = Some(count);
+        self
+    }
+
+    /// Hits only calls of `operation`.
+    #[must_use]
+    pub fn on(mut self, operation: impl Into<String>) -> Self {
+        self.operation = Some(operation.into());
+        self
+    }
+
+    /// Hits this share of calls, 0 to 1.
+    #[must_use]
+    pub fn rate(mut self, rate: f64) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// Sets how long [`FaultKind::Delay`] waits.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Sets how long the body of [`FaultKind::HugeBody`] is.
+    #[must_use]
+    pub fn size(mut self, bytes: u64) -> Self {
+        self.size_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets where [`FaultKind::Redirect`] points to.
+    #[must_use]
+    pub fn location(mut self, location: impl Into<String>) -> Self {
+        self.location = Some(location.into());
+        self
+    }
+}
+
+/// The status word of [`FaultKind::UnknownStatus`].
+const UNKNOWN_STATUS: &str = "ROLLED_BACK";
+/// The date of [`FaultKind::BadDate`].
+const BAD_DATE: &str = "2019-13-45T25:61:00.000Z";
+/// The field of [`FaultKind::UnknownField`].
+const UNKNOWN_FIELD: &str = "RolloutRing";
+
+/// Faults drawn for one call.
+#[derive(Debug, Default)]
+pub(crate) struct Drawn(Vec<Fault>);
+
+impl Drawn {
+    pub(crate) fn get(&self, kind: FaultKind) -> Option<&Fault> {
+        self.0.iter().find(|fault| fault.kind == kind)
+    }
+
+    pub(crate) fn has(&self, kind: FaultKind) -> bool {
+        self.get(kind).is_some()
+    }
+
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = FaultKind> {
+        self.0.iter().map(|fault| fault.kind)
+    }
+
+    /// Changes rows of an answer: the first row for a status or a date, every row for a field.
+    pub(crate) fn spoil(&self, rows: &mut [Value], status: &str, date: &str) {
+        if let Some(first) = rows.first_mut() {
+            if self.has(FaultKind::UnknownStatus) {
+                first[status] = UNKNOWN_STATUS.into();
+            }
+            if self.has(FaultKind::BadDate) {
+                first[date] = BAD_DATE.into();
+            }
+        }
+        if self.has(FaultKind::UnknownField) {
+            for row in rows {
+                row[UNKNOWN_FIELD] = "added by the vendor".into();
+            }
+        }
+    }
+}
+
+/// The faults that are switched on, with a seeded source of choices.
+#[derive(Debug)]
+pub(crate) struct Faults(Mutex<Switched>);
+
+#[derive(Debug)]
+struct Switched {
+    faults: Vec<Fault>,
+    choices: Stream,
+}
+
+impl Faults {
+    pub(crate) fn new(faults: Vec<Fault>, seed: u64) -> Self {
+        Self(Mutex::new(Switched {
+            faults,
+            choices: Stream::new(seed ^ 0xFA17),
+        }))
+    }
+
+    pub(crate) fn set(&self, faults: Vec<Fault>) {
+        self.lock().faults = faults;
+    }
+
+    pub(crate) fn list(&self) -> Vec<Fault> {
+        self.lock().faults.clone()
+    }
+
+    /// Draws the faults of one call. Faults `served` does not accept (kinds that this vendor does not have) are left alone.
+    ///
+    /// At most one fault decides the whole answer: the first that hits; delays and changed rows come on top.
+    pub(crate) fn draw(&self, operation: &str, served: impl Fn(FaultKind) -> bool) -> Drawn {
+        let mut switched = self.lock();
+        let Switched { faults, choices } = &mut *switched;
+        let mut drawn = Vec::new();
+        let mut decided = false;
+        for fault in faults.iter_mut() {
+            let matches = fault
+                .operation
+                .as_deref()
+                .is_none_or(|only| only == operation);
+            if !matches || fault.remaining == Some(0) || !served(fault.kind) {
+                continue;
+            }
+            if (decided && fault.kind.decides()) || choices.unit() >= fault.rate {
+                continue;
+            }
+            if let Some(remaining) = &mut fault.remaining {
+                *remaining -= 1;
+            }
+            decided |= fault.kind.decides();
+            drawn.push(fault.clone());
+        }
+        Drawn(drawn)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Switched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FaultKind {
+    /// Tells whether the fault leaves nothing of the normal answer, or spoils all of it.
+    fn decides(self) -> bool {
+        match self {
+            Self::Delay
+            | Self::UnknownStatus
+            | Self::BadDate
+            | Self::UnknownField
+            | Self::RepeatPage => false,
+            Self::Throttle
+            | Self::GatewayError
+            | Self::ProductError
+            | Self::Html502
+            | Self::Html200
+            | Self::CutBody
+            | Self::CutJson
+            | Self::EmptyBody
+            | Self::HugeBody
+            | Self::WrongContentType
+            | Self::Xml4xx
+            | Self::Drop
+            | Self::Hang
+            | Self::EchoSignature
+            | Self::TokenExpired
+            | Self::Redirect => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_is_off_after_its_injections() {
+        let faults = Faults::new(vec![Fault::always(FaultKind::Drop).times(2)], 1);
+        let hits = (0..5).filter(|_| faults.draw("x", |_| true).has(FaultKind::Drop));
+        assert_eq!(hits.count(), 2);
+    }
+
+    #[test]
+    fn same_seed_makes_the_same_choices() {
+        let draw = |seed| {
+            let faults = Faults::new(vec![Fault::always(FaultKind::Drop).rate(0.5)], seed);
+            (0..64)
+                .map(|_| faults.draw("x", |_| true).has(FaultKind::Drop))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        assert!(draw(7).contains(&true) && draw(7).contains(&false));
+    }
+
+    #[test]
+    fn names_on_the_wire_are_the_documented_ones() {
+        let fault: Fault =
+            serde_json::from_str(r#"{"kind":"xml_4xx","operation":"login","remaining":3}"#)
+                .unwrap();
+        assert_eq!(fault, Fault::always(FaultKind::Xml4xx).on("login").times(3));
+        for (kind, name) in [
+            (FaultKind::Html502, "\"html_502\""),
+            (FaultKind::Html200, "\"html_200\""),
+            (FaultKind::WrongContentType, "\"wrong_content_type\""),
+            (FaultKind::EchoSignature, "\"echo_signature\""),
+        ] {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), name);
+        }
+    }
+}
