@@ -1,0 +1,342 @@
+//! Jobs and their counts.
+
+use std::collections::BTreeMap;
+
+use ota_core::job as core;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{VendorDetail, timestamp};
+
+/// One firmware update of many devices. Fields that the vendor did not tell are left out.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Job {
+    /// The configured provider that the job was read from.
+    pub provider: String,
+    /// The vendor's identifier.
+    pub id: String,
+    /// Where the job is in its life: `pending`, `in_progress`, `paused`, `canceling`, `completed`, `canceled`, `unknown`. Expect new words;
+    /// a finished job may run again.
+    pub status: String,
+    /// How a finished job ended: `succeeded`, `failed`, `partial`. Present only when the vendor tells it or counts prove it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// What it installs: `firmware`, `software`, `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What it is for: `upgrade`, `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// Free text of whoever created it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The package that it installs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    /// The versions that it starts from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub source_versions: Vec<String>,
+    /// The devices that it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// When it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// How it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Counts of its tasks, when they come with the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<JobCounts>,
+    /// Labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    pub tags: BTreeMap<String, String>,
+    /// When it was created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub created_at: Option<String>,
+    /// When it was last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub updated_at: Option<String>,
+    /// When it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub started_at: Option<String>,
+    /// When it ended. Some vendors tell it of a running job too: the status decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub ended_at: Option<String>,
+    /// The vendor's own words.
+    pub vendor: VendorDetail,
+    /// How much of the job this is: `summary` for a row of a vendor list that leaves fields out, else `full`.
+    pub detail: String,
+}
+
+/// The package that a job installs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Package {
+    /// The vendor's identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The version that a device has afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The product that it is made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<String>,
+}
+
+/// The devices that a job is for.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Target {
+    /// `static` when the set is fixed, `dynamic` when devices that match later join.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<String>,
+    /// How the set was chosen: `all`, `devices`, `groups`, `percentage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The share of devices, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 100)]
+    pub percentage: Option<f64>,
+    /// The device groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub groups: Vec<Group>,
+    /// The devices that are named one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub device_ids: Vec<String>,
+    /// The product of the devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<String>,
+    /// The device type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_type: Option<String>,
+    /// The device model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The manufacturer of the devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manufacturer: Option<String>,
+}
+
+/// A group of devices.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Group {
+    /// The vendor's identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// When a job runs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Schedule {
+    /// What starts it: `immediate`, `when_online`, `scheduled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// The start of its time range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub starts_at: Option<String>,
+    /// The end of its time range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub ends_at: Option<String>,
+}
+
+/// How a job runs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Policy {
+    /// How often a failed device is tried again; 0 when the vendor says that it never is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u64>,
+    /// Seconds between two tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_interval_s: Option<u64>,
+    /// Seconds that a device has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u64>,
+    /// How many devices are told in a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_devices_per_minute: Option<u64>,
+    /// Whether somebody must confirm each device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requires_confirmation: Option<bool>,
+    /// Whether the platform tells the devices by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<bool>,
+    /// What happens to a device's waiting task of an earlier job: `keep_pending`, `replace_pending`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<String>,
+    /// The protocol that devices download with, in the vendor's spelling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_protocol: Option<String>,
+}
+
+/// Counts of a job's tasks; each is left out where the vendor does not tell it. The parts need not add up to the total while a job
+/// runs: tasks move while they are counted.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct JobCounts {
+    /// All tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Tasks not started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<u64>,
+    /// Running tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_progress: Option<u64>,
+    /// Tasks that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub succeeded: Option<u64>,
+    /// Tasks that failed, those that ran out of time included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<u64>,
+    /// Canceled tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canceled: Option<u64>,
+    /// Tasks that were removed, superseded or not applicable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
+    /// Tasks in a status that the gateway does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<u64>,
+    /// The part of `failed` that ran out of time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timed_out: Option<u64>,
+    /// How the job ended, when the counts prove it: `succeeded`, `failed`, `partial`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+}
+
+/// Counts of a job's tasks, with their age.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct JobStats {
+    /// The counts.
+    #[serde(flatten)]
+    pub counts: JobCounts,
+    /// The time of the earliest vendor call behind the counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, required = true)]
+    pub as_of: Option<String>,
+    /// Whether the counts are older than asked for because the vendor did not answer.
+    pub stale: bool,
+}
+
+impl From<core::Job> for Job {
+    fn from(job: core::Job) -> Self {
+        let word = |word: &'static str| word.to_owned();
+        Self {
+            provider: job.provider.into_string(),
+            id: job.id.into_string(),
+            status: word(job.status.as_str()),
+            outcome: job.outcome.map(|outcome| word(outcome.as_str())),
+            kind: job.kind.map(|kind| word(kind.as_str())),
+            purpose: job.purpose.map(|purpose| word(purpose.as_str())),
+            description: job.description,
+            package: job.package.map(Package::from),
+            source_versions: job.source_versions,
+            target: Target::told(job.target),
+            schedule: Schedule::told(job.schedule),
+            policy: Policy::told(job.policy),
+            stats: job.stats.map(JobCounts::from),
+            tags: job.tags.into_iter().collect(),
+            created_at: job.created_at.and_then(timestamp),
+            updated_at: job.updated_at.and_then(timestamp),
+            started_at: job.started_at.and_then(timestamp),
+            ended_at: job.ended_at.and_then(timestamp),
+            vendor: job.vendor.into(),
+            detail: word(job.detail.as_str()),
+        }
+    }
+}
+
+impl From<core::Package> for Package {
+    fn from(package: core::Package) -> Self {
+        Self {
+            id: package.id.map(|id| id.into_string()),
+            name: package.name,
+            version: package.version,
+            product_id: package.product_id.map(|id| id.into_string()),
+        }
+    }
+}
+
+impl Target {
+    fn told(target: core::Target) -> Option<Self> {
+        (target != core::Target::default()).then(|| Self {
+            selection: target.selection.map(|word| word.to_string()),
+            scope: target.scope.map(|word| word.to_string()),
+            percentage: target.percentage,
+            groups: target
+                .groups
+                .into_iter()
+                .map(|group| Group {
+                    id: group.id,
+                    name: group.name,
+                })
+                .collect(),
+            device_ids: target
+                .device_ids
+                .into_iter()
+                .map(|id| id.into_string())
+                .collect(),
+            product_id: target.product_id.map(|id| id.into_string()),
+            device_type: target.device_type,
+            model: target.model,
+            manufacturer: target.manufacturer,
+        })
+    }
+}
+
+impl Schedule {
+    fn told(schedule: core::Schedule) -> Option<Self> {
+        (schedule != core::Schedule::default()).then(|| Self {
+            mode: schedule.mode.map(|word| word.to_string()),
+            starts_at: schedule.starts_at.and_then(timestamp),
+            ends_at: schedule.ends_at.and_then(timestamp),
+        })
+    }
+}
+
+impl Policy {
+    fn told(policy: core::Policy) -> Option<Self> {
+        (policy != core::Policy::default()).then(|| Self {
+            max_retries: policy.max_retries,
+            retry_interval_s: policy.retry_interval_s,
+            timeout_s: policy.timeout_s,
+            max_devices_per_minute: policy.max_devices_per_minute,
+            requires_confirmation: policy.requires_confirmation,
+            pushed: policy.pushed,
+            overwrite: policy.overwrite.map(|word| word.to_string()),
+            download_protocol: policy.download_protocol,
+        })
+    }
+}
+
+impl From<core::JobStats> for JobCounts {
+    fn from(stats: core::JobStats) -> Self {
+        Self {
+            total: stats.total,
+            pending: stats.pending,
+            in_progress: stats.in_progress,
+            succeeded: stats.succeeded,
+            failed: stats.failed,
+            canceled: stats.canceled,
+            skipped: stats.skipped,
+            unknown: stats.unknown,
+            timed_out: stats.timed_out,
+            outcome: stats.outcome.map(|word| word.to_string()),
+        }
+    }
+}

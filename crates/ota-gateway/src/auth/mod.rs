@@ -1,0 +1,190 @@
+//! Who may do what.
+//!
+//! Permissions are extractor types: a handler that takes a [`Reader`] or an [`Admin`] cannot be reached without the scope.
+
+mod hmac_provider;
+mod token;
+
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::request::Parts;
+
+pub use token::{Claims, Mint, TokenError, Verifier};
+
+use crate::app::App;
+use crate::problem::{Code, Failure};
+
+/// The scope for everything that only reads.
+pub const READ: &str = "ota:read";
+
+/// The scope for checks.
+pub const ADMIN: &str = "ota:admin";
+
+/// How callers are known.
+#[derive(Debug)]
+pub enum Access {
+    /// By a signed token.
+    Jwt(Box<Verifier>),
+    /// Everybody may do everything; only on a loopback address, and only for a loopback `Host`.
+    Disabled,
+}
+
+/// Who calls.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The token's `sub`.
+    pub subject: Option<String>,
+    scopes: Vec<String>,
+    providers: Option<Vec<String>>,
+}
+
+impl Caller {
+    /// Whether the caller may know that a provider exists.
+    #[must_use]
+    pub fn sees(&self, provider: &str) -> bool {
+        self.providers
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|name| name == provider))
+    }
+}
+
+/// A caller who may read.
+#[derive(Clone, Debug)]
+pub struct Reader(pub Caller);
+
+/// A caller who may make the gateway check a provider.
+#[derive(Clone, Debug)]
+pub struct Admin(pub Caller);
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        authorize(parts, app, READ).map(Self)
+    }
+}
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        authorize(parts, app, ADMIN).map(Self)
+    }
+}
+
+fn authorize(parts: &Parts, app: &App, scope: &str) -> Result<Caller, Failure> {
+    let verifier = match app.access() {
+        Access::Jwt(verifier) => verifier,
+        Access::Disabled => {
+            // A page of another site can make a browser send requests here, but not with a loopback name in `Host`.
+            let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+            return match host.is_some_and(is_loopback_host) {
+                true => Ok(Caller::default()),
+                false => Err(Failure::new(
+                    Code::MisdirectedRequest,
+                    "access control is disabled, so only requests to localhost or a loopback address are answered",
+                )),
+            };
+        }
+    };
+    let claims = verifier
+        .verify(bearer(parts)?, app.now())
+        .map_err(|error| Failure {
+            challenge: Some("Bearer error=\"invalid_token\""),
+            ..Failure::new(Code::Unauthenticated, error.to_string())
+        })?;
+    let caller = Caller {
+        subject: claims.sub,
+        scopes: claims
+            .scope
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        providers: claims.providers,
+    };
+    if !caller.scopes.iter().any(|has| has == scope) {
+        return Err(Failure {
+            challenge: Some("Bearer error=\"insufficient_scope\""),
+            ..Failure::new(
+                Code::Forbidden,
+                format!("the token does not have the scope `{scope}`"),
+            )
+        });
+    }
+    Ok(caller)
+}
+
+fn bearer(parts: &Parts) -> Result<&str, Failure> {
+    let refused = |detail: &str| Failure {
+        challenge: Some("Bearer"),
+        ..Failure::new(Code::Unauthenticated, detail)
+    };
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    let value = values
+        .next()
+        .ok_or_else(|| refused("no token; send the header `Authorization: Bearer <token>`"))?;
+    if values.next().is_some() {
+        return Err(refused(
+            "the header `Authorization` is given more than once",
+        ));
+    }
+    let text = value
+        .to_str()
+        .map_err(|_| refused("the header `Authorization` is not text"))?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(refused(
+            "the header `Authorization` is not of the form `Bearer <token>`",
+        ));
+    }
+    Ok(token)
+}
+
+/// Whether a `Host` header names this machine.
+fn is_loopback_host(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
+    };
+    let name = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback_host;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "127.0.0.1:8080",
+            "127.9.9.9",
+            "[::1]:8080",
+            "[::1]",
+        ] {
+            assert!(is_loopback_host(host), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "10.0.0.1:80",
+            "[::2]",
+            "evil:localhost",
+        ] {
+            assert!(!is_loopback_host(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `ota-gateway check`
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ota_core::clock::{Clock, SystemClock};
+use ota_core::context::{Context, Priority};
+use ota_core::random::SystemRandom;
+use ota_fleet::{Fleet, HealthState};
+
+use super::Failed;
+use crate::config::Config;
+use crate::problem::Code;
+use crate::providers::{self, Shared};
+
+/// Calls every provider once and returns a table, and whether all of them answered as they should.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub async fn run(config: &Config) -> Result<(String, bool), Failed> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let shared = Shared::new(Arc::clone(&clock), Arc::new(SystemRandom));
+    let fleet = providers::fleet(config, &shared)?;
+    Ok(table(&fleet, &*clock, config.server.request_timeout).await)
+}
+
+async fn table(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> (String, bool) {
+    let rows = join_all(fleet.members().map(async |member| {
+        let provider = member.provider();
+        let start = clock.monotonic();
+        let cx = Context::new("check", start + timeout, Priority::Interactive);
+        let health = fleet.check(&cx, provider.name().as_str()).await;
+        let took = clock.monotonic().saturating_duration_since(start);
+        let (state, problem) = match health {
+            Ok(health) => {
+                let problem = health.problem.map(|(kind, text)| {
+                    format!("{}: {text}", Code::of_provider_error(kind).as_str())
+                });
+                (health.state, problem.unwrap_or_default())
+            }
+            Err(error) => (HealthState::Down, error.to_string()),
+        };
+        let state_text = state.as_str().to_owned();
+        let cells = [
+            provider.name().to_string(),
+            provider.vendor().to_owned(),
+            state_text,
+            format!("{} ms", took.as_millis()),
+            provider.endpoint().to_owned(),
+            problem,
+        ];
+        (cells, state == HealthState::Ok)
+    }))
+    .await;
+    let head = ["PROVIDER", "VENDOR", "STATE", "TIME", "ENDPOINT", "PROBLEM"].map(str::to_owned);
+    let all_ok = rows.iter().all(|(_, ok)| *ok);
+    let lines: Vec<[String; 6]> = std::iter::once(head)
+        .chain(rows.into_iter().map(|(cells, _)| cells))
+        .collect();
+    let mut widths = [0; 6];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for line in &lines {
+        let mut row = String::new();
+        for (cell, width) in line.iter().zip(widths) {
+            let _ = write!(row, "{cell:<width$}  ");
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    if lines.len() == 1 {
+        text.push_str("(no providers are configured)\n");
+    }
+    (text, all_ok)
+}

@@ -1,0 +1,62 @@
+//! The commands of the program.
+
+pub mod check;
+pub mod openapi;
+pub mod serve;
+pub mod token;
+
+use std::path::Path;
+
+use crate::config::{Config, ConfigError};
+
+/// The exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Why a command ended.
+#[derive(Debug)]
+pub enum Failed {
+    /// The configuration cannot be used: exit code 78.
+    Config(ConfigError),
+    /// Anything else: exit code 1. The text is for the operator.
+    Other(String),
+}
+
+impl From<ConfigError> for Failed {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl Failed {
+    /// Returns the exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => EXIT_CONFIG,
+            Self::Other(_) => 1,
+        }
+    }
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "configuration error: {error}"),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Loads the configuration of this process.
+///
+/// # Errors
+/// Says what is wrong and where.
+pub fn load(path: Option<&Path>) -> Result<Config, Failed> {
+    // A variable that is not UTF-8 cannot be one of ours.
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let value = value.into_string().ok()?;
+        Some((name, value))
+    });
+    Ok(Config::load(path, environment)?)
+}

@@ -1,0 +1,53 @@
+//! `ota-gateway serve`
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failed;
+use crate::config::{AuthMode, Config};
+use crate::server;
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the configuration cannot be used or the address cannot be listened on.
+pub async fn run(config: Config) -> Result<(), Failed> {
+    let app = server::app(&config)?;
+    let names: Vec<String> = app
+        .fleet()
+        .members()
+        .map(|member| member.provider().name().to_string())
+        .collect();
+    let failed = |what: &str, error: std::io::Error| Failed::Other(format!("{what}: {error}"));
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .map_err(|error| failed(&format!("cannot listen on {}", config.server.listen), error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| failed("the listener has no address", error))?;
+    let mut terminate = signal(SignalKind::terminate())
+        .map_err(|error| failed("cannot wait for SIGTERM", error))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|error| failed("cannot wait for SIGINT", error))?;
+    // SIGHUP does nothing: files that can change are read again by themselves. Waiting for it keeps it from ending the process.
+    let hangup =
+        signal(SignalKind::hangup()).map_err(|error| failed("cannot wait for SIGHUP", error))?;
+    if names.is_empty() {
+        tracing::warn!("no providers are configured");
+    }
+    if matches!(config.auth.mode, AuthMode::Disabled) {
+        tracing::warn!("access control is disabled: everybody on this machine may call");
+    }
+    tracing::info!(%address, providers = names.join(","), "listening on http://{address}, Swagger UI at http://{address}/docs/");
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests under way are finished");
+        drop(hangup);
+    };
+    server::serve(listener, app, stop)
+        .await
+        .map_err(|error| failed("the listener failed", error))
+}

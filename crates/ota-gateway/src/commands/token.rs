@@ -1,0 +1,48 @@
+//! `ota-gateway token`
+
+use ota_core::clock::{Clock, SystemClock};
+
+use super::Failed;
+use crate::auth::Mint;
+use crate::config::{AuthMode, Config, ConfigError};
+
+/// What the token says.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Who the token is for
+    #[arg(long, default_value = "operator")]
+    pub subject: String,
+    /// Scopes, separated by spaces
+    #[arg(long, default_value = "ota:read")]
+    pub scope: String,
+    /// A provider that the caller may see; repeat it. All when left out
+    #[arg(long = "provider")]
+    pub providers: Vec<String>,
+    /// How long the token lives, in seconds
+    #[arg(long, default_value_t = 3600)]
+    pub ttl_s: u64,
+}
+
+/// Mints a token with the configured HS256 secret.
+///
+/// # Errors
+/// When the configuration has no such secret.
+pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
+    let AuthMode::Hs256(source) = &config.auth.mode else {
+        return Err(ConfigError::new("auth.mode: is `disabled`, so no token is needed").into());
+    };
+    let secret = source
+        .read()
+        .map_err(|error| ConfigError::new(error.to_string()))?;
+    let mint = Mint {
+        secret: &secret,
+        issuer: config.auth.issuer.as_deref(),
+        audience: config.auth.audience.as_deref(),
+        subject: &options.subject,
+        scope: &options.scope,
+        providers: (!options.providers.is_empty()).then_some(options.providers.as_slice()),
+        ttl_s: options.ttl_s,
+    };
+    mint.token(SystemClock.now())
+        .map_err(|error| Failed::Other(format!("the token could not be written: {error}")))
+}

@@ -1,0 +1,99 @@
+//! `[providers.NAME.limits]`
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{ConfigError, Section};
+
+/// What a provider may cost its vendor, and how long it is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Providers with the same account share one quota.
+    pub account: String,
+    /// Calls in one window.
+    pub calls: u32,
+    /// Length of the window in seconds.
+    pub window_s: u32,
+    /// How much longer than the window a call is counted when its answer does not come.
+    pub margin: Duration,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// The most attempts of one call.
+    pub max_attempts: u32,
+    /// The most calls at the same time.
+    pub max_concurrent: u32,
+    /// The most vendor calls for one page.
+    pub max_calls_per_page: u32,
+}
+
+/// What holds for a vendor unless configured otherwise.
+#[derive(Clone, Debug)]
+pub struct DefaultQuota {
+    /// The account.
+    pub account: String,
+    /// Calls in one window.
+    pub calls: u32,
+    /// Length of the window in seconds.
+    pub window_s: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    account: Option<String>,
+    calls: Option<u32>,
+    window_s: Option<u32>,
+    margin_ms: Option<u64>,
+    timeout_ms: Option<u64>,
+    max_attempts: Option<u32>,
+    max_concurrent: Option<u32>,
+    max_calls_per_page: Option<u32>,
+}
+
+impl Limits {
+    /// Reads the section of a provider; what it leaves out is as the vendor documents it.
+    ///
+    /// # Errors
+    /// Names the key that is out of range.
+    pub fn read(section: Option<Section>, default: DefaultQuota) -> Result<Self, ConfigError> {
+        let raw: Raw = section
+            .clone()
+            .map(Section::read)
+            .transpose()?
+            .unwrap_or_default();
+        let range = |key: &str, value: u64, least: u64, most: u64| match &section {
+            Some(section) if !(least..=most).contains(&value) => Err(section.error(
+                key,
+                format_args!("is a whole number from {least} to {most}"),
+            )),
+            _ => Ok(()),
+        };
+        let limits = Self {
+            account: raw
+                .account
+                .filter(|account| !account.is_empty())
+                .unwrap_or(default.account),
+            calls: raw.calls.unwrap_or(default.calls),
+            window_s: raw.window_s.unwrap_or(default.window_s),
+            margin: Duration::from_millis(raw.margin_ms.unwrap_or(100)),
+            timeout: Duration::from_millis(raw.timeout_ms.unwrap_or(8000)),
+            max_attempts: raw.max_attempts.unwrap_or(3),
+            max_concurrent: raw.max_concurrent.unwrap_or(16),
+            max_calls_per_page: raw.max_calls_per_page.unwrap_or(5),
+        };
+        range("calls", limits.calls.into(), 1, 1_000_000)?;
+        range("window_s", limits.window_s.into(), 1, 86_400)?;
+        range("margin_ms", raw.margin_ms.unwrap_or(100), 0, 60_000)?;
+        range("timeout_ms", raw.timeout_ms.unwrap_or(8000), 1, 600_000)?;
+        range("max_attempts", limits.max_attempts.into(), 1, 10)?;
+        range("max_concurrent", limits.max_concurrent.into(), 1, 1000)?;
+        range(
+            "max_calls_per_page",
+            limits.max_calls_per_page.into(),
+            1,
+            100,
+        )?;
+        Ok(limits)
+    }
+}

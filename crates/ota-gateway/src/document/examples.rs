@@ -1,0 +1,353 @@
+//! Examples: values of the types that are served.
+
+use ota_core::capability::{
+    Capability, DocumentedQuota, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+};
+use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
+use ota_core::job::{
+    Detail, Group, Job, JobKind, JobPurpose, JobStats, JobStatus, Overwrite, Package, Policy,
+    Schedule, ScheduleMode, Scope, Selection, Target,
+};
+use ota_core::task::{Device, Failure as TaskFailure, Task, TaskStatus};
+use ota_core::vendor::VendorDetail;
+use serde_json::{Value, json};
+use time::macros::datetime;
+
+use crate::api::job as api_job;
+use crate::api::page::{JobPage, PageEnd, TaskPage};
+use crate::api::provider::{Capabilities, Health, HealthProblem, Provider, ProviderList, Quota};
+use crate::api::task as api_task;
+use crate::problem::{Code, Failure, VendorProblem};
+
+const PROVIDER: &str = "aliyun-prod";
+const AS_OF: &str = "2026-11-23T08:15:30Z";
+const JOB_ID: &str = "HvKuBpuk3rdk6E92CP9S0200";
+
+/// Returns the example of a parameter.
+pub(super) fn of_parameter(name: &str) -> Option<Value> {
+    Some(match name {
+        "provider" => json!(PROVIDER),
+        "job_id" => json!(JOB_ID),
+        _ => return None,
+    })
+}
+
+/// Returns the example of a schema.
+pub(super) fn of_schema(name: &str) -> Option<Value> {
+    let job = job();
+    let value = match name {
+        "Job" => json!(job),
+        "JobPage" => json!(JobPage {
+            items: vec![job],
+            end: end(Some(12))
+        }),
+        "PageEnd" => json!(end(Some(12))),
+        "JobStats" => json!(api_job::JobStats {
+            counts: counts(),
+            as_of: Some(AS_OF.to_owned()),
+            stale: false
+        }),
+        "JobCounts" => json!(counts()),
+        "Package" => json!(job.package),
+        "Target" => json!(job.target),
+        "Group" => json!(api_job::Group {
+            id: Some("g-17".to_owned()),
+            name: Some("north hall".to_owned())
+        }),
+        "Schedule" => json!(job.schedule),
+        "Policy" => json!(job.policy),
+        "Vendor" => json!(job.vendor),
+        "Task" => json!(task()),
+        "TaskPage" => json!(TaskPage {
+            items: vec![task()],
+            end: end(Some(137))
+        }),
+        "Device" => json!(task().device),
+        "Provider" => json!(provider()),
+        "ProviderList" => json!(ProviderList {
+            items: vec![provider()]
+        }),
+        "Capabilities" => json!(provider().capabilities),
+        "StatsCapability" => json!(provider().capabilities.job_stats),
+        "DocumentedQuota" => json!(provider().capabilities.documented_quota),
+        "Quota" => json!(provider().quota),
+        "Health" => json!(health()),
+        "HealthProblem" => json!(health().problem),
+        "Problem" => problem(Code::ProviderThrottled),
+        "VendorProblem" => json!(vendor_problem()),
+        _ => return None,
+    };
+    Some(value)
+}
+
+/// Returns the example of a problem.
+pub(super) fn problem(code: Code) -> Value {
+    let of_vendor = |failure: Failure| Failure {
+        provider: Some(PROVIDER.to_owned()),
+        ..failure
+    };
+    let failure = match code {
+        Code::InvalidArgument => Failure::invalid(
+            "pagesize",
+            "there is no query parameter `pagesize`; did you mean `page_size`?",
+        ),
+        Code::InvalidCursor => Failure {
+            field: Some("cursor".to_owned()),
+            ..Failure::new(code, "the cursor has expired; start again without `cursor`")
+        },
+        Code::Unauthenticated => Failure::new(code, "the token has expired; get a new one"),
+        Code::Forbidden => Failure::new(code, "the token does not have the scope `ota:admin`"),
+        Code::NotFound => of_vendor(Failure {
+            field: Some("job_id".to_owned()),
+            ..Failure::new(code, "this provider has no job of this identifier")
+        }),
+        Code::MethodNotAllowed => Failure::new(
+            code,
+            "this path does not know the method; see the header `Allow`",
+        ),
+        Code::Conflict => of_vendor(Failure::new(code, "the job has ended")),
+        Code::PayloadTooLarge => Failure::new(
+            code,
+            "the body is larger than 65536 bytes; no operation takes one",
+        ),
+        Code::MisdirectedRequest => Failure::new(
+            code,
+            "access control is disabled, so only requests to localhost or a loopback address are answered",
+        ),
+        Code::UnsupportedByProvider => of_vendor(Failure {
+            field: Some("model".to_owned()),
+            ..Failure::new(
+                code,
+                "this provider cannot filter by `model`; see its `capabilities` in /v1/providers",
+            )
+        }),
+        Code::Internal => Failure::new(
+            code,
+            "the gateway failed; its log has the request's identifier",
+        ),
+        Code::ProviderAuth => of_vendor(Failure {
+            vendor: Some(VendorProblem {
+                code: Some("Forbidden.RAM".to_owned()),
+                message: Some(
+                    "User not authorized to operate on the specified resource.".to_owned(),
+                ),
+                ..vendor_problem()
+            }),
+            ..Failure::new(
+                code,
+                "the vendor account of this provider lacks the right to this operation",
+            )
+        }),
+        Code::ProviderRejected => of_vendor(Failure::new(code, "the vendor account is overdue")),
+        Code::ProviderMisconfigured => of_vendor(Failure::new(
+            code,
+            "the vendor does not find the instance; check `instance_id` (required if the instance has an ID) and `region`",
+        )),
+        Code::ProviderProtocol => {
+            of_vendor(Failure::new(code, "the vendor's answer cannot be read"))
+        }
+        Code::ProviderThrottled => of_vendor(Failure {
+            vendor: Some(vendor_problem()),
+            ..Failure::new(code, "the vendor asked to slow down")
+        }),
+        Code::ProviderUnavailable => of_vendor(Failure::new(code, "the vendor cannot be reached")),
+        Code::ProviderTimeout => of_vendor(Failure::new(
+            code,
+            "the vendor did not answer within 8000 ms",
+        )),
+        Code::NothingCached => Failure::new(
+            code,
+            "nothing is cached for this request; repeat it without `Cache-Control: only-if-cached`",
+        ),
+    };
+    super::problem(failure)
+}
+
+fn vendor_problem() -> VendorProblem {
+    VendorProblem {
+        code: Some("Throttling.User".to_owned()),
+        message: Some("Request was denied due to user flow control.".to_owned()),
+        request_id: Some("4F68A43C-D9DD-4576-868C-7E2FD9F4393E".to_owned()),
+    }
+}
+
+fn end(total: Option<u64>) -> PageEnd {
+    PageEnd {
+        next_cursor: Some("AQAliBw3p0m5oXJ0Y2hYdzEuMy4yNTA".to_owned()),
+        total,
+        as_of: Some(AS_OF.to_owned()),
+        stale: false,
+        truncated: false,
+    }
+}
+
+fn provider_name() -> ProviderName {
+    ProviderName::from(PROVIDER)
+}
+
+fn job() -> api_job::Job {
+    let fields = json!({"MultiModuleMode": false});
+    let vendor = VendorDetail {
+        name: "alibaba-iot",
+        status: Some("IN_PROGRESS".to_owned()),
+        fields: fields.as_object().cloned().unwrap_or_default(),
+    };
+    let mut job = Job::new(
+        provider_name(),
+        JobId::from(JOB_ID),
+        JobStatus::InProgress,
+        Detail::Full,
+        vendor,
+    );
+    job.kind = Some(JobKind::Firmware);
+    job.purpose = Some(JobPurpose::Upgrade);
+    job.description = Some("autumn release".to_owned());
+    let product_id = Some(ProductId::from("a19mzPZKq2r"));
+    job.package = Some(Package {
+        id: Some(PackageId::from("UfuxnwygsuSkVE0VCN5p0100")),
+        name: Some("thermostat".to_owned()),
+        version: Some("1.0.1".to_owned()),
+        product_id: product_id.clone(),
+    });
+    job.source_versions = vec!["1.0.0".to_owned()];
+    job.target = Target {
+        selection: Some(Selection::Static),
+        scope: Some(Scope::Groups),
+        groups: vec![Group {
+            id: Some("g-17".to_owned()),
+            name: Some("north hall".to_owned()),
+        }],
+        product_id,
+        ..Target::default()
+    };
+    job.schedule = Schedule {
+        mode: Some(ScheduleMode::Scheduled),
+        starts_at: Some(datetime!(2026-11-23 02:00 UTC)),
+        ends_at: Some(datetime!(2026-11-24 02:00 UTC)),
+    };
+    job.policy = Policy {
+        max_retries: Some(1),
+        retry_interval_s: Some(3600),
+        timeout_s: Some(86_400),
+        max_devices_per_minute: Some(1000),
+        requires_confirmation: Some(false),
+        pushed: Some(true),
+        overwrite: Some(Overwrite::KeepPending),
+        download_protocol: Some("HTTPS".to_owned()),
+    };
+    job.tags = vec![("release".to_owned(), "autumn".to_owned())];
+    job.created_at = Some(datetime!(2026-11-22 16:43:10 UTC));
+    job.updated_at = Some(datetime!(2026-11-23 02:00:04 UTC));
+    job.started_at = Some(datetime!(2026-11-23 02:00:00 UTC));
+    job.into()
+}
+
+fn counts() -> api_job::JobCounts {
+    JobStats {
+        total: Some(137),
+        pending: Some(20),
+        in_progress: Some(9),
+        succeeded: Some(101),
+        failed: Some(5),
+        canceled: Some(2),
+        skipped: None,
+        unknown: Some(0),
+        timed_out: None,
+        outcome: None,
+    }
+    .into()
+}
+
+fn task() -> api_task::Task {
+    let vendor = VendorDetail {
+        name: "alibaba-iot",
+        status: Some("FAILED".to_owned()),
+        ..VendorDetail::default()
+    };
+    let mut task = Task::new(
+        provider_name(),
+        JobId::from(JOB_ID),
+        TaskId::from("y3tOmCDNgpR8F9jnVEzC0100"),
+        TaskStatus::Failed,
+        vendor,
+    );
+    task.device = Device {
+        id: Some(DeviceId::from("SR8FiTu1R9tlUR2V1bmi00105")),
+        name: Some(DeviceName::from("thermostat-0042")),
+        product_id: Some(ProductId::from("a19mzPZKq2r")),
+        product_name: Some("Thermostat".to_owned()),
+    };
+    task.progress_percent = Some(0.0);
+    task.package_id = Some(PackageId::from("UfuxnwygsuSkVE0VCN5p0100"));
+    task.from_version = Some("1.0.0".to_owned());
+    task.to_version = Some("1.0.1".to_owned());
+    task.message = Some("report version is not conform".to_owned());
+    task.failure = Some(TaskFailure::VersionMismatch);
+    task.timeout_s = Some(86_400);
+    task.created_at = Some(datetime!(2026-11-23 02:00:01 UTC));
+    task.updated_at = Some(datetime!(2026-11-23 02:07:44 UTC));
+    task.into()
+}
+
+fn provider() -> Provider {
+    let capability = Capability {
+        job_filters: JobFilterSupport {
+            status: Support::Here,
+            outcome: Support::No,
+            kind: Support::Here,
+            package_id: Support::Native,
+            product_id: Support::Native,
+            device_id: Support::No,
+            device_name: Support::Native,
+            device_type: Support::No,
+            model: Support::No,
+            manufacturer: Support::No,
+        },
+        task_filters: TaskFilterSupport {
+            status: Support::Native,
+            device_name: Support::Native,
+            device_id: Support::Here,
+        },
+        max_page_size: 100,
+        max_device_names: 50,
+        job_stats: StatsSupport {
+            native: false,
+            calls: 8,
+        },
+        actions: Vec::new(),
+        quota: DocumentedQuota {
+            calls: 10,
+            window_s: 1,
+            per: "account_and_operation",
+        },
+    };
+    Provider {
+        name: PROVIDER.to_owned(),
+        vendor: "alibaba-iot".to_owned(),
+        endpoint: "https://iot.cn-shanghai.aliyuncs.com".to_owned(),
+        capabilities: Capabilities::from(&capability),
+        quota: Quota {
+            limit: 10,
+            window_s: 1,
+            remaining: None,
+        },
+        health: Health {
+            state: "ok".to_owned(),
+            checked_at: Some(AS_OF.to_owned()),
+            problem: None,
+        },
+    }
+}
+
+fn health() -> Health {
+    Health {
+        state: "down".to_owned(),
+        checked_at: Some(AS_OF.to_owned()),
+        problem: Some(HealthProblem {
+            code: Code::ProviderAuth.as_str().to_owned(),
+            detail:
+                "the vendor does not know the AccessKey, or it is disabled; check `access_key_id`"
+                    .to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod commands;
+pub mod config;
+pub mod cursor;
+pub mod document;
+pub mod edge;
+pub mod fresh;
+pub mod problem;
+pub mod providers;
+pub mod query;
+pub mod routes;
+pub mod server;

@@ -1,0 +1,404 @@
+//! Errors as `application/problem+json` (RFC 9457), and the one place where kinds of errors become HTTP statuses.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ota_core::{Error, ErrorKind};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The stable machine-readable code of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The request cannot be understood or is out of range.
+    InvalidArgument,
+    /// The cursor is damaged, of another list or expired.
+    InvalidCursor,
+    /// The caller's token is missing or not valid.
+    Unauthenticated,
+    /// The caller's token lacks the scope.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// The path does not know the method.
+    MethodNotAllowed,
+    /// The state of the thing forbids it.
+    Conflict,
+    /// The body is larger than allowed.
+    PayloadTooLarge,
+    /// The request was sent to a name that this gateway does not answer to.
+    MisdirectedRequest,
+    /// This provider cannot do it.
+    UnsupportedByProvider,
+    /// A fault of the gateway's.
+    Internal,
+    /// The vendor refused the gateway's credential or right.
+    ProviderAuth,
+    /// The vendor refused for good.
+    ProviderRejected,
+    /// The gateway's settings for the vendor are wrong.
+    ProviderMisconfigured,
+    /// The vendor's answer cannot be read.
+    ProviderProtocol,
+    /// The vendor, or the quota kept for it, says "slow down".
+    ProviderThrottled,
+    /// The vendor cannot be reached or is out of order.
+    ProviderUnavailable,
+    /// The vendor did not answer in time.
+    ProviderTimeout,
+    /// `only-if-cached` was asked for and nothing is cached.
+    NothingCached,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: &'static [Self] = &[
+        Self::InvalidArgument,
+        Self::InvalidCursor,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::PayloadTooLarge,
+        Self::MisdirectedRequest,
+        Self::UnsupportedByProvider,
+        Self::Internal,
+        Self::ProviderAuth,
+        Self::ProviderRejected,
+        Self::ProviderMisconfigured,
+        Self::ProviderProtocol,
+        Self::ProviderThrottled,
+        Self::ProviderUnavailable,
+        Self::ProviderTimeout,
+        Self::NothingCached,
+    ];
+
+    /// Returns the code as clients read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::InvalidCursor => "invalid_cursor",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Conflict => "conflict",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::MisdirectedRequest => "misdirected_request",
+            Self::UnsupportedByProvider => "unsupported_by_provider",
+            Self::Internal => "internal",
+            Self::ProviderAuth => "provider_auth",
+            Self::ProviderRejected => "provider_rejected",
+            Self::ProviderMisconfigured => "provider_misconfigured",
+            Self::ProviderProtocol => "provider_protocol",
+            Self::ProviderThrottled => "provider_throttled",
+            Self::ProviderUnavailable => "provider_unavailable",
+            Self::ProviderTimeout => "provider_timeout",
+            Self::NothingCached => "nothing_cached",
+        }
+    }
+
+    /// Returns the HTTP status. 401 and 403 only ever speak of the caller's token: what a vendor refuses is 502.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidArgument | Self::InvalidCursor => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnsupportedByProvider => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ProviderAuth
+            | Self::ProviderRejected
+            | Self::ProviderMisconfigured
+            | Self::ProviderProtocol => StatusCode::BAD_GATEWAY,
+            Self::ProviderThrottled | Self::ProviderUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ProviderTimeout | Self::NothingCached => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Returns the short human-readable summary, the same for every occurrence.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "The request cannot be understood",
+            Self::InvalidCursor => "The cursor cannot be used",
+            Self::Unauthenticated => "A valid token is needed",
+            Self::Forbidden => "The token does not allow this",
+            Self::NotFound => "There is no such thing",
+            Self::MethodNotAllowed => "The path does not know this method",
+            Self::Conflict => "The state of the thing forbids this",
+            Self::PayloadTooLarge => "The body is too large",
+            Self::MisdirectedRequest => "The gateway does not answer to this host name",
+            Self::UnsupportedByProvider => "This provider cannot do this",
+            Self::Internal => "The gateway failed",
+            Self::ProviderAuth => "The vendor refused the gateway's credential or right",
+            Self::ProviderRejected => "The vendor refused the request for good",
+            Self::ProviderMisconfigured => "The gateway's settings for the vendor are wrong",
+            Self::ProviderProtocol => "The vendor's answer cannot be read",
+            Self::ProviderThrottled => "The vendor's quota is used up",
+            Self::ProviderUnavailable => "The vendor cannot be reached",
+            Self::ProviderTimeout => "The vendor did not answer in time",
+            Self::NothingCached => "Nothing is cached",
+        }
+    }
+
+    /// Returns the code for an error of a provider.
+    #[must_use]
+    pub const fn of_provider_error(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::InvalidArgument => Self::InvalidArgument,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::Unsupported => Self::UnsupportedByProvider,
+            ErrorKind::Auth => Self::ProviderAuth,
+            ErrorKind::Throttled => Self::ProviderThrottled,
+            ErrorKind::Rejected => Self::ProviderRejected,
+            ErrorKind::Misconfigured => Self::ProviderMisconfigured,
+            ErrorKind::Timeout => Self::ProviderTimeout,
+            ErrorKind::Unavailable => Self::ProviderUnavailable,
+            ErrorKind::Protocol => Self::ProviderProtocol,
+            ErrorKind::Unexpected => Self::Internal,
+        }
+    }
+
+    /// Returns how long to wait when nobody said it, for the codes that carry `Retry-After`.
+    const fn default_retry_after_s(self) -> Option<u64> {
+        match self {
+            Self::ProviderThrottled => Some(2),
+            Self::ProviderUnavailable => Some(5),
+            _ => None,
+        }
+    }
+}
+
+/// A problem (RFC 9457).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Names the kind of problem; `urn:ota-gateway:problem:` and the code.
+    #[serde(rename = "type")]
+    pub type_uri: String,
+    /// A short summary, the same for every problem of this kind.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened and what to do about it.
+    pub detail: String,
+    /// The stable code to branch on: `invalid_argument`, `invalid_cursor`, `unauthenticated`, `forbidden`, `not_found`, `method_not_allowed`,
+    /// `conflict`, `payload_too_large`, `misdirected_request`, `unsupported_by_provider`, `rate_limited`, `internal`, `provider_auth`,
+    /// `provider_rejected`, `provider_misconfigured`, `provider_protocol`, `provider_throttled`, `provider_unavailable`, `provider_timeout`,
+    /// `nothing_cached`. Expect new ones.
+    pub code: String,
+    /// The identifier of the request, also in the header `X-Request-Id` and in the gateway's log.
+    pub request_id: String,
+    /// The provider that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// What the vendor said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<VendorProblem>,
+    /// Seconds to wait before trying again; also in the header `Retry-After`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+    /// The parameter that is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+/// What the vendor said about its refusal, without secrets.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct VendorProblem {
+    /// The vendor's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The vendor's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The vendor's identifier of the call, for its support.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// A problem before it belongs to a request.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The code.
+    pub code: Code,
+    /// What happened and what to do about it.
+    pub detail: String,
+    /// The parameter that is at fault.
+    pub field: Option<String>,
+    /// The provider that was asked.
+    pub provider: Option<String>,
+    /// What the vendor said.
+    pub vendor: Option<VendorProblem>,
+    /// Seconds to wait.
+    pub retry_after_s: Option<u64>,
+    /// The value of `WWW-Authenticate`.
+    pub challenge: Option<&'static str>,
+    /// The value of `Allow`, for a method that the path does not know.
+    pub allow: Option<HeaderValue>,
+}
+
+impl Failure {
+    /// Creates a failure.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            field: None,
+            provider: None,
+            vendor: None,
+            retry_after_s: code.default_retry_after_s(),
+            challenge: None,
+            allow: None,
+        }
+    }
+
+    /// Creates the refusal of a parameter.
+    #[must_use]
+    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            field: Some(field.into()),
+            ..Self::new(Code::InvalidArgument, detail)
+        }
+    }
+
+    /// Creates the failure that a provider's error is to its caller, and writes the whole chain to the log, once.
+    #[must_use]
+    pub fn of_provider(error: &Error, provider: &str, request_id: &str) -> Self {
+        let code = match error.is_invalid_cursor() {
+            true => Code::InvalidCursor,
+            false => Code::of_provider_error(error.kind()),
+        };
+        log(error, code, provider, request_id);
+        let retry_after_s = error
+            .retry_after()
+            .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+            .or_else(|| code.default_retry_after_s());
+        Self {
+            field: error.field().map(str::to_owned),
+            provider: Some(provider.to_owned()),
+            vendor: error.vendor().map(|vendor| VendorProblem {
+                code: vendor.code.clone(),
+                message: vendor.message.clone(),
+                request_id: vendor.request_id.clone(),
+            }),
+            retry_after_s: retry_after_s.filter(|_| code.default_retry_after_s().is_some()),
+            ..Self::new(code, error.message())
+        }
+    }
+
+    /// Writes the problem for a request.
+    #[must_use]
+    pub fn into_problem(self, request_id: &str) -> Problem {
+        Problem {
+            type_uri: format!("urn:ota-gateway:problem:{}", self.code.as_str()),
+            title: self.code.title().to_owned(),
+            status: self.code.status().as_u16(),
+            detail: self.detail,
+            code: self.code.as_str().to_owned(),
+            request_id: request_id.to_owned(),
+            provider: self.provider,
+            vendor: self.vendor,
+            retry_after_s: self.retry_after_s,
+            field: self.field,
+        }
+    }
+}
+
+/// `error` means that somebody should look, `warn` that the caller got a problem that may pass.
+fn log(error: &Error, code: Code, provider: &str, request_id: &str) {
+    match code {
+        Code::Internal
+        | Code::ProviderAuth
+        | Code::ProviderMisconfigured
+        | Code::ProviderRejected => {
+            tracing::error!(
+                provider.name = provider,
+                request.id = request_id,
+                code = code.as_str(),
+                "vendor call failed: {error:?}"
+            );
+        }
+        Code::ProviderProtocol
+        | Code::ProviderThrottled
+        | Code::ProviderUnavailable
+        | Code::ProviderTimeout => {
+            tracing::warn!(
+                provider.name = provider,
+                request.id = request_id,
+                code = code.as_str(),
+                "vendor call failed: {error:?}"
+            );
+        }
+        _ => {
+            tracing::debug!(
+                provider.name = provider,
+                request.id = request_id,
+                code = code.as_str(),
+                "request refused: {error:?}"
+            );
+        }
+    }
+}
+
+/// The type of problem documents.
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// A failure leaves a handler without its request's identifier; the outermost layer, which knows it, writes the document.
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the problem document of `failure` into a response.
+pub fn render(failure: Failure, request_id: &str) -> Response {
+    let (challenge, allow, status) = (
+        failure.challenge,
+        failure.allow.clone(),
+        failure.code.status(),
+    );
+    let problem = failure.into_problem(request_id);
+    let retry_after = problem.retry_after_s;
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(challenge) = challenge {
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(challenge),
+        );
+    }
+    if let Some(allow) = allow {
+        headers.insert(header::ALLOW, allow);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+    use ota_core::ErrorKind;
+
+    #[test]
+    fn what_a_vendor_does_never_speaks_of_the_callers_token() {
+        for kind in ErrorKind::ALL {
+            let status = Code::of_provider_error(*kind).status().as_u16();
+            assert!(![401, 403, 429].contains(&status), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Query parameters: every one is known, every value is checked, and a mistake is named.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use crate::problem::Failure;
+
+/// The largest query, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// The longest single value, in characters.
+pub const MAX_VALUE_CHARS: usize = 512;
+
+/// The largest page.
+pub const MAX_PAGE_SIZE: u32 = 100;
+
+/// The page size when none is given.
+pub const DEFAULT_PAGE_SIZE: u32 = 50;
+
+/// The parameters of one request.
+#[derive(Debug, Default)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Reads a query string in which only `known` names may stand.
+    ///
+    /// # Errors
+    /// `invalid_argument` for an unknown name (naming the nearest known one), broken percent-encoding, or text that is not UTF-8.
+    pub fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, Failure> {
+        let query = query.unwrap_or("");
+        if query.len() > MAX_BYTES {
+            return Err(Failure::invalid(
+                "query",
+                format!("the query is longer than {MAX_BYTES} bytes"),
+            ));
+        }
+        let mut pairs = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name).ok_or_else(|| {
+                Failure::invalid(
+                    "query",
+                    "the name of a query parameter is not valid percent-encoded UTF-8",
+                )
+            })?;
+            if !known.contains(&name.as_str()) {
+                return Err(unknown(&name, known));
+            }
+            let value = decode(value).ok_or_else(|| {
+                Failure::invalid(
+                    name.as_str(),
+                    format!("the value of `{name}` is not valid percent-encoded UTF-8"),
+                )
+            })?;
+            pairs.push((name, value));
+        }
+        Ok(Self { pairs })
+    }
+
+    /// Returns the value of a parameter that may stand once.
+    ///
+    /// # Errors
+    /// `invalid_argument` when it stands twice or its value is empty, too long or has control characters.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let mut values = self.values(name);
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(Failure::invalid(
+                name,
+                format!("`{name}` is given more than once"),
+            ));
+        }
+        first
+            .map(|value| checked(name, value, MAX_VALUE_CHARS))
+            .transpose()
+    }
+
+    /// Returns the values of a parameter that may be repeated or hold a comma list; none twice, in the order given.
+    ///
+    /// # Errors
+    /// As [`Query::one`], for each value.
+    pub fn list(&self, name: &str) -> Result<Vec<&str>, Failure> {
+        let mut all = Vec::new();
+        for value in self.values(name).flat_map(|value| value.split(',')) {
+            let value = checked(name, value.trim(), MAX_VALUE_CHARS)?;
+            if !all.contains(&value) {
+                all.push(value);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Returns the values of a parameter that may be repeated and whose values may hold commas; none twice.
+    ///
+    /// # Errors
+    /// As [`Query::one`], and when there are more than `most`.
+    pub fn repeated(&self, name: &str, most: usize) -> Result<Vec<&str>, Failure> {
+        let mut all = Vec::new();
+        for value in self.values(name) {
+            let value = checked(name, value, MAX_VALUE_CHARS)?;
+            if !all.contains(&value) {
+                all.push(value);
+            }
+        }
+        if all.len() > most {
+            return Err(Failure::invalid(
+                name,
+                format!(
+                    "`{name}` has {} values; at most {most} are allowed",
+                    all.len()
+                ),
+            ));
+        }
+        Ok(all)
+    }
+
+    /// Returns the words of an enumeration.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a word that is none of `all`, naming them.
+    pub fn words<T: FromStr + ToString + Copy>(
+        &self,
+        name: &str,
+        all: &[T],
+    ) -> Result<Vec<T>, Failure> {
+        self.list(name)?
+            .into_iter()
+            .map(|value| word(name, value, all))
+            .collect()
+    }
+
+    /// Returns one word of an enumeration.
+    ///
+    /// # Errors
+    /// As [`Query::words`].
+    pub fn word<T: FromStr + ToString + Copy>(
+        &self,
+        name: &str,
+        all: &[T],
+    ) -> Result<Option<T>, Failure> {
+        self.one(name)?
+            .map(|value| word(name, value, all))
+            .transpose()
+    }
+
+    /// Returns the page size.
+    ///
+    /// # Errors
+    /// `invalid_argument` for anything but 1 to 100.
+    pub fn page_size(&self) -> Result<u32, Failure> {
+        let Some(text) = self.one("page_size")? else {
+            return Ok(DEFAULT_PAGE_SIZE);
+        };
+        // `+5` parses as a number, but a plus in a query is a space to most readers.
+        let number = text
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| text.parse().ok())
+            .flatten();
+        number
+            .filter(|size| (1..=MAX_PAGE_SIZE).contains(size))
+            .ok_or_else(|| {
+                Failure::invalid(
+                    "page_size",
+                    format!("`page_size` is a whole number from 1 to {MAX_PAGE_SIZE}"),
+                )
+            })
+    }
+
+    /// Returns the cursor as text.
+    ///
+    /// # Errors
+    /// `invalid_argument` when it stands twice.
+    pub fn cursor(&self) -> Result<Option<&str>, Failure> {
+        let mut values = self.values("cursor");
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(Failure::invalid(
+                "cursor",
+                "`cursor` is given more than once",
+            ));
+        }
+        Ok(first)
+    }
+
+    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let name = name.to_owned();
+        self.pairs
+            .iter()
+            .filter(move |(of, _)| *of == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    let mut rest = text.as_str();
+    // The decoder passes a broken escape on as it stands; a client that sends one is better told.
+    while let Some(at) = rest.find('%') {
+        let digits = rest.get(at + 1..at + 3)?;
+        if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        rest = &rest[at + 3..];
+    }
+    percent_decode(&text)
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    ota_http::encode::percent_decode(text).map(Cow::into_owned)
+}
+
+fn checked<'a>(name: &str, value: &'a str, most: usize) -> Result<&'a str, Failure> {
+    if value.is_empty() {
+        return Err(Failure::invalid(
+            name,
+            format!("`{name}` is empty; give a value or leave it out"),
+        ));
+    }
+    if value.chars().count() > most {
+        return Err(Failure::invalid(
+            name,
+            format!("a value of `{name}` is longer than {most} characters"),
+        ));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Failure::invalid(
+            name,
+            format!("a value of `{name}` has control characters"),
+        ));
+    }
+    Ok(value)
+}
+
+fn word<T: FromStr + ToString + Copy>(name: &str, value: &str, all: &[T]) -> Result<T, Failure> {
+    value.parse().map_err(|_| {
+        let words: Vec<String> = all.iter().map(ToString::to_string).collect();
+        Failure::invalid(
+            name,
+            format!(
+                "`{}` is no value of `{name}`; use {}",
+                shown(value),
+                words.join(", ")
+            ),
+        )
+    })
+}
+
+fn unknown(name: &str, known: &[&str]) -> Failure {
+    let shown = shown(name);
+    let detail = match nearest(name, known) {
+        Some(nearest) => {
+            format!("there is no query parameter `{shown}`; did you mean `{nearest}`?")
+        }
+        None if known.is_empty() => {
+            format!("there is no query parameter `{shown}`; this path takes none")
+        }
+        None => format!(
+            "there is no query parameter `{shown}`; this path takes {}",
+            known.join(", ")
+        ),
+    };
+    Failure::invalid(shown, detail)
+}
+
+/// Shortens what a caller sent before it is shown to him.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(60).collect()
+}
+
+/// Returns the known name that is most like `name`, when one is like it at all.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let name: String = name.chars().take(100).collect::<String>().to_lowercase();
+    known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(&name, known), *known))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Query;
+    use ota_core::job::JobStatus;
+    use proptest::prelude::*;
+
+    const KNOWN: &[&str] = &["page_size", "cursor", "status", "device_name", "product_id"];
+
+    fn parse(query: &str) -> Query {
+        Query::parse(Some(query), KNOWN).unwrap()
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest_known_one() {
+        for (query, nearest) in [
+            ("pagesize=1", "page_size"),
+            ("Status=x", "status"),
+            ("deviceName=x", "device_name"),
+        ] {
+            let failure = Query::parse(Some(query), KNOWN).unwrap_err();
+            assert!(
+                failure
+                    .detail
+                    .contains(&format!("did you mean `{nearest}`")),
+                "{}",
+                failure.detail
+            );
+        }
+        let failure = Query::parse(Some("zzz=1"), KNOWN).unwrap_err();
+        assert!(
+            failure.detail.contains("this path takes page_size, cursor"),
+            "{}",
+            failure.detail
+        );
+    }
+
+    #[test]
+    fn words_come_repeated_or_as_a_comma_list() {
+        let words = |query: &str| parse(query).words("status", JobStatus::ALL).unwrap();
+        assert_eq!(
+            words("status=pending,completed&status=pending"),
+            [JobStatus::Pending, JobStatus::Completed]
+        );
+        let failure = parse("status=done")
+            .words("status", JobStatus::ALL)
+            .unwrap_err();
+        assert!(failure.detail.contains("in_progress"), "{}", failure.detail);
+        assert!(parse("status=").words("status", JobStatus::ALL).is_err());
+    }
+
+    #[test]
+    fn page_sizes_are_1_to_100() {
+        for (query, size) in [
+            ("", Some(50)),
+            ("page_size=1", Some(1)),
+            ("page_size=100", Some(100)),
+        ] {
+            assert_eq!(parse(query).page_size().ok(), size);
+        }
+        for query in [
+            "page_size=0",
+            "page_size=101",
+            "page_size=x",
+            "page_size=",
+            "page_size=-1",
+            "page_size=1.0",
+            "page_size=%2B5",
+            "page_size=5&page_size=5",
+            "page_size=99999999999",
+        ] {
+            assert!(parse(query).page_size().is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn encoding_is_checked() {
+        assert_eq!(
+            parse("product_id=a%2Fb+c").one("product_id").unwrap(),
+            Some("a/b c")
+        );
+        for query in ["product_id=%", "product_id=%zz", "product_id=%ff", "%ff=1"] {
+            assert!(Query::parse(Some(query), KNOWN).is_err(), "{query}");
+        }
+        assert!(parse("product_id=a%00b").one("product_id").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_panics(query in ".{0,200}") {
+            if let Ok(query) = Query::parse(Some(&query), KNOWN) {
+                let _ = (query.page_size(), query.list("status"), query.cursor());
+            }
+        }
+    }
+}

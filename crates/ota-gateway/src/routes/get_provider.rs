@@ -1,0 +1,35 @@
+//! GET /v1/providers/{provider}
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+
+use super::Path;
+use crate::api::provider::Provider;
+use crate::app::App;
+use crate::auth::Reader;
+use crate::fresh::Live;
+use crate::problem::Failure;
+use crate::query::Query;
+
+/// Get one provider
+///
+/// What it can do and how it is. Makes no vendor call.
+#[utoipa::path(
+    get,
+    path = "/v1/providers/{provider}",
+    operation_id = "get_provider",
+    tag = "providers",
+    params(("provider" = String, Path, description = "The configured name of the provider")),
+    responses((status = 200, description = "The provider", body = Provider)),
+)]
+pub async fn get_provider(
+    State(app): State<App>,
+    Reader(caller): Reader,
+    live: Live,
+    Path(provider): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    Query::parse(query.as_deref(), &[])?;
+    let member = app.provider(&caller, &provider)?;
+    live.answer(live.own(), |_| Provider::from(member))
+}

@@ -1,0 +1,150 @@
+//! GET /v1/providers/{provider}/jobs
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
+use ota_core::job::{JobKind, JobOutcome, JobStatus};
+use ota_core::provider::{JobFilter, ListJobs};
+use utoipa::IntoParams;
+
+use super::Path;
+use crate::api::page::{JobPage, PageEnd};
+use crate::app::App;
+use crate::auth::Reader;
+use crate::fresh::{Age, Live};
+use crate::problem::Failure;
+use crate::query::Query;
+use crate::{api, cursor};
+
+/// The parameters of the operation, for the document. A test keeps them equal to [`KNOWN`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive only")]
+struct Parameters {
+    /// Jobs in one of these statuses; repeat it or give a comma list.
+    status: Option<Vec<String>>,
+    /// Jobs that ended in one of these ways; repeat it or give a comma list.
+    outcome: Option<Vec<String>>,
+    /// Jobs that install this.
+    kind: Option<String>,
+    /// Jobs of this package.
+    package_id: Option<String>,
+    /// Jobs of this product.
+    product_id: Option<String>,
+    /// Jobs for this device.
+    device_id: Option<String>,
+    /// Jobs for the device of this name. Alibaba: together with `package_id` and `product_id` only.
+    device_name: Option<String>,
+    /// Jobs for this device type.
+    device_type: Option<String>,
+    /// Jobs for this device model.
+    model: Option<String>,
+    /// Jobs for devices of this manufacturer.
+    manufacturer: Option<String>,
+    /// The most rows of the page.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    page_size: Option<u32>,
+    /// `next_cursor` of the page before, with the same filters and page size.
+    #[param(max_length = 1440)]
+    cursor: Option<String>,
+}
+
+/// The query parameters.
+pub const KNOWN: &[&str] = &[
+    "status",
+    "outcome",
+    "kind",
+    "package_id",
+    "product_id",
+    "device_id",
+    "device_name",
+    "device_type",
+    "model",
+    "manufacturer",
+    "page_size",
+    "cursor",
+];
+
+/// List jobs
+///
+/// A page of the provider's jobs, in the vendor's order. Which filters a provider has stands in its `capabilities`; one that it has not is
+/// refused with `unsupported_by_provider` before any vendor call. A walk is no snapshot: jobs that appear meanwhile can be missed or seen twice.
+#[utoipa::path(
+    get,
+    path = "/v1/providers/{provider}/jobs",
+    operation_id = "list_jobs",
+    tag = "jobs",
+    params(("provider" = String, Path, description = "The configured name of the provider"), Parameters),
+    responses((status = 200, description = "A page of jobs", body = JobPage)),
+)]
+pub async fn list_jobs(
+    State(app): State<App>,
+    Reader(caller): Reader,
+    live: Live,
+    Path(provider): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    app.provider(&caller, &provider)?;
+    let query = Query::parse(query.as_deref(), KNOWN)?;
+    let filter = filter(&query)?;
+    let page_size = query.page_size()?;
+    let binding = format!("{provider}\njobs\n{page_size}\n{filter:?}");
+    let cursor = query
+        .cursor()?
+        .map(|text| cursor::decode(text, &binding, app.now()))
+        .transpose()?;
+    live.may_call()?;
+    let request = ListJobs {
+        filter,
+        page_size,
+        cursor,
+    };
+    let answer = app
+        .fleet()
+        .list_jobs(&live.cx, &provider, request)
+        .await
+        .map_err(|error| Failure::of_provider(&error, &provider, &live.cx.request_id))?;
+    let page = answer.value;
+    let items: Vec<api::job::Job> = page.items.into_iter().map(Into::into).collect();
+    let end = PageEnd {
+        next_cursor: page
+            .next
+            .map(|next| cursor::encode(&next, &binding, app.now())),
+        total: page.total,
+        as_of: None,
+        stale: answer.stale,
+        truncated: page.truncated,
+    };
+    let age = Age {
+        as_of: answer.as_of,
+        stale: answer.stale,
+        calls: answer.calls,
+    };
+    live.answer(age, |as_of| JobPage {
+        items: items.clone(),
+        end: PageEnd {
+            as_of,
+            ..end.clone()
+        },
+    })
+}
+
+fn filter(query: &Query) -> Result<JobFilter, Failure> {
+    let mut status = query.words("status", JobStatus::ALL)?;
+    status.sort_unstable();
+    let mut outcome = query.words("outcome", JobOutcome::ALL)?;
+    outcome.sort_unstable();
+    let text = |name: &str| query.one(name).map(|value| value.map(str::to_owned));
+    Ok(JobFilter {
+        status,
+        outcome,
+        kind: query.word("kind", JobKind::ALL)?,
+        package_id: text("package_id")?.map(PackageId::from),
+        product_id: text("product_id")?.map(ProductId::from),
+        device_id: text("device_id")?.map(DeviceId::from),
+        device_name: text("device_name")?.map(DeviceName::from),
+        device_type: text("device_type")?,
+        model: text("model")?,
+        manufacturer: text("manufacturer")?,
+    })
+}

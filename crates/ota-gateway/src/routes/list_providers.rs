@@ -1,0 +1,39 @@
+//! GET /v1/providers
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+
+use crate::api::provider::{Provider, ProviderList};
+use crate::app::App;
+use crate::auth::Reader;
+use crate::fresh::Live;
+use crate::problem::Failure;
+use crate::query::Query;
+
+/// List the providers
+///
+/// All configured providers that the token may see, with what they can do and how they are. Makes no vendor call: health is what the
+/// calls so far have told.
+#[utoipa::path(
+    get,
+    path = "/v1/providers",
+    operation_id = "list_providers",
+    tag = "providers",
+    responses((status = 200, description = "The providers", body = ProviderList)),
+)]
+pub async fn list_providers(
+    State(app): State<App>,
+    Reader(caller): Reader,
+    live: Live,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    Query::parse(query.as_deref(), &[])?;
+    let seen = app
+        .fleet()
+        .members()
+        .filter(|member| caller.sees(member.provider().name().as_str()));
+    let items: Vec<Provider> = seen.map(Provider::from).collect();
+    live.answer(live.own(), |_| ProviderList {
+        items: items.clone(),
+    })
+}

@@ -1,0 +1,124 @@
+//! GET /v1/providers/{provider}/jobs/{job_id}/tasks
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use ota_core::id::{DeviceId, DeviceName};
+use ota_core::provider::{ListTasks, TaskFilter};
+use ota_core::task::TaskStatus;
+use utoipa::IntoParams;
+
+use super::{Path, job_id};
+use crate::api::page::{PageEnd, TaskPage};
+use crate::app::App;
+use crate::auth::Reader;
+use crate::fresh::{Age, Live};
+use crate::problem::Failure;
+use crate::query::Query;
+use crate::{api, cursor};
+
+/// The most device names in one request.
+const MAX_DEVICE_NAMES: usize = 50;
+
+/// The parameters of the operation, for the document. A test keeps them equal to [`KNOWN`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the derive only")]
+struct Parameters {
+    /// Tasks in one of these statuses; repeat it or give a comma list.
+    status: Option<Vec<String>>,
+    /// Tasks of the devices of these names; repeat it, at most 50 times. A comma is part of a name.
+    #[param(max_items = 50)]
+    device_name: Option<Vec<String>>,
+    /// Tasks of this device.
+    device_id: Option<String>,
+    /// The most rows of the page.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    page_size: Option<u32>,
+    /// `next_cursor` of the page before, with the same filters and page size.
+    #[param(max_length = 1440)]
+    cursor: Option<String>,
+}
+
+/// The query parameters.
+pub const KNOWN: &[&str] = &["status", "device_name", "device_id", "page_size", "cursor"];
+
+/// List the tasks of a job
+///
+/// A page of the job's tasks, one for each device, in the vendor's order. A walk is no snapshot: tasks that move between pages while the job runs can
+/// be seen twice or missed. `truncated` tells that the vendor does not let anybody reach all of them.
+#[utoipa::path(
+    get,
+    path = "/v1/providers/{provider}/jobs/{job_id}/tasks",
+    operation_id = "list_tasks",
+    tag = "jobs",
+    params(
+        ("provider" = String, Path, description = "The configured name of the provider"),
+        ("job_id" = String, Path, description = "The vendor's identifier of the job"),
+        Parameters,
+    ),
+    responses((status = 200, description = "A page of tasks", body = TaskPage)),
+)]
+pub async fn list_tasks(
+    State(app): State<App>,
+    Reader(caller): Reader,
+    live: Live,
+    Path((provider, job)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    app.provider(&caller, &provider)?;
+    let query = Query::parse(query.as_deref(), KNOWN)?;
+    let filter = filter(&query)?;
+    let page_size = query.page_size()?;
+    let binding = format!("{provider}\ntasks\n{job:?}\n{page_size}\n{filter:?}");
+    let cursor = query
+        .cursor()?
+        .map(|text| cursor::decode(text, &binding, app.now()))
+        .transpose()?;
+    let job_id = job_id(job)?;
+    live.may_call()?;
+    let request = ListTasks {
+        job_id,
+        filter,
+        page_size,
+        cursor,
+    };
+    let answer = app
+        .fleet()
+        .list_tasks(&live.cx, &provider, request)
+        .await
+        .map_err(|error| Failure::of_provider(&error, &provider, &live.cx.request_id))?;
+    let page = answer.value;
+    let items: Vec<api::task::Task> = page.items.into_iter().map(Into::into).collect();
+    let end = PageEnd {
+        next_cursor: page
+            .next
+            .map(|next| cursor::encode(&next, &binding, app.now())),
+        total: page.total,
+        as_of: None,
+        stale: answer.stale,
+        truncated: page.truncated,
+    };
+    let age = Age {
+        as_of: answer.as_of,
+        stale: answer.stale,
+        calls: answer.calls,
+    };
+    live.answer(age, |as_of| TaskPage {
+        items: items.clone(),
+        end: PageEnd {
+            as_of,
+            ..end.clone()
+        },
+    })
+}
+
+fn filter(query: &Query) -> Result<TaskFilter, Failure> {
+    let mut status = query.words("status", TaskStatus::ALL)?;
+    status.sort_unstable();
+    let device_names = query.repeated("device_name", MAX_DEVICE_NAMES)?;
+    Ok(TaskFilter {
+        status,
+        device_names: device_names.into_iter().map(DeviceName::from).collect(),
+        device_id: query.one("device_id")?.map(DeviceId::from),
+    })
+}

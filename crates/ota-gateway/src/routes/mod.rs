@@ -1,0 +1,66 @@
+//! One file for each operation: its documentation, its handler.
+
+pub mod check_provider;
+pub mod get_job;
+pub mod get_job_stats;
+pub mod get_provider;
+pub mod list_jobs;
+pub mod list_providers;
+pub mod list_tasks;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use ota_core::id::JobId;
+use serde::de::DeserializeOwned;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::problem::{Code, Failure};
+
+/// No vendor's identifiers are longer; Huawei documents 256 characters.
+const MAX_ID_CHARS: usize = 512;
+
+/// All operations of the API. Every handler takes a `Reader` or an `Admin`, so none is open.
+pub fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list_providers::list_providers))
+        .routes(routes!(get_provider::get_provider))
+        .routes(routes!(check_provider::check_provider))
+        .routes(routes!(list_jobs::list_jobs))
+        .routes(routes!(get_job::get_job))
+        .routes(routes!(get_job_stats::get_job_stats))
+        .routes(routes!(list_tasks::list_tasks))
+}
+
+/// Path parameters; a segment that is not UTF-8 is a problem like any other.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        match axum::extract::Path::from_request_parts(parts, app).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(Failure::invalid(
+                "path",
+                "a segment of the path is not valid percent-encoded UTF-8",
+            )),
+        }
+    }
+}
+
+/// Takes the job's identifier from the path. Longer than any vendor's means that there is no such job.
+fn job_id(text: String) -> Result<JobId, Failure> {
+    match text.chars().nth(MAX_ID_CHARS) {
+        None => Ok(JobId::from(text)),
+        Some(_) => Err(Failure {
+            field: Some("job_id".to_owned()),
+            ..Failure::new(
+                Code::NotFound,
+                "no vendor has job identifiers of this length",
+            )
+        }),
+    }
+}

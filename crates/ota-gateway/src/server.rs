@@ -1,0 +1,60 @@
+//! Listening and answering, until told to stop.
+
+use std::sync::Arc;
+
+use ota_core::clock::{Clock, SystemClock};
+use ota_core::random::{Random, SystemRandom};
+use tokio::net::TcpListener;
+
+use crate::app::{App, router};
+use crate::auth::{Access, Verifier};
+use crate::config::{AuthConfig, AuthMode, Config, ConfigError};
+use crate::providers::{self, Shared};
+
+/// Builds the application that a configuration describes, on the machine's clock and randomness.
+///
+/// # Errors
+/// Says what is wrong with the configuration.
+pub fn app(config: &Config) -> Result<App, ConfigError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let shared = Shared::new(Arc::clone(&clock), Arc::clone(&random));
+    let fleet = providers::fleet(config, &shared)?;
+    Ok(App::new(
+        fleet,
+        access(&config.auth)?,
+        clock,
+        random,
+        config.server.request_timeout,
+    ))
+}
+
+fn access(auth: &AuthConfig) -> Result<Access, ConfigError> {
+    match &auth.mode {
+        AuthMode::Disabled => Ok(Access::Disabled),
+        AuthMode::Hs256(source) => {
+            let secret = source
+                .read()
+                .map_err(|error| ConfigError::new(error.to_string()))?;
+            Ok(Access::Jwt(Box::new(Verifier::hs256(
+                &secret,
+                auth.issuer.as_deref(),
+                auth.audience.as_deref(),
+            ))))
+        }
+    }
+}
+
+/// Answers requests until `stop` comes; requests under way are finished.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(app))
+        .with_graceful_shutdown(stop)
+        .await
+}
