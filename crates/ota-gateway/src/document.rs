@@ -34,6 +34,7 @@ pub fn finish(mut openapi: OpenApi) -> Value {
     openapi.info.title = "OTA Gateway".to_owned();
     openapi.info.version = "1.0.0".to_owned();
     openapi.info.description = Some(DESCRIPTION.to_owned());
+    openapi.info.contact = None;
     openapi.info.license = Some(
         utoipa::openapi::LicenseBuilder::new()
             .name("Apache-2.0")
@@ -62,6 +63,7 @@ pub fn finish(mut openapi: OpenApi) -> Value {
             finish_operation(path, method, operation);
         }
     }
+    without_null(&mut document["components"]["schemas"]);
     for (name, schema) in members(&mut document["components"]["schemas"]) {
         if let Some(example) = examples::of_schema(name) {
             schema["examples"] = json!([example]);
@@ -90,6 +92,36 @@ fn add_problem_schemas(document: &mut Value) {
     Problem::schemas(&mut schemas);
     for (name, schema) in schemas {
         document["components"]["schemas"][name] = serde_json::to_value(schema).unwrap_or_default();
+    }
+}
+
+/// Takes `null` out of the types: a field that was not told is left out and never null.
+fn without_null(schema: &mut Value) {
+    if let Some(kinds) = schema.get("type").and_then(Value::as_array) {
+        let mut kinds: Vec<Value> = kinds
+            .iter()
+            .filter(|kind| *kind != "null")
+            .cloned()
+            .collect();
+        if kinds.len() == 1 {
+            schema["type"] = kinds.remove(0);
+        }
+    }
+    if let Some(choices) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+        if let [only] = choices.as_slice() {
+            let mut only = only.clone();
+            // What stands beside the reference describes this use of it.
+            if let (Some(of), Value::Object(own)) = (only.as_object_mut(), schema.take()) {
+                of.extend(own.into_iter().filter(|(name, _)| name != "oneOf"));
+            }
+            *schema = only;
+        }
+    }
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(without_null),
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -146,7 +146,12 @@ impl Live {
                 .map_err(|_| Failure::new(Code::Internal, "the answer could not be written"))
         };
         let etag = etag(&write(None)?, age.stale);
-        let as_of = timestamp(age.as_of);
+        // Milliseconds: finer than any vendor call takes, and short enough to read.
+        let as_of = timestamp(
+            age.as_of
+                .replace_nanosecond(age.as_of.millisecond() as u32 * 1_000_000)
+                .unwrap_or(age.as_of),
+        );
         let mut response = if self.is_known(&etag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {

@@ -19,7 +19,7 @@ use crate::api::provider::{Capabilities, Health, HealthProblem, Provider, Provid
 use crate::api::task as api_task;
 use crate::problem::{Code, Failure, VendorProblem};
 
-const PROVIDER: &str = "aliyun-prod";
+const PROVIDER: &str = "aliyun";
 const AS_OF: &str = "2026-11-23T08:15:30Z";
 const JOB_ID: &str = "HvKuBpuk3rdk6E92CP9S0200";
 

@@ -1,0 +1,3 @@
+//! Tests of the configuration as an operator meets it.
+
+mod example;
