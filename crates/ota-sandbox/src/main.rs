@@ -1,0 +1,69 @@
+//! Starts the sandbox and prints how to use it.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ota_sandbox::{Sandbox, SandboxError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+
+/// The gateway and a simulator of every vendor in one process, on loopback only.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The address of the gateway; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = loopback)]
+    listen: SocketAddr,
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "give an address and port such as 127.0.0.1:8080".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("the sandbox listens on a loopback address only".to_owned()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), SandboxError> {
+    let sandbox = Sandbox::start(arguments.listen).await?;
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    let stop = async move {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            // Without signals the process ends the hard way, which loses nothing here.
+            _ => std::future::pending().await,
+        }
+    };
+    // A closed pipe must not end the sandbox.
+    let _ = writeln!(std::io::stdout(), "{}", sandbox.greeting());
+    let _ = std::io::stdout().flush();
+    sandbox.serve(stop).await
+}

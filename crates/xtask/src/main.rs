@@ -1,0 +1,71 @@
+#![doc = include_str!("../README.md")]
+
+mod capabilities;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["openapi"] => write(&openapi_file(), &ota_gateway::commands::openapi::run()),
+        ["openapi", "--check"] => compare(
+            &openapi_file(),
+            &ota_gateway::commands::openapi::run(),
+            "openapi",
+        ),
+        ["capabilities"] => {
+            capabilities::text().and_then(|text| write(&capabilities_file(), &text))
+        }
+        ["capabilities", "--check"] => capabilities::text()
+            .and_then(|text| compare(&capabilities_file(), &text, "capabilities")),
+        ["tidy"] => tidy::run(&root()),
+        _ => {
+            Err("usage: cargo xtask openapi|capabilities [--check], or cargo xtask tidy".to_owned())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns the folder of the workspace: two above this crate's.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_owned()
+}
+
+fn openapi_file() -> PathBuf {
+    root().join("openapi/gateway.v1.json")
+}
+
+fn capabilities_file() -> PathBuf {
+    root().join("docs/capabilities.md")
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn compare(path: &Path, text: &str, command: &str) -> Result<(), String> {
+    let file =
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if file == text {
+        return Ok(());
+    }
+    let line = file
+        .lines()
+        .zip(text.lines())
+        .position(|(file, text)| file != text);
+    let line = line.unwrap_or_else(|| file.lines().count().min(text.lines().count())) + 1;
+    Err(format!(
+        "{}:{line}: is not what the code generates; run `cargo xtask {command}` and commit the result",
+        path.display()
+    ))
+}

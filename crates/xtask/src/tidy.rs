@@ -1,0 +1,167 @@
+//! The rules of the workspace that the compiler does not check.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Which workspace crates a crate may depend on to do its work; tests may use more. A crate that is not listed is refused, so that a
+/// new one comes with its rule.
+const MAY_DEPEND: &[(&str, &[&str])] = &[
+    ("ota-core", &[]),
+    ("ota-guard", &["ota-core"]),
+    ("ota-http", &["ota-core"]),
+    ("ota-provider-alibaba", &["ota-core", "ota-http"]),
+    ("ota-provider-huawei", &["ota-core", "ota-http"]),
+    ("ota-fleet", &["ota-core"]),
+    (
+        "ota-gateway",
+        &[
+            "ota-core",
+            "ota-fleet",
+            "ota-guard",
+            "ota-http",
+            "ota-provider-alibaba",
+            "ota-provider-huawei",
+        ],
+    ),
+    // A second reading of the vendors' documents: it shares nothing with the adapters.
+    ("ota-sim", &[]),
+    ("ota-conformance", &["ota-core", "ota-guard"]),
+    ("ota-sandbox", &["ota-core", "ota-gateway", "ota-sim"]),
+    (
+        "ota-tests",
+        &[
+            "ota-core",
+            "ota-fleet",
+            "ota-gateway",
+            "ota-http",
+            "ota-sandbox",
+            "ota-sim",
+        ],
+    ),
+    ("xtask", &["ota-gateway"]),
+];
+
+/// Crates that even the tests of a crate may not use.
+const NEVER: &[(&str, &[&str])] = &[
+    (
+        "ota-sim",
+        &["ota-provider-alibaba", "ota-provider-huawei", "ota-http"],
+    ),
+    (
+        "ota-core",
+        &[
+            "ota-sim",
+            "ota-gateway",
+            "ota-provider-alibaba",
+            "ota-provider-huawei",
+        ],
+    ),
+    ("ota-gateway", &["ota-sim", "ota-sandbox"]),
+    ("ota-provider-alibaba", &["ota-provider-huawei"]),
+    ("ota-provider-huawei", &["ota-provider-alibaba"]),
+];
+
+/// The longest Rust file.
+const MAX_LINES: usize = 800;
+
+pub(crate) fn run(root: &Path) -> Result<(), String> {
+    let mut faults = Vec::new();
+    for package in packages(root)? {
+        dependencies(&package, &mut faults);
+        let manifest = package["manifest_path"].as_str().unwrap_or_default();
+        if let Some(folder) = Path::new(manifest).parent()
+            && !folder.join("README.md").is_file()
+        {
+            faults.push(format!("{}: has no README.md", text(&package["name"])));
+        }
+    }
+    files(root, &mut faults)?;
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults.join("\n")),
+    }
+}
+
+fn packages(root: &Path) -> Result<Vec<Value>, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    metadata["packages"]
+        .as_array()
+        .cloned()
+        .ok_or_else(|| "cargo metadata names no packages".to_owned())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn dependencies(package: &Value, faults: &mut Vec<String>) {
+    let name = text(&package["name"]);
+    let rule = |rules: &[(&str, &'static [&'static str])]| {
+        rules
+            .iter()
+            .find(|(of, _)| *of == name)
+            .map(|(_, names)| *names)
+    };
+    let Some(allowed) = rule(MAY_DEPEND) else {
+        faults.push(format!("{name}: has no rule in crates/xtask/src/tidy.rs"));
+        return;
+    };
+    let never = rule(NEVER).unwrap_or_default();
+    for dependency in package["dependencies"].as_array().into_iter().flatten() {
+        let other = text(&dependency["name"]);
+        if !MAY_DEPEND.iter().any(|(of, _)| *of == other) {
+            continue;
+        }
+        let for_tests = dependency["kind"] == "dev";
+        if never.contains(&other) || (!for_tests && !allowed.contains(&other)) {
+            faults.push(format!(
+                "{name}: must not depend on {other} (docs/architecture.md)"
+            ));
+        }
+    }
+}
+
+fn files(root: &Path, faults: &mut Vec<String>) -> Result<(), String> {
+    let output = Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("git ls-files: {error}"))?;
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let home = format!("/{}/", "root");
+    for name in listed.split('\0').filter(|name| !name.is_empty()) {
+        let Ok(content) = std::fs::read_to_string(root.join(name)) else {
+            continue;
+        };
+        if name.ends_with(".rs") && content.lines().count() > MAX_LINES {
+            faults.push(format!(
+                "{name}: is longer than {MAX_LINES} lines; split it by responsibility"
+            ));
+        }
+        if name != "Cargo.lock" && content.contains(&home) {
+            faults.push(format!("{name}: has a path of one machine ({home})"));
+        }
+    }
+    Ok(())
+}
