@@ -52,15 +52,22 @@ impl DriftCounter {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
-}
 
-impl DriftObserver for DriftCounter {
-    fn observe(&self, kind: DriftKind, operation: &'static str, field: &str) {
+    /// Counts one meeting and returns how often this was met, this time included.
+    pub fn count(&self, kind: DriftKind, operation: &'static str, field: &str) -> u64 {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (kind, operation, field.to_owned());
         if counts.len() >= Self::MAX_KEYS && !counts.contains_key(&key) {
             key.2 = "(other)".to_owned();
         }
-        *counts.entry(key).or_default() += 1;
+        let count = counts.entry(key).or_default();
+        *count += 1;
+        *count
+    }
+}
+
+impl DriftObserver for DriftCounter {
+    fn observe(&self, kind: DriftKind, operation: &'static str, field: &str) {
+        self.count(kind, operation, field);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ota_core::clock::Clock;
-use ota_core::drift::DriftCounter;
+use ota_core::drift::{DriftCounter, DriftKind, DriftObserver};
 use ota_core::id::ProviderName;
 use ota_core::provider::{Dependencies, Provider, SettingError};
 use ota_core::random::Random;
@@ -38,13 +38,37 @@ impl Shared {
         }
     }
 
-    fn dependencies(&self, limits: &Limits) -> Dependencies {
+    fn dependencies(&self, name: &ProviderName, limits: &Limits) -> Dependencies {
         Dependencies {
             gate: Arc::new(SingleAttempt::new(Arc::clone(&self.clock), limits.timeout)),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
-            drift: Arc::new(DriftCounter::default()),
+            drift: Arc::new(LoggedDrift {
+                provider: name.clone(),
+                counter: DriftCounter::default(),
+            }),
             max_calls_per_page: limits.max_calls_per_page,
+        }
+    }
+}
+
+/// Counts what a vendor sends that no document of its has, and says so in the log the first time.
+#[derive(Debug)]
+struct LoggedDrift {
+    provider: ProviderName,
+    counter: DriftCounter,
+}
+
+impl DriftObserver for LoggedDrift {
+    fn observe(&self, kind: DriftKind, operation: &'static str, field: &str) {
+        if self.counter.count(kind, operation, field) == 1 {
+            tracing::warn!(
+                provider.name = %self.provider,
+                vendor.operation = operation,
+                vendor.field = ?field,
+                drift = kind.as_str(),
+                "the vendor sent something that is not in its documents; the answer shows it verbatim"
+            );
         }
     }
 }
@@ -82,7 +106,8 @@ fn member(
                 window_s: QUOTA.window_s,
             };
             let limits = Limits::read(limits, default)?;
-            let provider = AlibabaProvider::new(name, config, shared.dependencies(&limits));
+            let provider =
+                AlibabaProvider::new(name.clone(), config, shared.dependencies(&name, &limits));
             Ok(joined(
                 provider.map_err(|error| at(&section, &error))?,
                 &limits,
@@ -102,7 +127,12 @@ fn member(
             };
             let limits = Limits::read(limits, default)?;
             let tokens = Arc::clone(&shared.tokens);
-            let provider = HuaweiProvider::new(name, config, shared.dependencies(&limits), tokens);
+            let provider = HuaweiProvider::new(
+                name.clone(),
+                config,
+                shared.dependencies(&name, &limits),
+                tokens,
+            );
             Ok(joined(
                 provider.map_err(|error| at(&section, &error))?,
                 &limits,

@@ -1,10 +1,13 @@
 //! Listening and answering, until told to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::{Random, SystemRandom};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::app::{App, router};
 use crate::auth::{Access, Verifier};
@@ -45,7 +48,10 @@ fn access(auth: &AuthConfig) -> Result<Access, ConfigError> {
     }
 }
 
-/// Answers requests until `stop` comes; requests under way are finished.
+/// How long requests under way may take to finish once the gateway was told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Answers requests until `stop` comes; requests under way are finished, for ten seconds at most.
 ///
 /// # Errors
 /// When the listener fails.
@@ -54,7 +60,26 @@ pub async fn serve(
     app: App,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(app))
-        .with_graceful_shutdown(stop)
-        .await
+    let (stopping, stopped) = oneshot::channel::<()>();
+    // Small answers must not wait for the next segment.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
+        stop.await;
+        let _ = stopping.send(());
+    });
+    let drained = async {
+        match stopped.await {
+            Ok(()) => tokio::time::sleep(DRAIN).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = server => result,
+        () = drained => {
+            tracing::warn!("requests were still under way after {} s and were cut off", DRAIN.as_secs());
+            Ok(())
+        }
+    }
 }
