@@ -1,5 +1,6 @@
 //! The one error type of the contract.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::word::words;
@@ -65,8 +66,10 @@ pub struct VendorError {
 ///
 /// `Display` gives the public message, which is fit for a stranger. Everything else belongs in the private context and
 /// in the source, which only logs show.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     retry: Retry,
@@ -76,7 +79,8 @@ struct Inner {
     context: Vec<(&'static str, String)>,
     vendor: Option<VendorError>,
     retry_after: Option<Duration>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Shared, so that everybody who waited for one call gets its error whole.
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -174,7 +178,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

@@ -126,7 +126,13 @@ impl Provider for AlibabaProvider {
 #[async_trait::async_trait]
 impl JobReader for AlibabaProvider {
     async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
-        self.jobs_page(cx, request).await
+        let filter = &request.filter;
+        let named = filter.package_id.is_some() || filter.product_id.is_some();
+        match self.jobs_page(cx, request).await {
+            // No such package, product or device: nothing matches the filter, which is no error.
+            Err(error) if named && error.kind() == ErrorKind::NotFound => Ok(Page::empty()),
+            other => other,
+        }
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {

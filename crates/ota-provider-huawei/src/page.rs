@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ota_core::Result;
-use ota_core::paging::{Fetched, Walked};
+use ota_core::paging::{Fetched, Position, Walked};
 use ota_core::provider::{Cursor, Page};
+use ota_core::{Error, Result};
 use ota_http::lenient::Rows;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -78,13 +78,51 @@ pub(crate) fn choose<T>(
     }
 }
 
+/// Which list a cursor belongs to; its letter starts the cursor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum List {
+    Jobs,
+    Tasks,
+}
+
+impl List {
+    const fn letter(self) -> char {
+        match self {
+            Self::Jobs => 'j',
+            Self::Tasks => 't',
+        }
+    }
+
+    /// Reads where a list of `segments` vendor lists goes on; no cursor is the start.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a cursor that this list did not give.
+    pub(crate) fn position(self, cursor: Option<&Cursor>, segments: usize) -> Result<Position> {
+        let Some(cursor) = cursor else {
+            return Ok(Position::default());
+        };
+        let position = cursor.0.strip_prefix(self.letter());
+        let position = position.ok_or_else(Error::invalid_cursor)?;
+        Position::from_cursor(Some(&Cursor(position.to_owned())), segments)
+    }
+
+    fn cursor(self, position: Position) -> Cursor {
+        Cursor(format!("{}{}", self.letter(), position.encode()))
+    }
+}
+
 /// Makes the page. A total is exact only when one vendor list was walked and no row of it left out.
-pub(crate) fn page<T>(walked: Walked<Row<T>>, segments: usize, left_out: &AtomicBool) -> Page<T> {
+pub(crate) fn page<T>(
+    list: List,
+    walked: Walked<Row<T>>,
+    segments: usize,
+    left_out: &AtomicBool,
+) -> Page<T> {
     let exact = segments == 1 && !left_out.load(Ordering::Relaxed);
     let total = walked.totals.last().map(|(_, total)| *total);
     Page {
         items: walked.rows.into_iter().filter_map(|row| row.item).collect(),
-        next: walked.next.map(|position| Cursor(position.encode())),
+        next: walked.next.map(|position| list.cursor(position)),
         total: total.filter(|_| exact),
         truncated: false,
     }

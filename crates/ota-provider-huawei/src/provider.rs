@@ -22,7 +22,7 @@ use crate::client::Client;
 use crate::config::{Config, QUOTA, VENDOR};
 use crate::error::{UNKNOWN_OPERATION, wrong_shape};
 use crate::map::{self, JobPlan, Mapped, Met, TaskPlan, Word};
-use crate::page::{choose, page, rows};
+use crate::page::{List, choose, page, rows};
 use crate::token::TokenPool;
 use crate::wire::{self, Part};
 
@@ -231,7 +231,7 @@ impl Provider for HuaweiProvider {
 impl JobReader for HuaweiProvider {
     async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
         let plan = JobPlan::of(&request.filter);
-        let from = Position::from_cursor(request.cursor.as_ref(), plan.words.len())?;
+        let from = List::Jobs.position(request.cursor.as_ref(), plan.words.len())?;
         self.capability.check_jobs(&request.filter)?;
         if plan.words.is_empty() {
             return Ok(Page::empty());
@@ -254,7 +254,7 @@ impl JobReader for HuaweiProvider {
                 |row| row.wanted,
             )
             .await?;
-        Ok(page(walked, segments, &left_out))
+        Ok(page(List::Jobs, walked, segments, &left_out))
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
@@ -287,7 +287,7 @@ impl JobReader for HuaweiProvider {
 
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
         let plan = TaskPlan::of(&request.filter);
-        let from = Position::from_cursor(request.cursor.as_ref(), plan.words.len())?;
+        let from = List::Tasks.position(request.cursor.as_ref(), plan.words.len())?;
         self.capability.check_tasks(&request.filter)?;
         let Some(path) = operation_path(&request.job_id) else {
             return Ok(None);
@@ -295,7 +295,7 @@ impl JobReader for HuaweiProvider {
         if plan.words.is_empty() {
             return Ok(Some(Page::empty()));
         }
-        let filtered = request.filter.device_id.is_some();
+        let filtered = request.filter.device_id.is_some() || plan.statuses_here;
         let left_out = AtomicBool::new(filtered);
         let (plan, request, path, seen) = (&plan, &request, &path, &left_out);
         let segments = plan.words.len();
@@ -320,7 +320,7 @@ impl JobReader for HuaweiProvider {
                 |row| row.wanted,
             )
             .await;
-        Ok(known(walked)?.map(|walked| page(walked, segments, &left_out)))
+        Ok(known(walked)?.map(|walked| page(List::Tasks, walked, segments, &left_out)))
     }
 }
 

@@ -101,7 +101,7 @@ struct State {
     paused_until: Option<Instant>,
 }
 
-type Renewal = Shared<BoxFuture<'static, Result<Arc<Token>, Arc<Error>>>>;
+type Renewal = Shared<BoxFuture<'static, Result<Arc<Token>>>>;
 
 impl std::fmt::Debug for TokenCell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -210,7 +210,7 @@ impl TokenCell {
                     ErrorKind::Unexpected,
                     "the login at the vendor ended without a result",
                 );
-                Err(Arc::new(ended.with_source(error)))
+                Err(ended.with_source(error))
             })
         }
         .boxed()
@@ -219,13 +219,13 @@ impl TokenCell {
         renewal
     }
 
-    fn settle(&self, issued: Result<Issued>, clock: &dyn Clock) -> Result<Arc<Token>, Arc<Error>> {
+    fn settle(&self, issued: Result<Issued>, clock: &dyn Clock) -> Result<Arc<Token>> {
         let mut state = self.state();
         let issued = match issued {
             Ok(issued) => issued,
             Err(error) => {
                 state.paused_until = Some(clock.monotonic() + PAUSE_AFTER_FAILURE);
-                return Err(Arc::new(error));
+                return Err(error);
             }
         };
         let life = match issued.life_s {
@@ -274,61 +274,12 @@ async fn issue(cx: &Context, issuer: &dyn Issuer, refresh: Option<Secret>) -> Re
 /// Waits for a renewal as long as the caller has time.
 async fn wait(renewal: Renewal, cx: &Context, clock: &dyn Clock) -> Result<Arc<Token>> {
     match select(renewal, clock.sleep_until(cx.deadline)).await {
-        Either::Left((result, _)) => result.map_err(|error| copy(&error)),
+        Either::Left((result, _)) => result,
         Either::Right(((), _)) => Err(Error::new(
             ErrorKind::Timeout,
             "the login at the vendor took longer than the request may",
         )
         .with_operation("login")),
-    }
-}
-
-/// Copies an error for one of those who waited for it.
-fn copy(error: &Arc<Error>) -> Error {
-    let mut copy = Error::new(error.kind(), error.message()).with_retry(error.retry());
-    if let Some(operation) = error.operation() {
-        copy = copy.with_operation(operation);
-    }
-    if let Some(field) = error.field() {
-        copy = copy.with_field(field);
-    }
-    for (key, value) in error.context() {
-        copy = copy.with_context(key, value.as_str());
-    }
-    if let Some(vendor) = error.vendor() {
-        copy = copy.with_vendor(vendor.clone());
-    }
-    if let Some(wait) = error.retry_after() {
-        copy = copy.with_retry_after(wait);
-    }
-    if std::error::Error::source(&**error).is_some() {
-        copy = copy.with_source(Cause(Arc::clone(error)));
-    }
-    copy
-}
-
-/// The source of a shared error.
-#[derive(Debug)]
-struct Cause(Arc<Error>);
-
-impl Cause {
-    fn source_of(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&*self.0)
-    }
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.source_of() {
-            Some(source) => write!(f, "{source}"),
-            None => f.write_str("unknown"),
-        }
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source_of().and_then(std::error::Error::source)
     }
 }
 

@@ -1,9 +1,9 @@
 //! From a filter to what the vendor is asked.
 
-use ota_core::job::{Job, JobKind, JobOutcome};
+use ota_core::job::{Job, JobKind, JobOutcome, JobStatus};
 use ota_core::paging::Window;
 use ota_core::provider::{JobFilter, TaskFilter};
-use ota_core::task::Task;
+use ota_core::task::{Task, TaskStatus};
 use ota_http::encode;
 
 use super::{Mapped, Word};
@@ -15,6 +15,8 @@ pub(crate) struct JobPlan {
     pub(crate) words: Vec<Option<Word>>,
     /// The outcomes that rows are still filtered by: the vendor has one word for `failed` and `partial`.
     outcomes: Vec<JobOutcome>,
+    /// Whether rows are still filtered by status: the vendor cannot be asked for words that nobody knows.
+    statuses_here: bool,
 }
 
 impl JobPlan {
@@ -22,6 +24,7 @@ impl JobPlan {
         let nothing = Self {
             words: Vec::new(),
             outcomes: Vec::new(),
+            statuses_here: false,
         };
         if filter.kind == Some(JobKind::Other) {
             return nothing;
@@ -29,6 +32,14 @@ impl JobPlan {
         if filter.status.is_empty() && filter.outcome.is_empty() {
             return Self {
                 words: vec![None],
+                ..nothing
+            };
+        }
+        // A row in a status that is not known has no outcome either.
+        if filter.status.contains(&JobStatus::Unknown) && filter.outcome.is_empty() {
+            return Self {
+                words: vec![None],
+                statuses_here: true,
                 ..nothing
             };
         }
@@ -49,21 +60,26 @@ impl JobPlan {
         } else {
             filter.outcome.clone()
         };
-        Self { words, outcomes }
+        Self {
+            words,
+            outcomes,
+            ..nothing
+        }
     }
 
     /// Returns whether most rows may be left out here.
     pub(crate) fn filters_here(&self) -> bool {
-        !self.outcomes.is_empty()
+        !self.outcomes.is_empty() || self.statuses_here
     }
 
     /// Returns whether a row of the list for `word` is wanted.
     ///
-    /// A platform that ignores a filter answers with rows that contradict it; they, and rows in a status that is not known, are
-    /// left out.
+    /// A platform that ignores a filter answers with rows that contradict it; they, and rows in a status that is not known and
+    /// was not asked for, are left out.
     pub(crate) fn wants(&self, filter: &JobFilter, word: Option<Word>, row: &Mapped<Job>) -> bool {
         let job = &row.item;
         (word.is_none() || word == row.word)
+            && (!self.statuses_here || filter.status.contains(&job.status))
             && (filter.kind.is_none() || job.kind.is_none() || filter.kind == job.kind)
             && (self.outcomes.is_empty()
                 || job
@@ -84,11 +100,14 @@ fn failed_outcomes(filter: &JobFilter) -> impl Iterator<Item = JobOutcome> {
 pub(crate) struct TaskPlan {
     /// The status word of each list; `None` asks for every status. No list at all when nothing can match.
     pub(crate) words: Vec<Option<Word>>,
+    /// As for jobs.
+    pub(crate) statuses_here: bool,
 }
 
 impl TaskPlan {
     pub(crate) fn of(filter: &TaskFilter) -> Self {
-        let words = if filter.status.is_empty() {
+        let statuses_here = filter.status.contains(&TaskStatus::Unknown);
+        let words = if filter.status.is_empty() || statuses_here {
             vec![None]
         } else {
             Word::ALL
@@ -97,7 +116,10 @@ impl TaskPlan {
                 .map(Some)
                 .collect()
         };
-        Self { words }
+        Self {
+            words,
+            statuses_here,
+        }
     }
 
     /// Returns whether a row of the list for `word` is wanted; as for jobs, rows that contradict the filter are not.
@@ -108,6 +130,7 @@ impl TaskPlan {
         row: &Mapped<Task>,
     ) -> bool {
         (word.is_none() || word == row.word)
+            && (!self.statuses_here || filter.status.contains(&row.item.status))
             && (filter.device_id.is_none() || filter.device_id == row.item.device.id)
     }
 }

@@ -166,7 +166,7 @@ async fn what_the_vendor_never_uses_is_an_empty_page_without_a_call() {
     let subject = Subject::new(&vendor.endpoint);
     for filter in [
         JobFilter {
-            status: vec![JobStatus::Paused, JobStatus::Canceling, JobStatus::Unknown],
+            status: vec![JobStatus::Paused, JobStatus::Canceling],
             ..JobFilter::default()
         },
         JobFilter {
@@ -206,7 +206,7 @@ async fn the_cursor_is_judged_before_the_filter_and_both_before_a_call() {
         (error.kind(), error.field()),
         (ErrorKind::Unsupported, Some("device_name"))
     );
-    for cursor in ["", "x", "1.0", "0.-1"] {
+    for cursor in ["", "x", "0.1", "t0.1", "j1.0", "j0.-1"] {
         request.cursor = Some(Cursor(cursor.to_owned()));
         let error = subject
             .provider

@@ -40,8 +40,11 @@ async fn statuses_are_walked_in_the_order_of_a_tasks_life() {
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
+    let known = TaskStatus::ALL
+        .iter()
+        .filter(|status| **status != TaskStatus::Unknown);
     let filter = TaskFilter {
-        status: TaskStatus::ALL.iter().rev().copied().collect(),
+        status: known.rev().copied().collect(),
         ..TaskFilter::default()
     };
     let page = subject
@@ -117,7 +120,7 @@ async fn what_needs_no_call_makes_none() {
     let subject = Subject::new(&vendor.endpoint);
     let (cx, provider) = (subject.context(), &subject.provider);
     let never = TaskFilter {
-        status: vec![TaskStatus::Skipped, TaskStatus::Unknown],
+        status: vec![TaskStatus::Skipped],
         ..TaskFilter::default()
     };
     let page = provider.list_tasks(&cx, tasks("op", never)).await;
@@ -132,7 +135,7 @@ async fn what_needs_no_call_makes_none() {
     let error = provider.list_tasks(&cx, tasks("..", named.clone())).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Unsupported);
     let request = ListTasks {
-        cursor: Some(Cursor("9.9".to_owned())),
+        cursor: Some(Cursor("t9.9".to_owned())),
         ..tasks("..", named)
     };
     let error = provider.list_tasks(&cx, request).await.unwrap_err();
