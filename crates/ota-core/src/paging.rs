@@ -143,6 +143,8 @@ pub struct Walked<R> {
     pub next: Option<Position>,
     /// The vendor's total for each segment that was asked.
     pub totals: Vec<(u32, u64)>,
+    /// How many vendor calls were made.
+    pub calls: u32,
 }
 
 impl Walk {
@@ -166,18 +168,18 @@ impl Walk {
         R: Send,
     {
         let mut position = self.from;
-        let mut calls = 0;
         let mut seen = HashSet::new();
         let mut walked = Walked {
             rows: Vec::new(),
             next: None,
             totals: Vec::new(),
+            calls: 0,
         };
         while position.segment < self.segments {
             let missing = self
                 .page_size
                 .saturating_sub(u32::try_from(walked.rows.len()).unwrap_or(u32::MAX));
-            if missing == 0 || calls == self.max_calls {
+            if missing == 0 || walked.calls == self.max_calls {
                 walked.next = Some(position);
                 return Ok(walked);
             }
@@ -195,7 +197,7 @@ impl Walk {
                 };
                 continue;
             };
-            calls += 1;
+            walked.calls += 1;
             let fetched = fetch(position.segment, window).await?;
             if let Some(total) = fetched.total {
                 walked.totals.push((position.segment, total));

@@ -172,11 +172,11 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     if let Some(example) = schema.as_deref().and_then(examples::of_schema) {
         operation["responses"]["200"]["content"]["application/json"]["example"] = example;
     }
-    operation["responses"]["200"]["headers"] = headers(method == "get");
+    operation["responses"]["200"]["headers"] = headers();
     if method == "get" {
         operation["responses"]["304"] = json!({
             "description": "Unchanged since the answer whose ETag was sent in `If-None-Match`; the headers are those of the fresh answer.",
-            "headers": headers(true),
+            "headers": headers(),
         });
     }
     add_problems(operation, &codes(method, live));
@@ -228,32 +228,19 @@ fn header(kind: &str, description: &str) -> Value {
     json!({"description": description, "schema": {"type": kind}})
 }
 
-fn headers(fresh: bool) -> Value {
-    let mut headers = json!({"X-Request-Id": header("string", "The identifier of the request.")});
-    if fresh {
-        headers["OTA-As-Of"] = json!({
+fn headers() -> Value {
+    json!({
+        "X-Request-Id": header("string", "The identifier of the request."),
+        "OTA-As-Of": {
             "description": "The time of the earliest vendor call behind the answer.",
             "schema": {"type": "string", "format": "date-time"},
-        });
-        headers["OTA-Stale"] = header(
-            "boolean",
-            "Whether the answer is older than asked for because the vendor did not answer.",
-        );
-        headers["Age"] = header("integer", "Seconds since `OTA-As-Of`.");
-        headers["ETag"] = header(
-            "string",
-            "A weak validator over content and staleness, not over the time.",
-        );
-        headers["Cache-Control"] = header(
-            "string",
-            "`private, no-cache`: keep it, and ask whether it changed.",
-        );
-        headers["Server-Timing"] = header(
-            "string",
-            "Number and time of the vendor calls made for this answer.",
-        );
-    }
-    headers
+        },
+        "OTA-Stale": header("boolean", "Whether the answer is older than asked for because the vendor did not answer."),
+        "Age": header("integer", "Seconds since `OTA-As-Of`."),
+        "ETag": header("string", "A weak validator over content and staleness, not over the time."),
+        "Cache-Control": header("string", "`private, no-cache`: keep it, and ask whether it changed."),
+        "Server-Timing": header("string", "Number and time of the vendor calls made for this answer."),
+    })
 }
 
 fn finish_parameters(operation: &mut Value, method: &str, path: &str) {

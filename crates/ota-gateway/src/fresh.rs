@@ -79,6 +79,7 @@ impl FromRequestParts<App> for Live {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let request_id = RequestId::of(&parts.extensions);
+        let safe = parts.method.is_safe();
         let if_none_match: Vec<&str> = parts
             .headers
             .get_all(IF_NONE_MATCH)
@@ -88,7 +89,8 @@ impl FromRequestParts<App> for Live {
         Ok(Self {
             cx: Context::new(request_id.0, app.deadline(), Priority::Interactive),
             wanted: Wanted::from_headers(&parts.headers),
-            if_none_match: (!if_none_match.is_empty()).then(|| if_none_match.join(",")),
+            // Other methods do something, so there is nothing that could be unchanged.
+            if_none_match: (safe && !if_none_match.is_empty()).then(|| if_none_match.join(",")),
             now: app.now(),
         })
     }

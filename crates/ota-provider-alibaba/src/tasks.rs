@@ -135,7 +135,12 @@ impl AlibabaProvider {
                 };
                 self.by_words(cx, &job_id, &filter, page_size, start).await
             }
-            Some(at) => self.all(cx, &job_id, &filter, page_size, at.position).await,
+            Some(at) => {
+                let (page, _) = self
+                    .all(cx, &job_id, &filter, page_size, at.position, 0)
+                    .await?;
+                Ok(page)
+            }
             None if native => {
                 let mut start = WordWalk {
                     words,
@@ -150,26 +155,41 @@ impl AlibabaProvider {
                 self.by_words(cx, &job_id, &filter, page_size, start).await
             }
             None => {
-                let page = self
-                    .all(cx, &job_id, &filter, page_size, Position::default())
-                    .await?;
-                if !page.truncated {
-                    return Ok(page);
-                }
+                let start = Position::default();
+                // Rows that are left out here are read in the largest pages, up to the limit of calls; so it is asked first
+                // whether this is the right way at all.
+                let counted = match filters_here(&filter) {
+                    true => self.count(cx, &job_id, None).await?,
+                    false => None,
+                };
+                let total = match counted {
+                    Some(total) if total > WINDOW => Some(total),
+                    counted => {
+                        let spent = u32::from(counted.is_some());
+                        let (page, total) = self
+                            .all(cx, &job_id, &filter, page_size, start, spent)
+                            .await?;
+                        if !page.truncated {
+                            return Ok(page);
+                        }
+                        total
+                    }
+                };
                 // More than one window: start again, word by word.
-                let mut start = WordWalk {
+                let mut walk = WordWalk {
                     words: all_words(),
-                    from: Position::default(),
+                    from: start,
                     truncated: false,
                     spent: 1,
                 };
-                self.look_ahead(cx, &job_id, page.total, &mut start).await?;
-                self.by_words(cx, &job_id, &filter, page_size, start).await
+                self.look_ahead(cx, &job_id, total, &mut walk).await?;
+                self.by_words(cx, &job_id, &filter, page_size, walk).await
             }
         }
     }
 
-    /// Walks the unfiltered list; `truncated` tells that it is longer than the vendor's window.
+    /// Walks the unfiltered list; `truncated` tells that it is longer than the vendor's window. Returns the length of the list beside the
+    /// page: with rows left out here it is not the page's total.
     async fn all(
         &self,
         cx: &Context,
@@ -177,10 +197,12 @@ impl AlibabaProvider {
         filter: &TaskFilter,
         page_size: u32,
         from: Position,
-    ) -> Result<Page<Task>> {
-        let filtered = !filter.status.is_empty() || filter.device_id.is_some();
-        let walked = self
-            .walk(1, from, page_size, filtered)
+        spent: u32,
+    ) -> Result<(Page<Task>, Option<u64>)> {
+        let filtered = filters_here(filter);
+        let mut walk = self.walk(1, from, page_size, filtered);
+        walk.max_calls = walk.max_calls.saturating_sub(spent);
+        let walked = walk
             .run(
                 |_, window| Box::pin(self.fetch_tasks(cx, job_id, None, window)),
                 |task: &Task| task.id.as_str(),
@@ -189,7 +211,7 @@ impl AlibabaProvider {
             .await?;
         let total = walked.totals.last().map(|(_, total)| *total);
         let truncated = total.is_some_and(|total| total > WINDOW);
-        Ok(Page {
+        let page = Page {
             items: walked.rows,
             next: walked.next.map(|position| {
                 TaskCursor {
@@ -199,9 +221,10 @@ impl AlibabaProvider {
                 }
                 .encode()
             }),
-            total: total.filter(|_| !filtered || truncated),
+            total: total.filter(|_| !filtered),
             truncated,
-        })
+        };
+        Ok((page, total))
     }
 
     async fn by_words(
@@ -503,6 +526,11 @@ fn is_old_platform(word: &str, error: &Error) -> bool {
 /// it is looked for here.
 fn native(filter: &TaskFilter) -> bool {
     !filter.status.is_empty() && !filter.status.contains(&TaskStatus::Unknown)
+}
+
+/// Whether rows of the unfiltered list are left out here.
+fn filters_here(filter: &TaskFilter) -> bool {
+    !filter.status.is_empty() || filter.device_id.is_some()
 }
 
 /// Whether the filter asks only for words that this vendor never uses.

@@ -1,13 +1,13 @@
 //! POST /v1/providers/{provider}/check
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::response::Response;
 
 use super::Path;
 use crate::api::provider::Health;
 use crate::app::App;
 use crate::auth::Admin;
-use crate::fresh::Live;
+use crate::fresh::{Age, Live};
 use crate::problem::Failure;
 use crate::query::Query;
 
@@ -28,11 +28,20 @@ pub async fn check_provider(
     live: Live,
     Path(provider): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Health>, Failure> {
+) -> Result<Response, Failure> {
     Query::parse(query.as_deref(), &[])?;
     app.provider(&caller, &provider)?;
-    let health = app.fleet().check(&live.cx, &provider).await;
-    health
-        .map(|health| Json(health.into()))
-        .map_err(|error| Failure::of_provider(&error, &provider, &live.cx.request_id))
+    let health = app
+        .fleet()
+        .check(&live.cx, &provider)
+        .await
+        .map_err(|error| Failure::of_provider(&error, &provider, &live.cx.request_id))?;
+    let own = live.own();
+    let age = Age {
+        as_of: health.checked_at.unwrap_or(own.as_of),
+        calls: live.cx.calls.summary(),
+        ..own
+    };
+    let health = Health::from(health);
+    live.answer(age, |_| health.clone())
 }

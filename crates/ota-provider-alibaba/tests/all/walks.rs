@@ -209,6 +209,31 @@ async fn what_no_window_reaches_is_said_on_every_page() {
 }
 
 #[tokio::test]
+async fn rows_that_are_left_out_here_cost_no_more_calls_in_a_large_batch() {
+    let server = batch(&[("SUCCEEDED", 110_000), ("FAILED", 20_000)], true).await;
+    for filter in [
+        status(&[TaskStatus::Unknown]),
+        TaskFilter {
+            device_id: Some("iot-FAILED-7".into()),
+            ..TaskFilter::default()
+        },
+    ] {
+        let walked = walk_pages(&server, filter, 100, 3).await;
+        assert!(
+            walked.calls.iter().all(|calls| *calls <= 5),
+            "{:?}",
+            walked.calls
+        );
+        assert_eq!(walked.truncated, [true; 3]);
+        assert!(
+            walked.totals.iter().all(Option::is_none),
+            "{:?}",
+            walked.totals
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_page_size_that_does_not_divide_the_window_reaches_its_end() {
     let server = batch(&[("SUCCEEDED", 100_000)], true).await;
     let provider = server.provider();
