@@ -1,0 +1,190 @@
+//! Cases, running them, and what came out.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use ota_core::BoxFuture;
+use ota_core::clock::{Clock, SystemClock};
+
+use crate::cases;
+use crate::subject::Subject;
+
+/// How long one case may take.
+const CASE_TIME: Duration = Duration::from_secs(120);
+
+/// What a case that did not fail did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ran and everything held.
+    Passed,
+    /// It does not apply, for this reason.
+    Skipped(String),
+}
+
+/// What a case says; the error is what did not hold.
+pub type Verdict = Result<Outcome, String>;
+
+/// One case of the suite.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// The rule of `docs/provider-contract.md` that it checks.
+    pub rule: &'static str,
+    /// What holds.
+    pub name: &'static str,
+    /// Checks it.
+    pub run: for<'a> fn(&'a Subject) -> BoxFuture<'a, Verdict>,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.rule, self.name)
+    }
+}
+
+macro_rules! cases {
+    ($($rule:literal $module:ident :: $name:ident),+ $(,)?) => {
+        /// Every case, in the order of the rules.
+        pub const CASES: &[Case] = &[$(Case {
+            rule: $rule,
+            name: stringify!($name),
+            run: |subject| Box::pin(cases::$module::$name(subject)),
+        }),+];
+    };
+}
+
+cases! {
+    "C01" identity::name_vendor_and_endpoint_are_fit_to_be_shown,
+    "C02" identity::capability_never_changes,
+    "C03" identity::capability_is_sound,
+    "C04" identity::check_makes_one_call,
+    "C10" order::damaged_cursors_are_refused_without_a_call,
+    "C11" order::cursors_of_the_other_list_are_refused_without_a_call,
+    "C12" order::a_cursor_is_judged_before_the_capability,
+    "C13" order::refused_job_filters_are_named_and_cost_nothing,
+    "C13" order::refused_task_filters_are_named_and_cost_nothing,
+    "C14" order::unused_job_words_give_an_empty_page_without_a_call,
+    "C14" order::unused_task_words_give_an_empty_page_without_a_call,
+    "C20" lists::every_job_is_listed_exactly_once,
+    "C21" lists::every_task_is_listed_exactly_once,
+    "C22" lists::a_walk_ends_with_its_last_row,
+    "C23" lists::a_page_is_filled_within_its_calls,
+    "C24" lists::totals_are_exact,
+    "C26" lists::walks_side_by_side_do_not_disturb_each_other,
+    "C27" lists::a_vendor_that_repeats_a_page_does_not_trap_a_walk,
+    "C30" lookups::a_job_agrees_with_its_row,
+    "C31" lookups::an_unknown_job_is_none,
+    "C32" lookups::hostile_ids_reach_nothing,
+    "C40" filters::job_status_filters_are_exact,
+    "C41" filters::task_status_filters_are_exact,
+    "C42" filters::job_filters_are_exact,
+    "C43" filters::task_filters_are_exact,
+    "C44" filters::rows_of_unknown_status_are_found_by_it,
+    "C45" filters::values_that_nothing_has_give_an_empty_list,
+    "C50" rows::rows_have_what_is_required,
+    "C51" rows::rows_keep_the_vendors_words,
+    "C52" rows::told_facts_are_in_range,
+    "C53" rows::an_unknown_status_word_leaves_the_page_whole,
+    "C54" rows::an_unreadable_date_leaves_the_page_whole,
+    "C55" rows::an_unknown_field_leaves_the_page_whole,
+    "C56" rows::drift_is_told,
+    "C60" stats::statistics_equal_the_truth,
+    "C61" stats::statistics_are_consistent,
+    "C62" stats::statistics_cost_no_more_than_the_capability_says,
+    "C70" errors::throttling_is_throttled,
+    "C71" errors::server_errors_are_unavailable,
+    "C71" errors::error_pages_for_people_are_unavailable,
+    "C71" errors::dropped_connections_are_unavailable,
+    "C71" errors::broken_answers_are_unavailable,
+    "C72" errors::pages_for_people_are_protocol_errors,
+    "C72" errors::cut_answers_are_protocol_errors,
+    "C72" errors::empty_answers_are_protocol_errors,
+    "C73" errors::refused_credentials_are_auth_errors,
+    "C74" errors::errors_under_http_200_are_errors,
+    "C80" calls::calls_are_recorded_in_the_context,
+    "C81" calls::nothing_is_sent_after_the_deadline,
+    "C82" calls::a_silent_vendor_is_a_timeout,
+    "C83" calls::a_dropped_request_leaves_the_next_unharmed,
+    "C90" secrets::no_error_shows_a_secret,
+    "C91" secrets::debug_shows_no_secret,
+}
+
+/// What came out of one case.
+#[derive(Clone, Debug)]
+pub struct ReportLine {
+    /// The case.
+    pub case: Case,
+    /// What it said.
+    pub verdict: Verdict,
+}
+
+/// What came out of all cases for one subject.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The subject's name.
+    pub subject: String,
+    /// One line for each case, in the order of [`CASES`].
+    pub lines: Vec<ReportLine>,
+}
+
+impl Report {
+    /// Returns the lines of failed cases.
+    pub fn failures(&self) -> impl Iterator<Item = &ReportLine> {
+        self.lines.iter().filter(|line| line.verdict.is_err())
+    }
+
+    /// Returns whether no case failed.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.failures().next().is_none()
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let failed = self.failures().count();
+        writeln!(
+            f,
+            "{}: {} cases, {failed} failed",
+            self.subject,
+            self.lines.len()
+        )?;
+        for line in &self.lines {
+            let Case { rule, name, .. } = line.case;
+            match &line.verdict {
+                Ok(Outcome::Passed) => writeln!(f, "  {rule} passed  {name}")?,
+                Ok(Outcome::Skipped(reason)) => writeln!(f, "  {rule} skipped {name}: {reason}")?,
+                Err(reason) => writeln!(f, "  {rule} FAILED  {name}: {reason}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs one case. A panic and a case that does not come to an end are failures.
+pub async fn run_case(case: Case, subject: &Subject) -> Verdict {
+    let run = AssertUnwindSafe((case.run)(subject)).catch_unwind();
+    let limit = SystemClock.sleep_until(SystemClock.monotonic() + CASE_TIME);
+    match select(run, limit).await {
+        Either::Left((Ok(verdict), _)) => verdict,
+        Either::Left((Err(_), _)) => Err("it panicked".to_owned()),
+        Either::Right(_) => Err(format!("it did not end within {CASE_TIME:?}")),
+    }
+}
+
+/// Runs every case, one after the other.
+pub async fn run_all(subject: &Subject) -> Report {
+    let mut lines = Vec::with_capacity(CASES.len());
+    for case in CASES {
+        let verdict = run_case(*case, subject).await;
+        lines.push(ReportLine {
+            case: *case,
+            verdict,
+        });
+    }
+    Report {
+        subject: subject.name.clone(),
+        lines,
+    }
+}

@@ -1,0 +1,265 @@
+//! Filters: exactly the matching rows.
+
+use ota_core::ErrorKind;
+use ota_core::capability::Support;
+use ota_core::job::JobStatus;
+use ota_core::provider::{JobFilter, TaskFilter};
+use ota_core::task::TaskStatus;
+
+use crate::case::Verdict;
+use crate::cases::{
+    get_job, job_fields, jobs_in, list_jobs, passed, skipped, task_fields, tasks_in,
+    uses_job_field, uses_task_field,
+};
+use crate::subject::{Subject, Trouble};
+use crate::walk::{ensure, job_keys, task_keys, walk_jobs, walk_tasks};
+
+/// Each word alone, each two together, all together, and one twice.
+fn selections<T: Copy>(words: &[T]) -> Vec<Vec<T>> {
+    let mut selections: Vec<Vec<T>> = words.iter().map(|word| vec![*word]).collect();
+    for (number, one) in words.iter().enumerate() {
+        for other in &words[number + 1..] {
+            // The other way round: the order of the request is not the order of the walk.
+            selections.push(vec![*other, *one]);
+        }
+    }
+    selections.push(words.to_vec());
+    if let Some(first) = words.first() {
+        selections.push(vec![*first, *first]);
+    }
+    selections
+}
+
+pub(crate) async fn job_status_filters_are_exact(subject: &Subject) -> Verdict {
+    if subject.provider.capability().job_filters.status == Support::No {
+        return skipped("the capability has no `status` of jobs");
+    }
+    for status in selections(JobStatus::ALL) {
+        let expected = subject
+            .truth
+            .jobs
+            .iter()
+            .filter(|job| status.contains(&job.status));
+        let walked = walk_jobs(subject, &jobs_in(&status), 7).await?;
+        walked.gave_exactly(
+            &format!("jobs in {status:?}"),
+            job_keys(expected.map(|job| &job.id)),
+        )?;
+        if let Some(other) = walked.rows().find(|job| !status.contains(&job.status)) {
+            return Err(format!(
+                "jobs in {status:?}: `{}` is `{}`",
+                other.id, other.status
+            ));
+        }
+    }
+    passed()
+}
+
+pub(crate) async fn task_status_filters_are_exact(subject: &Subject) -> Verdict {
+    if subject.provider.capability().task_filters.status == Support::No {
+        return skipped("the capability has no `status` of tasks");
+    }
+    let richest = subject.truth.richest_job()?;
+    for job in &subject.truth.jobs {
+        let selections = if job.id == richest.id {
+            selections(TaskStatus::ALL)
+        } else {
+            TaskStatus::ALL.iter().map(|status| vec![*status]).collect()
+        };
+        // Every task is told apart by the unfiltered list, so the two must agree task by task.
+        let all = walk_tasks(subject, &job.id, &TaskFilter::default(), 100).await?;
+        for status in selections {
+            let what = format!("tasks of `{}` in {status:?}", job.id);
+            let walked = walk_tasks(subject, &job.id, &tasks_in(&status), 50).await?;
+            let expected = all.rows().filter(|task| status.contains(&task.status));
+            walked.gave_exactly(&what, task_keys(expected.map(|task| &task.id)))?;
+            if let Some(other) = walked.rows().find(|task| !status.contains(&task.status)) {
+                return Err(format!("{what}: `{}` is `{}`", other.id, other.status));
+            }
+            for one in TaskStatus::ALL.iter().filter(|one| status.contains(one)) {
+                let told = walked.rows().filter(|task| task.status == *one).count() as u64;
+                let really = job.counts.get(one).copied().unwrap_or(0);
+                ensure!(
+                    told == really,
+                    "{what}: {told} are `{one}`, really {really}"
+                );
+            }
+        }
+    }
+    passed()
+}
+
+pub(crate) async fn job_filters_are_exact(subject: &Subject) -> Verdict {
+    let examples = &subject.truth.job_examples;
+    for (field, support, _) in job_fields(subject) {
+        if support == Support::No || field == "status" {
+            continue;
+        }
+        ensure!(
+            examples
+                .iter()
+                .any(|example| uses_job_field(&example.filter, field)),
+            "the capability has the filter `{field}`, and the subject gives no example of it"
+        );
+    }
+    if examples.is_empty() {
+        return skipped("the capability has no filter of jobs but `status`");
+    }
+    let narrows = |example: &&crate::Example| example.jobs.len() < subject.truth.jobs.len();
+    ensure!(
+        examples.iter().any(|example| narrows(&example)),
+        "no example of the subject leaves out a job, so that nothing is seen"
+    );
+    for example in examples {
+        let what = format!("jobs with {}", shown(&example.filter));
+        for page_size in [1, 50] {
+            let walked = walk_jobs(subject, &example.filter, page_size).await?;
+            walked.gave_exactly(&what, job_keys(&example.jobs))?;
+        }
+        with_status(subject, example).await?;
+    }
+    passed()
+}
+
+/// A second filter narrows further.
+async fn with_status(subject: &Subject, example: &crate::Example) -> Result<(), String> {
+    let usable = subject.provider.capability().job_filters.status != Support::No;
+    if !usable || !example.filter.status.is_empty() || !example.filter.outcome.is_empty() {
+        return Ok(());
+    }
+    for status in &subject.truth.job_statuses {
+        let both = JobFilter {
+            status: vec![*status],
+            ..example.filter.clone()
+        };
+        let expected = subject
+            .truth
+            .jobs
+            .iter()
+            .filter(|job| job.status == *status && example.jobs.contains(&job.id));
+        let walked = walk_jobs(subject, &both, 7).await?;
+        walked.gave_exactly(
+            &format!("jobs with {}", shown(&both)),
+            job_keys(expected.map(|job| &job.id)),
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn task_filters_are_exact(subject: &Subject) -> Verdict {
+    let examples = &subject.truth.task_examples;
+    for (field, support, _) in task_fields(subject) {
+        if support == Support::No || field == "status" {
+            continue;
+        }
+        ensure!(
+            examples
+                .iter()
+                .any(|example| uses_task_field(&example.filter, field)),
+            "the capability has the filter `{field}`, and the subject gives no example of it"
+        );
+    }
+    if examples.is_empty() {
+        return skipped("the capability has no filter of tasks but `status`");
+    }
+    for example in examples {
+        let what = format!("tasks of `{}` with {:?}", example.job_id, example.filter);
+        for page_size in [1, 7, 50] {
+            let walked = walk_tasks(subject, &example.job_id, &example.filter, page_size).await?;
+            walked.gave_exactly(&what, task_keys(&example.tasks))?;
+        }
+    }
+    passed()
+}
+
+pub(crate) async fn values_that_nothing_has_give_an_empty_list(subject: &Subject) -> Verdict {
+    for (field, support, filter) in job_fields(subject) {
+        let free_text = !matches!(field, "status" | "outcome" | "kind");
+        if support == Support::No || !free_text {
+            continue;
+        }
+        let reader = subject.reader()?;
+        let answer = reader
+            .list_jobs(&subject.context(), list_jobs(filter))
+            .await;
+        match answer {
+            Ok(page) => ensure!(
+                page.items.is_empty() && page.total.unwrap_or(0) == 0,
+                "jobs with an unknown `{field}` are {}",
+                page.items.len()
+            ),
+            // A filter that the vendor has only together with others.
+            Err(error)
+                if error.kind() == ErrorKind::Unsupported && error.field() == Some(field) => {}
+            Err(error) => return Err(format!("jobs with an unknown `{field}`: {error:?}")),
+        }
+    }
+    let job = subject.truth.richest_job()?;
+    for (field, support, filter) in task_fields(subject) {
+        if support == Support::No || field == "status" {
+            continue;
+        }
+        let walked = walk_tasks(subject, &job.id, &filter, 50).await?;
+        ensure!(
+            walked.rows().next().is_none(),
+            "a task was found by an unknown `{field}`"
+        );
+    }
+    passed()
+}
+
+/// Shows the fields in use only.
+fn shown(filter: &JobFilter) -> String {
+    let all = format!("{filter:?}");
+    let none = format!("{:?}", JobFilter::default());
+    if all == none {
+        return "no filter".to_owned();
+    }
+    all.replace(", outcome: []", "")
+        .replace("status: [], ", "")
+        .split(", ")
+        .filter(|part| !part.ends_with(": None") && !part.ends_with(": None }"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+pub(crate) async fn rows_of_unknown_status_are_found_by_it(subject: &Subject) -> Verdict {
+    let capability = subject.provider.capability();
+    let (jobs, tasks) = (
+        capability.job_filters.status != Support::No,
+        capability.task_filters.status != Support::No,
+    );
+    if !jobs && !tasks {
+        return skipped("the capability has no `status`");
+    }
+    subject.warm_up().await?;
+    let Some(_broken) = subject.break_vendor(Trouble::UnknownStatusRow) else {
+        return skipped("the subject cannot make rows of unknown status");
+    };
+    let job = subject.truth.richest_job()?;
+    if jobs {
+        let walked = walk_jobs(subject, &jobs_in(&[JobStatus::Unknown]), 50).await?;
+        ensure!(
+            walked.rows().next().is_some(),
+            "a job of unknown status is not found by `status=unknown`"
+        );
+    }
+    if tasks {
+        let unknown = tasks_in(&[TaskStatus::Unknown]);
+        let walked = walk_tasks(subject, &job.id, &unknown, 50).await?;
+        ensure!(
+            walked.rows().next().is_some(),
+            "a task of unknown status is not found by `status=unknown`"
+        );
+    }
+    let one = subject
+        .reader()?
+        .get_job(&subject.context(), get_job(&job.id))
+        .await
+        .map_err(|error| format!("get_job failed: {error:?}"))?;
+    ensure!(
+        one.is_some_and(|job| job.status == JobStatus::Unknown),
+        "get_job does not say `unknown`"
+    );
+    passed()
+}

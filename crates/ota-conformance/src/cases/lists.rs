@@ -1,0 +1,294 @@
+//! Lists and pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join;
+use ota_core::job::JobStatus;
+use ota_core::provider::{JobFilter, TaskFilter};
+use ota_core::task::TaskStatus;
+
+use crate::case::Verdict;
+use crate::cases::{jobs_in, passed, skipped, tasks_in};
+use crate::subject::{Subject, Trouble};
+use crate::walk::{Row, Walked, ensure, job_keys, task_keys, walk_jobs, walk_tasks};
+
+const PAGE_SIZES: [u32; 4] = [1, 7, 50, 100];
+
+/// The page sizes for a list of so many rows: small pages through hundreds show nothing that fewer calls do not.
+fn sizes(rows: usize) -> impl Iterator<Item = u32> {
+    let smallest = match rows {
+        0..=60 => 1,
+        61..=150 => 7,
+        _ => 50,
+    };
+    PAGE_SIZES.into_iter().filter(move |size| *size >= smallest)
+}
+
+fn job_ids(subject: &Subject) -> Vec<&str> {
+    job_keys(subject.truth.jobs.iter().map(|job| &job.id))
+}
+
+pub(crate) async fn every_job_is_listed_exactly_once(subject: &Subject) -> Verdict {
+    subject.truth.richest_job()?;
+    for page_size in PAGE_SIZES {
+        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        walked.gave_exactly(&format!("pages of {page_size}"), job_ids(subject))?;
+        ensure!(
+            walked.0.iter().all(|step| !step.page.truncated),
+            "pages of {page_size}: every job came, and `truncated` is said"
+        );
+        for row in walked.rows() {
+            let truth = subject.truth.jobs.iter().find(|job| job.id == row.id);
+            ensure!(
+                truth.is_some_and(|truth| truth.status == row.status),
+                "job `{}` is {:?} and listed as `{}`",
+                row.id,
+                truth.map(|truth| truth.status),
+                row.status
+            );
+        }
+    }
+    passed()
+}
+
+pub(crate) async fn every_task_is_listed_exactly_once(subject: &Subject) -> Verdict {
+    let richest = subject.truth.richest_job()?;
+    for job in &subject.truth.jobs {
+        for page_size in sizes(job.tasks.len()) {
+            if page_size == 1 && job.id != richest.id {
+                continue;
+            }
+            let what = format!("tasks of `{}` in pages of {page_size}", job.id);
+            let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+            walked.gave_exactly(&what, task_keys(&job.tasks))?;
+            ensure!(
+                walked.0.iter().all(|step| !step.page.truncated),
+                "{what}: every task came, and `truncated` is said"
+            );
+            let mut counts: BTreeMap<TaskStatus, u64> = BTreeMap::new();
+            for task in walked.rows() {
+                ensure!(
+                    task.job_id == job.id,
+                    "{what}: `{}` says that it is of job `{}`",
+                    task.id,
+                    task.job_id
+                );
+                *counts.entry(task.status).or_default() += 1;
+            }
+            for status in TaskStatus::ALL {
+                let (told, true_count) = (counts.get(status), job.counts.get(status));
+                ensure!(
+                    told.unwrap_or(&0) == true_count.unwrap_or(&0),
+                    "{what}: {told:?} are `{status}`, really {true_count:?}"
+                );
+            }
+        }
+    }
+    passed()
+}
+
+/// A page that tells the total knows where the list ends.
+fn ends_well<T: Row>(what: &str, walked: &Walked<T>) -> Result<(), String> {
+    let mut seen = 0;
+    for (number, step) in walked.0.iter().enumerate() {
+        seen += step.page.items.len() as u64;
+        if let Some(total) = step.page.total {
+            ensure!(
+                seen < total || step.page.next.is_none(),
+                "{what}: page {} holds the last of {total} rows and has a cursor",
+                number + 1
+            );
+        }
+    }
+    let empty = walked
+        .0
+        .iter()
+        .filter(|step| step.page.items.is_empty() && step.page.next.is_none())
+        .count();
+    ensure!(empty <= 1, "{what}: the walk ends twice");
+    Ok(())
+}
+
+pub(crate) async fn a_walk_ends_with_its_last_row(subject: &Subject) -> Verdict {
+    let job = subject.truth.richest_job()?;
+    let count = u32::try_from(subject.truth.jobs.len()).unwrap_or(100);
+    let tasks = u32::try_from(job.tasks.len()).unwrap_or(100);
+    for page_size in sizes(job.tasks.len()).chain([count.clamp(1, 100), tasks.clamp(1, 100)]) {
+        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        ends_well(&format!("jobs in pages of {page_size}"), &walked)?;
+        let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        ends_well(&format!("tasks in pages of {page_size}"), &walked)?;
+        for status in subject.truth.task_statuses.iter().copied() {
+            let walked = walk_tasks(subject, &job.id, &tasks_in(&[status]), page_size).await?;
+            ends_well(
+                &format!("`{status}` tasks in pages of {page_size}"),
+                &walked,
+            )?;
+        }
+    }
+    passed()
+}
+
+/// A page costs no more than the limit, and is short of rows only at the end or when the limit is reached.
+fn well_filled<T: Row>(
+    subject: &Subject,
+    what: &str,
+    page_size: u32,
+    walked: &Walked<T>,
+) -> Result<(), String> {
+    for (number, step) in walked.0.iter().enumerate() {
+        let extra = if number == 0 {
+            subject.first_page_extra_calls
+        } else {
+            0
+        };
+        let limit = u64::from(subject.max_calls_per_page);
+        ensure!(
+            step.cost <= limit + u64::from(extra),
+            "{what}: page {} cost {} calls, the limit is {limit}",
+            number + 1,
+            step.cost
+        );
+        let full = step.page.items.len() >= page_size as usize;
+        ensure!(
+            full || step.page.next.is_none() || step.cost >= limit,
+            "{what}: page {} has {} of {page_size} rows after {} calls, and a cursor",
+            number + 1,
+            step.page.items.len(),
+            step.cost
+        );
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_page_is_filled_within_its_calls(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    let job = subject.truth.richest_job()?;
+    for page_size in sizes(job.tasks.len()) {
+        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        let what = format!("jobs in pages of {page_size}");
+        well_filled(subject, &what, page_size, &walked)?;
+        let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        let what = format!("tasks in pages of {page_size}");
+        well_filled(subject, &what, page_size, &walked)?;
+        for filter in status_filters(subject) {
+            if page_size == 1 && filter.status.len() > 1 {
+                continue;
+            }
+            let walked = walk_tasks(subject, &job.id, &filter, page_size).await?;
+            let what = format!("{:?} tasks in pages of {page_size}", filter.status);
+            well_filled(subject, &what, page_size, &walked)?;
+        }
+        for filter in job_status_filters(subject) {
+            let walked = walk_jobs(subject, &filter, page_size).await?;
+            let what = format!("{:?} jobs in pages of {page_size}", filter.status);
+            well_filled(subject, &what, page_size, &walked)?;
+        }
+    }
+    passed()
+}
+
+fn status_filters(subject: &Subject) -> Vec<TaskFilter> {
+    let support = subject.provider.capability().task_filters.status;
+    if support == ota_core::capability::Support::No {
+        return Vec::new();
+    }
+    let words = &subject.truth.task_statuses;
+    let each = words.iter().map(|status| tasks_in(&[*status]));
+    let pairs = words.windows(2).map(tasks_in);
+    each.chain(pairs).chain([tasks_in(words)]).collect()
+}
+
+fn job_status_filters(subject: &Subject) -> Vec<JobFilter> {
+    let support = subject.provider.capability().job_filters.status;
+    if support == ota_core::capability::Support::No {
+        return Vec::new();
+    }
+    let words: &[JobStatus] = &subject.truth.job_statuses;
+    let each = words.iter().map(|status| jobs_in(&[*status]));
+    each.chain([jobs_in(words)]).collect()
+}
+
+pub(crate) async fn totals_are_exact(subject: &Subject) -> Verdict {
+    let walked = walk_jobs(subject, &JobFilter::default(), 7).await?;
+    walked.totals_are("all jobs", subject.truth.jobs.len())?;
+    for filter in job_status_filters(subject) {
+        let matching = subject
+            .truth
+            .jobs
+            .iter()
+            .filter(|job| filter.status.contains(&job.status))
+            .count();
+        let walked = walk_jobs(subject, &filter, 7).await?;
+        walked.totals_are(&format!("{:?} jobs", filter.status), matching)?;
+    }
+    for example in &subject.truth.job_examples {
+        let walked = walk_jobs(subject, &example.filter, 7).await?;
+        walked.totals_are(&format!("{:?}", example.filter), example.jobs.len())?;
+    }
+    let job = subject.truth.richest_job()?;
+    let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), 7).await?;
+    walked.totals_are("all tasks", job.tasks.len())?;
+    for filter in status_filters(subject) {
+        let matching: u64 = filter
+            .status
+            .iter()
+            .filter_map(|status| job.counts.get(status))
+            .sum();
+        let walked = walk_tasks(subject, &job.id, &filter, 7).await?;
+        let matching = usize::try_from(matching).unwrap_or(usize::MAX);
+        walked.totals_are(&format!("{:?} tasks", filter.status), matching)?;
+    }
+    for example in &subject.truth.task_examples {
+        let walked = walk_tasks(subject, &example.job_id, &example.filter, 7).await?;
+        walked.totals_are(&format!("{:?}", example.filter), example.tasks.len())?;
+    }
+    passed()
+}
+
+pub(crate) async fn walks_side_by_side_do_not_disturb_each_other(subject: &Subject) -> Verdict {
+    let all = JobFilter::default();
+    let (one, other) = join(walk_jobs(subject, &all, 7), walk_jobs(subject, &all, 7)).await;
+    one?.gave_exactly("the first of two walks over jobs", job_ids(subject))?;
+    other?.gave_exactly("the second of two walks over jobs", job_ids(subject))?;
+    let job = subject.truth.richest_job()?;
+    let all = TaskFilter::default();
+    let (one, other) = join(
+        walk_tasks(subject, &job.id, &all, 7),
+        walk_tasks(subject, &job.id, &all, 50),
+    )
+    .await;
+    one?.gave_exactly("the first of two walks over tasks", task_keys(&job.tasks))?;
+    other?.gave_exactly("the second of two walks over tasks", task_keys(&job.tasks))?;
+    passed()
+}
+
+pub(crate) async fn a_vendor_that_repeats_a_page_does_not_trap_a_walk(
+    subject: &Subject,
+) -> Verdict {
+    subject.warm_up().await?;
+    let Some(_broken) = subject.break_vendor(Trouble::RepeatPage) else {
+        return skipped("the subject cannot make the vendor repeat a page");
+    };
+    let job = subject.truth.richest_job()?;
+    for page_size in [7, 50] {
+        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        no_row_twice_in_a_page(&walked)?;
+        let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        no_row_twice_in_a_page(&walked)?;
+    }
+    passed()
+}
+
+fn no_row_twice_in_a_page<T: Row>(walked: &Walked<T>) -> Result<(), String> {
+    for step in &walked.0 {
+        let keys: BTreeSet<&str> = step.page.items.iter().map(Row::key).collect();
+        ensure!(
+            keys.len() == step.page.items.len(),
+            "a page holds {} rows, but only {} different ones",
+            step.page.items.len(),
+            keys.len()
+        );
+    }
+    Ok(())
+}

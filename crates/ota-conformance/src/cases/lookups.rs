@@ -1,0 +1,182 @@
+//! Lookups by identifier.
+
+use ota_core::job::{Detail, Job};
+use ota_core::provider::{JobFilter, TaskFilter};
+use ota_core::{Error, ErrorKind};
+
+use crate::case::Verdict;
+use crate::cases::{get_job, list_tasks, passed};
+use crate::subject::Subject;
+use crate::walk::{ensure, walk_jobs};
+
+/// Fails when both answers tell a field and tell it differently.
+macro_rules! agree {
+    ($row:ident, $one:ident: $($($field:ident).+),+ $(,)?) => {
+        $(if let (Some(row), Some(one)) = (&$row.$($field).+, &$one.$($field).+) {
+            ensure!(
+                row == one,
+                "job `{}`: `{}` is {row:?} in the list and {one:?} alone",
+                $row.id, stringify!($($field).+)
+            );
+        })+
+    };
+}
+
+fn same_job(row: &Job, one: &Job) -> Result<(), String> {
+    ensure!(
+        one.id == row.id && one.provider == row.provider,
+        "`{}` was asked for and `{}` came",
+        row.id,
+        one.id
+    );
+    ensure!(
+        one.status == row.status && one.vendor.status == row.vendor.status,
+        "job `{}` is `{}` ({:?}) in the list and `{}` ({:?}) alone",
+        row.id,
+        row.status,
+        row.vendor.status,
+        one.status,
+        one.vendor.status
+    );
+    agree!(row, one: outcome, kind, purpose, description, stats, created_at, updated_at, started_at, ended_at);
+    agree!(row, one: target.selection, target.scope, target.percentage, target.product_id);
+    agree!(row, one: target.device_type, target.model, target.manufacturer);
+    agree!(row, one: schedule.mode, schedule.starts_at, schedule.ends_at);
+    agree!(row, one: policy.max_retries, policy.retry_interval_s, policy.timeout_s, policy.max_devices_per_minute);
+    agree!(row, one: policy.requires_confirmation, policy.pushed, policy.overwrite, policy.download_protocol);
+    if let (Some(package), Some(other)) = (&row.package, &one.package) {
+        for (name, left, right) in [
+            ("name", &package.name, &other.name),
+            ("version", &package.version, &other.version),
+        ] {
+            ensure!(
+                left.is_none() || right.is_none() || left == right,
+                "job `{}`: the package's {name} is {left:?} in the list and {right:?} alone",
+                row.id
+            );
+        }
+        ensure!(
+            package.id.is_none() || other.id.is_none() || package.id == other.id,
+            "job `{}`: the package is {:?} in the list and {:?} alone",
+            row.id,
+            package.id,
+            other.id
+        );
+    }
+    let lists = [
+        (row.source_versions.is_empty() || one.source_versions.is_empty())
+            || row.source_versions == one.source_versions,
+        (row.tags.is_empty() || one.tags.is_empty()) || row.tags == one.tags,
+        (row.target.groups.is_empty() || one.target.groups.is_empty())
+            || row.target.groups == one.target.groups,
+        (row.target.device_ids.is_empty() || one.target.device_ids.is_empty())
+            || row.target.device_ids == one.target.device_ids,
+    ];
+    ensure!(
+        lists.iter().all(|same| *same),
+        "job `{}`: source versions, tags, groups or devices differ between the list and the job alone",
+        row.id
+    );
+    Ok(())
+}
+
+pub(crate) async fn a_job_agrees_with_its_row(subject: &Subject) -> Verdict {
+    let reader = subject.reader()?;
+    let walked = walk_jobs(subject, &JobFilter::default(), 50).await?;
+    for row in walked.rows() {
+        let one = reader
+            .get_job(&subject.context(), get_job(&row.id))
+            .await
+            .map_err(|error| format!("get_job of `{}` failed: {error:?}", row.id))?
+            .ok_or_else(|| format!("job `{}` is listed and cannot be got", row.id))?;
+        ensure!(
+            one.detail == Detail::Full,
+            "get_job of `{}` calls itself a `{}`",
+            row.id,
+            one.detail
+        );
+        same_job(row, &one)?;
+    }
+    passed()
+}
+
+/// What each of the three lookups said about an identifier: whether it found something, or its error.
+async fn lookups(
+    subject: &Subject,
+    id: &str,
+) -> Result<[(&'static str, Result<bool, Error>); 3], String> {
+    let reader = subject.reader()?;
+    let id = id.into();
+    let job = reader.get_job(&subject.context(), get_job(&id)).await;
+    let stats = reader.job_stats(&subject.context(), get_job(&id)).await;
+    let tasks = reader
+        .list_tasks(&subject.context(), list_tasks(&id, TaskFilter::default()))
+        .await;
+    Ok([
+        ("get_job", job.map(|found| found.is_some())),
+        ("job_stats", stats.map(|found| found.is_some())),
+        ("list_tasks", tasks.map(|found| found.is_some())),
+    ])
+}
+
+pub(crate) async fn an_unknown_job_is_none(subject: &Subject) -> Verdict {
+    let id = subject.truth.unknown_job_id.as_str();
+    for (method, found) in lookups(subject, id).await? {
+        match found {
+            Ok(false) => {}
+            Ok(true) => return Err(format!("{method} found `{id}`, which does not exist")),
+            Err(error) => return Err(format!("{method} of an unknown job failed: {error:?}")),
+        }
+    }
+    passed()
+}
+
+pub(crate) async fn hostile_ids_reach_nothing(subject: &Subject) -> Verdict {
+    let real = subject.truth.richest_job()?.id.as_str();
+    let long = "a".repeat(5000);
+    let near = [
+        format!("{real}/"),
+        format!("{real}?x=1"),
+        format!("{real}#x"),
+        format!("{real} "),
+        format!("{real}%00"),
+        format!("{real}&PageSize=1"),
+        format!("../operations/{real}"),
+        format!("./{real}"),
+        format!("{real}/subOperations"),
+        format!("x/../{real}"),
+    ];
+    let fixed = [
+        "..",
+        ".",
+        "../..",
+        "a/b",
+        "a\\b",
+        "%2e%2e",
+        "%2E",
+        "%252e%252e",
+        " ",
+        "a b",
+        "升级任务",
+        "😀",
+        "?x=1#y",
+        "&Action=DeleteOTAFirmware",
+        "'; --",
+        "<script>",
+        "\u{0}",
+        "a\r\nX-Injected: 1",
+        long.as_str(),
+    ];
+    for id in fixed.into_iter().chain(near.iter().map(String::as_str)) {
+        let shown: String = id.chars().take(40).collect();
+        for (method, found) in lookups(subject, id).await? {
+            match found {
+                Ok(false) => {}
+                Ok(true) => return Err(format!("{method} found something under {shown:?}")),
+                Err(error) if error.kind() == ErrorKind::InvalidArgument => {}
+                Err(error) => return Err(format!("{method} of {shown:?} failed: {error:?}")),
+            }
+        }
+    }
+    passed()
+}

@@ -1,0 +1,303 @@
+//! Rows: what is required, and what the vendor's surprises do to a page.
+
+use ota_core::job::{Job, JobStatus};
+use ota_core::provider::{JobFilter, TaskFilter};
+use ota_core::task::{Task, TaskStatus};
+use ota_core::vendor::VendorDetail;
+
+use crate::case::Verdict;
+use crate::cases::{passed, skipped};
+use crate::subject::{Subject, Trouble};
+use crate::walk::{Row, Walked, ensure, walk_jobs, walk_tasks};
+
+async fn both(subject: &Subject) -> Result<(Walked<Job>, Walked<Task>), String> {
+    let job = subject.truth.richest_job()?;
+    let jobs = walk_jobs(subject, &JobFilter::default(), 50).await?;
+    let tasks = walk_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
+    Ok((jobs, tasks))
+}
+
+pub(crate) async fn rows_have_what_is_required(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    let name = subject.provider.name();
+    for job in jobs.rows() {
+        ensure!(!job.id.as_str().is_empty(), "a job has no identifier");
+        ensure!(
+            job.provider == *name,
+            "job `{}` says that it is of `{}`",
+            job.id,
+            job.provider
+        );
+    }
+    for task in tasks.rows() {
+        ensure!(!task.id.as_str().is_empty(), "a task has no identifier");
+        ensure!(
+            !task.job_id.as_str().is_empty(),
+            "task `{}` names no job",
+            task.id
+        );
+        ensure!(
+            task.provider == *name,
+            "task `{}` says that it is of `{}`",
+            task.id,
+            task.provider
+        );
+        ensure!(
+            task.device.id.is_some() || task.device.name.is_some(),
+            "task `{}` names no device",
+            task.id
+        );
+    }
+    passed()
+}
+
+pub(crate) async fn rows_keep_the_vendors_words(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    let vendor = subject.provider.vendor();
+    let words = |id: &str, detail: &VendorDetail| {
+        ensure!(
+            detail.name == vendor,
+            "`{id}` is of vendor `{}`, the provider of `{vendor}`",
+            detail.name
+        );
+        ensure!(
+            detail
+                .status
+                .as_deref()
+                .is_some_and(|word| !word.is_empty()),
+            "`{id}` does not keep the vendor's status word"
+        );
+        Ok(())
+    };
+    for job in jobs.rows() {
+        words(job.id.as_str(), &job.vendor)?;
+    }
+    for task in tasks.rows() {
+        words(task.id.as_str(), &task.vendor)?;
+    }
+    passed()
+}
+
+pub(crate) async fn told_facts_are_in_range(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    for job in jobs.rows() {
+        let percentage = job.target.percentage.unwrap_or(0.0);
+        ensure!(
+            (0.0..=100.0).contains(&percentage),
+            "job `{}` is for {percentage} percent",
+            job.id
+        );
+        let open = matches!(job.status, JobStatus::Pending | JobStatus::InProgress);
+        ensure!(
+            !(open && job.outcome.is_some()),
+            "job `{}` is `{}` and has an outcome",
+            job.id,
+            job.status
+        );
+    }
+    for task in tasks.rows() {
+        let progress = task.progress_percent.unwrap_or(0.0);
+        ensure!(
+            (0.0..=100.0).contains(&progress),
+            "task `{}` has a progress of {progress} percent",
+            task.id
+        );
+        ensure!(
+            (task.status == TaskStatus::Failed) == task.failure.is_some(),
+            "task `{}` is `{}` and its failure is {:?}",
+            task.id,
+            task.status,
+            task.failure
+        );
+    }
+    passed()
+}
+
+/// Checks that two walks gave the same rows, and returns them side by side.
+fn same_rows<'a, T: Row>(
+    what: &str,
+    before: &'a Walked<T>,
+    after: &'a Walked<T>,
+) -> Result<Vec<(&'a T, &'a T)>, String> {
+    let (one, two): (Vec<&T>, Vec<&T>) = (before.rows().collect(), after.rows().collect());
+    ensure!(
+        one.len() == two.len(),
+        "{what}: {} rows of {} are left",
+        two.len(),
+        one.len()
+    );
+    let pairs: Vec<(&T, &T)> = one.into_iter().zip(two).collect();
+    for (left, right) in &pairs {
+        ensure!(
+            left.key() == right.key(),
+            "{what}: `{}` has become `{}`",
+            left.key(),
+            right.key()
+        );
+    }
+    Ok(pairs)
+}
+
+async fn with_trouble(
+    subject: &Subject,
+    trouble: Trouble,
+) -> Result<Option<(Walked<Job>, Walked<Task>)>, String> {
+    match subject.break_vendor(trouble) {
+        None => Ok(None),
+        Some(_broken) => both(subject).await.map(Some),
+    }
+}
+
+pub(crate) async fn an_unknown_status_word_leaves_the_page_whole(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    let Some((odd_jobs, odd_tasks)) = with_trouble(subject, Trouble::UnknownStatusRow).await?
+    else {
+        return skipped("the subject cannot make rows of unknown status");
+    };
+    let mut met = 0;
+    for (row, odd) in same_rows("jobs", &jobs, &odd_jobs)? {
+        if odd.vendor.status != row.vendor.status {
+            met += 1;
+            ensure!(
+                odd.status == JobStatus::Unknown && odd.vendor.status.is_some(),
+                "job `{}` with the word {:?} is `{}`",
+                odd.id,
+                odd.vendor.status,
+                odd.status
+            );
+        } else {
+            ensure!(
+                odd.status == row.status,
+                "job `{}` has changed with another row",
+                odd.id
+            );
+        }
+    }
+    ensure!(met > 0, "no job keeps the unknown word");
+    met = 0;
+    for (row, odd) in same_rows("tasks", &tasks, &odd_tasks)? {
+        if odd.vendor.status != row.vendor.status {
+            met += 1;
+            ensure!(
+                odd.status == TaskStatus::Unknown && odd.vendor.status.is_some(),
+                "task `{}` with the word {:?} is `{}`",
+                odd.id,
+                odd.vendor.status,
+                odd.status
+            );
+        } else {
+            ensure!(
+                odd.status == row.status,
+                "task `{}` has changed with another row",
+                odd.id
+            );
+        }
+    }
+    ensure!(met > 0, "no task keeps the unknown word");
+    passed()
+}
+
+/// Whether the vendor's fields hold something that they did not hold before.
+fn more_fields(row: &VendorDetail, odd: &VendorDetail) -> bool {
+    odd.fields
+        .iter()
+        .any(|(name, value)| row.fields.get(name) != Some(value))
+}
+
+pub(crate) async fn an_unreadable_date_leaves_the_page_whole(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    let Some((odd_jobs, odd_tasks)) = with_trouble(subject, Trouble::BadDateRow).await? else {
+        return skipped("the subject cannot make unreadable dates");
+    };
+    let mut met = 0;
+    for (row, odd) in same_rows("jobs", &jobs, &odd_jobs)? {
+        ensure!(
+            odd.status == row.status,
+            "job `{}` has lost its status",
+            odd.id
+        );
+        if odd.created_at != row.created_at {
+            met += 1;
+            ensure!(
+                odd.created_at.is_none() && more_fields(&row.vendor, &odd.vendor),
+                "job `{}` does not keep the unreadable date in the vendor's fields",
+                odd.id
+            );
+        }
+    }
+    ensure!(met > 0, "no job shows that its date was unreadable");
+    met = 0;
+    for (row, odd) in same_rows("tasks", &tasks, &odd_tasks)? {
+        ensure!(
+            odd.status == row.status,
+            "task `{}` has lost its status",
+            odd.id
+        );
+        if odd.created_at != row.created_at {
+            met += 1;
+            ensure!(
+                odd.created_at.is_none() && more_fields(&row.vendor, &odd.vendor),
+                "task `{}` does not keep the unreadable date in the vendor's fields",
+                odd.id
+            );
+        }
+    }
+    ensure!(met > 0, "no task shows that its date was unreadable");
+    passed()
+}
+
+pub(crate) async fn an_unknown_field_leaves_the_page_whole(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    let Some((odd_jobs, odd_tasks)) = with_trouble(subject, Trouble::UnknownField).await? else {
+        return skipped("the subject cannot make unknown fields");
+    };
+    let mut met = 0;
+    for (row, odd) in same_rows("jobs", &jobs, &odd_jobs)? {
+        met += usize::from(more_fields(&row.vendor, &odd.vendor));
+        let mut without = odd.clone();
+        without.vendor.fields = row.vendor.fields.clone();
+        ensure!(
+            without == *row,
+            "job `{}` has changed in another field",
+            odd.id
+        );
+    }
+    ensure!(met > 0, "no job keeps the unknown field");
+    met = 0;
+    for (row, odd) in same_rows("tasks", &tasks, &odd_tasks)? {
+        met += usize::from(more_fields(&row.vendor, &odd.vendor));
+        let mut without = odd.clone();
+        without.vendor.fields = row.vendor.fields.clone();
+        ensure!(
+            without == *row,
+            "task `{}` has changed in another field",
+            odd.id
+        );
+    }
+    ensure!(met > 0, "no task keeps the unknown field");
+    passed()
+}
+
+pub(crate) async fn drift_is_told(subject: &Subject) -> Verdict {
+    let Some(drift) = &subject.drift else {
+        return skipped("the subject watches no drift");
+    };
+    let before = drift();
+    both(subject).await?;
+    ensure!(
+        drift() == before,
+        "drift is told about rows as the documents have them"
+    );
+    for trouble in [
+        Trouble::UnknownStatusRow,
+        Trouble::BadDateRow,
+        Trouble::UnknownField,
+    ] {
+        let before = drift();
+        if with_trouble(subject, trouble).await?.is_none() {
+            return skipped(format!("the subject cannot make {trouble:?}"));
+        }
+        ensure!(drift() > before, "{trouble:?} is told to nobody");
+    }
+    passed()
+}

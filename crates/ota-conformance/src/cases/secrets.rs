@@ -1,0 +1,113 @@
+//! Secrets never leave.
+
+use std::error::Error as _;
+
+use ota_core::Error;
+
+use crate::case::Verdict;
+use crate::cases::{every_method, passed, skipped};
+use crate::subject::{Subject, Trouble};
+use crate::walk::ensure;
+
+/// Troubles that lead to errors, of which some repeat what was sent. A silent vendor is left to the cases of the gate.
+const TROUBLES: [Trouble; 10] = [
+    Trouble::Throttle,
+    Trouble::ServerError,
+    Trouble::ErrorUnder200,
+    Trouble::CredentialRefused,
+    Trouble::Html,
+    Trouble::HtmlError,
+    Trouble::CutJson,
+    Trouble::CutBody,
+    Trouble::EmptyBody,
+    Trouble::Drop,
+];
+
+/// Everything that an error can show, to logs and to strangers.
+fn everything(error: &Error) -> String {
+    let mut text = format!("{error}\n{error:?}\n{error:#?}\n{}\n", error.message());
+    for (key, value) in error.context() {
+        text.push_str(&format!("{key}={value}\n"));
+    }
+    if let Some(vendor) = error.vendor() {
+        text.push_str(&format!("{vendor:?}\n"));
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!("{cause}\n{cause:?}\n"));
+        source = cause.source();
+    }
+    text
+}
+
+/// The secret as it is, and percent-encoded once and twice, as URLs and strings-to-sign carry it.
+fn forms(secret: &str) -> [String; 3] {
+    let encode = |text: &str| {
+        let mut encoded = String::new();
+        for byte in text.bytes() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+                encoded.push(char::from(byte));
+            } else {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+        }
+        encoded
+    };
+    let once = encode(secret);
+    let twice = encode(&once);
+    [secret.to_owned(), once, twice]
+}
+
+fn hides(subject: &Subject, what: &str, text: &str) -> Result<(), String> {
+    for (number, secret) in subject.secrets.iter().enumerate() {
+        let shown = forms(secret)
+            .iter()
+            .any(|form| !form.is_empty() && text.contains(form.as_str()));
+        // The number and not the text: a report is no place for a secret either.
+        ensure!(!shown, "{what} shows secret number {number} of the subject");
+    }
+    Ok(())
+}
+
+pub(crate) async fn no_error_shows_a_secret(subject: &Subject) -> Verdict {
+    if subject.secrets.is_empty() {
+        return skipped("the subject has no secret");
+    }
+    subject.warm_up().await?;
+    let mut tried = false;
+    for trouble in TROUBLES {
+        let met = {
+            let Some(_broken) = subject.break_vendor(trouble) else {
+                continue;
+            };
+            every_method(subject, || subject.context()).await?
+        };
+        for (method, error) in met {
+            if let Some(error) = error {
+                tried = true;
+                let what = format!("{trouble:?}: the error of {method}");
+                hides(subject, &what, &everything(&error))?;
+            }
+        }
+    }
+    if tried {
+        passed()
+    } else {
+        skipped("the subject cannot break the vendor")
+    }
+}
+
+pub(crate) async fn debug_shows_no_secret(subject: &Subject) -> Verdict {
+    if subject.secrets.is_empty() {
+        return skipped("the subject has no secret");
+    }
+    subject.warm_up().await?;
+    let provider = &subject.provider;
+    hides(
+        subject,
+        "`Debug` of the provider",
+        &format!("{provider:?}\n{provider:#?}"),
+    )?;
+    hides(subject, "the endpoint", provider.endpoint())?;
+    passed()
+}

@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+
+mod case;
+mod cases;
+pub mod memory;
+mod subject;
+mod walk;
+
+pub use case::{CASES, Case, Outcome, Report, ReportLine, Verdict, run_all, run_case};
+pub use subject::{Example, GateUnderTest, JobTruth, Subject, TaskExample, Trouble, Truth};

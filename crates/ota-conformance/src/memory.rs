@@ -1,0 +1,235 @@
+//! The reference provider: everything in memory, every filter, injectable trouble.
+//!
+//! It keeps every rule of the contract in the simplest way, so it is the provider that the suite itself is tested with, and a
+//! model for adapters in tests of crates above.
+
+mod provider;
+mod vendor;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ota_core::capability::{
+    Capability, DocumentedQuota, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+};
+use ota_core::clock::Clock;
+use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
+use ota_core::job::{JobKind, JobOutcome};
+use ota_core::provider::{JobFilter, Provider, TaskFilter};
+use ota_core::task::Failure;
+
+use crate::subject::{Example, GateUnderTest, JobTruth, Subject, TaskExample, Truth};
+
+pub use provider::MemoryProvider;
+pub use vendor::MemoryVendor;
+
+/// The vendor's name.
+pub const VENDOR: &str = "memory";
+
+/// The secret of the provider, which nothing may show.
+pub const SECRET: &str = "memory/secret+1=";
+
+/// Returns the capability that has everything.
+#[must_use]
+pub fn full_capability() -> Capability {
+    Capability {
+        job_filters: JobFilterSupport {
+            status: Support::Native,
+            outcome: Support::Native,
+            kind: Support::Native,
+            package_id: Support::Native,
+            product_id: Support::Native,
+            device_id: Support::Native,
+            device_name: Support::Native,
+            device_type: Support::Native,
+            model: Support::Native,
+            manufacturer: Support::Native,
+        },
+        task_filters: TaskFilterSupport {
+            status: Support::Native,
+            device_name: Support::Native,
+            device_id: Support::Native,
+        },
+        max_page_size: 100,
+        max_device_names: 50,
+        job_stats: StatsSupport {
+            native: true,
+            calls: 1,
+        },
+        actions: Vec::new(),
+        quota: DocumentedQuota {
+            calls: 1000,
+            window_s: 1,
+            per: "application",
+        },
+    }
+}
+
+/// Returns a capability without some filters.
+#[must_use]
+pub fn small_capability() -> Capability {
+    let mut capability = full_capability();
+    capability.job_filters.outcome = Support::No;
+    capability.job_filters.device_name = Support::No;
+    capability.job_filters.manufacturer = Support::No;
+    capability.job_filters.kind = Support::Here;
+    capability.task_filters.device_name = Support::No;
+    capability.task_filters.device_id = Support::Here;
+    capability.max_device_names = 0;
+    capability
+}
+
+/// Returns the subject of a provider that reads from `vendor`: a [`MemoryProvider`], or one that is wrapped around it.
+#[must_use]
+pub fn subject(
+    name: &str,
+    vendor: &Arc<MemoryVendor>,
+    provider: Arc<dyn Provider>,
+    clock: Arc<dyn Clock>,
+    gate: GateUnderTest,
+) -> Subject {
+    let truth = truth(vendor, provider.capability());
+    let (counting, breaking) = (Arc::clone(vendor), Arc::clone(vendor));
+    Subject {
+        name: name.to_owned(),
+        provider,
+        clock,
+        pass_time: None,
+        gate,
+        truth,
+        calls: Box::new(move || counting.calls()),
+        max_calls_per_page: 5,
+        first_page_extra_calls: 0,
+        make_trouble: Some(Box::new(move |trouble| {
+            breaking.set_trouble(trouble);
+            true
+        })),
+        drift: None,
+        secrets: vec![SECRET.to_owned()],
+    }
+}
+
+/// Returns what the vendor holds, with examples of the filters that the capability has.
+fn truth(vendor: &MemoryVendor, capability: &Capability) -> Truth {
+    let jobs = vendor.jobs().iter().map(|job| {
+        let tasks = vendor.tasks(&job.id);
+        let mut counts = BTreeMap::new();
+        for task in tasks {
+            *counts.entry(task.status).or_default() += 1;
+        }
+        let timed_out = tasks
+            .iter()
+            .filter(|task| task.failure == Some(Failure::Timeout));
+        JobTruth {
+            id: job.id.clone(),
+            status: job.status,
+            tasks: tasks.iter().map(|task| task.id.clone()).collect(),
+            counts,
+            timed_out: Some(timed_out.count() as u64),
+        }
+    });
+    Truth {
+        jobs: jobs.collect(),
+        unknown_job_id: JobId::from("job-404"),
+        job_statuses: MemoryVendor::JOB_STATUSES.to_vec(),
+        task_statuses: MemoryVendor::TASK_STATUSES.to_vec(),
+        job_examples: job_examples(vendor, capability),
+        task_examples: task_examples(vendor, capability),
+    }
+}
+
+fn job_examples(vendor: &MemoryVendor, capability: &Capability) -> Vec<Example> {
+    let none = JobFilter::default;
+    let filters = [
+        JobFilter {
+            outcome: vec![JobOutcome::Partial],
+            ..none()
+        },
+        JobFilter {
+            outcome: vec![JobOutcome::Succeeded, JobOutcome::Partial],
+            ..none()
+        },
+        JobFilter {
+            kind: Some(JobKind::Software),
+            ..none()
+        },
+        JobFilter {
+            package_id: Some(PackageId::from("package-1")),
+            ..none()
+        },
+        JobFilter {
+            product_id: Some(ProductId::from("product-2")),
+            kind: Some(JobKind::Other),
+            ..none()
+        },
+        JobFilter {
+            device_id: Some(DeviceId::from("device-9")),
+            ..none()
+        },
+        JobFilter {
+            device_name: Some(DeviceName::from("name-9")),
+            ..none()
+        },
+        JobFilter {
+            device_type: Some("Gateway".to_owned()),
+            ..none()
+        },
+        JobFilter {
+            model: Some("M1".to_owned()),
+            ..none()
+        },
+        JobFilter {
+            manufacturer: Some("Example & Co".to_owned()),
+            ..none()
+        },
+        JobFilter {
+            package_id: Some(PackageId::from("no-such-package")),
+            ..none()
+        },
+    ];
+    let usable = filters
+        .into_iter()
+        .filter(|filter| capability.check_jobs(filter).is_ok());
+    usable
+        .map(|filter| {
+            let jobs = vendor.jobs().iter();
+            let jobs: BTreeSet<JobId> = jobs
+                .filter(|job| vendor.job_matches(&filter, job))
+                .map(|job| job.id.clone())
+                .collect();
+            Example { filter, jobs }
+        })
+        .collect()
+}
+
+fn task_examples(vendor: &MemoryVendor, capability: &Capability) -> Vec<TaskExample> {
+    let names = |names: &[&str]| names.iter().copied().map(DeviceName::from).collect();
+    let filters = [
+        TaskFilter {
+            device_names: names(&["name-3", "name-9", "name-404"]),
+            ..TaskFilter::default()
+        },
+        TaskFilter {
+            device_id: Some(DeviceId::from("device-9")),
+            ..TaskFilter::default()
+        },
+    ];
+    let mut examples = Vec::new();
+    for filter in filters
+        .into_iter()
+        .filter(|filter| capability.check_tasks(filter).is_ok())
+    {
+        for job in vendor.jobs().iter().take(3) {
+            let tasks = vendor.tasks(&job.id).iter();
+            examples.push(TaskExample {
+                job_id: job.id.clone(),
+                tasks: tasks
+                    .filter(|task| MemoryVendor::task_matches(&filter, task))
+                    .map(|task| task.id.clone())
+                    .collect(),
+                filter: filter.clone(),
+            });
+        }
+    }
+    examples
+}

@@ -1,0 +1,228 @@
+//! The reference provider.
+
+use std::sync::Arc;
+
+use ota_core::capability::Capability;
+use ota_core::context::Context;
+use ota_core::drift::DriftKind;
+use ota_core::gate::{VendorCall, call};
+use ota_core::id::ProviderName;
+use ota_core::job::{Detail, Job, JobStats, JobStatus};
+use ota_core::provider::{
+    Cursor, Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider,
+};
+use ota_core::task::{Failure, Task, TaskStatus};
+use ota_core::{Error, Result};
+
+use crate::memory::vendor::{MemoryVendor, spoil_job, spoil_task};
+use crate::memory::{SECRET, VENDOR};
+use crate::subject::Trouble;
+
+/// A provider that keeps every rule of the contract.
+pub struct MemoryProvider {
+    name: ProviderName,
+    capability: Capability,
+    vendor: Arc<MemoryVendor>,
+    deps: Dependencies,
+    secret: &'static str,
+}
+
+impl MemoryProvider {
+    /// Creates a provider that reads from `vendor`; `name` is the one that the vendor was made for.
+    #[must_use]
+    pub fn new(
+        name: ProviderName,
+        capability: Capability,
+        vendor: Arc<MemoryVendor>,
+        deps: Dependencies,
+    ) -> Self {
+        Self {
+            name,
+            capability,
+            vendor,
+            deps,
+            secret: SECRET,
+        }
+    }
+
+    /// Makes one call; returns how the vendor changes its rows.
+    async fn send(&self, cx: &Context, operation: &'static str) -> Result<Trouble> {
+        debug_assert!(!self.secret.is_empty(), "a call is signed with the secret");
+        let gate = Arc::clone(&self.deps.gate);
+        call(&*gate, cx, VendorCall::read(operation), |_| {
+            self.vendor.receive()
+        })
+        .await
+    }
+
+    fn tell(&self, operation: &'static str, met: Option<(DriftKind, &'static str)>) {
+        if let Some((kind, field)) = met {
+            self.deps.drift.observe(kind, operation, field);
+        }
+    }
+}
+
+impl std::fmt::Debug for MemoryProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryProvider")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a cursor: the letter of its list and the number of rows passed.
+fn offset(list: char, cursor: Option<&Cursor>) -> Result<usize> {
+    let Some(cursor) = cursor else {
+        return Ok(0);
+    };
+    cursor
+        .0
+        .strip_prefix(list)
+        .and_then(|text| {
+            let offset: usize = text.parse().ok()?;
+            (offset.to_string() == text).then_some(offset)
+        })
+        .ok_or_else(Error::invalid_cursor)
+}
+
+/// Cuts one page out of all matching rows.
+fn page<T>(list: char, trouble: Trouble, rows: Vec<T>, offset: usize, page_size: u32) -> Page<T> {
+    let (total, size) = (rows.len(), page_size as usize);
+    let from = if trouble == Trouble::RepeatPage {
+        0
+    } else {
+        offset
+    };
+    let items: Vec<T> = rows.into_iter().skip(from).take(size).collect();
+    let next = offset + items.len();
+    Page {
+        next: (next < total && !items.is_empty()).then(|| Cursor(format!("{list}{next}"))),
+        items,
+        total: Some(total as u64),
+        truncated: false,
+    }
+}
+
+#[async_trait::async_trait]
+impl Provider for MemoryProvider {
+    fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn endpoint(&self) -> &str {
+        "memory://vendor"
+    }
+
+    fn capability(&self) -> &Capability {
+        &self.capability
+    }
+
+    async fn check(&self, cx: &Context) -> Result<()> {
+        self.send(cx, "Check").await.map(drop)
+    }
+
+    fn jobs(&self) -> Option<&dyn JobReader> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl JobReader for MemoryProvider {
+    async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
+        let filter = request.filter;
+        let offset = offset('j', request.cursor.as_ref())?;
+        self.capability.check_jobs(&filter)?;
+        let used = |status: &JobStatus| {
+            *status == JobStatus::Unknown || MemoryVendor::JOB_STATUSES.contains(status)
+        };
+        if !filter.status.is_empty() && !filter.status.iter().any(used) {
+            return Ok(Page::empty());
+        }
+        let trouble = self.send(cx, "ListJobs").await?;
+        let mut rows = self.vendor.jobs().to_vec();
+        if let Some(first) = rows.first_mut() {
+            self.tell("ListJobs", spoil_job(trouble, first));
+        }
+        rows.retain(|job| self.vendor.job_matches(&filter, job));
+        for row in &mut rows {
+            row.detail = Detail::Summary;
+            row.description = None;
+        }
+        Ok(page('j', trouble, rows, offset, request.page_size))
+    }
+
+    async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
+        let trouble = self.send(cx, "GetJob").await?;
+        let mut jobs = self.vendor.jobs().iter();
+        let mut job = jobs.find(|job| job.id == request.job_id).cloned();
+        if let Some(job) = &mut job {
+            self.tell("GetJob", spoil_job(trouble, job));
+        }
+        Ok(job)
+    }
+
+    async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
+        self.send(cx, "GetStats").await?;
+        if !self
+            .vendor
+            .jobs()
+            .iter()
+            .any(|job| job.id == request.job_id)
+        {
+            return Ok(None);
+        }
+        let tasks = self.vendor.tasks(&request.job_id);
+        let count = |status: TaskStatus| {
+            let matching = tasks.iter().filter(|task| task.status == status);
+            Some(matching.count() as u64)
+        };
+        let timed_out = tasks
+            .iter()
+            .filter(|task| task.failure == Some(Failure::Timeout));
+        let mut stats = JobStats {
+            total: Some(tasks.len() as u64),
+            pending: count(TaskStatus::Pending),
+            in_progress: count(TaskStatus::InProgress),
+            succeeded: count(TaskStatus::Succeeded),
+            failed: count(TaskStatus::Failed),
+            canceled: count(TaskStatus::Canceled),
+            skipped: None,
+            unknown: count(TaskStatus::Unknown),
+            timed_out: Some(timed_out.count() as u64),
+            outcome: None,
+        };
+        stats.outcome = stats.proven_outcome();
+        Ok(Some(stats))
+    }
+
+    async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
+        let filter = request.filter;
+        let offset = offset('t', request.cursor.as_ref())?;
+        self.capability.check_tasks(&filter)?;
+        let used = |status: &TaskStatus| {
+            *status == TaskStatus::Unknown || MemoryVendor::TASK_STATUSES.contains(status)
+        };
+        if !filter.status.is_empty() && !filter.status.iter().any(used) {
+            return Ok(Some(Page::empty()));
+        }
+        let trouble = self.send(cx, "ListTasks").await?;
+        if !self
+            .vendor
+            .jobs()
+            .iter()
+            .any(|job| job.id == request.job_id)
+        {
+            return Ok(None);
+        }
+        let mut rows = self.vendor.tasks(&request.job_id).to_vec();
+        if let Some(first) = rows.first_mut() {
+            self.tell("ListTasks", spoil_task(trouble, first));
+        }
+        rows.retain(|task| MemoryVendor::task_matches(&filter, task));
+        Ok(Some(page('t', trouble, rows, offset, request.page_size)))
+    }
+}

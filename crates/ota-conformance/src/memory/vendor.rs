@@ -1,0 +1,281 @@
+//! The vendor of the reference provider.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ota_core::drift::DriftKind;
+use ota_core::error::VendorError;
+use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
+use ota_core::job::{Detail, Job, JobKind, JobOutcome, JobStatus, Package, Target};
+use ota_core::provider::{JobFilter, TaskFilter};
+use ota_core::task::{Device, Failure, Task, TaskStatus};
+use ota_core::vendor::VendorDetail;
+use ota_core::{Error, ErrorKind, Result};
+use serde_json::{Map, Value};
+use time::macros::datetime;
+
+use crate::memory::VENDOR;
+use crate::subject::Trouble;
+
+/// A vendor in memory, which counts the calls that reach it and misbehaves on request.
+#[derive(Debug)]
+pub struct MemoryVendor {
+    jobs: Vec<(Job, Vec<Task>)>,
+    rows: Vec<Job>,
+    calls: AtomicU64,
+    trouble: Mutex<Trouble>,
+}
+
+impl MemoryVendor {
+    /// The job statuses that it has words for.
+    pub const JOB_STATUSES: [JobStatus; 5] = [
+        JobStatus::Pending,
+        JobStatus::InProgress,
+        JobStatus::Paused,
+        JobStatus::Completed,
+        JobStatus::Canceled,
+    ];
+
+    /// The task statuses that it has words for.
+    pub const TASK_STATUSES: [TaskStatus; 5] = [
+        TaskStatus::Pending,
+        TaskStatus::InProgress,
+        TaskStatus::Succeeded,
+        TaskStatus::Failed,
+        TaskStatus::Canceled,
+    ];
+
+    /// Creates a vendor with `jobs` jobs of `tasks` tasks each, in every status.
+    #[must_use]
+    pub fn new(provider: &ProviderName, jobs: u32, tasks: u32) -> Self {
+        let jobs: Vec<(Job, Vec<Task>)> = (0..jobs)
+            .map(|number| {
+                let job = job(provider, number);
+                let tasks = (0..tasks).map(|place| task(provider, &job, number, place));
+                let tasks = tasks.collect();
+                (job, tasks)
+            })
+            .collect();
+        Self {
+            rows: jobs.iter().map(|(job, _)| job.clone()).collect(),
+            jobs,
+            calls: AtomicU64::new(0),
+            trouble: Mutex::new(Trouble::None),
+        }
+    }
+
+    /// Returns how many calls have arrived.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// Breaks the vendor, or repairs it.
+    pub fn set_trouble(&self, trouble: Trouble) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub(super) fn trouble(&self) -> Trouble {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns every job.
+    #[must_use]
+    pub fn jobs(&self) -> &[Job] {
+        &self.rows
+    }
+
+    /// Returns every task of a job.
+    #[must_use]
+    pub fn tasks(&self, id: &JobId) -> &[Task] {
+        self.jobs
+            .iter()
+            .find(|(job, _)| job.id == *id)
+            .map_or(&[], |(_, tasks)| tasks)
+    }
+
+    /// Returns whether a job matches a filter.
+    #[must_use]
+    pub fn job_matches(&self, filter: &JobFilter, job: &Job) -> bool {
+        fn is<T: PartialEq>(wanted: &Option<T>, actual: &Option<T>) -> bool {
+            wanted.is_none() || wanted == actual
+        }
+        let package = job.package.as_ref().and_then(|package| package.id.clone());
+        let device = |wanted: &dyn Fn(&Device) -> bool| {
+            self.tasks(&job.id).iter().any(|task| wanted(&task.device))
+        };
+        (filter.status.is_empty() || filter.status.contains(&job.status))
+            && (filter.outcome.is_empty()
+                || job
+                    .outcome
+                    .is_some_and(|outcome| filter.outcome.contains(&outcome)))
+            && is(&filter.kind, &job.kind)
+            && is(&filter.package_id, &package)
+            && is(&filter.product_id, &job.target.product_id)
+            && is(&filter.device_type, &job.target.device_type)
+            && is(&filter.model, &job.target.model)
+            && is(&filter.manufacturer, &job.target.manufacturer)
+            && (filter.device_id.is_none() || device(&|device| device.id == filter.device_id))
+            && (filter.device_name.is_none() || device(&|device| device.name == filter.device_name))
+    }
+
+    /// Returns whether a task matches a filter.
+    #[must_use]
+    pub fn task_matches(filter: &TaskFilter, task: &Task) -> bool {
+        let named = || {
+            let name = task.device.name.as_ref();
+            name.is_some_and(|name| filter.device_names.contains(name))
+        };
+        (filter.status.is_empty() || filter.status.contains(&task.status))
+            && (filter.device_names.is_empty() || named())
+            && (filter.device_id.is_none() || filter.device_id == task.device.id)
+    }
+
+    /// Receives one call; returns how rows are changed.
+    pub(super) async fn receive(&self) -> Result<Trouble> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let trouble = self.trouble();
+        let error = match trouble {
+            Trouble::None
+            | Trouble::UnknownStatusRow
+            | Trouble::BadDateRow
+            | Trouble::UnknownField
+            | Trouble::RepeatPage => return Ok(trouble),
+            Trouble::Hang => std::future::pending().await,
+            Trouble::Throttle => Error::new(ErrorKind::Throttled, "the vendor asked to slow down")
+                .with_retry_after(Duration::from_secs(1)),
+            Trouble::ServerError | Trouble::HtmlError | Trouble::CutBody | Trouble::Drop => {
+                Error::new(ErrorKind::Unavailable, "the vendor is out of order")
+            }
+            Trouble::ErrorUnder200 => Error::new(ErrorKind::Rejected, "the vendor refused"),
+            Trouble::CredentialRefused => {
+                Error::new(ErrorKind::Auth, "the vendor refused the credential")
+            }
+            Trouble::Html | Trouble::CutJson | Trouble::EmptyBody => {
+                Error::new(ErrorKind::Protocol, "the vendor's answer cannot be read")
+            }
+        };
+        Err(error.with_vendor(VendorError {
+            code: Some(format!("{trouble:?}")),
+            ..VendorError::default()
+        }))
+    }
+}
+
+const BAD_DATE: &str = "2019-13-45";
+
+/// Changes the first row as the trouble says; returns what the observer is to be told.
+pub(super) fn spoil_job(trouble: Trouble, row: &mut Job) -> Option<(DriftKind, &'static str)> {
+    match trouble {
+        Trouble::UnknownStatusRow => row.status = JobStatus::Unknown,
+        Trouble::BadDateRow => row.created_at = None,
+        _ => {}
+    }
+    spoil(trouble, &mut row.vendor)
+}
+
+/// As [`spoil_job`].
+pub(super) fn spoil_task(trouble: Trouble, row: &mut Task) -> Option<(DriftKind, &'static str)> {
+    match trouble {
+        Trouble::UnknownStatusRow => {
+            row.status = TaskStatus::Unknown;
+            row.failure = None;
+        }
+        Trouble::BadDateRow => row.created_at = None,
+        _ => {}
+    }
+    spoil(trouble, &mut row.vendor)
+}
+
+fn spoil(trouble: Trouble, vendor: &mut VendorDetail) -> Option<(DriftKind, &'static str)> {
+    let text = |text: &str| Value::String(text.to_owned());
+    match trouble {
+        Trouble::UnknownStatusRow => {
+            vendor.status = Some("ROLLED_BACK".to_owned());
+            Some((DriftKind::Word, "status"))
+        }
+        Trouble::BadDateRow => {
+            vendor.fields.insert("created".to_owned(), text(BAD_DATE));
+            Some((DriftKind::Value, "created"))
+        }
+        Trouble::UnknownField => {
+            vendor.fields.insert("ring".to_owned(), text("new"));
+            Some((DriftKind::Field, "ring"))
+        }
+        _ => None,
+    }
+}
+
+fn pick<T: Copy>(words: &[T], number: u32) -> T {
+    words[number as usize % words.len()]
+}
+
+fn detail(word: &str) -> VendorDetail {
+    VendorDetail {
+        name: VENDOR,
+        status: Some(word.to_ascii_uppercase()),
+        fields: Map::new(),
+    }
+}
+
+fn job(provider: &ProviderName, number: u32) -> Job {
+    let status = pick(&MemoryVendor::JOB_STATUSES, number);
+    let product = ProductId::from(format!("product-{}", number % 3));
+    let mut job = Job::new(
+        provider.clone(),
+        JobId::from(format!("job-{number}")),
+        status,
+        Detail::Full,
+        detail(status.as_str()),
+    );
+    job.outcome = (status == JobStatus::Completed)
+        .then(|| pick(&[JobOutcome::Succeeded, JobOutcome::Partial], number / 5));
+    job.kind = Some(pick(
+        &[JobKind::Firmware, JobKind::Software, JobKind::Other],
+        number,
+    ));
+    job.description = Some(format!("job number {number}"));
+    job.package = Some(Package {
+        id: Some(PackageId::from(format!("package-{}", number % 4))),
+        name: Some("firmware".to_owned()),
+        version: Some(format!("1.{number}.0")),
+        product_id: Some(product.clone()),
+    });
+    job.target = Target {
+        product_id: Some(product),
+        device_type: Some(pick(&["Gateway", "Meter", "Logger"], number).to_owned()),
+        model: Some(pick(&["M1", "M2"], number).to_owned()),
+        manufacturer: Some(pick(&["Example & Co", "示例"], number).to_owned()),
+        ..Target::default()
+    };
+    job.created_at = Some(datetime!(2026-01-01 00:00 UTC) + Duration::from_secs(number.into()));
+    job
+}
+
+fn task(provider: &ProviderName, job: &Job, number: u32, place: u32) -> Task {
+    let status = match job.outcome {
+        Some(JobOutcome::Succeeded) => TaskStatus::Succeeded,
+        Some(_) => pick(&[TaskStatus::Succeeded, TaskStatus::Failed], place),
+        None => pick(&MemoryVendor::TASK_STATUSES, place),
+    };
+    let device = number * 2 + place;
+    let mut task = Task::new(
+        provider.clone(),
+        job.id.clone(),
+        TaskId::from(format!("task-{number}-{place}")),
+        status,
+        detail(status.as_str()),
+    );
+    task.device = Device {
+        id: Some(DeviceId::from(format!("device-{device}"))),
+        name: Some(DeviceName::from(format!("name-{device}"))),
+        product_id: job.target.product_id.clone(),
+        product_name: None,
+    };
+    task.failure = (status == TaskStatus::Failed)
+        .then(|| pick(&[Failure::Timeout, Failure::Download], place / 2));
+    task.progress_percent = Some(f64::from(place % 101));
+    task.created_at = job.created_at;
+    task
+}

@@ -1,0 +1,244 @@
+//! What the suite must know about the provider that it tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ota_core::clock::Clock;
+use ota_core::context::{Context, Priority};
+use ota_core::error::ErrorKind;
+use ota_core::id::{JobId, TaskId};
+use ota_core::job::JobStatus;
+use ota_core::provider::{JobFilter, JobReader, Provider, TaskFilter};
+use ota_core::task::TaskStatus;
+
+/// How long the context of one request lasts; longer than any case.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
+
+/// One provider under test, with the vendor behind it.
+///
+/// The vendor stands still while the suite runs and has no quota. The cases of one subject run one after the other.
+pub struct Subject {
+    /// A name for reports.
+    pub name: String,
+    /// The provider.
+    pub provider: Arc<dyn Provider>,
+    /// The clock that the provider and its gate were built with.
+    pub clock: Arc<dyn Clock>,
+    /// Moves that clock, if it does not move by itself.
+    pub pass_time: Option<Box<dyn Fn(Duration) + Send + Sync>>,
+    /// What the gate promises that the provider was built with.
+    pub gate: GateUnderTest,
+    /// What the vendor really holds.
+    pub truth: Truth,
+    /// Counts the calls that have reached the vendor, of every operation.
+    pub calls: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// The limit that the provider was built with.
+    pub max_calls_per_page: u32,
+    /// How many calls the first page of a walk may cost beyond that limit; zero unless the provider documents a look-ahead.
+    pub first_page_extra_calls: u32,
+    /// Breaks the vendor until [`Trouble::None`] repairs it. Returns `false` for a trouble that it cannot make.
+    pub make_trouble: Option<Box<dyn Fn(Trouble) -> bool + Send + Sync>>,
+    /// Counts what the drift observer was told, if the subject watches it.
+    pub drift: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
+    /// Texts that must never be shown: secrets of the settings, tokens.
+    pub secrets: Vec<String>,
+}
+
+/// What a gate promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateUnderTest {
+    /// Lets everything through.
+    Open,
+    /// Sends nothing after the deadline and ends an attempt after this time.
+    Limiting {
+        /// The time that one attempt has.
+        attempt_timeout: Duration,
+    },
+}
+
+/// What the vendor really holds, in neutral words.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    /// Every job.
+    pub jobs: Vec<JobTruth>,
+    /// An identifier in the vendor's form that no job has.
+    pub unknown_job_id: JobId,
+    /// The job statuses that this vendor has words for.
+    pub job_statuses: Vec<JobStatus>,
+    /// The task statuses that this vendor has words for.
+    pub task_statuses: Vec<TaskStatus>,
+    /// Filters of the job list other than `status`, and what they find. Each filter that the capability has should stand in one.
+    pub job_examples: Vec<Example>,
+    /// The same for the task list.
+    pub task_examples: Vec<TaskExample>,
+}
+
+/// One job as it really is.
+#[derive(Clone, Debug)]
+pub struct JobTruth {
+    /// Its identifier.
+    pub id: JobId,
+    /// Its status in neutral words.
+    pub status: JobStatus,
+    /// The identifiers of its tasks.
+    pub tasks: BTreeSet<TaskId>,
+    /// How many of its tasks are in each status.
+    pub counts: BTreeMap<TaskStatus, u64>,
+    /// How many of the failed ones ran out of time, if the vendor counts them.
+    pub timed_out: Option<u64>,
+}
+
+/// A filter of the job list and what it finds.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The filter.
+    pub filter: JobFilter,
+    /// The jobs that match.
+    pub jobs: BTreeSet<JobId>,
+}
+
+/// A filter of the task list and what it finds.
+#[derive(Clone, Debug)]
+pub struct TaskExample {
+    /// Whose tasks.
+    pub job_id: JobId,
+    /// The filter.
+    pub filter: TaskFilter,
+    /// The tasks that match.
+    pub tasks: BTreeSet<TaskId>,
+}
+
+/// A way to break a vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// None: the vendor is repaired.
+    None,
+    /// Refuses as if its quota were used up.
+    Throttle,
+    /// Answers with a status of 5xx and an error in its own words.
+    ServerError,
+    /// Answers with HTTP 200 and an error in its own words.
+    ErrorUnder200,
+    /// Refuses the credential, with whatever it repeats of the request.
+    CredentialRefused,
+    /// Answers 200 with a page for people.
+    Html,
+    /// Answers 502 with a page for people.
+    HtmlError,
+    /// Ends the text of the answer in the middle, with a good end of the message.
+    CutJson,
+    /// Ends the connection in the middle of the answer.
+    CutBody,
+    /// Answers with no body.
+    EmptyBody,
+    /// Ends the connection without an answer.
+    Drop,
+    /// Never answers.
+    Hang,
+    /// Gives one row of each answer a status word that nobody knows.
+    UnknownStatusRow,
+    /// Gives one row of each answer a date that nobody can read.
+    BadDateRow,
+    /// Gives rows a field that no document mentions.
+    UnknownField,
+    /// Answers with the first page whatever page is asked for.
+    RepeatPage,
+}
+
+impl Trouble {
+    /// Returns the kind of error that it must lead to; `None` when rows are changed, or when any error of the vendor's is right.
+    #[must_use]
+    pub const fn expected(self) -> Option<ErrorKind> {
+        match self {
+            Self::Throttle => Some(ErrorKind::Throttled),
+            Self::ServerError | Self::HtmlError | Self::CutBody | Self::Drop => {
+                Some(ErrorKind::Unavailable)
+            }
+            Self::CredentialRefused => Some(ErrorKind::Auth),
+            Self::Html | Self::CutJson | Self::EmptyBody => Some(ErrorKind::Protocol),
+            Self::Hang => Some(ErrorKind::Timeout),
+            Self::None
+            | Self::ErrorUnder200
+            | Self::UnknownStatusRow
+            | Self::BadDateRow
+            | Self::UnknownField
+            | Self::RepeatPage => None,
+        }
+    }
+}
+
+impl Subject {
+    /// Returns the context of a new request.
+    pub(crate) fn context(&self) -> Context {
+        Context::new(
+            "conformance",
+            self.clock.monotonic() + REQUEST_TIME,
+            Priority::Interactive,
+        )
+    }
+
+    pub(crate) fn reader(&self) -> Result<&dyn JobReader, String> {
+        self.provider
+            .jobs()
+            .ok_or_else(|| "the provider reads no jobs".to_owned())
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        (self.calls)()
+    }
+
+    /// Breaks the vendor; the guard repairs it. `None` when the subject cannot.
+    pub(crate) fn break_vendor(&self, trouble: Trouble) -> Option<Broken<'_>> {
+        let make = self.make_trouble.as_deref()?;
+        make(trouble).then(|| Broken(self))
+    }
+
+    /// Lets time pass where the clock allows it, so that pauses after failures are over.
+    pub(crate) fn let_time_pass(&self, time: Duration) {
+        if let Some(pass) = &self.pass_time {
+            pass(time);
+        }
+    }
+
+    /// Makes a call that leaves tokens and connections ready, so that later calls can be counted.
+    pub(crate) async fn warm_up(&self) -> Result<(), String> {
+        self.provider
+            .check(&self.context())
+            .await
+            .map_err(|error| format!("`check` failed: {error:?}"))
+    }
+}
+
+impl std::fmt::Debug for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject")
+            .field("name", &self.name)
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Repairs the vendor when dropped.
+pub(crate) struct Broken<'a>(&'a Subject);
+
+impl Drop for Broken<'_> {
+    fn drop(&mut self) {
+        if let Some(make) = &self.0.make_trouble {
+            make(Trouble::None);
+        }
+    }
+}
+
+impl Truth {
+    /// Returns the job with the most tasks in different statuses, which shows the most.
+    pub(crate) fn richest_job(&self) -> Result<&JobTruth, String> {
+        self.jobs
+            .iter()
+            .max_by_key(|job| {
+                let statuses = job.counts.values().filter(|count| **count > 0).count();
+                (statuses, job.tasks.len())
+            })
+            .ok_or_else(|| "the truth has no job".to_owned())
+    }
+}

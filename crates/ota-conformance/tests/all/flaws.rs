@@ -1,0 +1,508 @@
+//! The suite catches what it is there for: each flaw, put around the reference provider, fails the case that is meant for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ota_conformance::memory::{MemoryProvider, SECRET, full_capability, small_capability};
+use ota_conformance::{CASES, Case, Subject, run_all, run_case};
+use ota_core::capability::Capability;
+use ota_core::context::{Context, Priority};
+use ota_core::id::{JobId, ProviderName, TaskId};
+use ota_core::job::{Detail, Job, JobOutcome, JobStats, JobStatus};
+use ota_core::provider::{
+    Cursor, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, TaskFilter,
+};
+use ota_core::task::{Failure, Task, TaskStatus};
+use ota_core::{Error, ErrorKind, Result};
+
+use crate::rig::{Through, memory_subject};
+
+/// What is wrong with a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    AcceptsAnyCursor,
+    AcceptsTheOtherListsCursor,
+    AnswersAnotherJob,
+    AnswersAnUnsupportedFilter,
+    AsksBeforeItRefuses,
+    AsksForUnusedWords,
+    CapabilityBeforeCursor,
+    ChangesItsCapability,
+    CallsSilenceUnavailable,
+    CheckSendsNothing,
+    CheckSendsTwo,
+    CountsWrongTotal,
+    CursorAfterTheEnd,
+    CursorForever,
+    DropsRowAtPageBorder,
+    DropsOddRows,
+    EmptyVendorWord,
+    FailsOnUnknownJob,
+    FindsHostileIds,
+    ForgetsDetail,
+    GuessesOutcome,
+    IgnoresDevice,
+    IgnoresKind,
+    IgnoresStatus,
+    IgnoresTheDeadline,
+    IgnoresTheGate,
+    LeaksInDebug,
+    LeaksInEndpoint,
+    LeaksInError,
+    LongPage,
+    LosesTaskOfPage,
+    MovesStatsTotal,
+    NeverRecovers,
+    None,
+    OtherProviderName,
+    RepeatsRow,
+    ShortPages,
+    SillyCapability,
+    SpendsTooMuch,
+    StatsCostMore,
+    StaysBusy,
+    SwallowsDrift,
+    TellsWrongKind,
+    UnknownIsDropped,
+    WrongFailure,
+    WrongJobInRow,
+    WrongStats,
+}
+
+/// The reference provider with a flaw.
+struct Flawed {
+    inner: MemoryProvider,
+    flaw: Flaw,
+    /// How often the capability was asked for, and errors met.
+    counted: AtomicU64,
+    busy: AtomicBool,
+    other: Capability,
+}
+
+impl std::fmt::Debug for Flawed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = if self.has(Flaw::LeaksInDebug) {
+            SECRET
+        } else {
+            "?"
+        };
+        write!(f, "Flawed {{ secret: {shown} }}")
+    }
+}
+
+impl Flawed {
+    fn has(&self, flaw: Flaw) -> bool {
+        self.flaw == flaw
+    }
+
+    fn reader(&self) -> &dyn JobReader {
+        self.inner.jobs().unwrap()
+    }
+
+    /// The context that the inner provider sees.
+    fn context(&self, cx: &Context) -> Context {
+        if self.has(Flaw::IgnoresTheDeadline) {
+            let later = cx.deadline + std::time::Duration::from_secs(60);
+            return Context::new("flawed", later, Priority::Interactive);
+        }
+        if self.has(Flaw::IgnoresTheGate) {
+            return Context::new("flawed", cx.deadline, Priority::Interactive);
+        }
+        cx.clone()
+    }
+
+    fn error(&self, error: Error) -> Error {
+        let vendors = error.vendor().is_some();
+        if vendors {
+            self.counted.fetch_add(1, Ordering::Relaxed);
+        }
+        match self.flaw {
+            Flaw::LeaksInError if vendors => error.with_context("signed_with", SECRET),
+            Flaw::CallsSilenceUnavailable if error.kind() == ErrorKind::Timeout => {
+                Error::new(ErrorKind::Unavailable, "the vendor is silent")
+            }
+            Flaw::TellsWrongKind if vendors => Error::new(ErrorKind::Unexpected, "something broke"),
+            _ => error,
+        }
+    }
+
+    fn stuck(&self) -> Result<()> {
+        if self.has(Flaw::NeverRecovers) && self.counted.load(Ordering::Relaxed) > 0 {
+            return Err(Error::new(ErrorKind::Unavailable, "still broken"));
+        }
+        Ok(())
+    }
+
+    /// What is wrong with any page. `at` is where it starts.
+    fn page<T: Clone>(&self, page: &mut Page<T>, first: bool, size: u32) {
+        match self.flaw {
+            Flaw::DropsRowAtPageBorder if page.next.is_some() => drop(page.items.pop()),
+            Flaw::RepeatsRow => {
+                if let (Some(row), true) = (page.items.first().cloned(), page.items.len() > 1) {
+                    page.items.pop();
+                    page.items.push(row);
+                }
+            }
+            Flaw::LongPage => {
+                if let (Some(row), Some(_)) = (page.items.last().cloned(), &page.next) {
+                    page.items.push(row);
+                }
+            }
+            Flaw::CountsWrongTotal => page.total = page.total.map(|total| total + 1),
+            Flaw::CursorForever => {
+                let last = page.next.take().unwrap_or_else(|| Cursor("j0".to_owned()));
+                page.next = Some(last);
+            }
+            Flaw::CursorAfterTheEnd if page.next.is_none() && !page.items.is_empty() => {
+                page.next = Some(Cursor("end".to_owned()));
+            }
+            Flaw::ShortPages if first && size > 1 => page.items.truncate(size as usize / 2),
+            _ => {}
+        }
+    }
+}
+
+/// Turns a cursor that should be refused into none, if the flaw is that it is not.
+fn cursor(flaw: Flaw, list: char, cursor: Option<Cursor>) -> Option<Cursor> {
+    let text = cursor?.0;
+    let good = text
+        .strip_prefix(list)
+        .is_some_and(|rest| rest.parse::<u32>().is_ok());
+    match flaw {
+        Flaw::AcceptsAnyCursor if !good => None,
+        Flaw::AcceptsTheOtherListsCursor if !good && text.get(1..).is_some() => {
+            let rest = &text[1..];
+            match rest.parse::<u32>() {
+                Ok(_) => Some(Cursor(format!("{list}{rest}"))),
+                Err(_) => Some(Cursor(text)),
+            }
+        }
+        _ => Some(Cursor(text)),
+    }
+}
+
+#[async_trait::async_trait]
+impl Provider for Flawed {
+    fn name(&self) -> &ProviderName {
+        self.inner.name()
+    }
+
+    fn vendor(&self) -> &'static str {
+        self.inner.vendor()
+    }
+
+    fn endpoint(&self) -> &str {
+        if self.has(Flaw::LeaksInEndpoint) {
+            return "https://user:password@vendor.example/api?key=value";
+        }
+        self.inner.endpoint()
+    }
+
+    fn capability(&self) -> &Capability {
+        let count = self.counted.fetch_add(1, Ordering::Relaxed);
+        if self.has(Flaw::ChangesItsCapability) && count % 2 == 1 {
+            return &self.other;
+        }
+        if self.has(Flaw::SillyCapability) {
+            return &self.other;
+        }
+        self.inner.capability()
+    }
+
+    async fn check(&self, cx: &Context) -> Result<()> {
+        if self.has(Flaw::CheckSendsNothing) {
+            return Ok(());
+        }
+        self.stuck()?;
+        if self.has(Flaw::CheckSendsTwo) {
+            self.inner.check(cx).await?;
+        }
+        let cx = self.context(cx);
+        self.inner
+            .check(&cx)
+            .await
+            .map_err(|error| self.error(error))
+    }
+
+    fn jobs(&self) -> Option<&dyn JobReader> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl JobReader for Flawed {
+    async fn list_jobs(&self, cx: &Context, mut request: ListJobs) -> Result<Page<Job>> {
+        self.stuck()?;
+        let (first, size) = (request.cursor.is_none(), request.page_size);
+        match self.flaw {
+            Flaw::CapabilityBeforeCursor => self.inner.capability().check_jobs(&request.filter)?,
+            Flaw::AsksBeforeItRefuses | Flaw::AsksForUnusedWords => self.inner.check(cx).await?,
+            Flaw::SpendsTooMuch => {
+                for _ in 0..5 {
+                    self.inner.check(cx).await?;
+                }
+            }
+            Flaw::AnswersAnUnsupportedFilter => request.filter.outcome.clear(),
+            Flaw::IgnoresStatus => request.filter.status.clear(),
+            Flaw::IgnoresKind => request.filter.kind = None,
+            Flaw::ShortPages if size > 1 => request.page_size = size.div_ceil(2),
+            Flaw::CursorAfterTheEnd if request.cursor == Some(Cursor("end".to_owned())) => {
+                return Ok(Page::empty());
+            }
+            _ => {}
+        }
+        request.cursor = cursor(self.flaw, 'j', request.cursor);
+        let mut page = self
+            .reader()
+            .list_jobs(&self.context(cx), request)
+            .await
+            .map_err(|error| self.error(error))?;
+        for job in &mut page.items {
+            match self.flaw {
+                Flaw::OtherProviderName => job.provider = ProviderName::from("another"),
+                Flaw::EmptyVendorWord => job.vendor.status = None,
+                Flaw::GuessesOutcome => job.outcome = Some(JobOutcome::Succeeded),
+                Flaw::WrongJobInRow => job.target.model = Some("another".to_owned()),
+                _ => {}
+            }
+        }
+        match self.flaw {
+            Flaw::UnknownIsDropped => page.items.retain(|job| job.status != JobStatus::Unknown),
+            Flaw::DropsOddRows => page.items.retain(|job| job.vendor.fields.is_empty()),
+            _ => {}
+        }
+        self.page(&mut page, first, size);
+        Ok(page)
+    }
+
+    async fn get_job(&self, cx: &Context, mut request: GetJob) -> Result<Option<Job>> {
+        self.stuck()?;
+        match self.flaw {
+            Flaw::AnswersAnotherJob if request.job_id.as_str().contains("404") => {
+                request.job_id = JobId::from("job-1");
+            }
+            Flaw::StaysBusy if self.busy.swap(true, Ordering::Relaxed) => {
+                return Err(Error::new(ErrorKind::Unexpected, "busy"));
+            }
+            Flaw::FindsHostileIds => {
+                let real = request.job_id.as_str().trim_end_matches(['/', ' ']);
+                request.job_id = JobId::from(real.rsplit('/').next().unwrap_or(real));
+            }
+            _ => {}
+        }
+        let job = self
+            .reader()
+            .get_job(&self.context(cx), request)
+            .await
+            .map_err(|error| self.error(error))?;
+        self.busy.store(false, Ordering::Relaxed);
+        match (self.flaw, job) {
+            (Flaw::FailsOnUnknownJob, None) => {
+                Err(Error::new(ErrorKind::NotFound, "there is no such job"))
+            }
+            (Flaw::ForgetsDetail, Some(mut job)) => {
+                job.detail = Detail::Summary;
+                Ok(Some(job))
+            }
+            (_, job) => Ok(job),
+        }
+    }
+
+    async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
+        self.stuck()?;
+        if self.has(Flaw::StatsCostMore) {
+            self.inner.check(cx).await?;
+        }
+        let stats = self.reader().job_stats(&self.context(cx), request).await;
+        let mut stats = stats.map_err(|error| self.error(error))?;
+        if let Some(stats) = &mut stats {
+            match self.flaw {
+                Flaw::WrongStats => stats.succeeded = stats.failed,
+                Flaw::MovesStatsTotal => stats.timed_out = stats.failed.map(|failed| failed + 1),
+                _ => {}
+            }
+        }
+        Ok(stats)
+    }
+
+    async fn list_tasks(&self, cx: &Context, mut request: ListTasks) -> Result<Option<Page<Task>>> {
+        self.stuck()?;
+        let (first, size) = (request.cursor.is_none(), request.page_size);
+        match self.flaw {
+            Flaw::CapabilityBeforeCursor => {
+                self.inner.capability().check_tasks(&request.filter)?;
+            }
+            Flaw::AsksBeforeItRefuses | Flaw::AsksForUnusedWords => self.inner.check(cx).await?,
+            Flaw::AnswersAnUnsupportedFilter => request.filter.device_names.clear(),
+            Flaw::IgnoresStatus => request.filter.status.clear(),
+            Flaw::IgnoresDevice => {
+                request.filter = TaskFilter {
+                    status: request.filter.status,
+                    ..TaskFilter::default()
+                };
+            }
+            _ => {}
+        }
+        request.cursor = cursor(self.flaw, 't', request.cursor);
+        let page = self.reader().list_tasks(&self.context(cx), request).await;
+        let mut page = page.map_err(|error| self.error(error))?;
+        if let Some(page) = &mut page {
+            for task in &mut page.items {
+                match self.flaw {
+                    Flaw::WrongFailure => task.failure = Some(Failure::Other),
+                    Flaw::OtherProviderName => task.provider = ProviderName::from("another"),
+                    _ => {}
+                }
+            }
+            match self.flaw {
+                Flaw::LosesTaskOfPage => page
+                    .items
+                    .retain(|task| task.id != TaskId::from("task-1-7")),
+                Flaw::UnknownIsDropped => {
+                    page.items.retain(|task| task.status != TaskStatus::Unknown)
+                }
+                Flaw::DropsOddRows => page.items.retain(|task| task.vendor.fields.is_empty()),
+                _ => {}
+            }
+            if !self.has(Flaw::CursorForever) && !self.has(Flaw::CursorAfterTheEnd) {
+                self.page(page, first, size);
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn flawed(flaw: Flaw) -> Subject {
+    let small = matches!(
+        flaw,
+        Flaw::AnswersAnUnsupportedFilter | Flaw::AsksBeforeItRefuses | Flaw::CapabilityBeforeCursor
+    );
+    let capability = if small {
+        small_capability()
+    } else {
+        full_capability()
+    };
+    let mut other = small_capability();
+    if flaw == Flaw::SillyCapability {
+        other.max_page_size = 0;
+    }
+    let through = Through::SingleAttempt;
+    let mut subject = memory_subject("flawed", capability, through, move |inner| {
+        Arc::new(Flawed {
+            inner,
+            flaw,
+            counted: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            other,
+        })
+    });
+    if flaw == Flaw::SwallowsDrift {
+        subject.drift = Some(Box::new(|| 0));
+    }
+    subject
+}
+
+/// Each flaw with the cases that must see it.
+const CAUGHT: &[(Flaw, &[&str])] = &[
+    (Flaw::AcceptsAnyCursor, &["C10"]),
+    (Flaw::AcceptsTheOtherListsCursor, &["C11"]),
+    (Flaw::AnswersAnotherJob, &["C31"]),
+    (Flaw::AnswersAnUnsupportedFilter, &["C13"]),
+    (Flaw::AsksBeforeItRefuses, &["C10", "C13"]),
+    (Flaw::AsksForUnusedWords, &["C14"]),
+    (Flaw::CapabilityBeforeCursor, &["C12"]),
+    (Flaw::ChangesItsCapability, &["C02"]),
+    (Flaw::CallsSilenceUnavailable, &["C82"]),
+    (Flaw::CheckSendsNothing, &["C04"]),
+    (Flaw::CheckSendsTwo, &["C04"]),
+    (Flaw::CountsWrongTotal, &["C24"]),
+    (Flaw::CursorAfterTheEnd, &["C22"]),
+    (Flaw::CursorForever, &["C20", "C26", "C40"]),
+    (Flaw::DropsRowAtPageBorder, &["C20", "C21", "C26"]),
+    (Flaw::DropsOddRows, &["C54", "C55"]),
+    (Flaw::EmptyVendorWord, &["C51"]),
+    (Flaw::FailsOnUnknownJob, &["C31", "C32"]),
+    (Flaw::FindsHostileIds, &["C32"]),
+    (Flaw::ForgetsDetail, &["C30"]),
+    (Flaw::GuessesOutcome, &["C52"]),
+    (Flaw::IgnoresDevice, &["C43", "C45"]),
+    (Flaw::IgnoresKind, &["C42"]),
+    (Flaw::IgnoresStatus, &["C40", "C41"]),
+    (Flaw::IgnoresTheDeadline, &["C81"]),
+    (Flaw::IgnoresTheGate, &["C80"]),
+    (Flaw::LeaksInDebug, &["C91"]),
+    (Flaw::LeaksInEndpoint, &["C01"]),
+    (Flaw::LeaksInError, &["C90"]),
+    (Flaw::LongPage, &["C20"]),
+    (Flaw::LosesTaskOfPage, &["C21"]),
+    (Flaw::MovesStatsTotal, &["C60", "C61"]),
+    (Flaw::NeverRecovers, &["C70", "C71", "C72", "C73"]),
+    (Flaw::OtherProviderName, &["C50"]),
+    (Flaw::RepeatsRow, &["C20", "C21", "C27"]),
+    (Flaw::ShortPages, &["C23"]),
+    (Flaw::SillyCapability, &["C03"]),
+    (Flaw::SpendsTooMuch, &["C23"]),
+    (Flaw::StatsCostMore, &["C62"]),
+    (Flaw::StaysBusy, &["C83"]),
+    (Flaw::SwallowsDrift, &["C56"]),
+    (Flaw::TellsWrongKind, &["C70", "C71", "C72", "C73", "C74"]),
+    (Flaw::UnknownIsDropped, &["C44", "C53"]),
+    (Flaw::WrongFailure, &["C52"]),
+    (Flaw::WrongJobInRow, &["C30"]),
+    (Flaw::WrongStats, &["C60"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flaw_is_caught_by_its_cases() {
+    let mut missed = Vec::new();
+    for (flaw, rules) in CAUGHT {
+        for rule in *rules {
+            let mut caught = false;
+            for case in CASES.iter().filter(|case| case.rule == *rule) {
+                caught |= run_case(*case, &flawed(*flaw)).await.is_err();
+            }
+            if !caught {
+                missed.push(format!("{flaw:?} by {rule}"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "not caught: {missed:#?}");
+}
+
+#[test]
+fn every_rule_with_a_case_has_a_flaw() {
+    for case in CASES {
+        let has_one = CAUGHT.iter().any(|(_, rules)| rules.contains(&case.rule));
+        assert!(has_one, "nothing shows that {case:?} can fail");
+    }
+}
+
+/// Without its flaw the wrapper is a good provider, so it is the flaw that is caught.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_flaw_no_failure() {
+    let report = run_all(&flawed(Flaw::None)).await;
+    assert!(report.is_ok(), "{report}");
+}
+
+/// A subject that gives nothing to look at fails instead of passing.
+#[tokio::test]
+async fn a_subject_without_examples_fails() {
+    let mut subject = flawed(Flaw::None);
+    subject.truth.job_examples.clear();
+    subject.truth.jobs.clear();
+    for rule in ["C21", "C42", "C60", "C62"] {
+        let case = CASES.iter().find(|case| case.rule == rule).unwrap();
+        assert!(run_case(*case, &subject).await.is_err(), "{case:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failure() {
+    let case = Case {
+        rule: "C00",
+        name: "panics",
+        run: |_| Box::pin(async { panic!("on purpose") }),
+    };
+    let verdict = run_case(case, &flawed(Flaw::None)).await;
+    assert_eq!(verdict, Err("it panicked".to_owned()));
+}

@@ -1,0 +1,190 @@
+//! What every subject is built with: clocks, gates, observers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ota_conformance::memory::{MemoryProvider, MemoryVendor};
+use ota_conformance::{GateUnderTest, Subject, Trouble, memory};
+use ota_core::capability::Capability;
+use ota_core::clock::{Clock, ManualClock};
+use ota_core::drift::DriftCounter;
+use ota_core::gate::{Gate, OpenGate};
+use ota_core::id::{JobId, ProviderName, TaskId};
+use ota_core::provider::{Dependencies, Provider};
+use ota_core::random::SequenceRandom;
+use ota_guard::SingleAttempt;
+use ota_sim::{Fault, FaultKind, FleetTruth, Server};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+/// When every vendor stands still.
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-23 08:00 UTC);
+
+/// The limit of calls for a page, as by default.
+pub(crate) const MAX_CALLS: u32 = 5;
+
+const ATTEMPT: Duration = Duration::from_secs(8);
+
+/// Which gate the provider gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Through {
+    Open,
+    SingleAttempt,
+}
+
+impl Through {
+    pub(crate) const ALL: [Self; 2] = [Self::Open, Self::SingleAttempt];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open gate",
+            Self::SingleAttempt => "single attempt",
+        }
+    }
+
+    pub(crate) fn promise(self) -> GateUnderTest {
+        match self {
+            Self::Open => GateUnderTest::Open,
+            Self::SingleAttempt => GateUnderTest::Limiting {
+                attempt_timeout: ATTEMPT,
+            },
+        }
+    }
+}
+
+/// The clock, the gate and the observer of one provider.
+pub(crate) struct Rig {
+    pub(crate) clock: ManualClock,
+    pub(crate) drift: Arc<DriftCounter>,
+    pub(crate) deps: Dependencies,
+    pub(crate) through: Through,
+}
+
+impl Rig {
+    pub(crate) fn new(through: Through, max_calls_per_page: u32) -> Self {
+        let clock = ManualClock::new(NOW);
+        let drift = Arc::new(DriftCounter::default());
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let gate: Arc<dyn Gate> = match through {
+            Through::Open => Arc::new(OpenGate::new(Arc::clone(&shared))),
+            Through::SingleAttempt => Arc::new(SingleAttempt::new(Arc::clone(&shared), ATTEMPT)),
+        };
+        let deps = Dependencies {
+            gate,
+            clock: shared,
+            random: Arc::new(SequenceRandom::new(7)),
+            drift: Arc::<DriftCounter>::clone(&drift),
+            max_calls_per_page,
+        };
+        Self {
+            clock,
+            drift,
+            deps,
+            through,
+        }
+    }
+
+    pub(crate) fn drift_count(&self) -> Box<dyn Fn() -> u64 + Send + Sync> {
+        let drift = Arc::clone(&self.drift);
+        Box::new(move || drift.snapshot().values().sum())
+    }
+
+    /// Moves the provider's clock and the vendor's together.
+    pub(crate) fn pass_time(
+        &self,
+        vendor: Option<ota_sim::Clock>,
+    ) -> Box<dyn Fn(Duration) + Send + Sync> {
+        let clock = self.clock.clone();
+        Box::new(move |time| {
+            clock.advance(time);
+            if let Some(vendor) = &vendor {
+                vendor.advance(time);
+            }
+        })
+    }
+}
+
+pub(crate) fn provider_name() -> ProviderName {
+    ProviderName::parse("under-test").unwrap()
+}
+
+/// A memory provider with something around it.
+pub(crate) fn memory_subject(
+    name: &str,
+    capability: Capability,
+    through: Through,
+    wrap: impl FnOnce(MemoryProvider) -> Arc<dyn Provider>,
+) -> Subject {
+    let rig = Rig::new(through, MAX_CALLS);
+    let vendor = Arc::new(MemoryVendor::new(&provider_name(), 23, 60));
+    let provider = MemoryProvider::new(
+        provider_name(),
+        capability,
+        Arc::clone(&vendor),
+        rig.deps.clone(),
+    );
+    let clock: Arc<dyn Clock> = Arc::new(rig.clock.clone());
+    let mut subject = memory::subject(
+        &format!("{name}, {}", through.name()),
+        &vendor,
+        wrap(provider),
+        clock,
+        rig.through.promise(),
+    );
+    subject.pass_time = Some(rig.pass_time(None));
+    subject.drift = Some(rig.drift_count());
+    subject
+}
+
+/// Breaks a simulator. `credential` is its way to refuse a credential.
+pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind) -> bool {
+    let kind = match trouble {
+        Trouble::None => {
+            server.set_faults(Vec::new());
+            return true;
+        }
+        Trouble::Throttle => FaultKind::Throttle,
+        Trouble::ServerError => FaultKind::GatewayError,
+        Trouble::ErrorUnder200 => FaultKind::ProductError,
+        Trouble::CredentialRefused => credential,
+        Trouble::Html => FaultKind::Html200,
+        Trouble::HtmlError => FaultKind::Html502,
+        Trouble::CutJson => FaultKind::CutJson,
+        Trouble::CutBody => FaultKind::CutBody,
+        Trouble::EmptyBody => FaultKind::EmptyBody,
+        Trouble::Drop => FaultKind::Drop,
+        Trouble::Hang => FaultKind::Hang,
+        Trouble::UnknownStatusRow => FaultKind::UnknownStatus,
+        Trouble::BadDateRow => FaultKind::BadDate,
+        Trouble::UnknownField => FaultKind::UnknownField,
+        Trouble::RepeatPage => FaultKind::RepeatPage,
+    };
+    server.set_faults(vec![Fault::always(kind)]);
+    true
+}
+
+pub(crate) fn ids(ids: Vec<String>) -> BTreeSet<TaskId> {
+    ids.into_iter().map(TaskId::from).collect()
+}
+
+/// The jobs of a fleet that a condition holds for.
+pub(crate) fn jobs_where(
+    fleet: &FleetTruth,
+    wanted: impl Fn(&ota_sim::JobTruth) -> bool,
+) -> BTreeSet<JobId> {
+    let jobs = fleet.jobs.iter().filter(|job| wanted(job));
+    jobs.map(|job| JobId::from(job.id.as_str())).collect()
+}
+
+/// The tasks of a job for the devices that a condition holds for.
+pub(crate) fn tasks_where(
+    fleet: &FleetTruth,
+    job_id: &str,
+    wanted: impl Fn(&ota_sim::DeviceTruth) -> bool,
+) -> BTreeSet<TaskId> {
+    let devices = fleet.devices(job_id);
+    let tasks = fleet.task_ids(job_id).into_iter().zip(devices);
+    let tasks = tasks.filter(|(_, device)| wanted(device));
+    tasks.map(|(id, _)| TaskId::from(id)).collect()
+}
