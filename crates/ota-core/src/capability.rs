@@ -1,6 +1,6 @@
 //! What a provider can do, in plain fields.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::provider::{JobFilter, TaskFilter};
 use crate::word::words;
 
@@ -146,6 +146,14 @@ impl Capability {
             ("device_id", filter.device_id.is_some(), support.device_id),
         ] {
             refuse(field, used, support)?;
+        }
+        if filter.device_names.len() > self.max_device_names as usize {
+            let message = format!(
+                "`device_name` has {} values; this provider takes {}",
+                filter.device_names.len(),
+                self.max_device_names
+            );
+            return Err(Error::new(ErrorKind::InvalidArgument, message).with_field("device_name"));
         }
         Ok(())
     }

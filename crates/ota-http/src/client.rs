@@ -18,6 +18,8 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// How long connecting may take, TLS included.
     pub connect_timeout: Duration,
+    /// Connects directly even where the environment names a proxy (`HTTPS_PROXY` and the like), as for an endpoint on this machine.
+    pub direct: bool,
 }
 
 impl Options {
@@ -31,6 +33,7 @@ impl Default for Options {
             tls: Some(TlsOptions::default()),
             max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES,
             connect_timeout: Duration::from_secs(5),
+            direct: false,
         }
     }
 }
@@ -137,7 +140,7 @@ impl Client {
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth(),
         };
-        let inner = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             // A redirect would carry a signature to another address; vendors never send one.
             .redirect(reqwest::redirect::Policy::none())
@@ -146,7 +149,11 @@ impl Client {
             .retry(reqwest::retry::never())
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(Duration::from_secs(50))
-            .user_agent(concat!("ota-gateway/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("ota-gateway/", env!("CARGO_PKG_VERSION")));
+        if options.direct {
+            builder = builder.no_proxy();
+        }
+        let inner = builder
             .build()
             .map_err(|error| TlsError(error.without_url().to_string()))?;
         Ok(Self {

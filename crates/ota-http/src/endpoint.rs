@@ -8,6 +8,7 @@ pub struct Endpoint {
     base: String,
     authority: String,
     https: bool,
+    loopback: bool,
 }
 
 impl Endpoint {
@@ -45,10 +46,12 @@ impl Endpoint {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
+        let loopback = is_loopback(host);
         Ok(Self {
             base: format!("{}://{authority}", url.scheme()),
             authority,
             https,
+            loopback,
         })
     }
 
@@ -62,6 +65,12 @@ impl Endpoint {
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Returns whether the endpoint is on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
     }
 
     /// Returns whether TLS is used.

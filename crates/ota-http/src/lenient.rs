@@ -112,6 +112,8 @@ impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Rows<T> {
             Value::Null => Vec::new(),
             Value::String(text) if text.trim().is_empty() => Vec::new(),
             Value::Array(items) => items,
+            // How a vendor writes a list of nothing is not always documented.
+            Value::Object(members) if members.is_empty() => Vec::new(),
             single => vec![single],
         };
         // An element of another shape is left out; wire rows are structs of leaves, so every object fits.

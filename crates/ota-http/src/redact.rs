@@ -2,40 +2,106 @@
 
 use serde_json::Value;
 
-/// Takes the user info, the query and the fragment from every URL in `text`; both can hold credentials and signatures.
+/// Takes the user info, the query and the fragment from every URL in `text`, and the values of parameters that are known to hold
+/// credentials or signatures wherever they stand.
+///
+/// Slashes that are escaped once more (`https:\/\/`) are understood: vendors put JSON into text.
 #[must_use]
 pub fn urls(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
+    while let Some((start, after_slashes)) = scheme_end(rest) {
+        let (before, _) = rest.split_at(start);
         out.push_str(before);
+        out.push_str(&rest[start..after_slashes]);
+        let after = &rest[after_slashes..];
         let end = after.find(ends_url).unwrap_or(after.len());
-        let (url, tail) = after.split_at(end);
-        let shown = url.find(['?', '#']).map_or(url, |cut| &url[..cut]);
+        let url = &after[..end];
+        let cut = url.find(['?', '#']);
+        let shown = cut.map_or(url, |cut| &url[..cut]);
+        // A query can hold any character that a careless writer put there, so only white space and markup end it.
+        rest = match cut {
+            Some(cut) => {
+                let query = &after[cut..];
+                &query[query.find(ends_query).unwrap_or(query.len())..]
+            }
+            None => &after[end..],
+        };
         let authority = shown.find('/').unwrap_or(shown.len());
         let host = shown[..authority].rfind('@').map_or(0, |user| user + 1);
         out.push_str(&shown[host..]);
-        rest = tail;
     }
     out.push_str(rest);
+    parameters(&out)
+}
+
+/// Finds `://`, plain or with escaped slashes; returns where it begins and ends.
+fn scheme_end(text: &str) -> Option<(usize, usize)> {
+    let mut found: Option<(usize, usize)> = None;
+    for mark in ["://", ":\\/\\/"] {
+        if let Some(at) = text.find(mark)
+            && found.is_none_or(|(other, _)| at < other)
+        {
+            found = Some((at, at + mark.len()));
+        }
+    }
+    found
+}
+
+/// Parameters whose values are credentials or signatures at one of the vendors or at their object stores.
+const SECRET_PARAMETERS: &[&str] = &[
+    "signature=",
+    "accesskeyid=",
+    "accesskeysecret=",
+    "securitytoken=",
+    "security-token=",
+    "access_token=",
+    "accesstoken=",
+    "refreshtoken=",
+    "signaturenonce=",
+];
+
+fn parameters(text: &str) -> String {
+    // ASCII lower-casing keeps every byte's place.
+    let lower = text.to_ascii_lowercase();
+    if !SECRET_PARAMETERS.iter().any(|name| lower.contains(name)) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(value) = SECRET_PARAMETERS
+        .iter()
+        .filter_map(|name| lower[at..].find(name).map(|found| at + found + name.len()))
+        .min()
+    {
+        out.push_str(&text[at..value]);
+        out.push_str("***");
+        let rest = &text[value..];
+        at = value + rest.find(ends_parameter).unwrap_or(rest.len());
+    }
+    out.push_str(&text[at..]);
     out
+}
+
+fn ends_query(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '<' | '"')
+}
+
+fn ends_parameter(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '&' | '"' | '\'' | '<' | '>' | ',' | ';')
 }
 
 fn ends_url(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
-        || matches!(
-            c,
-            '"' | '\'' | '<' | '>' | '`' | '\\' | '{' | '}' | '|' | '^'
-        )
+        || matches!(c, '"' | '\'' | '<' | '>' | '`' | '{' | '}' | '|' | '^')
 }
 
 /// Applies [`urls`] to every text inside `value`, names of members included.
 #[must_use]
 pub fn value(value: Value) -> Value {
     match value {
-        Value::String(text) if text.contains("://") => Value::String(urls(&text)),
+        Value::String(text) => Value::String(urls(&text)),
         Value::Array(items) => Value::Array(items.into_iter().map(self::value).collect()),
         Value::Object(members) => Value::Object(
             members
@@ -97,6 +163,22 @@ mod tests {
             ("\"https://h/p?sig=1\"", "\"https://h/p\""),
             ("no url ? here", "no url ? here"),
             ("://?x", "://"),
+            (
+                "https://oss/x?a={b}&Signature=TOPSECRET end",
+                "https://oss/x end",
+            ),
+            (
+                "https:\\/\\/u:p@oss\\/y?Signature=TOPSECRET",
+                "https:\\/\\/oss\\/y",
+            ),
+            (
+                "oss.h/x?Signature=TOPSECRET&b=1",
+                "oss.h/x?Signature=***&b=1",
+            ),
+            (
+                "AccessKeyId=LTAI, SecurityToken=CAIS",
+                "AccessKeyId=***, SecurityToken=***",
+            ),
         ] {
             assert_eq!(urls(text), expected);
         }
