@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
 use ota_core::context::Context;
+use ota_core::drift::DriftKind;
 use ota_core::error::Retry;
 use ota_core::gate::{self, VendorCall};
 use ota_core::provider::{Dependencies, SettingError};
@@ -54,6 +55,7 @@ impl Client {
     pub(crate) fn new(config: Config, deps: Dependencies) -> Result<Self, SettingError> {
         let options = Options {
             tls: config.endpoint.is_https().then(Default::default),
+            direct: config.endpoint.is_loopback(),
             ..Options::default()
         };
         let http = HttpClient::new(&options)
@@ -83,7 +85,9 @@ impl Client {
         let secrets = self.secrets()?;
         let request = self.request(operation, params, &secrets)?;
         let response = self.http.send(request).await?;
-        interpret(&response, &secrets)
+        interpret(&response, &secrets, &|field| {
+            self.deps.drift.observe(DriftKind::Field, operation, field)
+        })
     }
 
     fn secrets(&self) -> Result<Secrets> {
@@ -265,7 +269,7 @@ pub(crate) struct Secrets {
 }
 
 /// Reads an answer: the body before the status, since product errors come under HTTP 200.
-fn interpret(response: &Response, secrets: &Secrets) -> Result<Answer> {
+fn interpret(response: &Response, secrets: &Secrets, unknown: &dyn Fn(&str)) -> Result<Answer> {
     let unreadable = |reason: String| unreadable(response, &reason);
     if response.is_html() {
         return Err(unreadable(
@@ -274,7 +278,7 @@ fn interpret(response: &Response, secrets: &Secrets) -> Result<Answer> {
     }
     let members = wire::decode(&response.body).map_err(unreadable)?;
     let envelope: Envelope = serde_json::from_value(Value::Object(members))
-        .map_err(|error| unreadable(error.to_string()))?;
+        .map_err(|_| unreadable("its members are of no known form".to_owned()))?;
     let Envelope {
         request_id,
         success,
@@ -284,7 +288,14 @@ fn interpret(response: &Response, secrets: &Secrets) -> Result<Answer> {
         total,
         data,
         firmware_info,
+        other,
     } = envelope;
+    for name in other
+        .keys()
+        .filter(|name| !wire::ENVELOPE_REST.contains(&name.as_str()))
+    {
+        unknown(name);
+    }
     let ok_status = (200..300).contains(&response.status);
     let code = code.text();
     if !ok_status

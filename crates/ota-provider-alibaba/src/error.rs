@@ -31,7 +31,12 @@ pub(crate) struct Refusal {
 pub(crate) fn refusal(refusal: Refusal, secrets: &Secrets) -> Error {
     let (kind, retry, message) = classify(&refusal.code, refusal.http_status);
     let vendor = VendorError {
-        message: refusal.message.map(|text| clean(&text, secrets)),
+        message: refusal
+            .message
+            .and_then(|text| match is_signature_refusal(&refusal.code) {
+                true => first_words(&text),
+                false => Some(clean(&text, secrets)),
+            }),
         code: Some(redact::secrets(&refusal.code, hidden(secrets), 100))
             .filter(|code| !code.is_empty()),
         request_id: refusal
@@ -60,8 +65,29 @@ fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
     .flatten()
 }
 
-/// Cuts what a vendor's text must not carry on: the string-to-sign that `SignatureDoesNotMatch` echoes (it holds the key id, the
-/// token and every parameter), credentials, and queries of URLs.
+/// Codes whose texts echo the string-to-sign: key id, token and every parameter.
+fn is_signature_refusal(code: &str) -> bool {
+    [
+        "signaturedoesnotmatch",
+        "incompletesignature",
+        "invalidaccesskeysecret",
+    ]
+    .contains(&code.to_ascii_lowercase().as_str())
+}
+
+/// Takes the plain words that such a text begins with: nothing that is signed looks like them.
+fn first_words(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | ',' | '\'');
+    let end = text.find(|c| !plain(c)).unwrap_or(text.len());
+    // The last word is cut off unless a sentence ended there: it can be the first letters of what was signed.
+    let words = match text[end..].starts_with('.') {
+        true => &text[..=end],
+        false => text[..end].rsplit_once(' ').map_or("", |(words, _)| words),
+    };
+    (words.len() > 3 && words.len() <= MAX_MESSAGE_CHARS).then(|| words.trim_end().to_owned())
+}
+
+/// Cuts what a vendor's text must not carry on: a string-to-sign, credentials, signatures, queries of URLs.
 fn clean(text: &str, secrets: &Secrets) -> String {
     let lower = text.to_ascii_lowercase();
     let cut = [
@@ -70,6 +96,10 @@ fn clean(text: &str, secrets: &Secrets) -> String {
         "stringtosign",
         "server signature",
         "canonicalrequest",
+        "acs3-hmac-sha256",
+        "post&%2f&",
+        "get&%2f&",
+        "x-acs-",
     ]
     .iter()
     .filter_map(|mark| lower.find(mark))
@@ -212,11 +242,25 @@ fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
     {
         return (ErrorKind::Unavailable, Retry::Later, OUT_OF_ORDER);
     }
-    let absent = ["notfound", "notexist", "notexisted", "nosuch", "nonexist"]
+    if code.contains("invalidjobid") {
+        return (ErrorKind::NotFound, Retry::Never, NO_SUCH);
+    }
+    let absent = ["notfound", "notexist", "nosuch", "nonexist"]
         .iter()
         .any(|mark| code.contains(mark));
-    if (product && absent) || code.starts_with("invalidjobid") {
-        return (ErrorKind::NotFound, Retry::Never, NO_SUCH);
+    if product && absent {
+        // Only what a request names can be missing for its sender; a missing tenant or user is a matter of our settings.
+        let named = ["iot.ota.", "job", "task", "firmware", "product", "device"]
+            .iter()
+            .any(|mark| code.contains(mark));
+        return match named {
+            true => (ErrorKind::NotFound, Retry::Never, NO_SUCH),
+            false => (
+                ErrorKind::Misconfigured,
+                Retry::Never,
+                "the vendor does not find something that this provider's settings stand for",
+            ),
+        };
     }
     if product {
         return (
@@ -376,6 +420,13 @@ mod tests {
         check("iot.ota.JobNotFound", 200, NotFound, Retry::Never);
         check("iot.ota.NotExistedJob", 200, NotFound, Retry::Never);
         check("InvalidJobId.NotFound", 404, NotFound, Retry::Never);
+        check("iot.ota.InvalidJobId", 200, NotFound, Retry::Never);
+        check(
+            "iot.system.TenantNotFound",
+            200,
+            Misconfigured,
+            Retry::Never,
+        );
         check("iot.ota.SomethingNew", 200, Rejected, Retry::Never);
         check("New.Throttling", 400, Throttled, Retry::Later);
         check("Whatever", 429, Throttled, Retry::Later);
@@ -407,6 +458,28 @@ mod tests {
             for secret in ["LTAIexample", "CAIS", "secret+key", "POST&"] {
                 assert!(!text.contains(secret), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_refused_signature_shows_no_part_of_what_was_signed() {
+        for (text, expected) in [
+            (
+                "Signature mismatch, expected over [POST\n/\n\nx-acs-signature-nonce:1] got ACS3-HMAC-SHA256 Signature=90242b",
+                Some("Signature mismatch, expected over"),
+            ),
+            ("POST&%2F&AccessKeyId", None),
+            ("", None),
+        ] {
+            let refused = Refusal {
+                code: "signaturedoesnotmatch".into(),
+                message: Some(text.into()),
+                request_id: None,
+                http_status: 400,
+                retry_after: None,
+            };
+            let error = refusal(refused, &secrets());
+            assert_eq!(error.vendor().unwrap().message.as_deref(), expected);
         }
     }
 

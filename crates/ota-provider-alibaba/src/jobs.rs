@@ -4,12 +4,12 @@
 //! that the walk stands in, so that going on costs no call for finding it again.
 
 use ota_core::context::Context;
+use ota_core::drift::DriftKind;
 use ota_core::id::{PackageId, ProductId};
 use ota_core::job::{Detail, Job, JobKind, Package};
 use ota_core::paging::{Fetched, Position, Walk, Window};
 use ota_core::provider::{Cursor, JobFilter, ListJobs, Page};
 use ota_core::{Error, Result};
-use ota_http::lenient::Rows;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::client::{Answer, Params};
 use crate::map;
 use crate::map::status::JOB_STATUSES;
 use crate::provider::AlibabaProvider;
-use crate::wire::{Firmware, OtaJob};
+use crate::wire::{FIRMWARE_REST, Firmware, OtaJob};
 
 pub(crate) const LIST_PACKAGES: &str = "ListOTAFirmware";
 const LIST_BY_PACKAGE: &str = "ListOTAJobByFirmware";
@@ -200,12 +200,12 @@ impl AlibabaProvider {
         }
         .run(
             |_, window| Box::pin(self.fetch_jobs(cx, operation, params.clone(), window)),
-            |job: &Job| job.id.as_str(),
-            |job| matches(filter, job),
+            job_id,
+            |job| job.as_ref().is_some_and(|job| matches(filter, job)),
         )
         .await?;
         Ok(Page {
-            items: walked.rows,
+            items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| Cursor(position.encode())),
             total: walked
                 .totals
@@ -277,6 +277,12 @@ impl AlibabaProvider {
                     }
                 }
             };
+            if package.id.is_empty() {
+                // Nothing can be asked for it.
+                at.index += 1;
+                at.offset = 0;
+                continue;
+            }
             if full || calls == max_calls {
                 at.package = Some(package);
                 return Ok(Page {
@@ -306,8 +312,13 @@ impl AlibabaProvider {
                         let params = vec![("FirmwareId".to_owned(), package.id.clone())];
                         Box::pin(self.fetch_jobs(cx, LIST_BY_PACKAGE, params, window))
                     },
-                    |job: &Job| job.id.as_str(),
-                    |job| matches(filter, job) && !items.iter().any(|seen| seen.id == job.id),
+                    job_id,
+                    |job| {
+                        let wanted = |job: &Job| {
+                            matches(filter, job) && !items.iter().any(|seen| seen.id == job.id)
+                        };
+                        job.as_ref().is_some_and(wanted)
+                    },
                 )
                 .await;
             let walked = match walked {
@@ -324,6 +335,7 @@ impl AlibabaProvider {
                 walked
                     .rows
                     .into_iter()
+                    .flatten()
                     .map(|job| with_package(job, &package)),
             );
             match walked.next {
@@ -345,15 +357,19 @@ impl AlibabaProvider {
         operation: &'static str,
         mut params: Params,
         window: Window,
-    ) -> Result<Fetched<Job>> {
+    ) -> Result<Fetched<Option<Job>>> {
         params.extend(page_params(window));
-        let Answer { data, total } = self.client.read(cx, operation, params).await?;
-        let rows: Vec<OtaJob> = rows(data, "SimpleOTAJobInfo");
+        let answer = self.client.read(cx, operation, params).await;
+        let Answer { data, total } = match answer {
+            Ok(answer) => answer,
+            Err(error) => return end_of_list(window, Err(error)),
+        };
+        let rows: Vec<Option<OtaJob>> = rows(data, "SimpleOTAJobInfo");
         let source = self.source(operation);
         Ok(Fetched {
             rows: rows
                 .into_iter()
-                .map(|row| map::job::job(source, row, Detail::Summary))
+                .map(|row| row.map(|row| map::job::job(source, row, Detail::Summary)))
                 .collect(),
             total,
         })
@@ -373,12 +389,25 @@ impl AlibabaProvider {
             params.push(("ProductKey".to_owned(), product.as_str().to_owned()));
         }
         let Answer { data, total } = self.client.read(cx, LIST_PACKAGES, params).await?;
-        let rows: Vec<Firmware> = rows(data, "SimpleFirmwareInfo");
-        let packages = rows.into_iter().map(|row| WalkedPackage {
-            id: row.firmware_id.text().unwrap_or_default(),
-            name: row.firmware_name.text(),
-            version: row.dest_version.text(),
-            product: row.product_key.text(),
+        let rows: Vec<Option<Firmware>> = rows(data, "SimpleFirmwareInfo");
+        let packages = rows.into_iter().map(|row| {
+            let row = row.unwrap_or_default();
+            for name in row
+                .other
+                .keys()
+                .filter(|name| !FIRMWARE_REST.contains(&name.as_str()))
+            {
+                self.client
+                    .deps
+                    .drift
+                    .observe(DriftKind::Field, LIST_PACKAGES, name);
+            }
+            WalkedPackage {
+                id: row.firmware_id.text().unwrap_or_default(),
+                name: row.firmware_name.text(),
+                version: row.dest_version.text(),
+                product: row.product_key.text(),
+            }
         });
         // A row without an identifier has no jobs that could be asked for, but keeps its place in the numbering.
         Ok((packages.collect(), total))
@@ -456,6 +485,11 @@ fn with_package(mut job: Job, walked: &WalkedPackage) -> Job {
     job
 }
 
+/// The identifier of a row; none for what is no row.
+fn job_id(row: &Option<Job>) -> &str {
+    row.as_ref().map_or("", |job| job.id.as_str())
+}
+
 /// The vendor counts pages from 1.
 pub(crate) fn page_params(window: Window) -> [(String, String); 2] {
     [
@@ -464,16 +498,49 @@ pub(crate) fn page_params(window: Window) -> [(String, String); 2] {
     ]
 }
 
-/// Takes the list out of its wrapper, `Data.SimpleOTATaskInfo[]`; a bare list is understood too.
-pub(crate) fn rows<T: serde::de::DeserializeOwned>(data: Value, wrapper: &str) -> Vec<T> {
+/// Takes the list out of its wrapper, `Data.SimpleOTATaskInfo[]`; a bare list and a bare element are understood too.
+///
+/// What is no row keeps its place as `None`: the vendor has numbered it.
+pub(crate) fn rows<T: serde::de::DeserializeOwned>(data: Value, wrapper: &str) -> Vec<Option<T>> {
     let list = match data {
         Value::Object(mut members) => members.remove(wrapper).unwrap_or(Value::Null),
         bare @ Value::Array(_) => bare,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::Null,
     };
-    serde_json::from_value::<Rows<T>>(list)
-        .map(|rows| rows.0)
-        .unwrap_or_default()
+    let rows = match list {
+        Value::Array(rows) => rows,
+        // The shape of an empty list is not documented.
+        Value::Object(members) if members.is_empty() => Vec::new(),
+        row @ Value::Object(_) => vec![row],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    let row = |row: Value| match &row {
+        Value::Object(members) if !members.is_empty() => serde_json::from_value(row).ok(),
+        _ => None,
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// Reads "there is no such page" behind the end of a list as what it means: a list that does not tell its total ends with it.
+pub(crate) fn end_of_list<R>(window: Window, result: Result<Fetched<R>>) -> Result<Fetched<R>> {
+    let code = |error: &Error| {
+        error
+            .vendor()
+            .and_then(|vendor| vendor.code.clone())
+            .unwrap_or_default()
+    };
+    match result {
+        Err(error)
+            if window.index > 0
+                && code(&error).eq_ignore_ascii_case("iot.common.InvalidPageParams") =>
+        {
+            Ok(Fetched {
+                rows: Vec::new(),
+                total: None,
+            })
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]

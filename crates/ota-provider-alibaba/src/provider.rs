@@ -147,11 +147,12 @@ impl JobReader for AlibabaProvider {
             Value::Object(members) if members.is_empty() => return Ok(None),
             _ => {}
         }
-        let wire: OtaJob = serde_json::from_value(answer.data).map_err(|error| {
+        // The decoder's own error would repeat the value, which can be a signed URL.
+        let wire: OtaJob = serde_json::from_value(answer.data).map_err(|_| {
             Error::new(ErrorKind::Protocol, "the vendor's answer cannot be read")
                 .with_retry(Retry::Later)
                 .with_operation(QUERY_JOB)
-                .with_source(error)
+                .with_context("reason", "`Data` is not an object")
         })?;
         let mut job = map::job::job(self.source(QUERY_JOB), wire, Detail::Full);
         if job.id.as_str().is_empty() {
@@ -161,11 +162,28 @@ impl JobReader for AlibabaProvider {
     }
 
     async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
-        found(self.count_tasks(cx, &request.job_id).await)
+        let Some(stats) = found(self.count_tasks(cx, &request.job_id).await)? else {
+            return Ok(None);
+        };
+        match stats.total {
+            Some(0) => Ok(self.get_job(cx, request).await?.map(|_| stats)),
+            _ => Ok(Some(stats)),
+        }
     }
 
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
-        found(self.tasks_page(cx, request).await)
+        let (job_id, first) = (
+            request.job_id.clone(),
+            request.cursor.is_none() && request.filter == Default::default(),
+        );
+        let Some(page) = found(self.tasks_page(cx, request).await)? else {
+            return Ok(None);
+        };
+        // What the vendor answers for a batch that does not exist is in no public document; it may be a list of nothing.
+        match first && page.items.is_empty() && page.next.is_none() {
+            true => Ok(self.get_job(cx, GetJob { job_id }).await?.map(|_| page)),
+            false => Ok(Some(page)),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use ota_core::task::{Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 
 use crate::client::{Answer, Params};
-use crate::jobs::{page_params, rows};
+use crate::jobs::{end_of_list, page_params, rows};
 use crate::map;
 use crate::map::status::{CONFIRM, TASK_WORDS};
 use crate::provider::AlibabaProvider;
@@ -47,6 +47,8 @@ struct TaskCursor {
     mode: Mode,
     truncated: bool,
     position: Position,
+    /// All tasks of the batch, where words are walked in their stead.
+    total: Option<u64>,
 }
 
 /// The state of a walk word by word.
@@ -56,6 +58,8 @@ struct WordWalk {
     truncated: bool,
     /// Vendor calls already made for this page.
     spent: u32,
+    /// All tasks of the batch, where words are walked in their stead.
+    total: Option<u64>,
 }
 
 impl TaskCursor {
@@ -65,8 +69,11 @@ impl TaskCursor {
             Mode::Words => 'w',
             Mode::Names => 'n',
         };
+        let total = self
+            .total
+            .map_or_else(String::new, |total| format!(".{total}"));
         Cursor(format!(
-            "{mode}{}.{}",
+            "{mode}{}.{}{total}",
             u8::from(self.truncated),
             self.position.encode()
         ))
@@ -85,11 +92,23 @@ impl TaskCursor {
             '1' => true,
             _ => return None,
         };
-        let position = Position::decode(chars.as_str().strip_prefix('.')?)?;
+        let rest = chars.as_str().strip_prefix('.')?;
+        let (position, total) = match rest.match_indices('.').nth(1) {
+            None => (rest, None),
+            Some((dot, _)) => {
+                let text = &rest[dot + 1..];
+                let total = text
+                    .parse::<u64>()
+                    .ok()
+                    .filter(|total| total.to_string() == text)?;
+                (&rest[..dot], Some(total))
+            }
+        };
         Some(Self {
             mode,
             truncated,
-            position,
+            position: Position::decode(position)?,
+            total,
         })
     }
 }
@@ -112,19 +131,19 @@ impl AlibabaProvider {
             }
         };
         self.capability_ref().check_tasks(&filter)?;
-        if !filter.device_names.is_empty() {
-            let from = at.map_or(0, |at| at.position.segment);
-            return self.by_names(cx, &job_id, &filter, page_size, from).await;
-        }
         if never_matches(&filter) {
             return Ok(Page::empty());
         }
-        let native = native(&filter);
+        if !filter.device_names.is_empty() {
+            let from = at.map_or_else(Position::default, |at| at.position);
+            return self.by_names(cx, &job_id, &filter, page_size, from).await;
+        }
         match at {
             Some(TaskCursor {
                 mode: Mode::Words,
                 truncated,
                 position,
+                total,
             }) => {
                 let words = if words.is_empty() { all_words() } else { words };
                 let start = WordWalk {
@@ -132,21 +151,21 @@ impl AlibabaProvider {
                     from: position,
                     truncated,
                     spent: 0,
+                    total,
                 };
                 self.by_words(cx, &job_id, &filter, page_size, start).await
             }
-            Some(at) => {
-                let (page, _) = self
-                    .all(cx, &job_id, &filter, page_size, at.position, 0)
-                    .await?;
-                Ok(page)
-            }
-            None if native => {
+            Some(at) => self
+                .all(cx, &job_id, &filter, page_size, at.position, 0)
+                .await
+                .map(|(page, _)| page),
+            None if native(&filter) => {
                 let mut start = WordWalk {
                     words,
                     from: Position::default(),
                     truncated: false,
                     spent: 0,
+                    total: None,
                 };
                 // The total of a single word comes with its first page.
                 if start.words.len() > 1 {
@@ -154,38 +173,51 @@ impl AlibabaProvider {
                 }
                 self.by_words(cx, &job_id, &filter, page_size, start).await
             }
-            None => {
-                let start = Position::default();
-                // Rows that are left out here are read in the largest pages, up to the limit of calls; so it is asked first
-                // whether this is the right way at all.
-                let counted = match filters_here(&filter) {
-                    true => self.count(cx, &job_id, None).await?,
-                    false => None,
-                };
-                let total = match counted {
-                    Some(total) if total > WINDOW => Some(total),
-                    counted => {
-                        let spent = u32::from(counted.is_some());
-                        let (page, total) = self
-                            .all(cx, &job_id, &filter, page_size, start, spent)
-                            .await?;
-                        if !page.truncated {
-                            return Ok(page);
-                        }
-                        total
-                    }
-                };
-                // More than one window: start again, word by word.
-                let mut walk = WordWalk {
-                    words: all_words(),
-                    from: start,
-                    truncated: false,
-                    spent: 1,
-                };
-                self.look_ahead(cx, &job_id, total, &mut walk).await?;
-                self.by_words(cx, &job_id, &filter, page_size, walk).await
-            }
+            None => self.first_of_all(cx, &job_id, &filter, page_size).await,
         }
+    }
+
+    /// Begins a walk over tasks of every word.
+    async fn first_of_all(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        filter: &TaskFilter,
+        page_size: u32,
+    ) -> Result<Page<Task>> {
+        let start = Position::default();
+        let filtered = filters_here(filter);
+        // Words of no document can be found in the list of all tasks only, as far as its window reaches.
+        let only_here = filter.status.contains(&TaskStatus::Unknown);
+        // Rows that are left out here are read in the largest pages, up to the limit of calls; so it is asked first whether this is
+        // the right way at all.
+        let counted = match filtered && !only_here {
+            true => self.count(cx, job_id, None).await?,
+            false => None,
+        };
+        let total = match counted {
+            Some(total) if total > WINDOW => Some(total),
+            counted => {
+                let spent = u32::from(counted.is_some());
+                let (page, total) = self
+                    .all(cx, job_id, filter, page_size, start, spent)
+                    .await?;
+                if !page.truncated || only_here {
+                    return Ok(page);
+                }
+                total
+            }
+        };
+        // More than one window: start again, word by word.
+        let mut walk = WordWalk {
+            words: all_words(),
+            from: start,
+            truncated: false,
+            spent: 1,
+            total: total.filter(|_| !filtered),
+        };
+        self.look_ahead(cx, job_id, total, &mut walk).await?;
+        self.by_words(cx, job_id, filter, page_size, walk).await
     }
 
     /// Walks the unfiltered list; `truncated` tells that it is longer than the vendor's window. Returns the length of the list beside the
@@ -205,19 +237,20 @@ impl AlibabaProvider {
         let walked = walk
             .run(
                 |_, window| Box::pin(self.fetch_tasks(cx, job_id, None, window)),
-                |task: &Task| task.id.as_str(),
-                |task| matches(filter, task),
+                task_id,
+                |task| task.as_ref().is_some_and(|task| matches(filter, task)),
             )
             .await?;
         let total = walked.totals.last().map(|(_, total)| *total);
         let truncated = total.is_some_and(|total| total > WINDOW);
         let page = Page {
-            items: walked.rows,
+            items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| {
                 TaskCursor {
                     mode: Mode::All,
                     truncated,
                     position,
+                    total: None,
                 }
                 .encode()
             }),
@@ -240,6 +273,7 @@ impl AlibabaProvider {
             from,
             truncated,
             spent,
+            total,
         } = start;
         let filtered = filter.device_id.is_some();
         let segments = u32::try_from(words.len()).unwrap_or(u32::MAX);
@@ -253,8 +287,8 @@ impl AlibabaProvider {
                     let word = words.get(segment as usize).copied();
                     Box::pin(self.fetch_word(cx, job_id, word, window))
                 },
-                |task: &Task| task.id.as_str(),
-                |task| matches(filter, task),
+                task_id,
+                |task| task.as_ref().is_some_and(|task| matches(filter, task)),
             )
             .await?;
         let single = (words.len() == 1)
@@ -262,42 +296,47 @@ impl AlibabaProvider {
             .flatten();
         let truncated = truncated || walked.totals.iter().any(|(_, total)| *total > WINDOW);
         Ok(Page {
-            items: walked.rows,
+            items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| {
                 TaskCursor {
                     mode: Mode::Words,
                     truncated,
                     position,
+                    total,
                 }
                 .encode()
             }),
-            total: single.filter(|_| !filtered),
+            total: total.or(single).filter(|_| !filtered),
             truncated,
         })
     }
 
-    /// Asks for named devices. The vendor ignores paging then, so each call names at most as many devices as the page has room for.
+    /// Asks for named devices. The vendor ignores paging then, so each call names at most as many devices as a page has room for. A device
+    /// has one task in a batch; where a platform shows more, the page still ends at its size and the cursor goes on inside the answer.
     async fn by_names(
         &self,
         cx: &Context,
         job_id: &JobId,
         filter: &TaskFilter,
         page_size: u32,
-        from: u32,
+        from: Position,
     ) -> Result<Page<Task>> {
         let batch = name_batch(page_size);
         let batches: Vec<_> = filter.device_names.chunks(batch).collect();
+        let size = page_size as usize;
         let mut items: Vec<Task> = Vec::new();
-        let mut at = from as usize;
+        let mut at = from;
         let mut calls = 0;
-        while let Some(names) = batches.get(at) {
+        while let Some(names) = batches.get(at.segment as usize) {
+            let room = size.saturating_sub(items.len());
+            let starts = at.offset == 0;
             if calls == self.client.deps.max_calls_per_page
-                || items.len() + names.len() > page_size as usize
+                || room == 0
+                || (starts && room < names.len())
             {
                 break;
             }
             calls += 1;
-            at += 1;
             let mut params = job_params(job_id);
             params.extend(page_params(Window {
                 index: 0,
@@ -311,7 +350,17 @@ impl AlibabaProvider {
                 ));
             }
             let fetched = self.read_tasks(cx, job_id, params).await?;
-            for task in fetched.rows {
+            let all = fetched.rows.len() as u64;
+            for task in fetched
+                .rows
+                .into_iter()
+                .skip(usize::try_from(at.offset).unwrap_or(usize::MAX))
+            {
+                if items.len() == size {
+                    break;
+                }
+                at.offset += 1;
+                let Some(task) = task else { continue };
                 let asked = task
                     .device
                     .name
@@ -322,17 +371,23 @@ impl AlibabaProvider {
                     items.push(task);
                 }
             }
+            if at.offset >= all {
+                at = Position {
+                    segment: at.segment + 1,
+                    offset: 0,
+                };
+            }
         }
-        let next = batches.get(at).map(|_| {
-            let segment = u32::try_from(at).unwrap_or(u32::MAX);
+        let next = batches.get(at.segment as usize).map(|_| {
             TaskCursor {
                 mode: Mode::Names,
                 truncated: false,
-                position: Position { segment, offset: 0 },
+                position: at,
+                total: None,
             }
             .encode()
         });
-        let total = (from == 0 && next.is_none()).then_some(items.len() as u64);
+        let total = (from == Position::default() && next.is_none()).then_some(items.len() as u64);
         Ok(Page {
             items,
             next,
@@ -342,6 +397,9 @@ impl AlibabaProvider {
     }
 
     /// Finds out before the first page whether one of the words has more tasks than a window holds.
+    ///
+    /// Tasks in words of no document are in no word's list; in a batch of this size nobody can reach them, nor count them without asking
+    /// for every word, so they are not told here.
     ///
     /// Usually one or two one-row calls: words are asked in the order of their likely size, and nothing more is asked once the rest
     /// of the batch fits into one window. `truncated` must be right from the first page on, so this is not cut short by the limit of
@@ -360,6 +418,11 @@ impl AlibabaProvider {
                 self.count(cx, job_id, None).await?.unwrap_or(0)
             }
         };
+        // More tasks than all windows together hold.
+        if rest > WINDOW * start.words.len() as u64 && start.words.len() == TASK_WORDS.len() {
+            start.truncated = true;
+            return Ok(());
+        }
         for word in [
             "SUCCEEDED",
             "QUEUED",
@@ -420,8 +483,11 @@ impl AlibabaProvider {
             failed: sum(TaskStatus::Failed),
             canceled: sum(TaskStatus::Canceled),
             skipped: None,
-            // Tasks move while the calls run, so the parts can exceed the total for a moment.
-            unknown: total.map(|total| total.saturating_sub(known)),
+            // Tasks move while the calls run, so the parts can exceed the total for a moment. Without the number of CONFIRM a rest can be
+            // either.
+            unknown: total
+                .map(|total| total.saturating_sub(known))
+                .filter(|rest| *rest == 0 || counts.iter().all(Option::is_some)),
             timed_out: None,
             outcome: None,
         };
@@ -459,7 +525,7 @@ impl AlibabaProvider {
         job_id: &JobId,
         word: Option<&'static str>,
         window: Window,
-    ) -> Result<Fetched<Task>> {
+    ) -> Result<Fetched<Option<Task>>> {
         match self.fetch_tasks(cx, job_id, word, window).await {
             Err(error) if word.is_some_and(|word| is_old_platform(word, &error)) => Ok(Fetched {
                 rows: Vec::new(),
@@ -475,11 +541,11 @@ impl AlibabaProvider {
         job_id: &JobId,
         word: Option<&str>,
         window: Window,
-    ) -> Result<Fetched<Task>> {
+    ) -> Result<Fetched<Option<Task>>> {
         let mut params = job_params(job_id);
         params.extend(page_params(window));
         params.extend(word.map(|word| ("TaskStatus".to_owned(), word.to_owned())));
-        self.read_tasks(cx, job_id, params).await
+        end_of_list(window, self.read_tasks(cx, job_id, params).await)
     }
 
     async fn read_tasks(
@@ -487,14 +553,14 @@ impl AlibabaProvider {
         cx: &Context,
         job_id: &JobId,
         params: Params,
-    ) -> Result<Fetched<Task>> {
+    ) -> Result<Fetched<Option<Task>>> {
         let Answer { data, total } = self.client.read(cx, LIST_TASKS, params).await?;
-        let rows: Vec<OtaTask> = rows(data, "SimpleOTATaskInfo");
+        let rows: Vec<Option<OtaTask>> = rows(data, "SimpleOTATaskInfo");
         let source = self.source(LIST_TASKS);
         Ok(Fetched {
             rows: rows
                 .into_iter()
-                .map(|row| map::task::task(source, row, job_id))
+                .map(|row| row.map(|row| map::task::task(source, row, job_id)))
                 .collect(),
             total,
         })
@@ -517,9 +583,20 @@ fn job_params(job_id: &JobId) -> Params {
     vec![("JobId".to_owned(), job_id.as_str().to_owned())]
 }
 
-/// `CONFIRM` is absent from the oldest edition of the page; a platform of that time refuses it as a filter and has no such task.
+/// `CONFIRM` is absent from the oldest edition of the page; a platform of that time refuses it as a filter, with a code that no document
+/// tells. A job that does not exist is refused for every other word too.
 fn is_old_platform(word: &str, error: &Error) -> bool {
-    word == CONFIRM && error.kind() == ErrorKind::InvalidArgument
+    let refused = [
+        ErrorKind::InvalidArgument,
+        ErrorKind::Rejected,
+        ErrorKind::NotFound,
+    ];
+    word == CONFIRM && refused.contains(&error.kind())
+}
+
+/// The identifier of a row; none for what is no row.
+fn task_id(row: &Option<Task>) -> &str {
+    row.as_ref().map_or("", |task| task.id.as_str())
 }
 
 /// Whether every requested status has vendor words, so that the vendor can filter. `unknown` stands for words that nobody knows, so
@@ -560,7 +637,7 @@ fn fits(at: TaskCursor, filter: &TaskFilter, words: usize, page_size: u32) -> bo
     let within = at.position.offset <= WINDOW;
     if !filter.device_names.is_empty() {
         let batches = filter.device_names.len().div_ceil(name_batch(page_size));
-        return at.mode == Mode::Names && segment < batches && at.position.offset == 0;
+        return at.mode == Mode::Names && segment < batches && within;
     }
     match at.mode {
         Mode::All => !native(filter) && segment == 0 && within,
@@ -592,18 +669,31 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back() {
-        let at = TaskCursor {
-            mode: Mode::Words,
-            truncated: true,
-            position: Position {
-                segment: 3,
-                offset: 250,
-            },
-        };
-        assert_eq!(at.encode(), Cursor("w1.3.250".into()));
-        assert_eq!(TaskCursor::decode(&at.encode()), Some(at));
+        for (total, text) in [(None, "w1.3.250"), (Some(130_000), "w1.3.250.130000")] {
+            let at = TaskCursor {
+                mode: Mode::Words,
+                truncated: true,
+                position: Position {
+                    segment: 3,
+                    offset: 250,
+                },
+                total,
+            };
+            assert_eq!(at.encode(), Cursor(text.into()));
+            assert_eq!(TaskCursor::decode(&at.encode()), Some(at));
+        }
         for text in [
-            "", "w", "w1", "w1.", "x1.0.0", "w2.0.0", "w1.0", "w1.0.0.0", "设1.0.0",
+            "",
+            "w",
+            "w1",
+            "w1.",
+            "x1.0.0",
+            "w2.0.0",
+            "w1.0",
+            "w1.0.0.",
+            "w1.0.0.01",
+            "w1.0.0.0.0",
+            "设1.0.0",
         ] {
             assert_eq!(TaskCursor::decode(&Cursor(text.into())), None, "{text}");
         }

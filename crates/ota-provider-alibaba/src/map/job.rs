@@ -1,5 +1,7 @@
 //! `QueryOTAJob` and rows of the job lists.
 
+use std::collections::HashSet;
+
 use ota_core::drift::DriftKind;
 use ota_core::id::{JobId, PackageId, ProductId};
 use ota_core::job::{
@@ -13,7 +15,7 @@ use super::Source;
 use super::reading::Reading;
 use super::status::{job_status, job_type};
 use crate::config::VENDOR;
-use crate::wire::{OtaJob, SrcVersions, Tags};
+use crate::wire::{OtaJob, SrcVersions, Tag, Tags};
 
 /// Maps a job. `detail` tells whether the wire form was complete.
 pub(crate) fn job(source: Source<'_>, wire: OtaJob, detail: Detail) -> Job {
@@ -111,16 +113,31 @@ fn source_versions(reading: &mut Reading<'_>, wire: SrcVersions) -> Vec<String> 
 
 fn tags(reading: &mut Reading<'_>, wire: Tags) -> Vec<(String, String)> {
     match wire {
-        Tags::Wrapped { list } => list
-            .0
-            .into_iter()
-            .filter_map(|tag| Some((tag.key.text()?, tag.value.text().unwrap_or_default())))
-            .collect(),
+        Tags::Wrapped { list } => {
+            let verbatim = verbatim(&list.0);
+            let count = list.0.len();
+            let tags: Vec<(String, String)> = list
+                .0
+                .into_iter()
+                .filter_map(|tag| Some((tag.key.text()?, tag.value.text().unwrap_or_default())))
+                .collect();
+            let names: HashSet<&str> = tags.iter().map(|(key, _)| key.as_str()).collect();
+            if names.len() < count {
+                // A name twice, or none: as labels they cannot all be shown.
+                reading.keep("Tags", verbatim);
+            }
+            tags
+        }
         Tags::Other(leaf) => {
             reading.odd("Tags", leaf);
             Vec::new()
         }
     }
+}
+
+fn verbatim(tags: &[Tag]) -> Leaf {
+    let tag = |tag: &Tag| serde_json::json!({"Key": tag.key.0, "Value": tag.value.0});
+    Leaf(tags.iter().map(tag).collect())
 }
 
 fn group(id: Option<String>, name: Option<String>) -> Vec<Group> {

@@ -15,7 +15,10 @@ use serde_json::{Map, Value};
 /// Returns what is wrong; the text holds nothing of the answer.
 pub fn decode(body: &[u8]) -> Result<Map<String, Value>, String> {
     let start = body.trim_ascii_start();
-    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    let start = start
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(start)
+        .trim_ascii_start();
     let value = match start.first() {
         None => return Err("the answer is empty".to_owned()),
         Some(b'<') => xml::decode(start)?,
@@ -45,7 +48,34 @@ pub(crate) struct Envelope {
     pub(crate) total: Leaf,
     pub(crate) data: Value,
     pub(crate) firmware_info: Value,
+    #[serde(flatten)]
+    pub(crate) other: Map<String, Value>,
 }
+
+/// Documented members around the data that mean nothing to us.
+pub(crate) const ENVELOPE_REST: &[&str] = &[
+    "CurrentPage",
+    "PageSize",
+    "PageCount",
+    "HostId",
+    "Recommend",
+];
+
+/// Documented fields of a package that a job does not need.
+pub(crate) const FIRMWARE_REST: &[&str] = &[
+    "FirmwareDesc",
+    "ProductName",
+    "ModuleName",
+    "SrcVersion",
+    "Type",
+    "Status",
+    "FirmwareSize",
+    "SignMethod",
+    "FirmwareSign",
+    "FirmwareUrl",
+    "UtcCreate",
+    "UtcModified",
+];
 
 /// `Data` of `QueryOTAJob`, and a row of `ListOTAJobByFirmware` and `ListOTAJobByDevice`, which have fewer fields.
 #[derive(Debug, Default, Deserialize)]
@@ -158,4 +188,6 @@ pub(crate) struct Firmware {
     pub(crate) firmware_name: Leaf,
     pub(crate) dest_version: Leaf,
     pub(crate) product_key: Leaf,
+    #[serde(flatten)]
+    pub(crate) other: Map<String, Value>,
 }

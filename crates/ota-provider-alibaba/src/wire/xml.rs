@@ -74,10 +74,13 @@ struct Element {
 
 impl Element {
     fn into_value(self) -> Value {
-        if self.children.is_empty() {
-            Value::String(self.text)
-        } else {
-            Value::Object(self.children)
+        if !self.children.is_empty() {
+            return Value::Object(self.children);
+        }
+        // A list of nothing that was printed prettily has a line feed inside.
+        match self.text.trim().is_empty() {
+            true => Value::String(String::new()),
+            false => Value::String(self.text),
         }
     }
 }
@@ -135,6 +138,7 @@ mod tests {
             json!({"A": "1", "B": "", "C": " x &<y ", "D": {"E": ["1", "2", "3"]}}),
         );
         check("<R><![CDATA[a<b]]>&gt;</R>", json!("a<b>"));
+        check("<R><Data>\n  </Data></R>", json!({"Data": ""}));
     }
 
     #[test]

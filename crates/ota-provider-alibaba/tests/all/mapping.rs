@@ -342,6 +342,7 @@ async fn a_row_that_is_not_understood_arrives_as_far_as_it_was() {
         .await
         .unwrap()
         .unwrap();
+    assert_eq!(page.total, Some(4));
     let [first, second, third] = &page.items[..] else {
         panic!("{:?}", page.items)
     };

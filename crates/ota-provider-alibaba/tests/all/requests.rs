@@ -126,7 +126,7 @@ async fn page_numbers_are_always_sent() {
         .list_tasks(&context(), request)
         .await
         .unwrap();
-    let seen = server.seen().pop().unwrap();
+    let seen = server.seen().remove(0);
     assert_eq!(
         (seen.param("CurrentPage"), seen.param("PageSize")),
         ("1", "7")

@@ -138,6 +138,87 @@ async fn a_status_of_several_words_is_walked_word_by_word() {
 }
 
 #[tokio::test]
+async fn what_is_no_row_keeps_its_place_and_ends_no_list() {
+    let server = Server::start(|seen| {
+        let rows = [
+            json!(null),
+            json!({"TaskId": "a"}),
+            json!({}),
+            json!("x"),
+            json!({"TaskId": "b"}),
+        ];
+        let page: usize = seen.param("CurrentPage").parse().unwrap();
+        let size: usize = seen.param("PageSize").parse().unwrap();
+        let part: Vec<_> = rows.iter().skip((page - 1) * size).take(size).collect();
+        json_answer(
+            json!({"Success": true, "Total": rows.len(), "Data": {"SimpleOTATaskInfo": part}}),
+        )
+    })
+    .await;
+    for page_size in [1, 2, 50] {
+        assert_eq!(
+            walk(&server, TaskFilter::default(), page_size).await.ids,
+            ["a", "b"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_of_an_unknown_batch_is_no_batch() {
+    let server = Server::start(|seen| match seen.operation.as_str() {
+        "QueryOTAJob" => json_answer(json!({"Success": true, "Data": {}})),
+        _ => json_answer(json!({"Success": true, "Total": 0, "Data": {"SimpleOTATaskInfo": {}}})),
+    })
+    .await;
+    let request = ListTasks {
+        job_id: JobId::from("j"),
+        filter: TaskFilter::default(),
+        page_size: 5,
+        cursor: None,
+    };
+    assert_eq!(
+        server
+            .provider()
+            .list_tasks(&context(), request)
+            .await
+            .unwrap(),
+        None
+    );
+    let get = ota_core::provider::GetJob {
+        job_id: JobId::from("j"),
+    };
+    assert_eq!(
+        server.provider().job_stats(&context(), get).await.unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_named_devices_ends_at_its_size_whatever_the_platform_sends() {
+    let server = Server::start(|_| {
+        let rows: Vec<_> =
+            (0..5).map(|number| json!({"TaskId": format!("t{number}"), "DeviceName": "d", "TaskStatus": "FAILED"})).collect();
+        json_answer(json!({"Success": true, "Total": 5, "Data": {"SimpleOTATaskInfo": rows}}))
+    })
+    .await;
+    let filter = TaskFilter {
+        device_names: vec!["d".into()],
+        ..TaskFilter::default()
+    };
+    assert_eq!(
+        walk(&server, filter.clone(), 2).await.ids,
+        ["t0", "t1", "t2", "t3", "t4"]
+    );
+    let calls = server.seen().len();
+    let filter = TaskFilter {
+        status: vec![TaskStatus::Skipped],
+        ..filter
+    };
+    assert!(walk(&server, filter, 2).await.ids.is_empty());
+    assert_eq!(server.seen().len(), calls);
+}
+
+#[tokio::test]
 async fn a_status_that_the_vendor_never_uses_costs_no_call() {
     let server = batch(&[("QUEUED", 45)], true).await;
     let walked = walk(&server, status(&[TaskStatus::Skipped]), 50).await;
@@ -187,6 +268,11 @@ async fn what_no_window_reaches_is_said_on_every_page() {
     let walked = walk(&server, TaskFilter::default(), 100).await;
     assert_eq!(unique(&walked.ids).len(), 120_000);
     assert!(walked.truncated.iter().all(|truncated| *truncated));
+    assert!(
+        walked.totals.iter().all(|total| *total == Some(130_000)),
+        "{:?}",
+        walked.totals[1]
+    );
     assert!(
         walked.calls.iter().all(|calls| *calls <= 5),
         "{:?}",
@@ -324,6 +410,66 @@ async fn statistics_are_eight_calls() {
     assert_eq!(
         (stats.total, stats.pending, stats.unknown),
         (Some(3), Some(2), Some(0))
+    );
+}
+
+#[tokio::test]
+async fn a_platform_may_refuse_the_oldest_words_with_any_code() {
+    for code in [
+        "iot.ota.InvalidTaskStatus",
+        "iot.ota.TaskStatusNotExist",
+        "InvalidTaskStatus",
+    ] {
+        let server = Server::start(move |seen| match seen.param("TaskStatus") {
+            "CONFIRM" => json_answer(json!({"Success": false, "Code": code, "ErrorMessage": "x"})),
+            _ => tasks(seen, &[("QUEUED", 2), ("MELTED", 3)], true),
+        })
+        .await;
+        let get = ota_core::provider::GetJob {
+            job_id: JobId::from("j"),
+        };
+        let stats = server
+            .provider()
+            .job_stats(&context(), get)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (stats.total, stats.pending, stats.unknown),
+            (Some(5), Some(2), None),
+            "{code}"
+        );
+        assert_eq!(
+            walk(&server, status(&[TaskStatus::Pending]), 50)
+                .await
+                .ids
+                .len(),
+            2
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_package_without_an_identifier_is_passed_over() {
+    let server = Server::start(|seen| match seen.operation.as_str() {
+        "ListOTAFirmware" => json_answer(json!({"Success": true, "Total": 3, "FirmwareInfo": {"SimpleFirmwareInfo": [
+            {"FirmwareName": "x"}, null, {"FirmwareId": "p"}]}})),
+        _ => json_answer(json!({"Success": true, "Total": 1, "Data": {"SimpleOTAJobInfo": [{"JobId": seen.param("FirmwareId")}]}})),
+    })
+    .await;
+    let request = ListJobs {
+        filter: JobFilter::default(),
+        page_size: 50,
+        cursor: None,
+    };
+    let page = server
+        .provider()
+        .list_jobs(&context(), request)
+        .await
+        .unwrap();
+    assert_eq!(
+        (page.items.len(), page.items[0].id.as_str(), page.next),
+        (1, "p", None)
     );
 }
 
