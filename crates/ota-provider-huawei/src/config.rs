@@ -113,6 +113,12 @@ impl Settings {
                 ));
             }
         };
+        if self.verify_hostname == Some(false) && self.server_name.is_some() {
+            return Err(SettingError::new(
+                "server_name",
+                "it is compared with nothing while `verify_hostname` is false; remove one of them",
+            ));
+        }
         let tls = TlsOptions {
             ca_pem: self.ca_file.map(|path| pem("ca_file", &path)).transpose()?,
             client_identity_pem,

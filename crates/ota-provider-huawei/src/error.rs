@@ -15,6 +15,9 @@ const MAX_CODE_CHARS: usize = 64;
 /// The code of "the requested task does not exist".
 pub(crate) const UNKNOWN_OPERATION: &str = "123009";
 
+/// "pageNo or pageSize beyond the limit." (vendor notes, section 1.4)
+pub(crate) const PAGE_BEYOND_LIMIT: &str = "123029";
+
 /// Why a call brought no data.
 #[derive(Debug)]
 pub(crate) struct Refusal {

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::config::{Config, QUOTA, VENDOR};
-use crate::error::{UNKNOWN_OPERATION, wrong_shape};
+use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_OPERATION, wrong_shape};
 use crate::map::{self, JobPlan, Mapped, Met, TaskPlan, Word};
 use crate::page::{List, choose, page, rows};
 use crate::token::TokenPool;
@@ -56,6 +56,7 @@ impl HuaweiProvider {
     ) -> Result<Self, SettingError> {
         let options = ota_http::Options {
             tls: config.tls.clone(),
+            direct: config.endpoint.is_loopback(),
             ..ota_http::Options::default()
         };
         let http = ota_http::Client::new(&options)
@@ -138,10 +139,10 @@ impl HuaweiProvider {
             .await
             .or_else(|error| {
                 // Documented for this call too, where it can only mean that no task matches.
-                if is_unknown_operation(&error) {
+                if is_unknown_operation(&error) || is_behind_the_end(&error, window) {
                     Ok(Fetched {
                         rows: Vec::new(),
-                        total: Some(0),
+                        total: (window.index == 0).then_some(0),
                     })
                 } else {
                     Err(error)
@@ -152,6 +153,12 @@ impl HuaweiProvider {
     fn tell(&self, operation: &'static str, met: &Met) {
         self.deps.drift.observe(met.kind, operation, &met.field);
     }
+}
+
+/// Reads "pageNo beyond the limit" behind the end of a list as what it means: a list that does not tell its total ends with it.
+fn is_behind_the_end(error: &Error, window: Window) -> bool {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    window.index > 0 && code == Some(PAGE_BEYOND_LIMIT)
 }
 
 fn is_unknown_operation(error: &Error) -> bool {
@@ -311,7 +318,14 @@ impl JobReader for HuaweiProvider {
                             .fetch(cx, LIST_TASKS, &target, |row| {
                                 map::task(&self.name, &request.job_id, row)
                             })
-                            .await?;
+                            .await
+                            .or_else(|error| match is_behind_the_end(&error, window) {
+                                true => Ok(Fetched {
+                                    rows: Vec::new(),
+                                    total: None,
+                                }),
+                                false => Err(error),
+                            })?;
                         let wants = |row: &Mapped<Task>| plan.wants(&request.filter, word, row);
                         Ok(choose(fetched, seen, wants))
                     })

@@ -264,6 +264,8 @@ async fn issue(cx: &Context, issuer: &dyn Issuer, refresh: Option<Secret>) -> Re
     if let Some(refresh) = refresh {
         match issuer.refresh(cx, &refresh).await {
             Ok(issued) => return Ok(issued),
+            // A throttle is never answered by asking again at once.
+            Err(error) if error.kind() == ErrorKind::Throttled => return Err(error),
             // How long a refresh token lives is documented as a month and as a day, so its end is nothing to report.
             Err(error) => tracing::debug!(?error, "token refresh failed, logging in"),
         }
