@@ -74,6 +74,10 @@ impl App {
         self.0.clock.monotonic()
     }
 
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         self.monotonic() + self.0.request_timeout
     }

@@ -125,13 +125,15 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// The codes that an operation can answer with, apart from those of every operation.
-fn codes(method: &str, live: bool) -> Vec<Code> {
+/// The codes that an operation can answer with, as far as whether it asks a vendor decides it.
+fn codes(live: bool) -> Vec<Code> {
     let mut codes = vec![
         Code::InvalidArgument,
         Code::Unauthenticated,
         Code::Forbidden,
         Code::NotFound,
+        Code::NotAcceptable,
+        Code::PayloadTooLarge,
         Code::MisdirectedRequest,
         Code::Internal,
     ];
@@ -148,9 +150,6 @@ fn codes(method: &str, live: bool) -> Vec<Code> {
             Code::ProviderTimeout,
             Code::NothingCached,
         ]);
-    }
-    if method == "post" {
-        codes.push(Code::PayloadTooLarge);
     }
     codes
 }
@@ -179,7 +178,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
             "headers": headers(),
         });
     }
-    add_problems(operation, &codes(method, live));
+    add_problems(operation, &codes(live));
 }
 
 fn add_problems(operation: &mut Value, codes: &[Code]) {

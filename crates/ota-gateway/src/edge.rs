@@ -124,6 +124,10 @@ fn bare_failure(status: StatusCode, headers: &HeaderMap) -> Failure {
                 "this path does not know the method; see the header `Allow`",
             )
         },
+        StatusCode::NOT_ACCEPTABLE => Failure::new(
+            Code::NotAcceptable,
+            "`Accept-Encoding` forbids every form that the answer has: plain, gzip and br",
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => {
             Failure::new(Code::PayloadTooLarge, "the body is too large")
         }

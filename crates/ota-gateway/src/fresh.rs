@@ -1,7 +1,7 @@
 //! How old an answer may be, and how old it is.
 
 use axum::extract::FromRequestParts;
-use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::api::timestamp;
+use crate::api::own_timestamp;
 use crate::app::App;
 use crate::edge::RequestId;
 use crate::problem::{Code, Failure};
@@ -71,7 +71,7 @@ pub struct Live {
     /// What the caller says about freshness.
     pub wanted: Wanted,
     if_none_match: Option<String>,
-    now: OffsetDateTime,
+    app: App,
 }
 
 impl FromRequestParts<App> for Live {
@@ -91,7 +91,7 @@ impl FromRequestParts<App> for Live {
             wanted: Wanted::from_headers(&parts.headers),
             // Other methods do something, so there is nothing that could be unchanged.
             if_none_match: (safe && !if_none_match.is_empty()).then(|| if_none_match.join(",")),
-            now: app.now(),
+            app: app.clone(),
         })
     }
 }
@@ -108,25 +108,31 @@ pub struct Age {
 }
 
 impl Live {
-    /// Refuses what only a cache could answer.
+    /// Refuses what only a cache could answer, after `capability` had its say: what cannot be answered at all is refused as that.
     ///
     /// # Errors
-    /// `nothing_cached` for `only-if-cached`: nothing is kept between requests.
-    pub fn may_call(&self) -> Result<(), Failure> {
-        match self.wanted.only_if_cached {
-            false => Ok(()),
-            true => Err(Failure::new(
-                Code::NothingCached,
-                "nothing is cached for this request; repeat it without `Cache-Control: only-if-cached`",
-            )),
+    /// What `capability` says; `nothing_cached` for `only-if-cached`: nothing is kept between requests.
+    pub fn may_call(
+        &self,
+        capability: impl FnOnce() -> ota_core::Result<()>,
+        provider: &str,
+    ) -> Result<(), Failure> {
+        if !self.wanted.only_if_cached {
+            return Ok(());
         }
+        capability()
+            .map_err(|error| Failure::of_provider(&error, provider, &self.cx.request_id))?;
+        Err(Failure::new(
+            Code::NothingCached,
+            "nothing is cached for this request; repeat it without `Cache-Control: only-if-cached`",
+        ))
     }
 
     /// Returns the age of something that the gateway knows by itself.
     #[must_use]
     pub fn own(&self) -> Age {
         Age {
-            as_of: self.now,
+            as_of: self.app.now(),
             stale: false,
             calls: CallSummary::default(),
         }
@@ -148,19 +154,15 @@ impl Live {
                 .map_err(|_| Failure::new(Code::Internal, "the answer could not be written"))
         };
         let etag = etag(&write(None)?, age.stale);
-        // Milliseconds: finer than any vendor call takes, and short enough to read.
-        let as_of = timestamp(
-            age.as_of
-                .replace_nanosecond(age.as_of.millisecond() as u32 * 1_000_000)
-                .unwrap_or(age.as_of),
-        );
+        let as_of = own_timestamp(age.as_of);
         let mut response = if self.is_known(&etag) {
-            StatusCode::NOT_MODIFIED.into_response()
+            // The header that the whole answer has.
+            (StatusCode::NOT_MODIFIED, [(VARY, "accept-encoding")]).into_response()
         } else {
             ([(CONTENT_TYPE, "application/json")], write(as_of.clone())?).into_response()
         };
         let headers = response.headers_mut();
-        let seconds = (self.now - age.as_of).whole_seconds().max(0);
+        let seconds = (self.app.now() - age.as_of).whole_seconds().max(0);
         let text = |text: String| HeaderValue::try_from(text).ok();
         let timing = format!(
             "vendor;desc=\"calls={}\";dur={:.1}",
@@ -195,7 +197,12 @@ impl Live {
 
     /// Compares weakly (RFC 9110, section 13.1.2).
     fn is_known(&self, etag: &str) -> bool {
-        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        let opaque = |tag: &str| {
+            tag.trim()
+                .strip_prefix("W/")
+                .unwrap_or(tag.trim())
+                .to_owned()
+        };
         self.if_none_match.as_deref().is_some_and(|tags| {
             tags.trim() == "*" || tags.split(',').any(|tag| opaque(tag) == opaque(etag))
         })

@@ -1,5 +1,7 @@
 //! The gateway's program.
 
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,7 +20,7 @@ use tracing_subscriber::{Layer as _, fmt};
 struct Arguments {
     /// The configuration file (TOML); variables OTA_GATEWAY__SECTION__KEY go over it
     #[arg(long, global = true, env = "OTA_GATEWAY_CONFIG")]
-    config: Option<PathBuf>,
+    config: Option<OsString>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -47,17 +49,24 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
-    let path = arguments.config.as_deref();
+    // An empty variable is one that was not set.
+    let path = arguments
+        .config
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
+    let path = path.as_deref();
     match arguments.command.unwrap_or(Command::Serve) {
-        Command::Openapi => print!("{}", commands::openapi::run()),
-        Command::Token(options) => println!(
-            "{}",
+        Command::Openapi => show(&commands::openapi::run()),
+        Command::Token(options) => show(&format!(
+            "{}
+",
             commands::token::run(&commands::load(path)?, &options)?
-        ),
+        )),
         Command::Check => {
             let config = commands::load(path)?;
+            log_to_stderr(&config.log);
             let (table, all_ok) = runtime()?.block_on(commands::check::run(&config))?;
-            print!("{table}");
+            show(&table);
             return Ok(if all_ok {
                 ExitCode::SUCCESS
             } else {
@@ -73,6 +82,12 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints to standard output. Whoever closed it has read enough.
+fn show(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -82,7 +97,10 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
 
 fn log_to_stderr(config: &LogConfig) {
     let layer = match config.format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => fmt::layer()
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)

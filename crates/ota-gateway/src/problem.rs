@@ -21,6 +21,8 @@ pub enum Code {
     NotFound,
     /// The path does not know the method.
     MethodNotAllowed,
+    /// The request takes no form that the answer has.
+    NotAcceptable,
     /// The state of the thing forbids it.
     Conflict,
     /// The body is larger than allowed.
@@ -58,6 +60,7 @@ impl Code {
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::NotAcceptable,
         Self::Conflict,
         Self::PayloadTooLarge,
         Self::MisdirectedRequest,
@@ -83,6 +86,7 @@ impl Code {
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotAcceptable => "not_acceptable",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
             Self::MisdirectedRequest => "misdirected_request",
@@ -108,6 +112,7 @@ impl Code {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
@@ -132,6 +137,7 @@ impl Code {
             Self::Forbidden => "The token does not allow this",
             Self::NotFound => "There is no such thing",
             Self::MethodNotAllowed => "The path does not know this method",
+            Self::NotAcceptable => "The answer has no form that the request takes",
             Self::Conflict => "The state of the thing forbids this",
             Self::PayloadTooLarge => "The body is too large",
             Self::MisdirectedRequest => "The gateway does not answer to this host name",
@@ -190,7 +196,7 @@ pub struct Problem {
     /// What happened and what to do about it.
     pub detail: String,
     /// The stable code to branch on: `invalid_argument`, `invalid_cursor`, `unauthenticated`, `forbidden`, `not_found`, `method_not_allowed`,
-    /// `conflict`, `payload_too_large`, `misdirected_request`, `unsupported_by_provider`, `rate_limited`, `internal`, `provider_auth`,
+    /// `not_acceptable`, `conflict`, `payload_too_large`, `misdirected_request`, `unsupported_by_provider`, `rate_limited`, `internal`, `provider_auth`,
     /// `provider_rejected`, `provider_misconfigured`, `provider_protocol`, `provider_throttled`, `provider_unavailable`, `provider_timeout`,
     /// `nothing_cached`. Expect new ones.
     pub code: String,

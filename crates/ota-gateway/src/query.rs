@@ -153,12 +153,11 @@ impl Query {
         let Some(text) = self.one("page_size")? else {
             return Ok(DEFAULT_PAGE_SIZE);
         };
-        // `+5` parses as a number, but a plus in a query is a space to most readers.
+        // One way of writing each size: `+5` and `005` are mistakes.
         let number = text
-            .bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| text.parse().ok())
-            .flatten();
+            .parse()
+            .ok()
+            .filter(|number: &u32| number.to_string() == text);
         number
             .filter(|size| (1..=MAX_PAGE_SIZE).contains(size))
             .ok_or_else(|| {
@@ -349,6 +348,7 @@ mod tests {
             "page_size=-1",
             "page_size=1.0",
             "page_size=%2B5",
+            "page_size=05",
             "page_size=5&page_size=5",
             "page_size=99999999999",
         ] {

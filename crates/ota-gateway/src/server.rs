@@ -48,10 +48,10 @@ fn access(auth: &AuthConfig) -> Result<Access, ConfigError> {
     }
 }
 
-/// How long requests under way may take to finish once the gateway was told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How much longer than a request may take the gateway waits for requests under way once it was told to stop.
+const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
-/// Answers requests until `stop` comes; requests under way are finished, for ten seconds at most.
+/// Answers requests until `stop` comes; requests under way are finished, for as long as a request may take.
 ///
 /// # Errors
 /// When the listener fails.
@@ -60,6 +60,7 @@ pub async fn serve(
     app: App,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let drain = app.request_timeout() + DRAIN_MARGIN;
     let (stopping, stopped) = oneshot::channel::<()>();
     // Small answers must not wait for the next segment.
     let listener = listener.tap_io(|stream| {
@@ -71,14 +72,14 @@ pub async fn serve(
     });
     let drained = async {
         match stopped.await {
-            Ok(()) => tokio::time::sleep(DRAIN).await,
+            Ok(()) => tokio::time::sleep(drain).await,
             Err(_) => std::future::pending().await,
         }
     };
     tokio::select! {
         result = server => result,
         () = drained => {
-            tracing::warn!("requests were still under way after {} s and were cut off", DRAIN.as_secs());
+            tracing::warn!("requests were still under way after {} s and were cut off", drain.as_secs());
             Ok(())
         }
     }

@@ -7,7 +7,7 @@ use ota_fleet::Member;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::timestamp;
+use super::own_timestamp;
 
 /// All providers that the caller may see.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -198,7 +198,7 @@ impl From<ota_fleet::Health> for Health {
     fn from(health: ota_fleet::Health) -> Self {
         Self {
             state: health.state.as_str().to_owned(),
-            checked_at: health.checked_at.and_then(timestamp),
+            checked_at: health.checked_at.and_then(own_timestamp),
             problem: health.problem.map(|(kind, detail)| HealthProblem {
                 code: crate::problem::Code::of_provider_error(kind)
                     .as_str()

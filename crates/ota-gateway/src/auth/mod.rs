@@ -79,8 +79,17 @@ fn authorize(parts: &Parts, app: &App, scope: &str) -> Result<Caller, Failure> {
         Access::Jwt(verifier) => verifier,
         Access::Disabled => {
             // A page of another site can make a browser send requests here, but not with a loopback name in `Host`.
-            let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-            return match host.is_some_and(is_loopback_host) {
+            // Every name that the request gives must be one: a second header, or a whole URL in the request line, could be the one that
+            // somebody else goes by.
+            let names = parts
+                .headers
+                .get_all(HOST)
+                .iter()
+                .map(|host| host.to_str().unwrap_or_default());
+            let names: Vec<&str> = names
+                .chain(parts.uri.authority().map(|authority| authority.as_str()))
+                .collect();
+            return match !names.is_empty() && names.into_iter().all(is_loopback_host) {
                 true => Ok(Caller::default()),
                 false => Err(Failure::new(
                     Code::MisdirectedRequest,

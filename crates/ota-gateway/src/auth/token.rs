@@ -31,8 +31,19 @@ pub struct Claims {
     #[serde(default)]
     pub scope: String,
     /// The providers that the caller may see; all when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "told",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub providers: Option<Vec<String>>,
+}
+
+/// A claim that is `null` is a mistake of the issuer and must not mean "all".
+fn told<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some)
 }
 
 /// Why a token was refused. Says nothing about the key.

@@ -52,11 +52,22 @@ impl std::fmt::Display for Failed {
 /// # Errors
 /// Says what is wrong and where.
 pub fn load(path: Option<&Path>) -> Result<Config, Failed> {
-    // A variable that is not UTF-8 cannot be one of ours.
-    let environment = std::env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok()?;
-        let value = value.into_string().ok()?;
-        Some((name, value))
-    });
+    let mut environment = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        // A name that is not UTF-8 cannot be one of ours.
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => environment.push((name, value)),
+            Err(_) if name.starts_with("OTA_GATEWAY__") => {
+                return Err(ConfigError::new(format!(
+                    "environment variable {name}: is not UTF-8 text"
+                ))
+                .into());
+            }
+            Err(_) => {}
+        }
+    }
     Ok(Config::load(path, environment)?)
 }

@@ -107,10 +107,18 @@ pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig
             ));
         }
     };
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    // An empty value is what an unset variable leaves behind; it must not switch a check off.
+    for (key, empty) in [
+        ("issuer", raw.issuer.as_deref() == Some("")),
+        ("audience", raw.audience.is_empty()),
+    ] {
+        if empty {
+            return Err(section.error(key, "is empty; give a value or leave the key out"));
+        }
+    }
     Ok(AuthConfig {
         mode,
-        issuer: given(raw.issuer),
-        audience: given(Some(raw.audience)),
+        issuer: raw.issuer,
+        audience: Some(raw.audience),
     })
 }

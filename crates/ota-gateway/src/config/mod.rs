@@ -64,7 +64,7 @@ impl std::fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Where the configuration comes from, to point at mistakes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Origin {
     path: Option<PathBuf>,
     text: String,
@@ -127,12 +127,31 @@ impl Origin {
 }
 
 /// One section before it is understood.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Section {
     /// Its place, such as `providers.aliyun-prod`.
     pub path: String,
     table: Table,
     origin: Origin,
+}
+
+/// The text of the file and the values of a section can hold secrets, so neither is shown.
+impl std::fmt::Debug for Section {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<&String> = self.table.keys().collect();
+        f.debug_struct("Section")
+            .field("path", &self.path)
+            .field("keys", &keys)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Origin")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Section {

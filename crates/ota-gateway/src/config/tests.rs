@@ -30,6 +30,14 @@ fn everything_but_the_secret_has_a_default() {
     assert!(matches!(config.auth.mode, AuthMode::Hs256(_)));
     assert_eq!(config.auth.audience.as_deref(), Some("ota-gateway"));
     assert!(!format!("{config:?}").contains(SECRET));
+    let with_provider = format!(
+        "[auth]\nhs256_secret = \"{SECRET}\"\n[providers.a]\naccess_key_secret = \"hunter2\""
+    );
+    let shown = format!("{:?}", load(&with_provider, &[]).unwrap());
+    assert!(
+        !shown.contains(SECRET) && !shown.contains("hunter2"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -105,6 +105,10 @@ pub(super) fn problem(code: Code) -> Value {
             code,
             "this path does not know the method; see the header `Allow`",
         ),
+        Code::NotAcceptable => Failure::new(
+            code,
+            "`Accept-Encoding` forbids every form that the answer has: plain, gzip and br",
+        ),
         Code::Conflict => of_vendor(Failure::new(code, "the job has ended")),
         Code::PayloadTooLarge => Failure::new(
             code,

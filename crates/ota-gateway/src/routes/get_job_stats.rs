@@ -33,10 +33,10 @@ pub async fn get_job_stats(
     Path((provider, job)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    app.provider(&caller, &provider)?;
     Query::parse(query.as_deref(), &[])?;
+    app.provider(&caller, &provider)?;
     let job_id = job_id(job)?;
-    live.may_call()?;
+    live.may_call(|| Ok(()), &provider)?;
     let answer = app
         .fleet()
         .job_stats(&live.cx, &provider, GetJob { job_id })

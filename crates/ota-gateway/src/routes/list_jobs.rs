@@ -84,16 +84,19 @@ pub async fn list_jobs(
     Path(provider): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    app.provider(&caller, &provider)?;
     let query = Query::parse(query.as_deref(), KNOWN)?;
     let filter = filter(&query)?;
     let page_size = query.page_size()?;
+    let member = app.provider(&caller, &provider)?;
     let binding = format!("{provider}\njobs\n{page_size}\n{filter:?}");
     let cursor = query
         .cursor()?
         .map(|text| cursor::decode(text, &binding, app.now()))
         .transpose()?;
-    live.may_call()?;
+    live.may_call(
+        || member.provider().capability().check_jobs(&filter),
+        &provider,
+    )?;
     let request = ListJobs {
         filter,
         page_size,

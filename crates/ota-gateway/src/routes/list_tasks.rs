@@ -65,17 +65,20 @@ pub async fn list_tasks(
     Path((provider, job)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
-    app.provider(&caller, &provider)?;
     let query = Query::parse(query.as_deref(), KNOWN)?;
     let filter = filter(&query)?;
     let page_size = query.page_size()?;
+    let member = app.provider(&caller, &provider)?;
     let binding = format!("{provider}\ntasks\n{job:?}\n{page_size}\n{filter:?}");
     let cursor = query
         .cursor()?
         .map(|text| cursor::decode(text, &binding, app.now()))
         .transpose()?;
     let job_id = job_id(job)?;
-    live.may_call()?;
+    live.may_call(
+        || member.provider().capability().check_tasks(&filter),
+        &provider,
+    )?;
     let request = ListTasks {
         job_id,
         filter,

@@ -54,6 +54,10 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
 /// Takes the job's identifier from the path. Longer than any vendor's means that there is no such job.
 fn job_id(text: String) -> Result<JobId, Failure> {
     match text.chars().nth(MAX_ID_CHARS) {
+        None if text.is_empty() => Err(Failure {
+            field: Some("job_id".to_owned()),
+            ..Failure::new(Code::NotFound, "the path has no job identifier")
+        }),
         None => Ok(JobId::from(text)),
         Some(_) => Err(Failure {
             field: Some("job_id".to_owned()),
