@@ -1,1 +1,14 @@
-//! End-to-end tests.
+#![doc = include_str!("../README.md")]
+
+pub mod contract;
+pub mod gateway;
+pub mod program;
+pub mod script;
+pub mod token;
+pub mod vendors;
+pub mod wire;
+
+pub use gateway::{Ask, Gateway};
+pub use script::{Answer, Script, Seen};
+pub use vendors::Section;
+pub use wire::Reply;

@@ -1,0 +1,212 @@
+//! A gateway of its own for each test: configured by a real file, listening on a free port.
+
+use std::net::SocketAddr;
+
+use ota_gateway::config::Config;
+use ota_gateway::server;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::contract;
+use crate::token::{AUDIENCE, ISSUER, SECRET, minted};
+use crate::vendors::{ACCESS_KEY_SECRET, APP_SECRET, SECURITY_TOKEN, Section};
+use crate::wire::{self, Reply};
+
+/// Everything before the providers: HS256 access, nothing kept between requests, no second listener.
+#[must_use]
+pub fn head() -> String {
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n\
+         [auth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nhs256_secret = \"{SECRET}\"\n\
+         [cache]\nmax_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\nstale_if_error_s = 0\n\
+         [metrics]\nenabled = false\n"
+    )
+}
+
+/// A running gateway. Dropping it ends it.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<std::io::Result<()>>,
+    _folder: TempDir,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Gateway {
+    /// Starts a gateway for these providers.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(providers: &[Section]) -> Self {
+        let mut text = head();
+        for provider in providers {
+            text.push_str(&provider.to_toml());
+        }
+        Self::with_file(&text).await
+    }
+
+    /// Starts a gateway for a whole configuration file.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn with_file(text: &str) -> Self {
+        let folder = TempDir::new().expect("a folder can be made");
+        let path = folder.path().join("gateway.toml");
+        std::fs::write(&path, text).expect("a file can be written");
+        let config = Config::load(Some(&path), []).expect("the configuration is valid");
+        let app = server::app(&config).expect("the providers can be built");
+        let listener = TcpListener::bind(config.server.listen)
+            .await
+            .expect("a port is free");
+        let address = listener.local_addr().expect("listener has an address");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server::serve(listener, app, async {
+            let _stopped_or_dropped = stopped.await;
+        }));
+        Self {
+            address,
+            stop: Some(stop),
+            serving,
+            _folder: folder,
+        }
+    }
+
+    /// Returns where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets requests under way finish and ends.
+    ///
+    /// # Panics
+    /// When it fails or does not end.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        tokio::time::timeout(wire::PATIENCE, &mut self.serving)
+            .await
+            .expect("gateway ends in time")
+            .expect("gateway does not panic")
+            .expect("gateway ends well");
+    }
+
+    /// Begins a request with a token that may do everything.
+    #[must_use]
+    pub fn ask(&self, method: &str, target: &str) -> Ask {
+        Ask {
+            address: self.address,
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: vec![("Host".to_owned(), self.address.to_string())],
+            body: Vec::new(),
+            token: Some(minted("ota:read ota:admin", None)),
+        }
+    }
+
+    /// Sends a GET with a token that may do everything.
+    pub async fn get(&self, target: &str) -> Reply {
+        self.ask("GET", target).send().await
+    }
+}
+
+/// A request under construction.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    address: SocketAddr,
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    token: Option<String>,
+}
+
+impl Ask {
+    /// Adds a header; `Host` replaces the right one.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if name.eq_ignore_ascii_case("host") {
+            self.headers.remove(0);
+        }
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sends this token.
+    #[must_use]
+    pub fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Sends no token.
+    #[must_use]
+    pub fn anonymous(mut self) -> Self {
+        self.token = None;
+        self
+    }
+
+    /// Sends a body.
+    #[must_use]
+    pub fn body(mut self, body: &[u8]) -> Self {
+        self.body = body.to_vec();
+        self
+    }
+
+    /// Sends the request. Every answer is held against the OpenAPI document, and searched for secrets.
+    ///
+    /// # Panics
+    /// When the answer is not one that the document allows, or carries a secret.
+    pub async fn send(mut self) -> Reply {
+        if let Some(token) = &self.token {
+            self.headers
+                .push(("Authorization".to_owned(), format!("Bearer {token}")));
+        }
+        let bytes = wire::request(&self.method, &self.target, &self.headers, &self.body);
+        let reply = wire::exchange(self.address, &bytes).await;
+        carries_no_secret(&reply);
+        if let Some(token) = &self.token {
+            let shown = token.len() >= 20 && reply.text().contains(token.as_str());
+            assert!(!shown, "the answer shows the caller's token");
+        }
+        contract::check(&self.method, &self.target, &reply);
+        reply
+    }
+}
+
+/// Searches an answer for every secret of the tests and for the marks of signed requests.
+///
+/// # Panics
+/// When one is there.
+pub fn carries_no_secret(reply: &Reply) {
+    let mut all = reply.text();
+    for (name, value) in &reply.headers {
+        all.push_str(&format!("\n{name}: {value}"));
+    }
+    let secrets = [SECRET, ACCESS_KEY_SECRET, SECURITY_TOKEN, APP_SECRET];
+    let marks = [
+        "Signature=",
+        "ACS3-HMAC-SHA256",
+        "SignatureNonce",
+        "string to sign is",
+    ];
+    for hidden in secrets.iter().chain(&marks) {
+        assert!(!all.contains(hidden), "the answer shows `{hidden}`");
+        // Percent-encoded, as it stands in URLs and strings to sign.
+        let encoded = hidden
+            .replace('/', "%2F")
+            .replace('+', "%2B")
+            .replace('=', "%3D");
+        assert!(
+            encoded == **hidden || !all.contains(&encoded),
+            "the answer shows `{encoded}`"
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! Access switched off, and what is public anyway.
+
+use ota_sim::FleetShape;
+use ota_tests::gateway::head;
+use ota_tests::vendors::alibaba_sim;
+use ota_tests::{Gateway, Section};
+
+use crate::world::{ALI, World};
+
+async fn open(section: &Section) -> Gateway {
+    let text: String = head()
+        .lines()
+        .filter(|line| !line.starts_with("hs256_secret"))
+        .map(|line| match line {
+            "[auth]" => "[auth]\nmode = \"disabled\"\n".to_owned(),
+            line => format!("{line}\n"),
+        })
+        .collect();
+    Gateway::with_file(&(text + &section.to_toml())).await
+}
+
+#[tokio::test]
+async fn without_access_control_only_loopback_names_are_answered() {
+    let alibaba = alibaba_sim(FleetShape::uniform(2, 5).frozen()).await;
+    let gateway = open(&Section::alibaba(ALI, &alibaba.url())).await;
+    let port = gateway.address().port();
+    let paths = ["/v1/providers".to_owned(), World::jobs_path(ALI)];
+    for path in &paths {
+        for host in [
+            format!("127.0.0.1:{port}"),
+            format!("localhost:{port}"),
+            "localhost".to_owned(),
+            "[::1]:80".to_owned(),
+            "127.8.8.8".to_owned(),
+        ] {
+            let ask = gateway.ask("GET", path).anonymous().header("Host", &host);
+            ask.send().await.ok();
+        }
+    }
+    let before = alibaba.counters().total_calls();
+    for path in &paths {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:80",
+            "10.0.0.1",
+            "[::2]",
+            "0.0.0.0",
+        ] {
+            let ask = gateway.ask("GET", path).anonymous().header("Host", host);
+            ask.send().await.problem(421, "misdirected_request");
+        }
+    }
+    let check = format!("/v1/providers/{ALI}/check");
+    let ask = gateway.ask("POST", &check).anonymous();
+    let ask = ask
+        .header("Host", "evil.example")
+        .header("Origin", "https://evil.example");
+    ask.send().await.problem(421, "misdirected_request");
+    assert_eq!(alibaba.counters().total_calls(), before);
+}
+
+#[tokio::test]
+async fn public_paths_need_no_token_and_name_nobody() {
+    let world = World::small().await;
+    for (path, content_type) in [
+        ("/docs/", "text/html"),
+        ("/openapi.json", "application/json"),
+        ("/healthz", "application/json"),
+        ("/readyz", "application/json"),
+    ] {
+        let reply = world.gateway.ask("GET", path).anonymous().send().await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.shown());
+        assert!(
+            reply.must("content-type").starts_with(content_type),
+            "{path}"
+        );
+        let text = reply.text();
+        for name in [
+            &world.alibaba.url(),
+            &world.huawei.url(),
+            "\"ali\"",
+            "\"hua\"",
+        ] {
+            assert!(!text.contains(name), "{path} names {name}");
+        }
+        // A bad token does not close them.
+        let reply = world.gateway.ask("GET", path).token("garbage").send().await;
+        assert_eq!(reply.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn swagger_ui_comes_from_the_gateway_alone() {
+    let world = World::small().await;
+    let get = |path: &str| world.gateway.ask("GET", path).anonymous();
+    let reply = get("/docs").send().await;
+    assert!(
+        [301, 302, 303, 307, 308].contains(&reply.status),
+        "{}",
+        reply.shown()
+    );
+    assert!(reply.must("location").ends_with("/docs/"));
+
+    let html = get("/docs/").send().await.text();
+    let mut assets = Vec::new();
+    for attribute in ["src=\"", "href=\""] {
+        for part in html.split(attribute).skip(1) {
+            assets.push(part.split('"').next().unwrap().to_owned());
+        }
+    }
+    assert!(assets.len() >= 4, "{html}");
+    for asset in &assets {
+        let elsewhere = asset.contains("://") || asset.starts_with("//");
+        assert!(!elsewhere, "{asset} is loaded from another host");
+        let path = match asset.strip_prefix('/') {
+            Some(absolute) => format!("/{absolute}"),
+            None => format!("/docs/{}", asset.trim_start_matches("./")),
+        };
+        let reply = get(&path).send().await;
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(!reply.body.is_empty(), "{path}");
+    }
+    let initializer = get("/docs/swagger-initializer.js").send().await;
+    assert_eq!(initializer.status, 200);
+    assert!(
+        initializer.text().contains("/openapi.json"),
+        "{}",
+        initializer.text()
+    );
+}

@@ -1,0 +1,104 @@
+//! What most tests start with: both simulators, one gateway.
+
+use ota_sim::{FleetShape, Server};
+use ota_tests::vendors::{alibaba_sim, huawei_sim};
+use ota_tests::{Gateway, Section};
+use serde_json::Value;
+
+/// The name of the Alibaba provider.
+pub(crate) const ALI: &str = "ali";
+/// The name of the Huawei provider.
+pub(crate) const HUA: &str = "hua";
+
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) alibaba: Server,
+    pub(crate) huawei: Server,
+}
+
+impl World {
+    /// Five jobs of thirty tasks at each vendor, in every phase of life, standing still.
+    pub(crate) async fn small() -> Self {
+        Self::of(FleetShape::uniform(5, 30).frozen()).await
+    }
+
+    pub(crate) async fn of(fleet: FleetShape) -> Self {
+        let alibaba = alibaba_sim(fleet.clone()).await;
+        let huawei = huawei_sim(fleet).await;
+        let gateway = Gateway::start(&[
+            Section::alibaba(ALI, &alibaba.url()),
+            Section::huawei(HUA, &huawei.url()),
+        ])
+        .await;
+        Self {
+            gateway,
+            alibaba,
+            huawei,
+        }
+    }
+
+    pub(crate) fn sim(&self, provider: &str) -> &Server {
+        match provider {
+            ALI => &self.alibaba,
+            _ => &self.huawei,
+        }
+    }
+
+    /// A job with at least one failed task.
+    pub(crate) fn job(&self, provider: &str) -> String {
+        let failed = |word: &str| word.eq_ignore_ascii_case("failed") || word == "fail";
+        let fleet = self.sim(provider).fleet();
+        let job = fleet.jobs.iter().find(|job| {
+            job.tasks
+                .iter()
+                .any(|(word, count)| failed(word) && *count > 0)
+        });
+        job.unwrap().id.clone()
+    }
+
+    pub(crate) fn jobs_path(provider: &str) -> String {
+        format!("/v1/providers/{provider}/jobs")
+    }
+
+    pub(crate) fn job_path(&self, provider: &str) -> String {
+        format!("{}/{}", Self::jobs_path(provider), self.job(provider))
+    }
+
+    pub(crate) fn tasks_path(&self, provider: &str) -> String {
+        format!("{}/tasks", self.job_path(provider))
+    }
+}
+
+/// The identifiers of a page's rows.
+pub(crate) fn ids(page: &Value) -> Vec<String> {
+    let items = page["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| item["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Adds a query parameter.
+pub(crate) fn with(path: &str, name: &str, value: &str) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}{name}={value}")
+}
+
+/// Reads a list to its end and returns its pages.
+pub(crate) async fn walk(gateway: &Gateway, path: &str) -> Vec<Value> {
+    let mut pages = vec![gateway.get(path).await.ok()];
+    while let Some(cursor) = pages.last().unwrap()["next_cursor"].as_str() {
+        let next = with(path, "cursor", cursor);
+        pages.push(gateway.get(&next).await.ok());
+        assert!(pages.len() < 2000, "the walk does not end");
+    }
+    pages
+}
+
+/// The rows of all pages.
+pub(crate) fn rows(pages: &[Value]) -> Vec<Value> {
+    pages
+        .iter()
+        .flat_map(|page| page["items"].as_array().unwrap().clone())
+        .collect()
+}
