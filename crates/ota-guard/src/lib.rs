@@ -1,5 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod breaker;
+mod guard;
+mod quota;
+
+pub use breaker::{Breaker, BreakerState};
+pub use guard::{Guard, GuardLimits};
+pub use quota::{AccountQuota, Permit, QuotaLimits, QuotaScope};
+
 use std::sync::Arc;
 use std::time::Duration;
 
