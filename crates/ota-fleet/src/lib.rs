@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod fleet;
+mod fresh;
 mod health;
 
 pub use fleet::{Answer, Fleet, Member, Quota};
+pub use fresh::{Fetched, FreshLimits, FreshStore, Served, Source, Wanted};
 pub use health::{Health, HealthState};
