@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ota_core::context::{CallSummary, Context, Priority};
+use ota_fleet::Answer;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -107,7 +108,25 @@ pub struct Age {
     pub calls: CallSummary,
 }
 
+impl Age {
+    /// Reads it from an answer.
+    #[must_use]
+    pub fn of<T>(answer: &Answer<T>) -> Self {
+        Self {
+            as_of: answer.as_of,
+            stale: answer.stale,
+            calls: answer.calls,
+        }
+    }
+}
+
 impl Live {
+    /// Returns the failure that a provider's error is to this request.
+    #[must_use]
+    pub fn failure(&self, error: &ota_core::Error, provider: &str) -> Failure {
+        Failure::of_provider(error, provider, &self.cx.request_id)
+    }
+
     /// Refuses what only a cache could answer, after `capability` had its say: what cannot be answered at all is refused as that.
     ///
     /// # Errors

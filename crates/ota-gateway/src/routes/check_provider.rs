@@ -35,7 +35,7 @@ pub async fn check_provider(
         .fleet()
         .check(&live.cx, &provider)
         .await
-        .map_err(|error| Failure::of_provider(&error, &provider, &live.cx.request_id))?;
+        .map_err(|error| live.failure(&error, &provider))?;
     let own = live.own();
     let age = Age {
         as_of: health.checked_at.unwrap_or(own.as_of),

@@ -41,12 +41,8 @@ pub async fn get_job(
         .fleet()
         .get_job(&live.cx, &provider, GetJob { job_id })
         .await
-        .map_err(|error| Failure::of_provider(&error, &provider, &live.cx.request_id))?;
+        .map_err(|error| live.failure(&error, &provider))?;
+    let age = Age::of(&answer);
     let job = Job::from(answer.value);
-    let age = Age {
-        as_of: answer.as_of,
-        stale: answer.stale,
-        calls: answer.calls,
-    };
     live.answer(age, |_| job.clone())
 }

@@ -41,16 +41,12 @@ pub async fn get_job_stats(
         .fleet()
         .job_stats(&live.cx, &provider, GetJob { job_id })
         .await
-        .map_err(|error| Failure::of_provider(&error, &provider, &live.cx.request_id))?;
+        .map_err(|error| live.failure(&error, &provider))?;
+    let age = Age::of(&answer);
     let counts = JobCounts::from(answer.value);
-    let age = Age {
-        as_of: answer.as_of,
-        stale: answer.stale,
-        calls: answer.calls,
-    };
     live.answer(age, |as_of| JobStats {
         counts: counts.clone(),
         as_of,
-        stale: answer.stale,
+        stale: age.stale,
     })
 }

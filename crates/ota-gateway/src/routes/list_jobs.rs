@@ -8,13 +8,13 @@ use ota_core::provider::{JobFilter, ListJobs};
 use utoipa::IntoParams;
 
 use super::Path;
-use crate::api::page::{JobPage, PageEnd};
+use crate::api::page::JobPage;
 use crate::app::App;
 use crate::auth::Reader;
-use crate::fresh::{Age, Live};
+use crate::cursor;
+use crate::fresh::Live;
 use crate::problem::Failure;
 use crate::query::Query;
-use crate::{api, cursor};
 
 /// The parameters of the operation, for the document. A test keeps them equal to [`KNOWN`].
 #[derive(IntoParams)]
@@ -106,29 +106,10 @@ pub async fn list_jobs(
         .fleet()
         .list_jobs(&live.cx, &provider, request)
         .await
-        .map_err(|error| Failure::of_provider(&error, &provider, &live.cx.request_id))?;
-    let page = answer.value;
-    let items: Vec<api::job::Job> = page.items.into_iter().map(Into::into).collect();
-    let end = PageEnd {
-        next_cursor: page
-            .next
-            .map(|next| cursor::encode(&next, &binding, app.now())),
-        total: page.total,
-        as_of: None,
-        stale: answer.stale,
-        truncated: page.truncated,
-    };
-    let age = Age {
-        as_of: answer.as_of,
-        stale: answer.stale,
-        calls: answer.calls,
-    };
-    live.answer(age, |as_of| JobPage {
-        items: items.clone(),
-        end: PageEnd {
-            as_of,
-            ..end.clone()
-        },
+        .map_err(|error| live.failure(&error, &provider))?;
+    super::page(&app, &live, &binding, answer, |items, end| JobPage {
+        items,
+        end,
     })
 }
 

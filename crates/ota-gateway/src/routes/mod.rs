@@ -10,12 +10,19 @@ pub mod list_tasks;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::response::Response;
 use ota_core::id::JobId;
+use ota_core::provider::Page;
+use ota_fleet::Answer;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api::page::PageEnd;
 use crate::app::App;
+use crate::cursor;
+use crate::fresh::{Age, Live};
 use crate::problem::{Code, Failure};
 
 /// No vendor's identifiers are longer; Huawei documents 256 characters.
@@ -49,6 +56,41 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
             )),
         }
     }
+}
+
+/// Writes a page: converts its rows, binds its cursor to the list, and says how old it is.
+fn page<Row, ApiRow, Body>(
+    app: &App,
+    live: &Live,
+    binding: &str,
+    answer: Answer<Page<Row>>,
+    body: fn(Vec<ApiRow>, PageEnd) -> Body,
+) -> Result<Response, Failure>
+where
+    ApiRow: From<Row> + Clone,
+    Body: Serialize,
+{
+    let age = Age::of(&answer);
+    let page = answer.value;
+    let items: Vec<ApiRow> = page.items.into_iter().map(ApiRow::from).collect();
+    let end = PageEnd {
+        next_cursor: page
+            .next
+            .map(|next| cursor::encode(&next, binding, app.now())),
+        total: page.total,
+        as_of: None,
+        stale: age.stale,
+        truncated: page.truncated,
+    };
+    live.answer(age, |as_of| {
+        body(
+            items.clone(),
+            PageEnd {
+                as_of,
+                ..end.clone()
+            },
+        )
+    })
 }
 
 /// Takes the job's identifier from the path. Longer than any vendor's means that there is no such job.
