@@ -43,6 +43,7 @@ fn access(auth: &AuthConfig) -> Result<Access, ConfigError> {
                 &secret,
                 auth.issuer.as_deref(),
                 auth.audience.as_deref(),
+                auth.requires_audience,
             ))))
         }
     }

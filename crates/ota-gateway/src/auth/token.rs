@@ -77,9 +77,15 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Creates a verifier for HS256. Issuer and audience are checked when given.
+    /// Creates a verifier for HS256. Issuer and audience are checked when given; a token without an audience is refused only when one is
+    /// required.
     #[must_use]
-    pub fn hs256(secret: &Secret, issuer: Option<&str>, audience: Option<&str>) -> Self {
+    pub fn hs256(
+        secret: &Secret,
+        issuer: Option<&str>,
+        audience: Option<&str>,
+        requires_audience: bool,
+    ) -> Self {
         hmac_provider::install();
         let mut validation = Validation::new(Algorithm::HS256);
         // The library reads the machine's clock; the times are checked here, against the injected one.
@@ -93,7 +99,9 @@ impl Verifier {
         match audience {
             Some(audience) => {
                 validation.set_audience(&[audience]);
-                required.push("aud");
+                if requires_audience {
+                    required.push("aud");
+                }
             }
             None => validation.validate_aud = false,
         }
@@ -237,7 +245,7 @@ mod tests {
     }
 
     fn verifier() -> Verifier {
-        Verifier::hs256(&secret(), Some("https://id"), Some("ota-gateway"))
+        Verifier::hs256(&secret(), Some("https://id"), Some("ota-gateway"), true)
     }
 
     fn at(token: &str, seconds: i64) -> Result<Claims, TokenError> {
@@ -306,5 +314,8 @@ mod tests {
         assert!(at(&mint(Some("https://other"), Some("ota-gateway")), 0).is_err());
         assert!(at(&mint(Some("https://id"), None), 0).is_err());
         assert!(at(&mint(Some("https://id"), Some("other")), 0).is_err());
+        let lenient = Verifier::hs256(&secret, None, Some("ota-gateway"), false);
+        assert!(lenient.verify(&mint(None, None), NOW).is_ok());
+        assert!(lenient.verify(&mint(None, Some("other")), NOW).is_err());
     }
 }

@@ -35,6 +35,9 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     if names.is_empty() {
         tracing::warn!("no providers are configured");
     }
+    if let Some(warning) = &config.auth.warning {
+        tracing::warn!("{warning}");
+    }
     if matches!(config.auth.mode, AuthMode::Disabled) {
         tracing::warn!("access control is disabled: everybody on this machine may call");
     }

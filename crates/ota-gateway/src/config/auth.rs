@@ -7,8 +7,14 @@ use serde::Deserialize;
 
 use super::{ConfigError, Section, ServerConfig};
 
-/// The shortest HS256 secret, in bytes: RFC 7518 asks for as many bits as the hash has.
-const MIN_SECRET_BYTES: usize = 32;
+/// The shortest HS256 secret that is taken, in bytes.
+const MIN_SECRET_BYTES: usize = 8;
+
+/// The shortest HS256 secret that is not warned about: RFC 7518 asks for as many bits as the hash has.
+const GOOD_SECRET_BYTES: usize = 32;
+
+/// The `aud` of tokens unless configured otherwise.
+const DEFAULT_AUDIENCE: &str = "ota-gateway";
 
 /// Who may call.
 #[derive(Debug)]
@@ -17,8 +23,12 @@ pub struct AuthConfig {
     pub mode: AuthMode,
     /// The `iss` that tokens must have; any when absent.
     pub issuer: Option<String>,
-    /// The `aud` that tokens must have.
+    /// The `aud` of tokens for this gateway; a token for somebody else is refused.
     pub audience: Option<String>,
+    /// Whether a token must have an `aud`: when it was configured, and not only a default.
+    pub requires_audience: bool,
+    /// What an operator should know, though it is no mistake.
+    pub warning: Option<String>,
 }
 
 /// How callers are known.
@@ -35,7 +45,7 @@ pub enum AuthMode {
 struct Raw {
     mode: String,
     issuer: Option<String>,
-    audience: String,
+    audience: Option<String>,
     hs256_secret: Option<String>,
     hs256_secret_file: Option<PathBuf>,
 }
@@ -45,7 +55,7 @@ impl Default for Raw {
         Self {
             mode: "jwt".to_owned(),
             issuer: None,
-            audience: "ota-gateway".to_owned(),
+            audience: None,
             hs256_secret: None,
             hs256_secret_file: None,
         }
@@ -61,6 +71,7 @@ pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig
         raw.hs256_secret_file,
     )
     .map_err(|error| section.error(error.key, &error.message))?;
+    let mut warning = None;
     let mode = match (raw.mode.as_str(), secret) {
         ("jwt", Some(secret)) => {
             let bytes = secret
@@ -74,6 +85,11 @@ pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig
                     format_args!(
                         "the secret has {bytes} bytes; HS256 needs at least {MIN_SECRET_BYTES} (for instance `openssl rand -hex 32`)"
                     ),
+                ));
+            }
+            if bytes < GOOD_SECRET_BYTES {
+                warning = Some(format!(
+                    "the HS256 secret has {bytes} bytes and can be guessed from a token; use {GOOD_SECRET_BYTES} or more (for instance `openssl rand -hex 32`)"
                 ));
             }
             AuthMode::Hs256(secret)
@@ -110,7 +126,7 @@ pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig
     // An empty value is what an unset variable leaves behind; it must not switch a check off.
     for (key, empty) in [
         ("issuer", raw.issuer.as_deref() == Some("")),
-        ("audience", raw.audience.is_empty()),
+        ("audience", raw.audience.as_deref() == Some("")),
     ] {
         if empty {
             return Err(section.error(key, "is empty; give a value or leave the key out"));
@@ -119,6 +135,8 @@ pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig
     Ok(AuthConfig {
         mode,
         issuer: raw.issuer,
-        audience: Some(raw.audience),
+        requires_audience: raw.audience.is_some(),
+        audience: Some(raw.audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned())),
+        warning,
     })
 }

@@ -82,7 +82,7 @@ fn a_wrong_type_or_value_is_named_without_the_value() {
 fn secrets_are_given_once_and_long_enough() {
     check(
         "[auth]\nhs256_secret = \"hunter2\"",
-        &["auth.hs256_secret", "32"],
+        &["auth.hs256_secret", "at least 8"],
     );
     check(
         "[auth]\nhs256_secret_file = \"/no/such/file\"",
@@ -94,6 +94,18 @@ fn secrets_are_given_once_and_long_enough() {
     );
     check("[auth]\n", &["auth.hs256_secret_file"]);
     check("", &["auth.hs256_secret_file"]);
+}
+
+#[test]
+fn a_short_secret_is_warned_about() {
+    let warning = |secret: &str| {
+        load(&format!("[auth]\nhs256_secret = \"{secret}\""), &[])
+            .unwrap()
+            .auth
+            .warning
+    };
+    assert!(warning("0123456789abcdef").unwrap().contains("16 bytes"));
+    assert_eq!(warning(SECRET), None);
 }
 
 #[test]
