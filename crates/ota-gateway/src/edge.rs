@@ -121,7 +121,7 @@ fn bare_failure(status: StatusCode, headers: &HeaderMap) -> Failure {
             allow: headers.get(header::ALLOW).cloned(),
             ..Failure::new(
                 Code::MethodNotAllowed,
-                "this path does not know the method; see the header `Allow`",
+                "this path does not know the method; those that it knows stand in the header `Allow`, nearly always GET and HEAD",
             )
         },
         StatusCode::NOT_ACCEPTABLE => Failure::new(
@@ -170,7 +170,7 @@ fn log(
         http.method = %method,
         http.route = route.unwrap_or("(none)"),
         http.status = response.status().as_u16(),
-        took_ms = took.as_secs_f64() * 1000.0,
+        took_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0,
         "answered {method} {}",
         route.unwrap_or("an unknown path"),
     );

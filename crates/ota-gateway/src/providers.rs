@@ -140,7 +140,9 @@ fn member(
         }
         Some(other) => {
             let advice = match nearest(other, VENDORS) {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
+                Some(nearest) => {
+                    format!("did you mean `{nearest}`? Known are {}", VENDORS.join(", "))
+                }
                 None => format!("known are {}", VENDORS.join(", ")),
             };
             Err(section.error("vendor", format_args!("`{other}` is not known; {advice}")))

@@ -11,6 +11,9 @@ const MAX_BYTES: usize = 16 * 1024;
 /// The longest single value, in characters.
 pub const MAX_VALUE_CHARS: usize = 512;
 
+/// Words of an outcome, which many look for under `status`.
+const OUTCOMES: &[&str] = &["succeeded", "failed", "partial"];
+
 /// The largest page.
 pub const MAX_PAGE_SIZE: u32 = 100;
 
@@ -236,10 +239,17 @@ fn checked<'a>(name: &str, value: &'a str, most: usize) -> Result<&'a str, Failu
 fn word<T: FromStr + ToString + Copy>(name: &str, value: &str, all: &[T]) -> Result<T, Failure> {
     value.parse().map_err(|_| {
         let words: Vec<String> = all.iter().map(ToString::to_string).collect();
+        let advice = match (name, value.to_lowercase()) {
+            ("status", word) if !words.contains(&word) && OUTCOMES.contains(&word.as_str()) => {
+                format!("; how a job ended is `outcome={word}`")
+            }
+            (_, word) if words.contains(&word) => format!("; did you mean `{word}`?"),
+            _ => String::new(),
+        };
         Failure::invalid(
             name,
             format!(
-                "`{}` is no value of `{name}`; use {}",
+                "`{}` is no value of `{name}`{advice}; use {}",
                 shown(value),
                 words.join(", ")
             ),
@@ -249,7 +259,18 @@ fn word<T: FromStr + ToString + Copy>(name: &str, value: &str, all: &[T]) -> Res
 
 fn unknown(name: &str, known: &[&str]) -> Failure {
     let shown = shown(name);
-    let detail = match nearest(name, known) {
+    let paged = known.contains(&"cursor");
+    let detail = match name.to_lowercase().as_str() {
+        "page" | "page_no" | "pageno" | "offset" | "skip" | "start" if paged => {
+            return Failure::invalid(
+                shown,
+                "there are no page numbers; go on with `cursor` and the `next_cursor` of the page before",
+            );
+        }
+        "limit" | "per_page" | "size" | "count" | "max" if paged => Some("page_size"),
+        _ => nearest(name, known),
+    };
+    let detail = match detail {
         Some(nearest) => {
             format!("there is no query parameter `{shown}`; did you mean `{nearest}`?")
         }

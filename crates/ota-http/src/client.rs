@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
+use rustls::CertificateError;
 
 use crate::tls::{self, TlsError, TlsOptions};
 
@@ -229,12 +230,17 @@ fn transport(error: reqwest::Error) -> Error {
     let error = error.without_url();
     let (kind, message) = if error.is_timeout() {
         (ErrorKind::Timeout, "connecting to the vendor took too long")
-    } else if error.is_connect() {
-        (ErrorKind::Unavailable, "the vendor cannot be reached")
     } else if error.is_builder() {
         (
             ErrorKind::Misconfigured,
             "the request for the vendor could not be built",
+        )
+    } else if let Some(message) = tls_mistake(&error) {
+        (ErrorKind::Misconfigured, message)
+    } else if error.is_connect() {
+        (
+            ErrorKind::Unavailable,
+            "the vendor cannot be reached; check `endpoint` if it never could",
         )
     } else {
         (
@@ -243,4 +249,44 @@ fn transport(error: reqwest::Error) -> Error {
         )
     };
     Error::new(kind, message).with_source(error)
+}
+
+/// What no repetition mends: certificates that do not fit the settings.
+fn tls_mistake(error: &reqwest::Error) -> Option<&'static str> {
+    match tls_error(error)? {
+        rustls::Error::InvalidCertificate(certificate) => Some(match certificate {
+            // Another CA of the same name makes a signature that does not fit.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "the vendor's certificate is not from a known CA; set `ca_file` if the platform has a CA of its own"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the vendor's certificate is for another name; set `server_name` to the name in it"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the vendor's certificate has expired"
+            }
+            _ => "the vendor's certificate cannot be trusted",
+        }),
+        rustls::Error::InvalidMessage(_) => {
+            Some("the vendor's address does not speak TLS; check scheme and port of `endpoint`")
+        }
+        rustls::Error::AlertReceived(_) => Some(
+            "the vendor refused the TLS connection; it may want `client_cert_file` and `client_key_file`",
+        ),
+        _ => None,
+    }
+}
+
+/// Finds the TLS error in a chain. An I/O error hides the error that it wraps from `source`, and they wrap each other.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(found) = error.downcast_ref::<rustls::Error>() {
+        return Some(found);
+    }
+    if let Some(inner) = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        return tls_error(inner);
+    }
+    tls_error(error.source()?)
 }

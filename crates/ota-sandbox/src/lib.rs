@@ -80,7 +80,7 @@ impl Sandbox {
 
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             let what = format!(
-                "cannot listen on {listen} (choose another address with --listen 127.0.0.1:0)"
+                "cannot listen on {listen} (for another port: cargo run -p ota-sandbox -- --listen 127.0.0.1:8081)"
             );
             failed(&what)(&error)
         })?;
@@ -164,7 +164,7 @@ impl Sandbox {
             ));
         }
         text.push_str(&format!(
-            "\nToken for \"Authorize\" in Swagger UI (scopes ota:read and ota:admin, valid for a day):\n\n{}\n\nPaste into another shell:\n",
+            "\nToken for \"Authorize\" in Swagger UI (scopes ota:read and ota:admin; valid for a day, or until the sandbox ends):\n\n{}\n\nPaste into another shell:\n",
             self.token
         ));
         for (what, line) in self.curl_lines() {

@@ -158,10 +158,17 @@ async fn serve_answers_with_a_token_of_the_program_and_ends_cleanly_on_sigterm()
     get("/v1/providers", &minted(&["--scope", "ota:admin"]).await)
         .await
         .problem(403, "forbidden");
-    let elsewhere = minted(&["--provider", "other"]).await;
-    get("/v1/providers/ali", &elsewhere)
+    get("/v1/providers/ali", &minted(&["--provider", ALI]).await)
         .await
-        .problem(404, "not_found");
+        .ok();
+    for (arguments, words) in [
+        (["--provider", "other"], "no provider `other`"),
+        (["--scope", "read"], "`read` is no scope"),
+    ] {
+        let refused = run(&[&["token", "--config", file.path()][..], &arguments].concat()).await;
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(stderr(&refused).contains(words), "{}", stderr(&refused));
+    }
 
     // A hang-up is nothing to it.
     signal(&child, "HUP").await;

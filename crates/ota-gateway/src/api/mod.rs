@@ -11,7 +11,9 @@ pub mod task;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use time::format_description::StaticFormatDescription;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 use utoipa::ToSchema;
 
 /// Writes a time as RFC 3339 in UTC; `None` for a year that RFC 3339 cannot write.
@@ -20,11 +22,12 @@ pub fn timestamp(time: OffsetDateTime) -> Option<String> {
     time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).ok()
 }
 
-/// Writes a time of the gateway's own in milliseconds: finer than any vendor call takes, and short enough to read.
+/// Writes a time of the gateway's own with three digits behind the second: finer than any vendor call takes, and always of one length.
 #[must_use]
 pub fn own_timestamp(time: OffsetDateTime) -> Option<String> {
-    let millis = u32::from(time.millisecond()) * 1_000_000;
-    timestamp(time.replace_nanosecond(millis).unwrap_or(time))
+    const MILLIS: StaticFormatDescription =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    time.to_offset(time::UtcOffset::UTC).format(MILLIS).ok()
 }
 
 /// The vendor's own words.

@@ -124,7 +124,7 @@ impl Verifier {
         let claims = decode::<Claims>(token, &self.key, &self.validation)
             .map_err(|error| {
                 TokenError::Invalid(match error.kind() {
-                    ErrorKind::InvalidSignature => "the token's signature is not valid",
+                    ErrorKind::InvalidSignature => "the token was signed with another secret: perhaps for another gateway, or by a sandbox before its restart; get a new token",
                     ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
                         "the token's algorithm is not the one that this gateway takes"
                     }
@@ -137,7 +137,7 @@ impl Verifier {
                     ErrorKind::MissingRequiredClaim(_) => {
                         "the token lacks one of the claims `exp`, `iss`, `aud`"
                     }
-                    _ => "the token cannot be read",
+                    _ => "this is no token that can be read; send the whole token, three parts with dots between them",
                 })
             })?
             .claims;

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::context::{Context, Priority};
 use ota_core::random::SystemRandom;
-use ota_fleet::{Fleet, HealthState};
+use ota_fleet::{Fleet, Health, HealthState};
 
 use super::Failed;
 use crate::config::Config;
@@ -26,21 +26,39 @@ pub async fn run(config: &Config) -> Result<(String, bool), Failed> {
     Ok(table(&fleet, &*clock, config.server.request_timeout).await)
 }
 
+/// Says what is wrong with its causes: whoever runs the command holds the credentials and needs them to mend it.
+fn explained(error: &ota_core::Error) -> String {
+    let mut text = format!(
+        "{}: {error}",
+        Code::of_provider_error(error.kind()).as_str()
+    );
+    if let Some(code) = error.vendor().and_then(|vendor| vendor.code.as_deref()) {
+        let _ = write!(text, " ({code})");
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 async fn table(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> (String, bool) {
     let rows = join_all(fleet.members().map(async |member| {
         let provider = member.provider();
         let start = clock.monotonic();
         let cx = Context::new("check", start + timeout, Priority::Interactive);
-        let health = fleet.check(&cx, provider.name().as_str()).await;
+        let result = provider.check(&cx).await;
         let took = clock.monotonic().saturating_duration_since(start);
-        let (state, problem) = match health {
-            Ok(health) => {
-                let problem = health.problem.map(|(kind, text)| {
-                    format!("{}: {text}", Code::of_provider_error(kind).as_str())
-                });
-                (health.state, problem.unwrap_or_default())
-            }
-            Err(error) => (HealthState::Down, error.to_string()),
+        let (state, problem) = match (
+            Health::from_result(result.as_ref().map(drop), clock.now()),
+            result,
+        ) {
+            (_, Ok(())) => (HealthState::Ok, String::new()),
+            (health, Err(error)) => (
+                health.map_or(HealthState::Degraded, |health| health.state),
+                explained(&error),
+            ),
         };
         let state_text = state.as_str().to_owned();
         let cells = [
@@ -55,7 +73,8 @@ async fn table(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> (String, 
     }))
     .await;
     let head = ["PROVIDER", "VENDOR", "STATE", "TIME", "ENDPOINT", "PROBLEM"].map(str::to_owned);
-    let all_ok = rows.iter().all(|(_, ok)| *ok);
+    // Nothing to check is not what was wanted either.
+    let all_ok = !rows.is_empty() && rows.iter().all(|(_, ok)| *ok);
     let lines: Vec<[String; 6]> = std::iter::once(head)
         .chain(rows.into_iter().map(|(cells, _)| cells))
         .collect();

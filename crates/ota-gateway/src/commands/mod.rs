@@ -69,5 +69,11 @@ pub fn load(path: Option<&Path>) -> Result<Config, Failed> {
             Err(_) => {}
         }
     }
-    Ok(Config::load(path, environment)?)
+    Config::load(path, environment).map_err(|error| match path {
+        Some(_) => error.into(),
+        None => ConfigError::new(format!(
+            "{error} (no configuration file is given: use --config FILE or OTA_GATEWAY_CONFIG)"
+        ))
+        .into(),
+    })
 }

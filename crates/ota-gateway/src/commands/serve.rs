@@ -29,8 +29,8 @@ pub async fn run(config: Config) -> Result<(), Failed> {
         .map_err(|error| failed("cannot wait for SIGTERM", error))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(|error| failed("cannot wait for SIGINT", error))?;
-    // SIGHUP does nothing: files that can change are read again by themselves. Waiting for it keeps it from ending the process.
-    let hangup =
+    // SIGHUP changes nothing, and must not end the process either.
+    let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| failed("cannot wait for SIGHUP", error))?;
     if names.is_empty() {
         tracing::warn!("no providers are configured");
@@ -43,12 +43,16 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     }
     tracing::info!(%address, providers = names.join(","), "listening on http://{address}, Swagger UI at http://{address}/docs/");
     let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => tracing::info!(
+                    "SIGHUP changes nothing: secret files of providers are read again by themselves, the configuration needs a restart"
+                ),
+            }
         }
         tracing::info!("stopping: requests under way are finished");
-        drop(hangup);
     };
     server::serve(listener, app, stop)
         .await

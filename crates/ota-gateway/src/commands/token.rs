@@ -1,9 +1,10 @@
 //! `ota-gateway token`
 
 use ota_core::clock::{Clock, SystemClock};
+use ota_core::id::ProviderName;
 
 use super::Failed;
-use crate::auth::Mint;
+use crate::auth::{self, Mint};
 use crate::config::{AuthMode, Config, ConfigError};
 
 /// What the token says.
@@ -19,7 +20,7 @@ pub struct Options {
     #[arg(long = "provider")]
     pub providers: Vec<String>,
     /// How long the token lives, in seconds
-    #[arg(long, default_value_t = 3600)]
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
     pub ttl_s: u64,
 }
 
@@ -28,6 +29,28 @@ pub struct Options {
 /// # Errors
 /// When the configuration has no such secret.
 pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
+    const SCOPES: &[&str] = &[auth::READ, auth::ADMIN, "ota:write"];
+    if let Some(scope) = options
+        .scope
+        .split_whitespace()
+        .find(|scope| !SCOPES.contains(scope))
+    {
+        return Err(Failed::Other(format!(
+            "`{scope}` is no scope; there are {}",
+            SCOPES.join(", ")
+        )));
+    }
+    let configured: Vec<&str> = config.providers.keys().map(ProviderName::as_str).collect();
+    if let Some(name) = options
+        .providers
+        .iter()
+        .find(|name| !configured.contains(&name.as_str()))
+    {
+        return Err(Failed::Other(format!(
+            "no provider `{name}` is configured; there are {}",
+            configured.join(", ")
+        )));
+    }
     let AuthMode::Hs256(source) = &config.auth.mode else {
         return Err(ConfigError::new("auth.mode: is `disabled`, so no token is needed").into());
     };

@@ -112,7 +112,11 @@ impl Origin {
             } else {
                 continue;
             };
-            if key == path {
+            let belongs = depth == 1
+                && key
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.starts_with('.'));
+            if key == path || belongs {
                 return Some(number + 1);
             }
             let inside = path

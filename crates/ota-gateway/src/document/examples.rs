@@ -21,7 +21,8 @@ use crate::problem::{Code, Failure, VendorProblem};
 
 const PROVIDER: &str = "aliyun";
 const AS_OF: &str = "2026-11-23T08:15:30Z";
-const JOB_ID: &str = "HvKuBpuk3rdk6E92CP9S0200";
+/// A job that the sandbox has at every start, so that "Try it out" answers.
+const JOB_ID: &str = "JbJuHf4v9VIOAu3jgBuvIM0200";
 
 /// Returns the example of a parameter.
 pub(super) fn of_parameter(name: &str) -> Option<Value> {
