@@ -61,6 +61,23 @@ async fn without_access_control_only_loopback_names_are_answered() {
 }
 
 #[tokio::test]
+async fn every_name_that_a_request_gives_must_be_a_loopback_one() {
+    let alibaba = alibaba_sim(FleetShape::uniform(2, 5).frozen()).await;
+    let gateway = open(&Section::alibaba(ALI, &alibaba.url())).await;
+    let two = gateway.ask("GET", "/v1/providers").anonymous();
+    let two = two
+        .header("Host", "localhost")
+        .header("Host", "evil.example");
+    let whole = gateway
+        .ask("GET", "http://evil.example/v1/providers")
+        .anonymous();
+    let whole = whole.header("Host", "localhost");
+    for ask in [two, whole] {
+        ask.send().await.problem(421, "misdirected_request");
+    }
+}
+
+#[tokio::test]
 async fn public_paths_need_no_token_and_name_nobody() {
     let world = World::small().await;
     for (path, content_type) in [

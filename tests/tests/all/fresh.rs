@@ -209,6 +209,60 @@ async fn only_if_cached_makes_no_vendor_call() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_answered_at_all_is_refused_as_that_before_the_cache_is_asked() {
+    let world = World::small().await;
+    for (path, field) in [
+        (format!("{}?model=m", World::jobs_path(ALI)), "model"),
+        (
+            format!("{}?package_id=p", World::jobs_path(HUA)),
+            "package_id",
+        ),
+    ] {
+        let ask = world
+            .gateway
+            .ask("GET", &path)
+            .header("Cache-Control", "only-if-cached");
+        let problem = ask.send().await.problem(422, "unsupported_by_provider");
+        assert_eq!(problem["field"], field);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_no_form_of_the_answer_is_told_so() {
+    let world = World::small().await;
+    let ask = world
+        .gateway
+        .ask("GET", "/v1/providers")
+        .header("Accept-Encoding", "identity;q=0");
+    ask.send().await.problem(406, "not_acceptable");
+}
+
+#[tokio::test]
+async fn a_malformed_etag_matches_nothing() {
+    let world = World::small().await;
+    let known = world
+        .gateway
+        .get("/v1/providers")
+        .await
+        .must("etag")
+        .to_owned();
+    let ask = world
+        .gateway
+        .ask("GET", "/v1/providers")
+        .header("If-None-Match", &format!("W/{known}"));
+    ask.send().await.ok();
+    let ask = world
+        .gateway
+        .ask("GET", "/v1/providers")
+        .header("If-None-Match", &known);
+    let unchanged = ask.send().await;
+    assert_eq!(
+        (unchanged.status, unchanged.must("vary")),
+        (304, "accept-encoding")
+    );
+}
+
+#[tokio::test]
 async fn other_wishes_about_freshness_are_fulfilled_or_passed_over() {
     let world = World::small().await;
     for value in [

@@ -294,6 +294,24 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_providers_that_is_null_is_not_all_of_them() {
+        use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+        let secret = secret();
+        let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+        let signed = |providers: serde_json::Value| {
+            let claims = json!({
+                "exp": NOW.unix_timestamp() + 60, "iss": "https://id", "aud": "ota-gateway", "providers": providers,
+            });
+            encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap()
+        };
+        assert_eq!(
+            at(&signed(json!(["a"])), 0).unwrap().providers,
+            Some(vec!["a".to_owned()])
+        );
+        assert!(at(&signed(json!(null)), 0).is_err());
+    }
+
+    #[test]
     fn issuer_audience_and_end_are_required() {
         let secret = secret();
         let mint = |issuer, audience| {

@@ -97,6 +97,18 @@ fn secrets_are_given_once_and_long_enough() {
 }
 
 #[test]
+fn an_empty_value_does_not_switch_a_check_off() {
+    let file = format!("[auth]\nhs256_secret = \"{SECRET}\"");
+    for (variable, key) in [
+        ("OTA_GATEWAY__AUTH__ISSUER", "auth.issuer"),
+        ("OTA_GATEWAY__AUTH__AUDIENCE", "auth.audience"),
+    ] {
+        let error = load(&file, &[(variable, "")]).unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("is empty"), "{error}");
+    }
+}
+
+#[test]
 fn a_short_secret_is_warned_about() {
     let warning = |secret: &str| {
         load(&format!("[auth]\nhs256_secret = \"{secret}\""), &[])
