@@ -72,7 +72,7 @@ cases! {
     "C23" lists::a_page_is_filled_within_its_calls,
     "C24" lists::totals_are_exact,
     "C26" lists::walks_side_by_side_do_not_disturb_each_other,
-    "C27" lists::a_vendor_that_repeats_a_page_does_not_trap_a_walk,
+    "C27" lists::a_vendor_that_repeats_a_page_ends_a_walk_with_an_error,
     "C30" lookups::a_job_agrees_with_its_row,
     "C31" lookups::an_unknown_job_is_none,
     "C32" lookups::hostile_ids_reach_nothing,

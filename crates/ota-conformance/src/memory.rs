@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ota_core::capability::{
-    Capability, DocumentedQuota, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+    Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
+    TaskFilterSupport,
 };
 use ota_core::clock::Clock;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
@@ -60,7 +61,8 @@ pub fn full_capability() -> Capability {
         quota: DocumentedQuota {
             calls: 1000,
             window_s: 1,
-            per: "application",
+            per: QuotaPer::Application,
+            exceptions: &[],
         },
     }
 }

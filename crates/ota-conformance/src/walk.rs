@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ota_core::Error;
 use ota_core::id::{JobId, TaskId};
 use ota_core::job::Job;
 use ota_core::provider::{Cursor, JobFilter, ListJobs, ListTasks, Page, TaskFilter};
@@ -119,21 +120,31 @@ pub(crate) async fn walk_jobs(
     filter: &JobFilter,
     page_size: u32,
 ) -> Result<Walked<Job>, String> {
+    match try_walk_jobs(subject, filter, page_size).await? {
+        (walked, None) => Ok(walked),
+        (_, Some(error)) => Err(format!("list_jobs with {filter:?} failed: {error:?}")),
+    }
+}
+
+/// As [`walk_jobs`], with what ended the walk early.
+pub(crate) async fn try_walk_jobs(
+    subject: &Subject,
+    filter: &JobFilter,
+    page_size: u32,
+) -> Result<(Walked<Job>, Option<Error>), String> {
     let reader = subject.reader()?;
     let mut pages = Pages::new(subject, subject.truth.jobs.len(), page_size);
     let mut cursor = None;
     loop {
         let before = subject.calls();
-        let page = reader
-            .list_jobs(
-                &subject.context(),
-                jobs_request(filter.clone(), page_size, cursor),
-            )
-            .await
-            .map_err(|error| format!("list_jobs with {filter:?} failed: {error:?}"))?;
+        let request = jobs_request(filter.clone(), page_size, cursor);
+        let page = match reader.list_jobs(&subject.context(), request).await {
+            Ok(page) => page,
+            Err(error) => return Ok((Walked(pages.steps), Some(error))),
+        };
         cursor = pages.take(page, subject.calls() - before)?;
         if cursor.is_none() {
-            return Ok(Walked(pages.steps));
+            return Ok((Walked(pages.steps), None));
         }
     }
 }
@@ -145,6 +156,21 @@ pub(crate) async fn walk_tasks(
     filter: &TaskFilter,
     page_size: u32,
 ) -> Result<Walked<Task>, String> {
+    match try_walk_tasks(subject, job_id, filter, page_size).await? {
+        (walked, None) => Ok(walked),
+        (_, Some(error)) => Err(format!(
+            "list_tasks of `{job_id}` with {filter:?} failed: {error:?}"
+        )),
+    }
+}
+
+/// As [`walk_tasks`], with what ended the walk early.
+pub(crate) async fn try_walk_tasks(
+    subject: &Subject,
+    job_id: &JobId,
+    filter: &TaskFilter,
+    page_size: u32,
+) -> Result<(Walked<Task>, Option<Error>), String> {
     let reader = subject.reader()?;
     let rows = subject
         .truth
@@ -156,17 +182,15 @@ pub(crate) async fn walk_tasks(
     let mut cursor = None;
     loop {
         let before = subject.calls();
-        let page = reader
-            .list_tasks(
-                &subject.context(),
-                tasks_request(job_id, filter.clone(), page_size, cursor),
-            )
-            .await
-            .map_err(|error| format!("list_tasks of `{job_id}` with {filter:?} failed: {error:?}"))?
-            .ok_or_else(|| format!("list_tasks says that there is no job `{job_id}`"))?;
+        let request = tasks_request(job_id, filter.clone(), page_size, cursor);
+        let page = match reader.list_tasks(&subject.context(), request).await {
+            Ok(Some(page)) => page,
+            Ok(None) => return Err(format!("list_tasks says that there is no job `{job_id}`")),
+            Err(error) => return Ok((Walked(pages.steps), Some(error))),
+        };
         cursor = pages.take(page, subject.calls() - before)?;
         if cursor.is_none() {
-            return Ok(Walked(pages.steps));
+            return Ok((Walked(pages.steps), None));
         }
     }
 }

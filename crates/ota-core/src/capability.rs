@@ -16,6 +16,16 @@ words!(
     }
 );
 
+words!(
+    /// What a vendor's quota counts together.
+    QuotaPer {
+        /// The calls of one operation by one account.
+        AccountAndOperation = "account_and_operation",
+        /// All calls of one application.
+        Application = "application",
+    }
+);
+
 /// The capability of one provider. Every field is a fact about the vendor; nothing here changes while the process runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability {
@@ -82,8 +92,10 @@ pub struct DocumentedQuota {
     pub calls: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
-    /// What is counted together: `account_and_operation` or `application`.
-    pub per: &'static str,
+    /// What is counted together.
+    pub per: QuotaPer,
+    /// Operations with another number of calls in a window, where operations are counted each by itself.
+    pub exceptions: &'static [(&'static str, u32)],
 }
 
 impl Capability {

@@ -1,9 +1,11 @@
 //! What travels with a request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+
+use crate::clock::Clock;
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,32 +49,60 @@ pub struct CallLog(Mutex<CallSummary>);
 /// How many vendor calls an answer took, how long, and since when it is true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallSummary {
-    /// Number of calls (attempts) that were sent.
+    /// Number of calls (attempts) that were sent, those under way included.
     pub count: u32,
-    /// The sum of their durations; calls side by side count each.
+    /// The sum of the durations of those that have ended; calls side by side count each.
     pub time: Duration,
     /// When the earliest one that was answered was sent: the answer is as of this time.
-    pub earliest: Option<OffsetDateTime>,
+    pub earliest: Option<Moment>,
+}
+
+/// One moment by both times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall time, to be shown.
+    pub wall: OffsetDateTime,
+    /// The monotonic time, to count an age from: wall time may step.
+    pub monotonic: Instant,
+}
+
+impl Moment {
+    /// Returns the present of a clock.
+    #[must_use]
+    pub fn now(clock: &dyn Clock) -> Self {
+        Self {
+            wall: clock.now(),
+            monotonic: clock.monotonic(),
+        }
+    }
 }
 
 impl CallLog {
-    /// Notes one attempt; the gate does this.
-    pub fn record(&self, sent_at: OffsetDateTime, took: Duration, answered: bool) {
-        let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Notes that an attempt leaves now; the gate does this. What the attempt costs counts from here, whatever becomes of its caller.
+    pub fn begin(&self) {
+        let mut summary = self.lock();
         summary.count = summary.count.saturating_add(1);
+    }
+
+    /// Notes how an attempt ended; the gate does this.
+    pub fn end(&self, sent: Moment, took: Duration, answered: bool) {
+        let mut summary = self.lock();
         summary.time = summary.time.saturating_add(took);
-        if answered {
-            summary.earliest = Some(
-                summary
-                    .earliest
-                    .map_or(sent_at, |earliest| earliest.min(sent_at)),
-            );
+        let earlier = summary
+            .earliest
+            .is_none_or(|earliest| sent.monotonic < earliest.monotonic);
+        if answered && earlier {
+            summary.earliest = Some(sent);
         }
     }
 
     /// Returns the summary so far.
     #[must_use]
     pub fn summary(&self) -> CallSummary {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CallSummary> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

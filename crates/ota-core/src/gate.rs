@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::BoxFuture;
 use crate::clock::Clock;
-use crate::context::Context;
+use crate::context::{Context, Moment};
 use crate::error::{Error, ErrorKind, Result};
 
 /// One vendor call as the gate sees it.
@@ -46,7 +46,8 @@ pub trait Attempt: Send {
 /// - sends nothing after `cx.deadline`, and ends a wait that cannot end before it with `throttled` at once;
 /// - runs the attempt at least once unless it refuses the call, and returns the last attempt's result;
 /// - repeats only when the error's advice and the call's `repeatable` allow it;
-/// - notes each attempt in `cx.calls`.
+/// - notes each attempt in `cx.calls`, when it leaves and when it ends;
+/// - keeps nothing of a caller that goes away, or that is no longer polled.
 #[async_trait::async_trait]
 pub trait Gate: Send + Sync + std::fmt::Debug {
     /// Runs `attempt` as often as the rules allow.
@@ -128,11 +129,14 @@ impl OpenGate {
 #[async_trait::async_trait]
 impl Gate for OpenGate {
     async fn pass(&self, cx: &Context, _call: VendorCall, attempt: &mut dyn Attempt) -> Result<()> {
-        let sent_at = self.clock.now();
-        let start = self.clock.monotonic();
+        let sent = Moment::now(&*self.clock);
+        cx.calls.begin();
         let result = attempt.run(1).await;
-        let took = self.clock.monotonic().saturating_duration_since(start);
-        cx.calls.record(sent_at, took, result.is_ok());
+        let took = self
+            .clock
+            .monotonic()
+            .saturating_duration_since(sent.monotonic);
+        cx.calls.end(sent, took, result.is_ok());
         result
     }
 }

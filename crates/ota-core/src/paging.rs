@@ -6,8 +6,10 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::BoxFuture;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::provider::Cursor;
 
 /// Where a walk goes on.
@@ -17,22 +19,42 @@ pub struct Position {
     pub segment: u32,
     /// Rows of the segment already passed.
     pub offset: u64,
+    /// How the vendor's last page of the segment began; tells a page that comes again.
+    pub mark: Option<Mark>,
 }
 
 impl Position {
-    /// Writes the position for a cursor.
+    /// Creates the position behind `offset` rows of a segment.
+    #[must_use]
+    pub const fn new(segment: u32, offset: u64) -> Self {
+        Self {
+            segment,
+            offset,
+            mark: None,
+        }
+    }
+
+    /// Writes the position for a cursor: digits, dots, and a `~` before the mark.
     #[must_use]
     pub fn encode(self) -> String {
-        format!("{}.{}", self.segment, self.offset)
+        let mark = self
+            .mark
+            .map_or_else(String::new, |mark| format!("~{}", mark.0));
+        format!("{}.{}{mark}", self.segment, self.offset)
     }
 
     /// Reads what [`Position::encode`] wrote.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let (segment, offset) = text.split_once('.')?;
+        let (offset, mark) = match offset.split_once('~') {
+            None => (offset, None),
+            Some((offset, mark)) => (offset, Some(Mark(number(mark)?))),
+        };
         Some(Self {
             segment: number(segment)?,
             offset: number(offset)?,
+            mark,
         })
     }
 
@@ -48,6 +70,36 @@ impl Position {
             .filter(|position| (position.segment as usize) < segments)
             .ok_or_else(Error::invalid_cursor)
     }
+}
+
+/// How a page of a vendor began: a hash of its first row's identifier, short enough for a cursor.
+///
+/// Some vendors answer every page number, or every token, with the page before (a known bug of one vendor's emulator), and some answer
+/// numbers behind the end with the last page. A walk that believed them would never end. A row can also stand first twice because rows
+/// have moved between two calls, so an equal mark is a suspicion only; [`Walk::run`] shows how it is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mark(u32);
+
+impl Mark {
+    /// Returns the mark of a page whose first row has this identifier; none without an identifier.
+    #[must_use]
+    pub fn of(first: &str) -> Option<Self> {
+        // FNV-1a: the same everywhere and for ever, as what stands in a cursor must be.
+        let hash = first.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        (!first.is_empty()).then_some(Self(hash))
+    }
+}
+
+/// Returns the error for a vendor whose next page is the one before.
+#[must_use]
+pub fn repeated_page() -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        "the vendor answers the next page with the page before, so the rest of this list cannot be read",
+    )
 }
 
 /// Parses a decimal number that is written in the one way we write it, so that one position has one cursor.
@@ -156,8 +208,11 @@ impl Walk {
     /// A vendor that ignores paging and answers with more rows than were asked for is taken to have answered with the whole
     /// segment.
     ///
+    /// A page that begins as the page before began is compared with the page that stands directly before it, asked for now: if both begin
+    /// with the same row, the vendor repeats itself. That takes one call, which may be one more than `max_calls`.
+    ///
     /// # Errors
-    /// The first error of `fetch`.
+    /// The first error of `fetch`; `protocol` when the vendor's next page is the one before.
     pub async fn run<'a, R>(
         self,
         mut fetch: impl FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
@@ -179,7 +234,7 @@ impl Walk {
             let missing = self
                 .page_size
                 .saturating_sub(u32::try_from(walked.rows.len()).unwrap_or(u32::MAX));
-            if missing == 0 || walked.calls == self.max_calls {
+            if missing == 0 || walked.calls >= self.max_calls {
                 walked.next = Some(position);
                 return Ok(walked);
             }
@@ -191,19 +246,31 @@ impl Walk {
             let Some(window) =
                 Window::covering(position.offset, want, self.max_vendor_page, self.limit)
             else {
-                position = Position {
-                    segment: position.segment + 1,
-                    offset: 0,
-                };
+                position = Position::new(position.segment + 1, 0);
                 continue;
             };
             walked.calls += 1;
             let fetched = fetch(position.segment, window).await?;
+            let unpaged = fetched.rows.len() as u64 > u64::from(window.size);
+            let mark = fetched.rows.first().and_then(|row| Mark::of(key(row)));
+            // A window that starts at its offset starts behind the window before it, so it cannot begin with the same row.
+            let suspicious = window.index > 0 && window.skip == 0 && !unpaged;
+            if suspicious && mark.is_some() && mark == position.mark {
+                walked.calls += 1;
+                let before = Window {
+                    index: window.index - 1,
+                    ..window
+                };
+                let before = fetch(position.segment, before).await?;
+                if before.rows.first().and_then(|row| Mark::of(key(row))) == mark {
+                    return Err(repeated_page());
+                }
+            }
+            position.mark = mark;
             if let Some(total) = fetched.total {
                 walked.totals.push((position.segment, total));
             }
             let rows = fetched.rows.len() as u64;
-            let unpaged = rows > u64::from(window.size);
             let skip = if unpaged {
                 position.offset
             } else {
@@ -234,10 +301,7 @@ impl Walk {
                     None => unpaged || rows < u64::from(window.size),
                 };
             if ended {
-                position = Position {
-                    segment: position.segment + 1,
-                    offset: 0,
-                };
+                position = Position::new(position.segment + 1, 0);
             }
         }
         Ok(walked)

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ota_core::clock::Clock;
-use ota_core::context::{CallSummary, Context};
+use ota_core::context::{Context, Moment};
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobStats};
 use ota_core::provider::{GetJob, JobReader, ListJobs, ListTasks, Page, Provider};
@@ -15,29 +16,38 @@ use time::OffsetDateTime;
 use crate::health::Health;
 
 /// The quota that this process keeps for a provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// Calls in one window.
-    pub limit: u32,
-    /// Length of the window in seconds.
-    pub window_s: u32,
+pub trait Quota: Send + Sync + std::fmt::Debug {
+    /// Returns the calls in one window.
+    fn limit(&self) -> u32;
+
+    /// Returns the length of the window in seconds.
+    fn window_s(&self) -> u32;
+
+    /// Returns how many calls can be sent now.
+    fn remaining(&self) -> u32;
 }
 
 /// One configured provider.
 #[derive(Debug)]
 pub struct Member {
     provider: Arc<dyn Provider>,
-    quota: Quota,
+    quota: Arc<dyn Quota>,
+    attempt_timeout: Duration,
     health: Mutex<Health>,
 }
 
 impl Member {
-    /// Takes a provider into the fleet.
+    /// Takes a provider into the fleet; `attempt_timeout` is how long one vendor call may take.
     #[must_use]
-    pub fn new(provider: Arc<dyn Provider>, quota: Quota) -> Self {
+    pub fn new(
+        provider: Arc<dyn Provider>,
+        quota: Arc<dyn Quota>,
+        attempt_timeout: Duration,
+    ) -> Self {
         Self {
             provider,
             quota,
+            attempt_timeout,
             health: Mutex::default(),
         }
     }
@@ -50,8 +60,14 @@ impl Member {
 
     /// Returns the quota that is kept for it.
     #[must_use]
-    pub fn quota(&self) -> Quota {
-        self.quota
+    pub fn quota(&self) -> &dyn Quota {
+        &*self.quota
+    }
+
+    /// Returns how long one vendor call may take.
+    #[must_use]
+    pub fn attempt_timeout(&self) -> Duration {
+        self.attempt_timeout
     }
 
     /// Returns what the last calls told.
@@ -70,17 +86,13 @@ impl Member {
     }
 }
 
-/// An answer with its age and its price.
+/// What a vendor answered, and since when it is true.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer<T> {
     /// What was asked for.
     pub value: T,
-    /// The time of the earliest vendor call behind it.
-    pub as_of: OffsetDateTime,
-    /// Whether it is older than the caller wanted because the vendor did not answer.
-    pub stale: bool,
-    /// The vendor calls that were made for it.
-    pub calls: CallSummary,
+    /// When the earliest vendor call behind it was sent; the present, where none was needed.
+    pub as_of: Moment,
 }
 
 /// All configured providers.
@@ -206,17 +218,15 @@ impl Fleet {
     }
 
     fn answer<T>(&self, cx: &Context, member: &Member, result: Result<T>) -> Result<Answer<T>> {
-        let now = self.clock.now();
+        let now = Moment::now(&*self.clock);
         let calls = cx.calls.summary();
         // An answer without a vendor call says nothing about the vendor.
         if calls.count > 0 {
-            member.note(&result, now);
+            member.note(&result, now.wall);
         }
         Ok(Answer {
             value: result?,
             as_of: calls.earliest.unwrap_or(now),
-            stale: false,
-            calls,
         })
     }
 }

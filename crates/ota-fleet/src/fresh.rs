@@ -1,14 +1,16 @@
 //! Answers that are kept for a while, and equal questions that are asked once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use ota_core::clock::Clock;
-use ota_core::context::CallSummary;
+use ota_core::context::{CallLog, CallSummary, Moment};
 use ota_core::{BoxFuture, Error, ErrorKind, Result};
-use time::OffsetDateTime;
 use tokio::sync::watch;
 
 /// How old answers may be.
@@ -20,6 +22,8 @@ pub struct FreshLimits {
     pub min_age: Duration,
     /// The oldest answer that is given when the vendor does not answer.
     pub stale_if_error: Duration,
+    /// How long a caller waits for a slow vendor when there is an answer of that age.
+    pub patience: Duration,
 }
 
 /// What a caller says about freshness.
@@ -40,10 +44,16 @@ pub struct Fetched<V> {
     pub value: V,
     /// What it weighs, in bytes.
     pub bytes: u32,
-    /// The time of the earliest vendor call behind it.
-    pub as_of: OffsetDateTime,
-    /// The vendor calls that were made for it.
-    pub calls: CallSummary,
+    /// When the earliest vendor call behind it was sent.
+    pub as_of: Moment,
+}
+
+/// A way to ask the vendor.
+pub struct Fetch<V> {
+    /// The account of the vendor calls that it makes.
+    pub calls: Arc<CallLog>,
+    /// Asks.
+    pub run: BoxFuture<'static, Result<Fetched<V>>>,
 }
 
 /// An answer with its age.
@@ -51,8 +61,10 @@ pub struct Fetched<V> {
 pub struct Served<V> {
     /// The answer.
     pub value: Arc<V>,
-    /// The time of the earliest vendor call behind it.
-    pub as_of: OffsetDateTime,
+    /// When the earliest vendor call behind it was sent.
+    pub as_of: Moment,
+    /// How long ago that was.
+    pub age: Duration,
     /// Whether it is older than the caller wanted because the vendor did not answer.
     pub stale: bool,
     /// The vendor calls that were made for this caller.
@@ -75,20 +87,29 @@ pub enum Source {
 #[derive(Debug)]
 struct Entry<V> {
     value: Arc<V>,
-    bytes: u32,
-    as_of: OffsetDateTime,
+    bytes: AtomicU32,
+    as_of: Moment,
     calls: CallSummary,
-    /// When the fetch began; ages are counted from here, by a clock that never steps.
-    since: Instant,
+    /// When the vendor last failed to give a newer answer.
+    failed_at: Mutex<Option<Instant>>,
+}
+
+impl<V> Entry<V> {
+    /// Counted by a clock that never steps.
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.as_of.monotonic)
+    }
 }
 
 type Outcome<V> = Option<Result<Arc<Entry<V>>>>;
+
+type Flights<V> = Arc<Mutex<HashMap<String, watch::Sender<Outcome<V>>>>>;
 
 /// Keeps answers of one kind.
 #[derive(Debug)]
 pub struct FreshStore<V: Send + Sync + 'static> {
     entries: Cache<String, Arc<Entry<V>>>,
-    flights: Arc<Mutex<HashMap<String, watch::Receiver<Outcome<V>>>>>,
+    flights: Flights<V>,
     clock: Arc<dyn Clock>,
 }
 
@@ -100,14 +121,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<V: Send + Sync + 'static> FreshStore<V> {
-    /// Creates a store that keeps at most `max_bytes`; the least used answers go first.
+    /// Creates a store that keeps at most `max_bytes`, and nothing longer than `longest`. The answers that were not asked for longest go first.
     #[must_use]
-    pub fn new(max_bytes: u64, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(max_bytes: u64, longest: Duration, clock: Arc<dyn Clock>) -> Self {
         let entries = Cache::builder()
             .max_capacity(max_bytes)
+            // Not by frequency: a new answer that is not let in would be asked for again by its next reader, at the vendor's cost.
+            .eviction_policy(EvictionPolicy::lru())
+            // Only to free memory; whether an answer may be given is decided by its age.
+            .time_to_live(longest.max(Duration::from_secs(1)))
             .weigher(|key: &String, entry: &Arc<Entry<V>>| {
                 let key = u32::try_from(key.len()).unwrap_or(u32::MAX);
-                entry.bytes.saturating_add(key).saturating_add(OVERHEAD)
+                let bytes = entry.bytes.load(Ordering::Relaxed);
+                bytes.saturating_add(key).saturating_add(OVERHEAD)
             })
             .build();
         Self {
@@ -119,81 +145,141 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
 
     /// Answers from what is kept, or joins the fetch that is under way, or fetches.
     ///
-    /// The fetch is a task of its own: a caller who goes away cancels nobody else's. A failure is shared by those who waited and not kept.
+    /// The fetch is a task of its own: a caller who goes away cancels nobody else's. When nobody waits for it any more it goes on, and its
+    /// answer is kept for the next, unless it has not sent a call yet: then it ends, so that it does not cost the quota anything. A failure is
+    /// shared by those who waited and not kept.
     ///
     /// # Errors
-    /// What the fetch met, when nothing kept may be given instead; `None` for `only_if_cached` when nothing is kept.
+    /// What the fetch met, when nothing kept may be given instead; `timeout` at the caller's deadline; `None` for `only_if_cached` when nothing is
+    /// kept.
     pub async fn get(
         &self,
-        key: String,
+        key: &str,
         wanted: Wanted,
         limits: FreshLimits,
-        fetch: impl FnOnce() -> BoxFuture<'static, Result<Fetched<V>>>,
+        deadline: Instant,
+        fetch: impl FnOnce() -> Fetch<V>,
     ) -> Result<Option<Served<V>>> {
         let now = self.clock.monotonic();
-        let kept = self.entries.get(&key);
-        let age = kept
-            .as_ref()
-            .map(|entry| now.saturating_duration_since(entry.since));
-        let oldest = oldest(wanted, limits);
-        if let (Some(entry), Some(age)) = (&kept, age) {
-            if age <= oldest {
-                return Ok(Some(serve(entry, false, Source::Kept)));
+        let kept = self.entries.get(key);
+        if let Some(entry) = &kept {
+            let usable = entry.age(now) <= limits.stale_if_error;
+            if entry.age(now) <= oldest(wanted, limits) {
+                return Ok(Some(serve(entry, now, false, Source::Kept)));
             }
-            if wanted.only_if_cached && age <= limits.stale_if_error {
-                return Ok(Some(serve(entry, true, Source::Kept)));
+            // A vendor that has just failed is not asked again at once, however many ask.
+            let failed = lock(&entry.failed_at)
+                .is_some_and(|at| now.saturating_duration_since(at) < limits.min_age);
+            if usable && (failed || wanted.only_if_cached) {
+                return Ok(Some(serve(entry, now, true, Source::Kept)));
             }
         }
         if wanted.only_if_cached {
             return Ok(None);
         }
-        let (flight, source) = self.join_or_start(key, now, fetch);
-        match land(flight).await {
-            Ok(entry) => Ok(Some(serve(&entry, false, source))),
-            Err(error) => {
-                let now = self.clock.monotonic();
-                let usable = kept.filter(|entry| {
-                    now.saturating_duration_since(entry.since) <= limits.stale_if_error
-                });
-                match usable {
-                    Some(entry) if may_be_stale(error.kind()) => {
-                        Ok(Some(serve(&entry, true, Source::Kept)))
-                    }
-                    _ => Err(error),
+        let usable = kept.is_some_and(|entry| entry.age(now) <= limits.stale_if_error);
+        let (flight, source) = self.join_or_start(key, fetch);
+        // Whoever has an older answer to fall back on does not wait for a slow vendor's last attempt.
+        let patience = now + limits.patience;
+        let until = if usable {
+            deadline.min(patience)
+        } else {
+            deadline
+        };
+        let result = tokio::select! {
+            biased;
+            result = land(flight) => result,
+            () = self.clock.sleep_until(until) => Err(Error::new(
+                ErrorKind::Timeout,
+                "the vendor did not answer within the time of this request",
+            )),
+        };
+        let now = self.clock.monotonic();
+        match result {
+            Ok(entry) => Ok(Some(serve(&entry, now, false, source))),
+            Err(error) if may_be_stale(error.kind()) => {
+                let kept = self.entries.get(key);
+                match kept.filter(|entry| entry.age(now) <= limits.stale_if_error) {
+                    Some(entry) => Ok(Some(serve(&entry, now, true, Source::Kept))),
+                    None => Err(error),
                 }
             }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Counts bytes that were made for an answer after it was kept, such as a compressed form.
+    pub fn grow(&self, key: &str, value: &Arc<V>, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.entries.entry_by_ref(key).and_compute_with(|kept| {
+            let Some(kept) = kept.map(moka::Entry::into_value) else {
+                return Op::Nop;
+            };
+            if !Arc::ptr_eq(&kept.value, value) {
+                return Op::Nop;
+            }
+            let known = kept.bytes.load(Ordering::Relaxed);
+            kept.bytes
+                .store(known.saturating_add(bytes), Ordering::Relaxed);
+            // Put again, it is weighed again.
+            Op::Put(kept)
+        });
+    }
+
+    /// Returns how many answers are kept and how many bytes they take.
+    #[must_use]
+    pub fn usage(&self) -> (u64, u64) {
+        self.entries.run_pending_tasks();
+        (self.entries.entry_count(), self.entries.weighted_size())
     }
 
     fn join_or_start(
         &self,
-        key: String,
-        now: Instant,
-        fetch: impl FnOnce() -> BoxFuture<'static, Result<Fetched<V>>>,
+        key: &str,
+        fetch: impl FnOnce() -> Fetch<V>,
     ) -> (watch::Receiver<Outcome<V>>, Source) {
         let mut flights = lock(&self.flights);
-        if let Some(flight) = flights.get(&key) {
-            return (flight.clone(), Source::Joined);
+        if let Some(flight) = flights.get(key) {
+            return (flight.subscribe(), Source::Joined);
         }
         let (sender, receiver) = watch::channel(None);
-        flights.insert(key.clone(), receiver.clone());
-        let (entries, fetch) = (self.entries.clone(), fetch());
+        flights.insert(key.to_owned(), sender.clone());
+        let fetch = fetch();
         let end = End {
             flights: Arc::clone(&self.flights),
-            key,
+            key: key.to_owned(),
+            sender: sender.clone(),
         };
+        let (entries, clock) = (self.entries.clone(), Arc::clone(&self.clock));
         tokio::spawn(async move {
-            let outcome = fetch.await.map(|fetched| {
-                let entry = Arc::new(Entry {
-                    value: Arc::new(fetched.value),
-                    bytes: fetched.bytes,
-                    as_of: fetched.as_of,
-                    calls: fetched.calls,
-                    since: now,
-                });
-                entries.insert(end.key.clone(), Arc::clone(&entry));
-                entry
-            });
+            let result = tokio::select! {
+                result = fetch.run => result,
+                    () = abandoned(&end, &fetch.calls) => return,
+            };
+            let outcome = match result {
+                Ok(fetched) => {
+                    let entry = Arc::new(Entry {
+                        value: Arc::new(fetched.value),
+                        bytes: AtomicU32::new(fetched.bytes),
+                        as_of: fetched.as_of,
+                        calls: fetch.calls.summary(),
+                        failed_at: Mutex::default(),
+                    });
+                    entries.insert(end.key.clone(), Arc::clone(&entry));
+                    Ok(entry)
+                }
+                Err(error) => {
+                    if error.kind() == ErrorKind::NotFound {
+                        // It is gone; an older answer must not come back when the vendor fails.
+                        entries.invalidate(&end.key);
+                    } else if may_be_stale(error.kind())
+                        && let Some(kept) = entries.get(&end.key)
+                    {
+                        *lock(&kept.failed_at) = Some(clock.monotonic());
+                    }
+                    Err(error)
+                }
+            };
             // First the answer is kept, then the flight is over, then those who wait are told: nobody can come between and ask again.
             drop(end);
             sender.send_replace(Some(outcome));
@@ -202,15 +288,42 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
     }
 }
 
+/// Returns when nobody waits for a fetch that has not sent a call yet; the flight is off the board then, so that nobody can join it.
+async fn abandoned<V: Send + Sync + 'static>(end: &End<V>, calls: &CallLog) {
+    loop {
+        end.sender.closed().await;
+        let mut flights = lock(&end.flights);
+        // Callers join under the lock.
+        if end.sender.receiver_count() > 0 {
+            continue;
+        }
+        if calls.summary().count == 0 {
+            flights.remove(&end.key);
+            return;
+        }
+        break;
+    }
+    // What has cost the vendor a call is worth finishing.
+    std::future::pending().await
+}
+
 /// Takes a flight off the board however it ends.
 struct End<V: Send + Sync + 'static> {
-    flights: Arc<Mutex<HashMap<String, watch::Receiver<Outcome<V>>>>>,
+    flights: Flights<V>,
     key: String,
+    sender: watch::Sender<Outcome<V>>,
 }
 
 impl<V: Send + Sync + 'static> Drop for End<V> {
     fn drop(&mut self) {
-        lock(&self.flights).remove(&self.key);
+        let mut flights = lock(&self.flights);
+        // Another flight may have begun since this one was given up.
+        if flights
+            .get(&self.key)
+            .is_some_and(|flight| flight.same_channel(&self.sender))
+        {
+            flights.remove(&self.key);
+        }
     }
 }
 
@@ -257,7 +370,7 @@ fn may_be_stale(kind: ErrorKind) -> bool {
     }
 }
 
-fn serve<V>(entry: &Arc<Entry<V>>, stale: bool, source: Source) -> Served<V> {
+fn serve<V>(entry: &Arc<Entry<V>>, now: Instant, stale: bool, source: Source) -> Served<V> {
     let calls = match source {
         Source::Vendor => entry.calls,
         Source::Joined | Source::Kept => CallSummary::default(),
@@ -265,6 +378,7 @@ fn serve<V>(entry: &Arc<Entry<V>>, stale: bool, source: Source) -> Served<V> {
     Served {
         value: Arc::clone(&entry.value),
         as_of: entry.as_of,
+        age: entry.age(now),
         stale,
         calls,
         source,

@@ -5,5 +5,5 @@ mod fresh;
 mod health;
 
 pub use fleet::{Answer, Fleet, Member, Quota};
-pub use fresh::{Fetched, FreshLimits, FreshStore, Served, Source, Wanted};
+pub use fresh::{Fetch, Fetched, FreshLimits, FreshStore, Served, Source, Wanted};
 pub use health::{Health, HealthState};

@@ -9,77 +9,124 @@ use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use ota_core::clock::Clock;
+use ota_core::context::Moment;
+use ota_core::id::ProviderName;
 use ota_core::random::Random;
-use ota_fleet::{Fleet, Member};
+use ota_fleet::{Fleet, FreshStore, Member};
+use ota_guard::Guard;
 use time::OffsetDateTime;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::auth::{Access, Caller};
+use crate::config::CacheConfig;
+use crate::metrics::Metrics;
 use crate::problem::{Code, Failure};
+use crate::rendered::Rendered;
 use crate::{document, edge, routes};
 
 /// What every handler shares. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct App(Arc<Inner>);
 
+/// What an application is put together from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The providers.
+    pub fleet: Fleet,
+    /// The gate of each provider.
+    pub gates: Vec<(ProviderName, Arc<Guard>)>,
+    /// How callers are known.
+    pub access: Access,
+    /// How old answers may be, and how many are kept.
+    pub cache: CacheConfig,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// How long a request may take, vendor calls included.
+    pub request_timeout: Duration,
+}
+
 #[derive(Debug)]
 struct Inner {
-    fleet: Fleet,
-    access: Access,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-    request_timeout: Duration,
+    parts: Parts,
+    store: FreshStore<Rendered>,
 }
 
 impl App {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(
-        fleet: Fleet,
-        access: Access,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        request_timeout: Duration,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            fleet,
-            access,
-            clock,
-            random,
-            request_timeout,
-        }))
+    pub fn new(parts: Parts) -> Self {
+        let cache = &parts.cache;
+        let longest = cache
+            .max_age
+            .max(cache.stats_max_age)
+            .max(cache.stale_if_error)
+            .max(cache.min_age);
+        let store = FreshStore::new(cache.max_bytes, longest, Arc::clone(&parts.clock));
+        Self(Arc::new(Inner { parts, store }))
     }
 
     /// Returns the providers.
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
-        &self.0.fleet
+        &self.0.parts.fleet
+    }
+
+    /// Returns all metrics in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn metrics_text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let gates = self.0.parts.gates.iter();
+        self.metrics().text(
+            gates.map(|(name, gate)| (name, &**gate)),
+            self.store().usage(),
+        )
     }
 
     pub(crate) fn access(&self) -> &Access {
-        &self.0.access
+        &self.0.parts.access
+    }
+
+    pub(crate) fn cache(&self) -> &CacheConfig {
+        &self.0.parts.cache
+    }
+
+    pub(crate) fn store(&self) -> &FreshStore<Rendered> {
+        &self.0.store
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.parts.metrics
     }
 
     pub(crate) fn random(&self) -> &dyn Random {
-        &*self.0.random
+        &*self.0.parts.random
     }
 
     pub(crate) fn now(&self) -> OffsetDateTime {
-        self.0.clock.now()
+        self.0.parts.clock.now()
     }
 
     pub(crate) fn monotonic(&self) -> Instant {
-        self.0.clock.monotonic()
+        self.0.parts.clock.monotonic()
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::now(&*self.0.parts.clock)
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
-        self.0.request_timeout
+        self.0.parts.request_timeout
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.monotonic() + self.0.request_timeout
+        self.monotonic() + self.request_timeout()
     }
 
     /// Returns a provider that the caller may know about.
@@ -109,13 +156,17 @@ pub fn router(app: App) -> Router {
             .display_operation_id(true)
             .try_it_out_enabled(true),
     );
-    Router::new()
-        .merge(api)
+    let pages = Router::new()
         .merge(swagger)
         .route(
             "/openapi.json",
             get(|| async move { ([(CONTENT_TYPE, "application/json")], text) }),
         )
+        // The answers of the API are packed where they are kept.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+    Router::new()
+        .merge(api)
+        .merge(pages)
         .route(
             "/healthz",
             get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }),
@@ -128,8 +179,6 @@ pub fn router(app: App) -> Router {
             Failure::new(Code::NotFound, "there is nothing at this path; see /docs").into_response()
         })
         .layer(CatchPanicLayer::custom(edge::panicked))
-        // The higher levels cost many times the time of the vendor call for a few percent less.
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
         .with_state(app)
 }

@@ -1,7 +1,7 @@
 //! The outermost layer: request identifiers, problem documents for everything that failed, one log line for each request.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -58,12 +58,10 @@ fn is_well_formed(text: &str) -> bool {
 /// Wraps every request.
 pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let start = app.monotonic();
+    let running = app.metrics().running();
     let request_id = RequestId::new(request.headers(), &app);
     let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(request_id.clone());
     let mut response = match too_large(request.headers()) {
         true => {
@@ -82,16 +80,17 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
     if let Ok(value) = HeaderValue::from_str(&request_id.0) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
-    log(
-        &app,
-        &method,
-        route.as_deref(),
-        &response,
-        &request_id,
-        start,
-    );
+    drop(running);
+    let took = app.monotonic().saturating_duration_since(start);
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    app.metrics()
+        .request(route, response.status().as_str(), took);
+    log(&method, route, &response, &request_id, took);
     response
 }
+
+/// The route of a request for a path that is none of ours.
+const NO_ROUTE: &str = "(none)";
 
 fn too_large(headers: &HeaderMap) -> bool {
     let length = headers
@@ -156,23 +155,14 @@ pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     .into_response()
 }
 
-fn log(
-    app: &App,
-    method: &Method,
-    route: Option<&str>,
-    response: &Response,
-    request_id: &RequestId,
-    start: Instant,
-) {
-    let took = app.monotonic().saturating_duration_since(start);
+fn log(method: &Method, route: &str, response: &Response, request_id: &RequestId, took: Duration) {
     tracing::info!(
         request.id = &*request_id.0,
         http.method = %method,
-        http.route = route.unwrap_or("(none)"),
+        http.route = route,
         http.status = response.status().as_u16(),
         took_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0,
-        "answered {method} {}",
-        route.unwrap_or("an unknown path"),
+        "answered {method} {route}",
     );
 }
 

@@ -3,33 +3,53 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::{Random, SystemRandom};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::app::{App, router};
+use crate::app::{App, Parts, router};
 use crate::auth::{Access, Verifier};
 use crate::config::{AuthConfig, AuthMode, Config, ConfigError};
-use crate::providers::{self, Shared};
+use crate::metrics;
+use crate::providers::{self, Providers, Shared};
 
 /// Builds the application that a configuration describes, on the machine's clock and randomness.
 ///
 /// # Errors
 /// Says what is wrong with the configuration.
 pub fn app(config: &Config) -> Result<App, ConfigError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let shared = Shared::new(Arc::clone(&clock), Arc::clone(&random));
-    let fleet = providers::fleet(config, &shared)?;
-    Ok(App::new(
+    app_on(config, Arc::new(SystemClock), Arc::new(SystemRandom))
+}
+
+/// Builds the application that a configuration describes, on this clock and this randomness.
+///
+/// # Errors
+/// As [`app`].
+pub fn app_on(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<App, ConfigError> {
+    let shared = Shared::new(clock, random);
+    let Providers { fleet, gates } = providers::build(config, &shared)?;
+    let access = access(&config.auth)?;
+    Ok(App::new(Parts {
         fleet,
-        access(&config.auth)?,
-        clock,
-        random,
-        config.server.request_timeout,
-    ))
+        gates,
+        access,
+        cache: config.cache.clone(),
+        metrics: shared.metrics,
+        clock: shared.clock,
+        random: shared.random,
+        request_timeout: config.server.request_timeout,
+    }))
 }
 
 fn access(auth: &AuthConfig) -> Result<Access, ConfigError> {
@@ -82,6 +102,29 @@ pub async fn serve(
         () = drained => {
             tracing::warn!("requests were still under way after {} s and were cut off", drain.as_secs());
             Ok(())
+        }
+    }
+}
+
+/// Answers `GET /metrics` on a listener of its own, until the future is dropped. No token is asked for: who may connect is decided by the
+/// address.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_metrics(listener: TcpListener, app: App) -> std::io::Result<()> {
+    let metrics = get(move || async move { metrics_response(&app) });
+    let router = Router::new()
+        .route("/metrics", metrics)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "metrics are at /metrics\n") });
+    axum::serve(listener, router).await
+}
+
+fn metrics_response(app: &App) -> Response {
+    match app.metrics_text() {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!("metrics cannot be written: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }

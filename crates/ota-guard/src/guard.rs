@@ -1,27 +1,24 @@
-//! The gate of one provider: breaker, retry, quota, concurrency, timeout of each attempt, in this order.
+//! The gate of one provider: breaker, retry, quota, concurrency, timeout of each attempt, metrics, in this order.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ota_core::clock::Clock;
-use ota_core::context::Context;
+use ota_core::context::{Context, Moment};
 use ota_core::error::Retry;
 use ota_core::gate::{Attempt, Gate, VendorCall};
 use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
-use tokio::sync::Semaphore;
 
-use crate::breaker::Breaker;
-use crate::quota::AccountQuota;
+use crate::breaker::{Admission, Breaker};
+use crate::observer::{Observer, Outcome};
+use crate::quota::{AccountQuota, Slots, half_random};
 
 /// The first wait before a repetition; it doubles with each attempt.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
 /// The longest wait before a repetition that the vendor did not ask for.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-
-/// The shortest pause of a whole account after the vendor has throttled it.
-const FIRST_SLOW_DOWN: Duration = Duration::from_millis(500);
 
 /// How a provider's calls are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +37,18 @@ pub struct Guard {
     limits: GuardLimits,
     quota: Arc<AccountQuota>,
     breaker: Breaker,
-    concurrency: Semaphore,
+    slots: Slots,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    observer: Arc<dyn Observer>,
+}
+
+/// Why an attempt brought nothing.
+enum Failed {
+    /// It was not sent.
+    Refused(Outcome, Error),
+    /// It was sent.
+    Sent(Error),
 }
 
 impl Guard {
@@ -53,14 +59,16 @@ impl Guard {
         quota: Arc<AccountQuota>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
+        observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
             limits,
             quota,
             breaker: Breaker::default(),
-            concurrency: Semaphore::new(limits.max_concurrent.max(1) as usize),
+            slots: Slots::new(limits.max_concurrent),
             clock,
             random,
+            observer,
         }
     }
 
@@ -76,58 +84,132 @@ impl Guard {
         &self.breaker
     }
 
+    /// Returns how many calls run.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        self.slots.running()
+    }
+
+    /// Makes attempts until one succeeds or no other may follow; `attempts` counts those that were sent.
+    async fn run(
+        &self,
+        cx: &Context,
+        call: VendorCall,
+        attempt: &mut dyn Attempt,
+        attempts: &mut u32,
+    ) -> std::result::Result<(), Failed> {
+        let mut corrected = false;
+        let mut last: Option<Error> = None;
+        loop {
+            let error = match self.attempt(cx, call, attempt, *attempts + 1).await {
+                Ok(()) => {
+                    *attempts += 1;
+                    return Ok(());
+                }
+                Err(Failed::Sent(error)) => error,
+                // What the vendor said before tells more than why it was not asked again.
+                Err(Failed::Refused(outcome, refusal)) => {
+                    return Err(match last {
+                        None => Failed::Refused(outcome, refusal),
+                        Some(error) => Failed::Sent(match refusal.retry_after() {
+                            Some(wait) if error.retry_after().is_none() => {
+                                error.with_retry_after(wait)
+                            }
+                            _ => error,
+                        }),
+                    });
+                }
+            };
+            *attempts += 1;
+            match self.repeat_at(cx, call, &error, *attempts, &mut corrected) {
+                None => return Err(Failed::Sent(error)),
+                Some(at) => self.clock.sleep_until(at).await,
+            }
+            last = Some(error);
+        }
+    }
+
+    /// Makes one attempt: breaker, quota and slot, timeout.
     async fn attempt(
         &self,
         cx: &Context,
         call: VendorCall,
         attempt: &mut dyn Attempt,
         number: u32,
-    ) -> Result<()> {
-        let mut permit = self
-            .quota
-            .acquire(call.operation, cx.priority, cx.deadline)
-            .await?;
-        let _running = tokio::select! {
-            running = self.concurrency.acquire() => running.expect("semaphore is never closed"),
-            () = self.clock.sleep_until(cx.deadline) => return Err(too_late(call)),
-        };
-        let start = self.clock.monotonic();
-        if start >= cx.deadline {
-            return Err(too_late(call));
+    ) -> std::result::Result<(), Failed> {
+        let came = self.clock.monotonic();
+        if came >= cx.deadline {
+            return Err(Failed::Refused(
+                Outcome::Failed(ErrorKind::Timeout),
+                too_late(call),
+            ));
         }
-        let sent_at = self.clock.now();
-        let end = cx.deadline.min(start + self.limits.timeout);
-        permit.sent();
-        let result = tokio::select! {
-            result = attempt.run(number) => Some(result),
-            () = self.clock.sleep_until(end) => None,
+        let by_breaker = |error| Failed::Refused(Outcome::RefusedByBreaker, error);
+        let admission = self.breaker.admit(came).map_err(by_breaker)?;
+        let permit = tokio::select! {
+            biased;
+            refusal = admission.refused(|| self.clock.monotonic()) => return Err(by_breaker(refusal)),
+            permit = self.quota.acquire(call.operation, &self.slots, cx.priority, cx.deadline) => permit
+                .map_err(|refusal| Failed::Refused(Outcome::RefusedByQuota, refusal))?,
         };
-        let now = self.clock.monotonic();
-        let took = now.saturating_duration_since(start);
-        let result = match result {
-            Some(result) => {
-                // An answer, good or bad, has reached us; a broken connection may still be on its way at the vendor.
-                if result
-                    .as_ref()
-                    .err()
-                    .is_none_or(|error| error.kind() != ErrorKind::Unavailable)
-                {
-                    permit.answered();
-                }
-                result
-            }
-            None => Err(Error::new(
+        // From here to the attempt nothing waits: what is counted now leaves now.
+        let sent = Moment::now(&*self.clock);
+        if let Err(refusal) = admission.still_good(sent.monotonic) {
+            permit.unused();
+            return Err(by_breaker(refusal));
+        }
+        self.observer.waited(
+            call.operation,
+            sent.monotonic.saturating_duration_since(came),
+        );
+        cx.calls.begin();
+        let end = cx.deadline.min(sent.monotonic + self.limits.timeout);
+        let result = tokio::select! {
+            result = attempt.run(number) => result,
+            () = self.clock.sleep_until(end) => Err(Error::new(
                 ErrorKind::Timeout,
-                format!(
-                    "the vendor did not answer within {} ms",
-                    end.saturating_duration_since(start).as_millis()
-                ),
+                format!("the vendor did not answer within {} ms", (end - sent.monotonic).as_millis()),
             )),
         };
-        cx.calls.record(sent_at, took, result.is_ok());
-        self.breaker
-            .note(now, result.as_ref().map(drop).map_err(Error::kind));
-        result
+        let took = self
+            .clock
+            .monotonic()
+            .saturating_duration_since(sent.monotonic);
+        cx.calls.end(sent, took, result.is_ok());
+        match &result {
+            Ok(()) => permit.answered(true),
+            Err(error) => match error.kind() {
+                // A broken connection, or a call that was given up, may still be on its way to the vendor.
+                ErrorKind::Unavailable | ErrorKind::Timeout if error.vendor().is_none() => {
+                    drop(permit);
+                }
+                kind => permit.answered(kind != ErrorKind::Throttled),
+            },
+        }
+        self.settle(call, admission, sent.monotonic, took, &result);
+        result.map_err(Failed::Sent)
+    }
+
+    /// Draws the conclusions from an attempt.
+    fn settle(
+        &self,
+        call: VendorCall,
+        admission: Admission<'_>,
+        sent: Instant,
+        took: Duration,
+        result: &Result<()>,
+    ) {
+        let kind = result.as_ref().map(|_| ()).map_err(Error::kind);
+        admission.note(self.clock.monotonic(), kind);
+        let outcome = kind.map_or_else(Outcome::Failed, |()| Outcome::Answered);
+        self.observer.attempt(call.operation, outcome, took);
+        if let Err(error) = result
+            && error.kind() == ErrorKind::Throttled
+        {
+            self.observer.throttled(call.operation);
+            self.quota
+                .throttled(sent, error.retry_after(), &*self.random);
+        }
     }
 
     /// Returns when the call may be repeated after `error`, or `None` when it may not.
@@ -136,41 +218,37 @@ impl Guard {
         cx: &Context,
         call: VendorCall,
         error: &Error,
-        number: u32,
+        attempts: u32,
         corrected: &mut bool,
     ) -> Option<Instant> {
-        if number >= self.limits.max_attempts {
+        if attempts >= self.limits.max_attempts {
             return None;
         }
         let now = self.clock.monotonic();
-        // What the vendor throttled it did not carry out, so even a call that must not be repeated blindly may be sent again.
-        let harmless = call.repeatable || error.kind() == ErrorKind::Throttled;
-        let at = match error.retry() {
-            Retry::Never => None,
-            Retry::Once if *corrected || !call.repeatable => None,
-            Retry::Once => {
+        let at = match (error.kind(), error.retry()) {
+            (_, Retry::Never) => return None,
+            // What the vendor throttled it did not carry out, so even a call that must not be repeated blindly may be sent again. The account
+            // pauses already; the wait for that is the quota's.
+            (ErrorKind::Throttled, _) => now,
+            _ if !call.repeatable => return None,
+            (_, Retry::Once) if *corrected => return None,
+            (_, Retry::Once) => {
                 *corrected = true;
-                Some(now)
+                now
             }
-            Retry::Later if harmless => {
-                Some(now + error.retry_after().unwrap_or_else(|| self.backoff(number)))
+            (_, Retry::Later) => {
+                now + error
+                    .retry_after()
+                    .unwrap_or_else(|| self.backoff(attempts))
             }
-            Retry::Later => None,
-        }?;
+        };
         (at < cx.deadline).then_some(at)
     }
 
     /// Doubles with each attempt, half of it random, so that callers who failed together do not come back together.
-    fn backoff(&self, number: u32) -> Duration {
-        let full = FIRST_BACKOFF
-            .saturating_mul(1 << number.clamp(1, 16))
-            .min(LONGEST_BACKOFF);
-        let mut bytes = [0_u8; 4];
-        let random = self
-            .random
-            .fill(&mut bytes)
-            .map_or(u32::MAX, |()| u32::from_be_bytes(bytes));
-        full / 2 + full.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
+    fn backoff(&self, attempts: u32) -> Duration {
+        let full = FIRST_BACKOFF.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+        half_random(full.min(LONGEST_BACKOFF), &*self.random)
     }
 }
 
@@ -185,34 +263,15 @@ fn too_late(call: VendorCall) -> Error {
 #[async_trait::async_trait]
 impl Gate for Guard {
     async fn pass(&self, cx: &Context, call: VendorCall, attempt: &mut dyn Attempt) -> Result<()> {
-        let mut corrected = false;
-        let mut number = 0;
-        loop {
-            number += 1;
-            let admitted = self.clock.monotonic();
-            if admitted >= cx.deadline {
-                return Err(too_late(call));
-            }
-            self.breaker.admit(admitted)?;
-            let error = match self.attempt(cx, call, attempt, number).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            // Our own quota also says `throttled`; the vendor's word has an attempt behind it.
-            let by_vendor = error.kind() == ErrorKind::Throttled && error.vendor().is_some();
-            if by_vendor {
-                let wait = error
-                    .retry_after()
-                    .unwrap_or_else(|| self.backoff(number).max(FIRST_SLOW_DOWN));
-                self.quota.block_until(self.clock.monotonic() + wait);
-            } else if error.kind() == ErrorKind::Throttled {
-                return Err(error);
-            }
-            match self.repeat_at(cx, call, &error, number, &mut corrected) {
-                None => return Err(error),
-                Some(at) => self.clock.sleep_until(at).await,
-            }
-        }
+        let mut attempts = 0;
+        let result = self.run(cx, call, attempt, &mut attempts).await;
+        let (outcome, result) = match result {
+            Ok(()) => (Outcome::Answered, Ok(())),
+            Err(Failed::Refused(outcome, error)) => (outcome, Err(error)),
+            Err(Failed::Sent(error)) => (Outcome::Failed(error.kind()), Err(error)),
+        };
+        self.observer.call(call.operation, outcome, attempts);
+        result
     }
 }
 

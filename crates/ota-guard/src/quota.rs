@@ -1,24 +1,33 @@
 //! Quotas as the vendor counts them.
 //!
-//! A vendor counts a call when it arrives, some time between being sent and being answered. So a permit comes back one window after the
-//! call's answer or after `margin` from its sending, whichever is earlier: then no window of that length ever holds more calls than the quota *as
-//! the vendor sees it*, as long as a call arrives within the margin. Counting by the sending clock alone overruns whenever one call travels
-//! faster than the one before.
+//! A vendor counts a call when it arrives, some time between being sent and being answered. So the place of a call comes back one window
+//! after its answer or after `margin` from its sending, whichever is earlier: then no window of that length ever holds more calls than the
+//! quota *as the vendor sees it*, as long as a call arrives within the margin. Counting by the sending clock alone overruns whenever one call
+//! travels faster than the one before.
+//!
+//! A place in the quota and a slot among the provider's calls at the same time are taken together, in one step, by the caller himself
+//! while he is being polled, and the call leaves in the same breath. So there is no permit that waits for something: a caller that is
+//! cancelled, or that nobody polls any more, holds nothing, and those behind him pass.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ota_core::clock::Clock;
 use ota_core::context::Priority;
+use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
-use tokio::sync::Notify;
 
-/// How many interactive callers are let through in a row while background callers wait.
-const INTERACTIVE_IN_A_ROW: u32 = 7;
+use crate::queue::{Bucket, Turn, Waiter};
+
+/// The longest hint of a vendor that is believed: a broken proxy must not lock an account away for years.
+const LONGEST_HINT: Duration = Duration::from_secs(300);
+
+/// The shortest pause of an account that was throttled without a hint.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The figures of a quota.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaLimits {
     /// Calls in one window.
     pub calls: u32,
@@ -31,12 +40,28 @@ pub struct QuotaLimits {
 }
 
 /// What a vendor counts together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuotaScope {
-    /// Each operation of the account by itself.
-    Operation,
+    /// Each operation of the account by itself; some have another number of calls.
+    Operation {
+        /// The operations with another number, and that number.
+        exceptions: Vec<(&'static str, u32)>,
+    },
     /// All calls of the account.
     Account,
+}
+
+impl QuotaLimits {
+    /// Returns what an operation is counted under, and how many calls of it a window holds.
+    fn bucket(&self, operation: &'static str) -> (&'static str, u32) {
+        match &self.scope {
+            QuotaScope::Account => ("", self.calls),
+            QuotaScope::Operation { exceptions } => {
+                let exception = exceptions.iter().find(|(of, _)| *of == operation);
+                (operation, exception.map_or(self.calls, |(_, calls)| *calls))
+            }
+        }
+    }
 }
 
 /// The quota of one vendor account; providers with the same account share one.
@@ -44,9 +69,62 @@ pub enum QuotaScope {
 pub struct AccountQuota {
     limits: QuotaLimits,
     clock: Arc<dyn Clock>,
-    buckets: Mutex<HashMap<&'static str, Arc<Bucket>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buckets: HashMap<&'static str, Bucket>,
     /// No call is sent before this, whatever is left: the vendor has said "slow down".
-    blocked_until: Mutex<Option<Instant>>,
+    blocked_until: Option<Instant>,
+    /// How often in a row the vendor has said so.
+    throttles: u32,
+    next_ticket: u64,
+}
+
+/// How many calls of one provider may run at the same time. Counted under the lock of the account.
+#[derive(Clone, Debug)]
+pub struct Slots(Arc<Mutex<SlotCount>>);
+
+#[derive(Debug)]
+struct SlotCount {
+    running: u32,
+    most: u32,
+}
+
+impl Slots {
+    /// Creates `most` slots, at least one.
+    #[must_use]
+    pub fn new(most: u32) -> Self {
+        Self(Arc::new(Mutex::new(SlotCount {
+            running: 0,
+            most: most.max(1),
+        })))
+    }
+
+    pub(crate) fn any_free(&self) -> bool {
+        let count = lock(&self.0);
+        count.running < count.most
+    }
+
+    fn take(&self) {
+        lock(&self.0).running += 1;
+    }
+
+    fn give_back(&self) {
+        let mut count = lock(&self.0);
+        count.running = count.running.saturating_sub(1);
+    }
+
+    /// Returns how many calls run.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        lock(&self.0).running
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl AccountQuota {
@@ -56,367 +134,252 @@ impl AccountQuota {
         Self {
             limits,
             clock,
-            buckets: Mutex::default(),
-            blocked_until: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
     /// Returns the figures.
     #[must_use]
-    pub fn limits(&self) -> QuotaLimits {
-        self.limits
+    pub fn limits(&self) -> &QuotaLimits {
+        &self.limits
     }
 
     /// Returns how many calls can be sent now; where operations are counted each by itself, of the operation that has the fewest left.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         let now = self.clock.monotonic();
-        if self.blocked(now).is_some() {
+        let mut state = lock(&self.state);
+        if state.blocked(now).is_some() {
             return 0;
         }
-        let buckets: Vec<Arc<Bucket>> = lock(&self.buckets).values().cloned().collect();
-        buckets
-            .iter()
-            .map(|bucket| lock(&bucket.state).free(now))
-            .min()
-            .unwrap_or(self.limits.calls)
+        let free = state.buckets.values_mut().map(|bucket| bucket.free(now));
+        free.min().unwrap_or(self.limits.calls)
     }
 
-    /// Sends nothing of the account for a while.
-    pub fn block_until(&self, instant: Instant) {
-        let mut blocked = lock(&self.blocked_until);
-        *blocked = Some(blocked.map_or(instant, |other| other.max(instant)));
+    /// Returns how many callers wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let state = lock(&self.state);
+        state.buckets.values().map(Bucket::waiting).sum()
     }
 
-    fn blocked(&self, now: Instant) -> Option<Instant> {
-        lock(&self.blocked_until).filter(|until| *until > now)
+    /// Notes that the vendor has throttled a call that was sent at `sent`, and slows the whole account: for as long as the vendor asks, or for
+    /// a time that grows with each throttle after a pause. A part of that time is random, so that several gateways on one account do not come
+    /// back together.
+    pub fn throttled(&self, sent: Instant, hint: Option<Duration>, random: &dyn Random) {
+        let now = self.clock.monotonic();
+        let mut state = lock(&self.state);
+        // Calls that were under way when the pause began tell nothing new.
+        if hint.is_none() && state.blocked_until.is_some_and(|until| sent < until) {
+            return;
+        }
+        let wait = match hint {
+            Some(hint) => hint.min(LONGEST_HINT),
+            None => {
+                let first = (self.limits.window / 12).max(FIRST_PAUSE);
+                let longest = self.limits.window.max(FIRST_PAUSE * 10);
+                let full = first.saturating_mul(1 << state.throttles.min(16));
+                state.throttles = state.throttles.saturating_add(1);
+                half_random(full.min(longest), random)
+            }
+        };
+        let until = state
+            .blocked_until
+            .map_or(now + wait, |other| other.max(now + wait));
+        state.blocked_until = Some(until);
+        // Whoever cannot wait that long is told at once.
+        state.wake_all();
     }
 
-    /// Waits for the right to send one call. Callers are served in the order of their coming, interactive ones first.
+    /// Waits for the right to send one call, and takes a slot with it. Callers are served in the order of their coming, interactive ones
+    /// first, background ones once in eight turns at least.
+    ///
+    /// The call counts from now on: it must leave at once, or be given back with [`Permit::unused`].
     ///
     /// # Errors
     /// `throttled`, at once, when the wait would pass `deadline`; the error says how long the wait would be.
     pub async fn acquire(
-        &self,
+        self: &Arc<Self>,
         operation: &'static str,
+        slots: &Slots,
         priority: Priority,
         deadline: Instant,
     ) -> Result<Permit> {
-        let bucket = self.bucket(operation);
-        let now = self.clock.monotonic();
-        let mut place = {
-            let mut state = lock(&bucket.state);
-            let ready = state
-                .ready_at(now, priority)
-                .max(self.blocked(now).unwrap_or(now));
-            if ready > now && ready >= deadline {
-                return Err(Error::new(
-                    ErrorKind::Throttled,
-                    "the vendor's quota is used up for longer than this request may wait",
-                )
-                .with_operation(operation)
-                .with_retry_after(ready.saturating_duration_since(now)));
-            }
-            state.enqueue(&bucket, priority)
-        };
+        let (key, calls) = self.limits.bucket(operation);
+        let mut place: Option<Place> = None;
         loop {
-            let now = self.clock.monotonic();
-            let blocked = self.blocked(now);
-            let wait = {
-                let mut state = lock(&bucket.state);
-                state.forget(now);
-                if state.head() != Some(place.ticket) {
-                    None
-                } else if blocked.is_none() && state.free(now) > 0 {
-                    state.take_head();
-                    place.queued = false;
-                    drop(state);
-                    bucket.wake_head();
-                    return Ok(Permit {
-                        bucket,
-                        clock: Arc::clone(&self.clock),
-                        state: PermitState::Held,
-                    });
-                } else {
-                    Some(state.next_release(now).max(blocked))
+            let (notify, until) = {
+                let mut state = lock(&self.state);
+                let now = self.clock.monotonic();
+                let blocked = state.blocked(now);
+                let ticket = match &place {
+                    Some(place) => place.ticket,
+                    None => state.issue_ticket(),
+                };
+                let bucket = state
+                    .buckets
+                    .entry(key)
+                    .or_insert_with(|| Bucket::new(calls));
+                let queued = place.as_ref().map(|place| place.ticket);
+                let ready = bucket.ready_at(now, blocked, self.limits.window, priority, queued);
+                let late = place.is_some() && now >= deadline;
+                if late || (ready > now && ready >= deadline) {
+                    return Err(refusal(operation, ready.saturating_duration_since(now)));
                 }
+                let place = place.get_or_insert_with(|| {
+                    let waiter = Waiter::new(ticket, slots.clone());
+                    let notify = Arc::clone(&waiter.notify);
+                    bucket.enqueue(waiter, priority);
+                    Place {
+                        quota: Arc::clone(self),
+                        key,
+                        ticket,
+                        notify,
+                        queued: true,
+                    }
+                });
+                let until = match bucket.turn(ticket, now, blocked) {
+                    Turn::Now => {
+                        let back_at = now + self.limits.margin + self.limits.window;
+                        bucket.take(ticket, back_at);
+                        slots.take();
+                        bucket.wake(now);
+                        place.queued = false;
+                        return Ok(Permit {
+                            quota: Arc::clone(self),
+                            slots: slots.clone(),
+                            key,
+                            ticket,
+                            sent: now,
+                            back_at,
+                        });
+                    }
+                    Turn::At(instant) => instant.min(deadline),
+                };
+                (Arc::clone(&place.notify), until)
             };
-            if now >= deadline {
-                return Err(Error::new(
-                    ErrorKind::Throttled,
-                    "the vendor's quota was used up for as long as this request could wait",
-                )
-                .with_operation(operation));
-            }
-            let until = wait
-                .flatten()
-                .map_or(deadline, |instant| instant.min(deadline));
             tokio::select! {
                 () = self.clock.sleep_until(until) => {}
-                () = place.notify.notified() => {}
+                () = notify.notified() => {}
             }
         }
     }
 
-    fn bucket(&self, operation: &'static str) -> Arc<Bucket> {
-        let key = match self.limits.scope {
-            QuotaScope::Operation => operation,
-            QuotaScope::Account => "",
-        };
-        Arc::clone(lock(&self.buckets).entry(key).or_insert_with(|| {
-            Arc::new(Bucket {
-                limits: self.limits,
-                state: Mutex::new(State::new(self.limits.calls)),
-            })
-        }))
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[derive(Debug)]
-struct Bucket {
-    limits: QuotaLimits,
-    state: Mutex<State>,
-}
-
-impl Bucket {
-    fn wake_head(&self) {
-        let state = lock(&self.state);
-        if let Some(waiter) = state.head_waiter() {
-            waiter.notify.notify_one();
+    /// Changes a bucket and calls those whose turn that may have brought.
+    fn change(&self, key: &'static str, change: impl FnOnce(&mut Bucket)) {
+        let mut state = lock(&self.state);
+        let now = self.clock.monotonic();
+        if let Some(bucket) = state.buckets.get_mut(key) {
+            change(bucket);
+            bucket.wake(now);
         }
     }
 }
 
-#[derive(Debug)]
-struct State {
-    calls: u32,
-    /// Permits that were given and whose call was not sent yet.
-    held: u32,
-    /// When each sent call's permit comes back.
-    sent: Vec<(u64, Instant)>,
-    interactive: VecDeque<Waiter>,
-    background: VecDeque<Waiter>,
-    /// Interactive callers served in a row while background callers waited.
-    in_a_row: u32,
-    next: u64,
+fn refusal(operation: &'static str, wait: Duration) -> Error {
+    Error::new(
+        ErrorKind::Throttled,
+        "the vendor's quota is used up for longer than this request may wait",
+    )
+    .with_operation(operation)
+    .with_retry_after(wait)
 }
 
-#[derive(Debug)]
-struct Waiter {
-    ticket: u64,
-    notify: Arc<Notify>,
+/// Takes half of a time, and a random part of the other half.
+pub(crate) fn half_random(full: Duration, random: &dyn Random) -> Duration {
+    let mut bytes = [0_u8; 4];
+    // Without randomness the longest wait is the careful one.
+    let part = random
+        .fill(&mut bytes)
+        .map_or(u32::MAX, |()| u32::from_be_bytes(bytes));
+    full / 2 + full.mul_f64(f64::from(part) / f64::from(u32::MAX) / 2.0)
 }
 
 impl State {
-    fn new(calls: u32) -> Self {
-        Self {
-            calls: calls.max(1),
-            held: 0,
-            sent: Vec::new(),
-            interactive: VecDeque::new(),
-            background: VecDeque::new(),
-            in_a_row: 0,
-            next: 0,
-        }
+    fn blocked(&self, now: Instant) -> Option<Instant> {
+        self.blocked_until.filter(|until| *until > now)
     }
 
-    fn forget(&mut self, now: Instant) {
-        self.sent.retain(|(_, back_at)| *back_at > now);
+    fn issue_ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
     }
 
-    fn free(&self, now: Instant) -> u32 {
-        let sent = self
-            .sent
-            .iter()
-            .filter(|(_, back_at)| *back_at > now)
-            .count();
-        self.calls
-            .saturating_sub(self.held)
-            .saturating_sub(u32::try_from(sent).unwrap_or(u32::MAX))
-    }
-
-    fn next_release(&self, now: Instant) -> Option<Instant> {
-        self.sent
-            .iter()
-            .map(|(_, back_at)| *back_at)
-            .filter(|back_at| *back_at > now)
-            .min()
-    }
-
-    /// Estimates when a caller who comes now is served: after everybody before him.
-    fn ready_at(&self, now: Instant, priority: Priority) -> Instant {
-        let ahead = match priority {
-            Priority::Interactive => {
-                self.interactive.len() + self.interactive.len() / INTERACTIVE_IN_A_ROW as usize
-            }
-            Priority::Background => self.interactive.len() + self.background.len(),
-        };
-        let ahead = ahead.min(self.interactive.len() + self.background.len());
-        let free = self.free(now) as usize;
-        if ahead < free {
-            return now;
-        }
-        // The calls of a window come back together; whoever is behind them waits for whole windows more.
-        let mut releases: Vec<Instant> = self
-            .sent
-            .iter()
-            .map(|(_, back_at)| *back_at)
-            .filter(|back_at| *back_at > now)
-            .collect();
-        releases.sort_unstable();
-        let Some(last) = releases.last().copied() else {
-            return now;
-        };
-        let place = ahead - free;
-        match releases.get(place) {
-            Some(release) => *release,
-            None => {
-                let cycle = last.saturating_duration_since(now);
-                let cycles = place / (self.calls as usize);
-                last + cycle * u32::try_from(cycles).unwrap_or(u32::MAX)
-            }
-        }
-    }
-
-    fn enqueue(&mut self, bucket: &Arc<Bucket>, priority: Priority) -> Place {
-        let notify = Arc::new(Notify::new());
-        let ticket = self.next;
-        self.next += 1;
-        let waiter = Waiter {
-            ticket,
-            notify: Arc::clone(&notify),
-        };
-        match priority {
-            Priority::Interactive => self.interactive.push_back(waiter),
-            Priority::Background => self.background.push_back(waiter),
-        }
-        Place {
-            bucket: Arc::clone(bucket),
-            ticket,
-            notify,
-            queued: true,
-        }
-    }
-
-    fn background_is_due(&self) -> bool {
-        self.interactive.is_empty()
-            || (!self.background.is_empty() && self.in_a_row >= INTERACTIVE_IN_A_ROW)
-    }
-
-    fn head_waiter(&self) -> Option<&Waiter> {
-        match self.background_is_due() {
-            true => self.background.front(),
-            false => self.interactive.front(),
-        }
-    }
-
-    fn head(&self) -> Option<u64> {
-        self.head_waiter().map(|waiter| waiter.ticket)
-    }
-
-    fn take_head(&mut self) {
-        if self.background_is_due() {
-            self.background.pop_front();
-            self.in_a_row = 0;
-        } else {
-            self.interactive.pop_front();
-            self.in_a_row = if self.background.is_empty() {
-                0
-            } else {
-                self.in_a_row + 1
-            };
-        }
-        self.held += 1;
+    fn wake_all(&self) {
+        self.buckets.values().for_each(Bucket::wake_all);
     }
 }
 
 /// A caller's place in the queue; given up when the caller goes away.
 #[derive(Debug)]
 struct Place {
-    bucket: Arc<Bucket>,
+    quota: Arc<AccountQuota>,
+    key: &'static str,
     ticket: u64,
-    notify: Arc<Notify>,
+    notify: Arc<tokio::sync::Notify>,
     queued: bool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.queued {
-            return;
+        if self.queued {
+            let ticket = self.ticket;
+            self.quota.change(self.key, |bucket| bucket.leave(ticket));
         }
-        {
-            let mut state = lock(&self.bucket.state);
-            state
-                .interactive
-                .retain(|waiter| waiter.ticket != self.ticket);
-            state
-                .background
-                .retain(|waiter| waiter.ticket != self.ticket);
-        }
-        self.bucket.wake_head();
     }
 }
 
-/// The right to send one call.
+/// A call that is counted, and its slot.
 ///
-/// Dropped before [`Permit::sent`] it costs nothing; dropped after it, as when a caller goes away in the middle of a call, it comes back
-/// as if the call was never answered.
+/// Dropped without [`Permit::answered`], as when a caller goes away in the middle of a call, the call stays counted as one that was never
+/// answered; the slot is free at once.
 #[derive(Debug)]
 pub struct Permit {
-    bucket: Arc<Bucket>,
-    clock: Arc<dyn Clock>,
-    state: PermitState,
-}
-
-#[derive(Debug, PartialEq)]
-enum PermitState {
-    Held,
-    Sent(u64),
-    Done,
+    quota: Arc<AccountQuota>,
+    slots: Slots,
+    key: &'static str,
+    ticket: u64,
+    sent: Instant,
+    /// When its place comes back at the latest.
+    back_at: Instant,
 }
 
 impl Permit {
-    /// Notes that the call leaves now.
-    pub fn sent(&mut self) {
-        let back_at =
-            self.clock.monotonic() + self.bucket.limits.margin + self.bucket.limits.window;
-        let mut state = lock(&self.bucket.state);
-        if self.state == PermitState::Held {
-            let id = state.next;
-            state.next += 1;
-            state.held = state.held.saturating_sub(1);
-            state.sent.push((id, back_at));
-            self.state = PermitState::Sent(id);
+    /// Notes that the call's answer has come. `accepted` tells that it was no throttling.
+    pub fn answered(self, accepted: bool) {
+        let now = self.quota.clock.monotonic();
+        let took = now.saturating_duration_since(self.sent);
+        let limits = &self.quota.limits;
+        let (back_at, held) = (now + limits.window, took.min(limits.margin));
+        let (ticket, known) = (self.ticket, self.back_at);
+        self.quota.change(self.key, |bucket| {
+            bucket.answered(ticket, known, back_at, held)
+        });
+        if accepted {
+            let mut state = lock(&self.quota.state);
+            // An answer to a call from before the pause does not tell that the pause has helped.
+            if state.blocked_until.is_none_or(|until| self.sent >= until) {
+                state.throttles = 0;
+            }
         }
     }
 
-    /// Notes that the call's answer has come.
-    pub fn answered(mut self) {
-        let back_at = self.clock.monotonic() + self.bucket.limits.window;
-        if let PermitState::Sent(id) = self.state {
-            let mut state = lock(&self.bucket.state);
-            if let Some((_, known)) = state.sent.iter_mut().find(|(of, _)| *of == id) {
-                *known = back_at.min(*known);
-            }
-            self.state = PermitState::Done;
-        }
-        // Whoever waits for the next release has a nearer one now.
-        self.bucket.wake_head();
+    /// Gives the call back: it was not sent, so it does not count.
+    pub fn unused(self) {
+        let (ticket, known) = (self.ticket, self.back_at);
+        self.quota
+            .change(self.key, |bucket| bucket.unused(ticket, known));
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.state == PermitState::Held {
-            {
-                let mut state = lock(&self.bucket.state);
-                state.held = state.held.saturating_sub(1);
-            }
-            self.bucket.wake_head();
+        let mut state = lock(&self.quota.state);
+        let now = self.quota.clock.monotonic();
+        self.slots.give_back();
+        // Those who wait for a slot stand in the queues of all operations.
+        for bucket in state.buckets.values_mut() {
+            bucket.wake(now);
         }
     }
 }

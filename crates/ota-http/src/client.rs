@@ -191,6 +191,8 @@ impl Client {
                 ErrorKind::Protocol,
                 "the vendor's address answered with a redirect, which is never followed; check `endpoint`",
             )
+            // Some proxies send one while they are serviced; where it is a mistake, a repetition costs a few calls.
+            .with_retry(Retry::Later)
             .with_context("status", status.to_string()));
         }
         if response

@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod lenient;
 pub mod redact;
 pub mod secret;
+pub mod server_time;
 pub mod tls;
 
 pub use client::{Client, Options, Request, Response};

@@ -14,12 +14,14 @@ use ota_http::encode::query;
 use ota_http::lenient::Leaf;
 use ota_http::{Client as HttpClient, Options, Request, Response};
 use serde_json::Value;
+use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
 use crate::config::{Config, Format, Signature};
-use crate::error::{Refusal, refusal};
+use crate::error::{Refusal, is_time_refusal, refusal, wait_of, with_wait};
 use crate::sign::{Acs3, acs3, rpc, sha256_hex};
+use crate::skew::Skew;
 use crate::wire::{self, Envelope};
 
 const VERSION: &str = "2018-01-20";
@@ -39,6 +41,7 @@ pub(crate) type Params = Vec<(String, String)>;
 pub(crate) struct Client {
     config: Config,
     http: HttpClient,
+    skew: Skew,
     pub(crate) deps: Dependencies,
 }
 
@@ -60,7 +63,12 @@ impl Client {
         };
         let http = HttpClient::new(&options)
             .map_err(|error| SettingError::new("endpoint", error.to_string()))?;
-        Ok(Self { config, http, deps })
+        Ok(Self {
+            config,
+            http,
+            skew: Skew::default(),
+            deps,
+        })
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -83,11 +91,24 @@ impl Client {
 
     async fn attempt(&self, operation: &'static str, params: &Params) -> Result<Answer> {
         let secrets = self.secrets()?;
-        let request = self.request(operation, params, &secrets)?;
+        let signed_at = self.skew.correct(self.deps.clock.now());
+        let request = self.request(operation, params, &secrets, signed_at)?;
         let response = self.http.send(request).await?;
-        interpret(&response, &secrets, &|field| {
+        let result = interpret(&response, &secrets, &|field| {
             self.deps.drift.observe(DriftKind::Field, operation, field)
-        })
+        });
+        match result {
+            Err(error) if is_time_refusal(&error) => {
+                let own = self.deps.clock.now();
+                let mended = response
+                    .date()
+                    .is_some_and(|vendors| self.skew.learn(own, vendors, signed_at));
+                // With the vendor's time once more, or not at all: the same time would be refused again.
+                let retry = if mended { Retry::Once } else { Retry::Never };
+                Err(error.with_retry(retry))
+            }
+            other => other,
+        }
     }
 
     fn secrets(&self) -> Result<Secrets> {
@@ -115,8 +136,9 @@ impl Client {
         operation: &'static str,
         params: &Params,
         secrets: &Secrets,
+        now: OffsetDateTime,
     ) -> Result<Request> {
-        let now = self.deps.clock.now().to_offset(time::UtcOffset::UTC);
+        let now = now.to_offset(time::UtcOffset::UTC);
         let timestamp = now.format(TIMESTAMP).map_err(|error| {
             Error::new(ErrorKind::Unexpected, "the clock shows no valid time").with_source(error)
         })?;
@@ -317,9 +339,7 @@ fn interpret(response: &Response, secrets: &Secrets, unknown: &dyn Fn(&str)) -> 
                     .text()
                     .or_else(|| response.header("x-acs-request-id").map(str::to_owned)),
                 http_status: response.status,
-                retry_after: response
-                    .header("x-acs-retry-after")
-                    .and_then(|value| value.trim().parse().ok()),
+                retry_after: wait_of(response),
             },
             secrets,
         ));
@@ -341,7 +361,7 @@ fn unreadable(response: &Response, reason: &str) -> Error {
         500..=599 => (ErrorKind::Unavailable, "the vendor is out of order"),
         _ => (ErrorKind::Protocol, "the vendor's answer cannot be read"),
     };
-    Error::new(kind, message)
+    with_wait(Error::new(kind, message), wait_of(response))
         .with_retry(Retry::Later)
         .with_context("reason", reason)
         .with_context("http_status", response.status.to_string())

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ota_core::error::{Retry, VendorError};
 use ota_core::{Error, ErrorKind};
-use ota_http::redact;
+use ota_http::{Response, redact};
 
 use crate::client::Secrets;
 
@@ -23,8 +23,8 @@ pub(crate) struct Refusal {
     pub(crate) message: Option<String>,
     pub(crate) request_id: Option<String>,
     pub(crate) http_status: u16,
-    /// `x-acs-retry-after` in milliseconds.
-    pub(crate) retry_after: Option<u64>,
+    /// How long the vendor asks to wait.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Turns a refusal into our error, without the secrets that the vendor echoes.
@@ -47,12 +47,44 @@ pub(crate) fn refusal(refusal: Refusal, secrets: &Secrets) -> Error {
     let error = Error::new(kind, message)
         .with_retry(retry)
         .with_vendor(vendor);
-    match refusal.retry_after.filter(|millis| *millis > 0) {
-        Some(millis) if kind == ErrorKind::Throttled => {
-            error.with_retry_after(Duration::from_millis(millis).min(MAX_RETRY_AFTER))
+    with_wait(error, refusal.retry_after)
+}
+
+/// Adds how long the vendor asks to wait, where a wait helps.
+pub(crate) fn with_wait(error: Error, wait: Option<Duration>) -> Error {
+    match wait {
+        Some(wait) if matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable) => {
+            error.with_retry_after(wait)
         }
         _ => error,
     }
+}
+
+/// Reads how long the vendor asks to wait: `x-acs-retry-after` in milliseconds, which its current SDKs honour; `TimeLeft` in milliseconds of
+/// the rate-limit headers, which older ones did (vendor notes, section 5.2); or `Retry-After`, which a proxy in between may send.
+pub(crate) fn wait_of(response: &Response) -> Option<Duration> {
+    let millis = |text: &str| text.trim().parse().ok().map(Duration::from_millis);
+    let left = |name: &str| {
+        let pairs = response.header(name)?.split(',');
+        pairs
+            .filter_map(|pair| pair.split_once(':'))
+            .find(|(key, _)| key.trim().eq_ignore_ascii_case("TimeLeft"))
+            .and_then(|(_, value)| millis(value))
+    };
+    response
+        .header("x-acs-retry-after")
+        .and_then(millis)
+        .or_else(|| left("x-ratelimit-user-api"))
+        .or_else(|| left("x-ratelimit-user"))
+        .or_else(|| response.retry_after())
+        .filter(|wait| !wait.is_zero())
+        .map(|wait| wait.min(MAX_RETRY_AFTER))
+}
+
+/// Whether the vendor refused the time that a request was signed with.
+pub(crate) fn is_time_refusal(error: &Error) -> bool {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    code.is_some_and(|code| code.eq_ignore_ascii_case("InvalidTimeStamp.Expired"))
 }
 
 fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
@@ -293,8 +325,11 @@ fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::{Refusal, Secrets, classify, refusal};
+    use http::{HeaderMap, HeaderName, HeaderValue};
     use ota_core::ErrorKind::{self, *};
     use ota_core::error::Retry;
+    use ota_http::Response;
+    use std::time::Duration;
 
     fn secrets() -> Secrets {
         Secrets {
@@ -483,22 +518,62 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn check_wait(headers: &[(&'static str, &'static str)], millis: Option<u64>) {
+        let pairs = headers.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        let response = Response {
+            status: 400,
+            headers: HeaderMap::from_iter(pairs),
+            body: Default::default(),
+        };
+        let wait = super::wait_of(&response);
+        assert_eq!(wait, millis.map(Duration::from_millis), "{headers:?}");
+    }
+
     #[test]
-    fn a_hint_to_wait_is_kept_up_to_a_minute() {
-        let wait = |millis| {
+    fn a_hint_to_wait_is_read_in_every_form_and_kept_up_to_a_minute() {
+        check_wait(&[("x-acs-retry-after", "250")], Some(250));
+        check_wait(&[("x-acs-retry-after", "0")], None);
+        check_wait(
+            &[("x-acs-retry-after", "18446744073709551615")],
+            Some(60_000),
+        );
+        check_wait(&[("x-acs-retry-after", "soon")], None);
+        check_wait(
+            &[("x-ratelimit-user-api", "Limit:10,Remain:0,TimeLeft:700")],
+            Some(700),
+        );
+        check_wait(&[("x-ratelimit-user", "TimeLeft:300, Limit:10")], Some(300));
+        check_wait(&[("retry-after", "2")], Some(2000));
+        check_wait(
+            &[("x-acs-retry-after", "40"), ("retry-after", "2")],
+            Some(40),
+        );
+        check_wait(&[], None);
+    }
+
+    #[test]
+    fn a_wait_is_passed_on_only_where_waiting_helps() {
+        for (code, expected) in [
+            ("Throttling.User", true),
+            ("ServiceUnavailable", true),
+            ("SignatureDoesNotMatch", false),
+            ("InvalidPageSize", false),
+        ] {
             let refused = Refusal {
-                code: "Throttling.User".into(),
+                code: code.into(),
                 message: None,
                 request_id: None,
                 http_status: 400,
-                retry_after: Some(millis),
+                retry_after: Some(Duration::from_millis(250)),
             };
-            refusal(refused, &secrets())
-                .retry_after()
-                .map(|wait| wait.as_millis())
-        };
-        assert_eq!(wait(250), Some(250));
-        assert_eq!(wait(0), None);
-        assert_eq!(wait(u64::MAX), Some(60_000));
+            let error = refusal(refused, &secrets());
+            assert_eq!(error.retry_after().is_some(), expected, "{code}");
+        }
     }
 }

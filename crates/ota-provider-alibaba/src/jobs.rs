@@ -7,7 +7,7 @@ use ota_core::context::Context;
 use ota_core::drift::DriftKind;
 use ota_core::id::{PackageId, ProductId};
 use ota_core::job::{Detail, Job, JobKind, Package};
-use ota_core::paging::{Fetched, Position, Walk, Window};
+use ota_core::paging::{Fetched, Mark, Position, Walk, Window, repeated_page};
 use ota_core::provider::{Cursor, JobFilter, ListJobs, Page};
 use ota_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,12 @@ struct PackageCursor {
     /// Jobs of that package already passed.
     #[serde(rename = "o")]
     offset: u64,
+    /// How the vendor's last page of those jobs began.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    mark: Option<Mark>,
+    /// How the vendor's last page of packages began.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    packages_mark: Option<Mark>,
     /// All packages, as far as known.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     packages: Option<u64>,
@@ -75,6 +81,16 @@ impl PackageCursor {
             Ok(position)
         } else {
             Err(Error::invalid_cursor())
+        }
+    }
+
+    fn next_package(self) -> Self {
+        Self {
+            index: self.index + 1,
+            offset: 0,
+            mark: None,
+            package: None,
+            ..self
         }
     }
 
@@ -243,7 +259,7 @@ impl AlibabaProvider {
                     let page = at.index / PACKAGES_IN_PAGE;
                     let loaded = match packages.take() {
                         Some((loaded, rows)) if loaded == page => rows,
-                        _ if full || calls == max_calls => {
+                        _ if full || calls >= max_calls => {
                             return Ok(Page {
                                 items,
                                 next: Some(at.encode()?),
@@ -254,6 +270,16 @@ impl AlibabaProvider {
                         _ => {
                             calls += 1;
                             let (rows, all) = self.fetch_packages(cx, filter, page).await?;
+                            let mark = first_of(&rows);
+                            if page > 0 && mark.is_some() && mark == at.packages_mark {
+                                // As in `Walk::run`: only the page directly before, asked for now, tells a repetition from rows that moved.
+                                calls += 1;
+                                let (before, _) = self.fetch_packages(cx, filter, page - 1).await?;
+                                if first_of(&before) == mark {
+                                    return Err(repeated_page().with_operation(LIST_PACKAGES));
+                                }
+                            }
+                            at.packages_mark = mark;
                             at.packages = all;
                             rows
                         }
@@ -279,11 +305,10 @@ impl AlibabaProvider {
             };
             if package.id.is_empty() {
                 // Nothing can be asked for it.
-                at.index += 1;
-                at.offset = 0;
+                at = at.next_package();
                 continue;
             }
-            if full || calls == max_calls {
+            if full || calls >= max_calls {
                 at.package = Some(package);
                 return Ok(Page {
                     items,
@@ -298,6 +323,7 @@ impl AlibabaProvider {
                 from: Position {
                     segment: 0,
                     offset: at.offset,
+                    mark: at.mark,
                 },
                 page_size: page_size - u32::try_from(items.len()).unwrap_or(page_size),
                 max_vendor_page: MAX_BY_PACKAGE,
@@ -305,7 +331,6 @@ impl AlibabaProvider {
                 max_calls: 1,
                 filtered: filters_here(filter),
             };
-            calls += 1;
             let walked = walk
                 .run(
                     |_, window| {
@@ -325,12 +350,13 @@ impl AlibabaProvider {
                 Ok(walked) => walked,
                 // Deleted between the two calls: its jobs are gone with it.
                 Err(error) if error.kind() == ota_core::ErrorKind::NotFound => {
-                    at.index += 1;
-                    at.offset = 0;
+                    calls += 1;
+                    at = at.next_package();
                     continue;
                 }
                 Err(error) => return Err(error),
             };
+            calls += walked.calls;
             items.extend(
                 walked
                     .rows
@@ -341,12 +367,10 @@ impl AlibabaProvider {
             match walked.next {
                 Some(position) => {
                     at.offset = position.offset;
+                    at.mark = position.mark;
                     at.package = Some(package);
                 }
-                None => {
-                    at.index += 1;
-                    at.offset = 0;
-                }
+                None => at = at.next_package(),
             }
         }
     }
@@ -412,6 +436,10 @@ impl AlibabaProvider {
         // A row without an identifier has no jobs that could be asked for, but keeps its place in the numbering.
         Ok((packages.collect(), total))
     }
+}
+
+fn first_of(packages: &[WalkedPackage]) -> Option<Mark> {
+    packages.first().and_then(|package| Mark::of(&package.id))
 }
 
 fn way(filter: &JobFilter) -> Result<Way> {
@@ -545,7 +573,7 @@ pub(crate) fn end_of_list<R>(window: Window, result: Result<Fetched<R>>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::{PackageCursor, WalkedPackage};
+    use super::{Mark, PackageCursor, WalkedPackage};
     use ota_core::provider::Cursor;
     use proptest::prelude::*;
 
@@ -555,7 +583,7 @@ mod tests {
             index in 0_u64..1 << 32, offset in 0_u64..1 << 32, packages: Option<u64>, name in ".{0,2000}",
         ) {
             let position = PackageCursor {
-                index, offset, packages,
+                index, offset, packages, mark: Mark::of("job"), packages_mark: Mark::of("package"),
                 package: Some(WalkedPackage { id: "p".into(), name: Some(name), version: None, product: None }),
             };
             let cursor = position.clone().encode().unwrap();

@@ -7,6 +7,7 @@ mod jobs;
 mod map;
 mod provider;
 mod sign;
+mod skew;
 mod tasks;
 mod wire;
 

@@ -372,10 +372,7 @@ impl AlibabaProvider {
                 }
             }
             if at.offset >= all {
-                at = Position {
-                    segment: at.segment + 1,
-                    offset: 0,
-                };
+                at = Position::new(at.segment + 1, 0);
             }
         }
         let next = batches.get(at.segment as usize).map(|_| {
@@ -673,10 +670,7 @@ mod tests {
             let at = TaskCursor {
                 mode: Mode::Words,
                 truncated: true,
-                position: Position {
-                    segment: 3,
-                    offset: 250,
-                },
+                position: Position::new(3, 250),
                 total,
             };
             assert_eq!(at.encode(), Cursor(text.into()));

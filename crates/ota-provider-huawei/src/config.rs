@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 use http::header;
-use ota_core::capability::DocumentedQuota;
+use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::provider::SettingError;
 use ota_http::endpoint::Endpoint;
 use ota_http::secret::SecretSource;
@@ -18,7 +18,8 @@ pub const VENDOR: &str = "huawei-iot";
 pub const QUOTA: DocumentedQuota = DocumentedQuota {
     calls: 100,
     window_s: 60,
-    per: "application",
+    per: QuotaPer::Application,
+    exceptions: &[],
 };
 
 /// How many calls are made in a window unless configured otherwise.

@@ -201,9 +201,19 @@ pub(crate) fn judge(response: &Response, secrets: &[&str]) -> Result<Map<String,
         ..told_by_headers(response, secrets)
     };
     Err(Refusal {
-        error: Error::new(kind, message).with_vendor(vendor),
+        error: with_wait(Error::new(kind, message).with_vendor(vendor), response),
         token,
     })
+}
+
+/// Adds how long the server asks to wait. No document of this API has `Retry-After`; the gateways in front of it may send it.
+fn with_wait(error: Error, response: &Response) -> Error {
+    match response.retry_after() {
+        Some(wait) if matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable) => {
+            error.with_retry_after(wait)
+        }
+        _ => error,
+    }
 }
 
 /// An answer that is not one of this API: a page for people, nothing, half of something.
@@ -226,14 +236,14 @@ fn unreadable(response: &Response) -> Refusal {
     let error = Error::new(kind, message)
         .with_vendor(told_by_headers(response, &[]))
         .with_context("body_bytes", response.body.len().to_string());
-    // A cut answer may come whole the next time; a page for people stays one.
-    let error = if kind == ErrorKind::Protocol && !html {
+    // A cut answer may come whole the next time, and a proxy's page may be gone; where an endpoint is wrong, a repetition costs a few calls.
+    let error = if kind == ErrorKind::Protocol {
         error.with_retry(Retry::Later)
     } else {
         error
     };
     Refusal {
-        error,
+        error: with_wait(error, response),
         token: kind == ErrorKind::Auth,
     }
 }

@@ -86,7 +86,7 @@ pub(crate) fn text() -> Result<String, String> {
             "{} in {} s per {}",
             quota.calls,
             quota.window_s,
-            quota.per.replace('_', " ")
+            quota.per.as_str().replace('_', " ")
         )
     });
     row(

@@ -1,16 +1,11 @@
 //! What a broken vendor looks like, and that a repaired one is fine again.
 
-use std::time::Duration;
-
 use ota_core::ErrorKind;
 
 use crate::case::Verdict;
-use crate::cases::{every_method, passed, skipped};
+use crate::cases::{RECOVERY, every_method, passed, skipped};
 use crate::subject::{Subject, Trouble};
 use crate::walk::ensure;
-
-/// Long enough for pauses after failures.
-const RECOVERY: Duration = Duration::from_secs(60);
 
 async fn meets(subject: &Subject, trouble: Trouble) -> Verdict {
     subject.warm_up().await?;

@@ -6,11 +6,14 @@ use futures_util::future::join;
 use ota_core::job::JobStatus;
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::TaskStatus;
+use ota_core::{Error, ErrorKind};
 
 use crate::case::Verdict;
 use crate::cases::{jobs_in, passed, skipped, tasks_in};
 use crate::subject::{Subject, Trouble};
-use crate::walk::{Row, Walked, ensure, job_keys, task_keys, walk_jobs, walk_tasks};
+use crate::walk::{
+    Row, Walked, ensure, job_keys, task_keys, try_walk_jobs, try_walk_tasks, walk_jobs, walk_tasks,
+};
 
 const PAGE_SIZES: [u32; 4] = [1, 7, 50, 100];
 
@@ -263,7 +266,32 @@ pub(crate) async fn walks_side_by_side_do_not_disturb_each_other(subject: &Subje
     passed()
 }
 
-pub(crate) async fn a_vendor_that_repeats_a_page_does_not_trap_a_walk(
+/// How a walk over a vendor that repeats its first page ended.
+fn ended<T: Row>(
+    what: &str,
+    rows: usize,
+    page_size: u32,
+    walked: (Walked<T>, Option<Error>),
+) -> Result<(), String> {
+    let (walked, error) = walked;
+    no_row_twice_in_a_page(&walked)?;
+    match error {
+        Some(error) => ensure!(
+            error.kind() == ErrorKind::Protocol,
+            "{what} end with `{}`: {error:?}",
+            error.kind()
+        ),
+        // Lists of one vendor page each have no page that could come again.
+        None => ensure!(
+            walked.rows().count() <= rows,
+            "{what}: {} rows of {rows} came, and no error; page size {page_size}",
+            walked.rows().count()
+        ),
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_vendor_that_repeats_a_page_ends_a_walk_with_an_error(
     subject: &Subject,
 ) -> Verdict {
     subject.warm_up().await?;
@@ -271,11 +299,17 @@ pub(crate) async fn a_vendor_that_repeats_a_page_does_not_trap_a_walk(
         return skipped("the subject cannot make the vendor repeat a page");
     };
     let job = subject.truth.richest_job()?;
-    for page_size in [7, 50] {
-        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
-        no_row_twice_in_a_page(&walked)?;
-        let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
-        no_row_twice_in_a_page(&walked)?;
+    let (jobs, tasks) = (subject.truth.jobs.len(), job.tasks.len());
+    for page_size in [1, 7, 50] {
+        let walked = try_walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        ended("jobs", jobs, page_size, walked)?;
+        let walked = try_walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        let longer = tasks > page_size as usize;
+        ensure!(
+            !longer || walked.1.is_some(),
+            "{tasks} tasks in pages of {page_size} came to an end although each page was the first"
+        );
+        ended("tasks", tasks, page_size, walked)?;
     }
     passed()
 }

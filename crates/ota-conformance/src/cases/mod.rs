@@ -11,6 +11,8 @@ pub(crate) mod rows;
 pub(crate) mod secrets;
 pub(crate) mod stats;
 
+use std::time::Duration;
+
 use ota_core::capability::Support;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
@@ -21,6 +23,9 @@ use ota_core::{Context, Error};
 use crate::case::{Outcome, Verdict};
 use crate::subject::Subject;
 use crate::walk::{jobs_request, tasks_request};
+
+/// Long enough for pauses after failures.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(60);
 
 /// The page size of cases that do not care.
 pub(crate) const PAGE: u32 = 50;

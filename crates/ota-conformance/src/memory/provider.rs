@@ -8,6 +8,7 @@ use ota_core::drift::DriftKind;
 use ota_core::gate::{VendorCall, call};
 use ota_core::id::ProviderName;
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
+use ota_core::paging::{Mark, Position, repeated_page};
 use ota_core::provider::{
     Cursor, Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider,
 };
@@ -70,37 +71,50 @@ impl std::fmt::Debug for MemoryProvider {
     }
 }
 
-/// Reads a cursor: the letter of its list and the number of rows passed.
-fn offset(list: char, cursor: Option<&Cursor>) -> Result<usize> {
+/// Reads a cursor: the letter of its list, the number of rows passed, and how the page before began.
+fn position(list: char, cursor: Option<&Cursor>) -> Result<Position> {
     let Some(cursor) = cursor else {
-        return Ok(0);
+        return Ok(Position::default());
     };
-    cursor
-        .0
-        .strip_prefix(list)
-        .and_then(|text| {
-            let offset: usize = text.parse().ok()?;
-            (offset.to_string() == text).then_some(offset)
-        })
-        .ok_or_else(Error::invalid_cursor)
+    let position = cursor.0.strip_prefix(list).map(str::to_owned);
+    let position = position.ok_or_else(Error::invalid_cursor)?;
+    Position::from_cursor(Some(&Cursor(position)), 1)
 }
 
 /// Cuts one page out of all matching rows.
-fn page<T>(list: char, trouble: Trouble, rows: Vec<T>, offset: usize, page_size: u32) -> Page<T> {
+fn page<T>(
+    list: char,
+    trouble: Trouble,
+    rows: Vec<T>,
+    from: Position,
+    page_size: u32,
+    key: impl Fn(&T) -> &str,
+) -> Result<Page<T>> {
     let (total, size) = (rows.len(), page_size as usize);
-    let from = if trouble == Trouble::RepeatPage {
+    let offset = usize::try_from(from.offset).unwrap_or(usize::MAX);
+    let start = if trouble == Trouble::RepeatPage {
         0
     } else {
         offset
     };
-    let items: Vec<T> = rows.into_iter().skip(from).take(size).collect();
-    let next = offset + items.len();
-    Page {
-        next: (next < total && !items.is_empty()).then(|| Cursor(format!("{list}{next}"))),
+    let items: Vec<T> = rows.into_iter().skip(start).take(size).collect();
+    let mark = items.first().and_then(|row| Mark::of(key(row)));
+    // Nothing moves here, so a page that begins as the one before is that page.
+    if mark.is_some() && mark == from.mark {
+        return Err(repeated_page());
+    }
+    let passed = offset.saturating_add(items.len());
+    let next = Position {
+        mark,
+        ..Position::new(0, passed as u64)
+    };
+    Ok(Page {
+        next: (passed < total && !items.is_empty())
+            .then(|| Cursor(format!("{list}{}", next.encode()))),
         items,
         total: Some(total as u64),
         truncated: false,
-    }
+    })
 }
 
 #[async_trait::async_trait]
@@ -134,7 +148,7 @@ impl Provider for MemoryProvider {
 impl JobReader for MemoryProvider {
     async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
         let filter = request.filter;
-        let offset = offset('j', request.cursor.as_ref())?;
+        let from = position('j', request.cursor.as_ref())?;
         self.capability.check_jobs(&filter)?;
         let used = |status: &JobStatus| {
             *status == JobStatus::Unknown || MemoryVendor::JOB_STATUSES.contains(status)
@@ -152,7 +166,9 @@ impl JobReader for MemoryProvider {
             row.detail = Detail::Summary;
             row.description = None;
         }
-        Ok(page('j', trouble, rows, offset, request.page_size))
+        page('j', trouble, rows, from, request.page_size, |job| {
+            job.id.as_str()
+        })
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
@@ -201,7 +217,7 @@ impl JobReader for MemoryProvider {
 
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
         let filter = request.filter;
-        let offset = offset('t', request.cursor.as_ref())?;
+        let from = position('t', request.cursor.as_ref())?;
         self.capability.check_tasks(&filter)?;
         let used = |status: &TaskStatus| {
             *status == TaskStatus::Unknown || MemoryVendor::TASK_STATUSES.contains(status)
@@ -223,6 +239,9 @@ impl JobReader for MemoryProvider {
             self.tell("ListTasks", spoil_task(trouble, first));
         }
         rows.retain(|task| MemoryVendor::task_matches(&filter, task));
-        Ok(Some(page('t', trouble, rows, offset, request.page_size)))
+        page('t', trouble, rows, from, request.page_size, |task| {
+            task.id.as_str()
+        })
+        .map(Some)
     }
 }

@@ -13,9 +13,7 @@ use ota_sim::alibaba::{Config, start};
 use ota_sim::{FaultKind, FleetShape, FleetTruth};
 use serde_json::json;
 
-use crate::rig::{
-    MAX_CALLS, NOW, Rig, Through, faults_of, ids, jobs_where, provider_name, tasks_where,
-};
+use crate::rig::{MAX_CALLS, Rig, Through, faults_of, ids, jobs_where, provider_name, tasks_where};
 
 const SECRET: &str = "conformance/secret+1=";
 const TOKEN: &str = "conformance/sts token+2=";
@@ -47,9 +45,8 @@ pub(crate) async fn subject(
     through: Through,
 ) -> Subject {
     let rig = Rig::new(through, MAX_CALLS);
-    let clock = ota_sim::Clock::manual(NOW);
     let server = start(Config {
-        clock: clock.clone(),
+        clock: rig.vendors.clone(),
         fleet: fleet.frozen(),
         quota: None,
         access_key_secret: SECRET.to_owned(),
@@ -76,7 +73,7 @@ pub(crate) async fn subject(
         name: format!("{name}, {}", through.name()),
         provider: Arc::new(provider),
         clock: Arc::new(rig.clock.clone()),
-        pass_time: Some(rig.pass_time(Some(clock))),
+        pass_time: Some(rig.pass_time()),
         gate: through.promise(),
         truth: truth(&server.fleet()),
         calls: Box::new(move || counting.counters().total_calls()),

@@ -9,6 +9,7 @@ use ota_core::capability::Capability;
 use ota_core::context::{Context, Priority};
 use ota_core::id::{JobId, ProviderName, TaskId};
 use ota_core::job::{Detail, Job, JobOutcome, JobStats, JobStatus};
+use ota_core::paging::Position;
 use ota_core::provider::{
     Cursor, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, TaskFilter,
 };
@@ -26,6 +27,7 @@ enum Flaw {
     AnswersAnUnsupportedFilter,
     AsksBeforeItRefuses,
     AsksForUnusedWords,
+    BelievesRepeatedPages,
     CapabilityBeforeCursor,
     ChangesItsCapability,
     CallsSilenceUnavailable,
@@ -150,7 +152,10 @@ impl Flawed {
             }
             Flaw::CountsWrongTotal => page.total = page.total.map(|total| total + 1),
             Flaw::CursorForever => {
-                let last = page.next.take().unwrap_or_else(|| Cursor("j0".to_owned()));
+                let last = page
+                    .next
+                    .take()
+                    .unwrap_or_else(|| Cursor("j0.0".to_owned()));
                 page.next = Some(last);
             }
             Flaw::CursorAfterTheEnd if page.next.is_none() && !page.items.is_empty() => {
@@ -167,15 +172,20 @@ fn cursor(flaw: Flaw, list: char, cursor: Option<Cursor>) -> Option<Cursor> {
     let text = cursor?.0;
     let good = text
         .strip_prefix(list)
-        .is_some_and(|rest| rest.parse::<u32>().is_ok());
+        .is_some_and(|rest| Position::decode(rest).is_some());
     match flaw {
         Flaw::AcceptsAnyCursor if !good => None,
         Flaw::AcceptsTheOtherListsCursor if !good && text.get(1..).is_some() => {
             let rest = &text[1..];
-            match rest.parse::<u32>() {
-                Ok(_) => Some(Cursor(format!("{list}{rest}"))),
-                Err(_) => Some(Cursor(text)),
+            match Position::decode(rest) {
+                Some(_) => Some(Cursor(format!("{list}{rest}"))),
+                None => Some(Cursor(text)),
             }
+        }
+        // Without its mark a page that comes again is not known.
+        Flaw::BelievesRepeatedPages => {
+            let unmarked = text.split('~').next().unwrap_or_default();
+            Some(Cursor(unmarked.to_owned()))
         }
         _ => Some(Cursor(text)),
     }
@@ -386,7 +396,7 @@ fn flawed(flaw: Flaw) -> Subject {
     if flaw == Flaw::SillyCapability {
         other.max_page_size = 0;
     }
-    let through = Through::SingleAttempt;
+    let through = Through::Guard;
     let mut subject = memory_subject("flawed", capability, through, move |inner| {
         Arc::new(Flawed {
             inner,
@@ -410,6 +420,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::AnswersAnUnsupportedFilter, &["C13"]),
     (Flaw::AsksBeforeItRefuses, &["C10", "C13"]),
     (Flaw::AsksForUnusedWords, &["C14"]),
+    (Flaw::BelievesRepeatedPages, &["C27"]),
     (Flaw::CapabilityBeforeCursor, &["C12"]),
     (Flaw::ChangesItsCapability, &["C02"]),
     (Flaw::CallsSilenceUnavailable, &["C82"]),

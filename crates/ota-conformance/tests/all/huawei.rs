@@ -13,17 +13,14 @@ use ota_sim::huawei::{Config, start};
 use ota_sim::{FaultKind, FleetShape, FleetTruth};
 use serde_json::json;
 
-use crate::rig::{
-    MAX_CALLS, NOW, Rig, Through, faults_of, ids, jobs_where, provider_name, tasks_where,
-};
+use crate::rig::{MAX_CALLS, Rig, Through, faults_of, ids, jobs_where, provider_name, tasks_where};
 
 const SECRET: &str = "conformance/app secret+1=";
 
 pub(crate) async fn subject(name: &str, fleet: FleetShape, through: Through) -> Subject {
     let rig = Rig::new(through, MAX_CALLS);
-    let clock = ota_sim::Clock::manual(NOW);
     let server = start(Config {
-        clock: clock.clone(),
+        clock: rig.vendors.clone(),
         fleet: fleet.frozen(),
         quota: None,
         secret: SECRET.to_owned(),
@@ -47,7 +44,7 @@ pub(crate) async fn subject(name: &str, fleet: FleetShape, through: Through) -> 
         name: format!("{name}, {}", through.name()),
         provider: Arc::new(provider),
         clock: Arc::new(rig.clock.clone()),
-        pass_time: Some(rig.pass_time(Some(clock))),
+        pass_time: Some(rig.pass_time()),
         gate: through.promise(),
         truth: truth(&server.fleet()),
         calls: Box::new(move || counting.counters().total_calls()),

@@ -21,7 +21,7 @@ async fn subjects() -> Vec<Subject> {
     subjects.push(memory_subject(
         "memory without some filters",
         small_capability(),
-        Through::SingleAttempt,
+        Through::Guard,
         |one| Arc::new(one),
     ));
     let fleet = || FleetShape::uniform(11, 55);
@@ -34,7 +34,7 @@ async fn subjects() -> Vec<Subject> {
         }
         subjects.push(huawei::subject("huawei", fleet(), through).await);
     }
-    let (demo, through) = (FleetShape::demo, Through::SingleAttempt);
+    let (demo, through) = (FleetShape::demo, Through::Guard);
     let name = "alibaba acs3/json, demo fleet";
     subjects.push(alibaba::subject(name, alibaba::ACS3_JSON, demo(), through).await);
     subjects.push(huawei::subject("huawei, demo fleet", demo(), through).await);

@@ -2,7 +2,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 
-use super::{Fetched, Position, Walk, Window};
+use super::{Fetched, Mark, Position, Walk, Window};
+use crate::ErrorKind;
 
 /// Serves segments of numbered rows as a vendor does, page by page.
 async fn walk_all(segments: &[u32], walk: Walk, with_total: bool) -> (Vec<String>, Vec<u32>) {
@@ -123,13 +124,12 @@ async fn an_answer_with_more_rows_than_asked_for_is_the_whole_list() {
 
 #[test]
 fn a_position_that_is_written_otherwise_is_no_position() {
-    assert_eq!(
-        Position::decode("1.250"),
-        Some(Position {
-            segment: 1,
-            offset: 250
-        })
-    );
+    assert_eq!(Position::decode("1.250"), Some(Position::new(1, 250)));
+    let marked = Position {
+        mark: Mark::of("row"),
+        ..Position::new(1, 250)
+    };
+    assert_eq!(Position::decode(&marked.encode()), Some(marked));
     for text in [
         "",
         "1",
@@ -139,8 +139,108 @@ fn a_position_that_is_written_otherwise_is_no_position() {
         "1.+2",
         "1.2.3",
         "-1.0",
+        "1.2~",
+        "1.2~03",
+        "1.2~-3",
+        "1.2~3~4",
+        "1.2~99999999999",
         "1.99999999999999999999999",
     ] {
         assert_eq!(Position::decode(text), None, "{text}");
+    }
+}
+
+/// Walks a list page by page and returns the rows, or what went wrong; `serve` answers a window.
+async fn walk_with(
+    walk: Walk,
+    serve: impl Fn(Window) -> (Vec<String>, Option<u64>) + Sync,
+) -> crate::Result<Vec<String>> {
+    let (mut rows, mut next) = (Vec::new(), Some(Position::default()));
+    while let Some(from) = next {
+        // What a cursor carries must be enough.
+        let from = Position::decode(&from.encode()).unwrap();
+        let walked = Walk { from, ..walk }
+            .run(
+                |_, window| {
+                    let (rows, total) = serve(window);
+                    Box::pin(async move { Ok(Fetched { rows, total }) })
+                },
+                |row: &String| row,
+                |_| true,
+            )
+            .await?;
+        rows.extend(walked.rows);
+        next = walked.next;
+        assert!(rows.len() < 2000, "the walk does not end");
+    }
+    Ok(rows)
+}
+
+fn numbered(range: std::ops::Range<u64>) -> Vec<String> {
+    range.map(|row| row.to_string()).collect()
+}
+
+fn pages_of(page_size: u32, max_calls: u32) -> Walk {
+    Walk {
+        segments: 1,
+        from: Position::default(),
+        page_size,
+        max_vendor_page: 100,
+        limit: None,
+        max_calls,
+        filtered: false,
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_answers_every_page_with_the_first_ends_the_walk_with_an_error() {
+    for (page_size, total) in [
+        (1, None),
+        (7, None),
+        (7, Some(55)),
+        (50, Some(55)),
+        (100, None),
+    ] {
+        for max_calls in [1, 5] {
+            let first = |window: Window| (numbered(0..u64::from(window.size)), total);
+            let error = walk_with(pages_of(page_size, max_calls), first)
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{page_size} {total:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_answers_pages_behind_the_end_with_the_last_ends_the_walk_with_an_error() {
+    let clamped = |window: Window| {
+        let size = u64::from(window.size);
+        let index = window.index.min(200 / size - 1);
+        (numbered(index * size..(index + 1) * size), None)
+    };
+    for page_size in [1, 10, 50] {
+        let error = walk_with(pages_of(page_size, 5), clamped)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{page_size}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_move_between_two_pages_are_no_repetition() {
+    // Each call finds a new row before the others, so that with pages of one row every page begins as the one before.
+    for page_size in [1, 2, 10] {
+        let calls = AtomicU32::new(0);
+        let growing = |window: Window| {
+            let new = calls.fetch_add(window.size, Ordering::Relaxed);
+            let (start, size) = (
+                window.index * u64::from(window.size),
+                u64::from(window.size),
+            );
+            let row = |place: u64| format!("{}", i64::from(1_000_000 - new) + place as i64);
+            ((start..(start + size).min(60)).map(row).collect(), Some(60))
+        };
+        let rows = walk_with(pages_of(page_size, 5), growing).await.unwrap();
+        assert!(!rows.is_empty());
     }
 }

@@ -3,18 +3,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ota_core::clock::{Clock, ManualClock};
-use ota_core::context::CallSummary;
+use ota_core::context::{CallLog, Moment};
 use ota_core::{Error, ErrorKind, Result};
 use time::macros::datetime;
 use tokio::sync::Semaphore;
 
-use super::{Fetched, FreshLimits, FreshStore, Served, Source, Wanted};
+use super::{Fetch, Fetched, FreshLimits, FreshStore, Served, Source, Wanted};
 
 const LIMITS: FreshLimits = FreshLimits {
     max_age: Duration::from_secs(5),
     min_age: Duration::from_secs(1),
     stale_if_error: Duration::from_secs(600),
+    patience: Duration::from_secs(8),
 };
+
+/// How long a caller waits.
+const TIME: Duration = Duration::from_secs(30);
 
 const NO_CACHE: Wanted = Wanted {
     max_age: None,
@@ -27,6 +31,13 @@ const ONLY_IF_CACHED: Wanted = Wanted {
     only_if_cached: true,
 };
 
+/// When a fetch waits for its gate.
+#[derive(Clone, Copy, PartialEq)]
+enum Waits {
+    BeforeItsCall,
+    InItsCall,
+}
+
 struct Bench {
     clock: ManualClock,
     store: FreshStore<u32>,
@@ -36,8 +47,9 @@ struct Bench {
 impl Bench {
     fn new(max_bytes: u64) -> Self {
         let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
+        let longest = Duration::from_secs(600);
         Self {
-            store: FreshStore::new(max_bytes, Arc::new(clock.clone())),
+            store: FreshStore::new(max_bytes, longest, Arc::new(clock.clone())),
             clock,
             fetches: Arc::default(),
         }
@@ -60,26 +72,43 @@ impl Bench {
         answer: Result<u32, ErrorKind>,
         gate: Arc<Semaphore>,
     ) -> Result<Option<Served<u32>>> {
-        let (fetches, now) = (Arc::clone(&self.fetches), self.clock.now());
-        self.store
-            .get(key.to_owned(), wanted, LIMITS, move || {
-                Box::pin(async move {
-                    fetches.fetch_add(1, Ordering::Relaxed);
-                    let _ = gate.acquire().await;
-                    let calls = CallSummary {
-                        count: 1,
-                        ..CallSummary::default()
-                    };
-                    let value = answer.map_err(|kind| Error::new(kind, "x"))?;
-                    Ok(Fetched {
-                        value,
-                        bytes: 100,
-                        as_of: now,
-                        calls,
-                    })
-                })
-            })
+        self.get_waiting(key, wanted, answer, gate, Waits::InItsCall)
             .await
+    }
+
+    async fn get_waiting(
+        &self,
+        key: &str,
+        wanted: Wanted,
+        answer: Result<u32, ErrorKind>,
+        gate: Arc<Semaphore>,
+        waits: Waits,
+    ) -> Result<Option<Served<u32>>> {
+        let (fetches, clock) = (Arc::clone(&self.fetches), self.clock.clone());
+        let deadline = self.clock.monotonic() + TIME;
+        let fetch = move || {
+            let calls = Arc::new(CallLog::default());
+            let log = Arc::clone(&calls);
+            let run = Box::pin(async move {
+                fetches.fetch_add(1, Ordering::Relaxed);
+                if waits == Waits::BeforeItsCall {
+                    let _ = gate.acquire().await;
+                }
+                log.begin();
+                let sent = Moment::now(&clock);
+                if waits == Waits::InItsCall {
+                    let _ = gate.acquire().await;
+                }
+                let value = answer.map_err(|kind| Error::new(kind, "x"))?;
+                Ok(Fetched {
+                    value,
+                    bytes: 100,
+                    as_of: sent,
+                })
+            });
+            Fetch { calls, run }
+        };
+        self.store.get(key, wanted, LIMITS, deadline, fetch).await
     }
 
     fn fetches(&self) -> u32 {
@@ -88,6 +117,12 @@ impl Bench {
 
     fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -262,6 +297,175 @@ async fn a_failure_is_shared_by_those_who_waited() {
 }
 
 #[tokio::test]
+async fn an_answer_counts_its_age_from_its_earliest_call_and_not_from_its_wait_for_the_quota() {
+    let bench = Arc::new(Bench::new(10_000));
+    let gate = Arc::new(Semaphore::new(0));
+    let caller = tokio::spawn({
+        let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
+        async move {
+            bench
+                .get_waiting("key", Wanted::default(), Ok(1), gate, Waits::BeforeItsCall)
+                .await
+        }
+    });
+    settle().await;
+    bench.pass(10);
+    gate.add_permits(1);
+    let served = caller.await.unwrap().unwrap().unwrap();
+    assert_eq!(served.age, Duration::ZERO);
+    bench.pass(5);
+    check(
+        bench.get(Wanted::default(), Ok(2)).await,
+        1,
+        false,
+        Source::Kept,
+    );
+}
+
+#[tokio::test]
+async fn steps_of_the_wall_clock_make_no_answer_older_or_younger() {
+    let bench = Bench::new(10_000);
+    check(
+        bench.get(Wanted::default(), Ok(1)).await,
+        1,
+        false,
+        Source::Vendor,
+    );
+    bench.clock.set_wall(datetime!(2030-01-01 00:00 UTC));
+    check(
+        bench.get(Wanted::default(), Ok(2)).await,
+        1,
+        false,
+        Source::Kept,
+    );
+    bench.clock.set_wall(datetime!(2020-01-01 00:00 UTC));
+    bench.pass(6);
+    check(
+        bench.get(Wanted::default(), Ok(3)).await,
+        3,
+        false,
+        Source::Vendor,
+    );
+}
+
+#[tokio::test]
+async fn a_fetch_that_nobody_waits_for_ends_if_it_has_cost_nothing_yet() {
+    for (waits, kept) in [(Waits::BeforeItsCall, false), (Waits::InItsCall, true)] {
+        let bench = Arc::new(Bench::new(10_000));
+        let gate = Arc::new(Semaphore::new(0));
+        let caller = tokio::spawn({
+            let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
+            async move {
+                bench
+                    .get_waiting("key", Wanted::default(), Ok(1), gate, waits)
+                    .await
+            }
+        });
+        settle().await;
+        caller.abort();
+        settle().await;
+        assert_eq!(super::lock(&bench.store.flights).is_empty(), !kept);
+        gate.add_permits(1);
+        settle().await;
+        let next = bench.get(ONLY_IF_CACHED, Ok(2)).await.unwrap();
+        assert_eq!(next.is_some(), kept);
+        assert!(super::lock(&bench.store.flights).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_caller_with_an_older_answer_does_not_wait_for_a_slow_vendors_last_attempt() {
+    let bench = Arc::new(Bench::new(10_000));
+    check(
+        bench.get(Wanted::default(), Ok(1)).await,
+        1,
+        false,
+        Source::Vendor,
+    );
+    bench.pass(20);
+    let gate = Arc::new(Semaphore::new(0));
+    let ask = |answer| {
+        let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
+        tokio::spawn(async move {
+            bench
+                .get_after("key", Wanted::default(), Ok(answer), gate)
+                .await
+        })
+    };
+    let caller = ask(2);
+    settle().await;
+    bench.pass(7);
+    settle().await;
+    assert!(!caller.is_finished());
+    bench.pass(1);
+    check(caller.await.unwrap(), 1, true, Source::Kept);
+    // The fetch goes on, and is joined by the next.
+    let next = ask(3);
+    settle().await;
+    gate.add_permits(1);
+    check(next.await.unwrap(), 2, false, Source::Joined);
+}
+
+#[tokio::test]
+async fn a_caller_without_an_older_answer_waits_until_his_deadline() {
+    let bench = Arc::new(Bench::new(10_000));
+    let gate = Arc::new(Semaphore::new(0));
+    let caller = tokio::spawn({
+        let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
+        async move { bench.get_after("key", Wanted::default(), Ok(1), gate).await }
+    });
+    settle().await;
+    bench.pass(29);
+    settle().await;
+    assert!(!caller.is_finished());
+    bench.pass(1);
+    let error = caller.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_vendor_that_has_just_failed_is_not_asked_again_at_once() {
+    let bench = Bench::new(10_000);
+    check(
+        bench.get(Wanted::default(), Ok(1)).await,
+        1,
+        false,
+        Source::Vendor,
+    );
+    bench.pass(10);
+    for _ in 0..100 {
+        let failing = bench.get(NO_CACHE, Err(ErrorKind::Unavailable)).await;
+        check(failing, 1, true, Source::Kept);
+    }
+    assert_eq!(bench.fetches(), 2);
+    bench.pass(1);
+    check(
+        bench.get(Wanted::default(), Ok(2)).await,
+        2,
+        false,
+        Source::Vendor,
+    );
+}
+
+#[tokio::test]
+async fn what_is_gone_does_not_come_back_when_the_vendor_fails() {
+    let bench = Bench::new(10_000);
+    check(
+        bench.get(Wanted::default(), Ok(1)).await,
+        1,
+        false,
+        Source::Vendor,
+    );
+    bench.pass(10);
+    let gone = bench.get(Wanted::default(), Err(ErrorKind::NotFound)).await;
+    assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound);
+    let failed = bench
+        .get(Wanted::default(), Err(ErrorKind::Unavailable))
+        .await;
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
 async fn memory_is_bounded() {
     let bench = Bench::new(10_000);
     for number in 0..1000 {
@@ -272,8 +476,38 @@ async fn memory_is_bounded() {
             .await
             .unwrap();
     }
-    bench.store.entries.run_pending_tasks();
-    assert!(bench.store.entries.weighted_size() <= 10_000);
-    assert!(bench.store.entries.entry_count() < 25);
+    let (entries, bytes) = bench.store.usage();
+    assert!(
+        (10..25).contains(&entries) && bytes <= 10_000,
+        "{entries} {bytes}"
+    );
     assert!(super::lock(&bench.store.flights).is_empty());
+    // A new answer is kept however often the others were asked for.
+    let open = || Arc::new(Semaphore::new(1));
+    let newest = bench.get_after("newest", Wanted::default(), Ok(7), open());
+    check(newest.await, 7, false, Source::Vendor);
+    let again = bench.get_after("newest", Wanted::default(), Ok(8), open());
+    check(again.await, 7, false, Source::Kept);
+}
+
+#[tokio::test]
+async fn what_is_made_for_an_answer_later_counts_too() {
+    let bench = Bench::new(10_000);
+    for number in 0..10 {
+        let key = format!("key{number}");
+        let open = Arc::new(Semaphore::new(1));
+        let served = bench
+            .get_after(&key, Wanted::default(), Ok(number), open)
+            .await
+            .unwrap()
+            .unwrap();
+        bench.store.grow(&key, &served.value, 2000);
+        // Of an answer that is not the kept one nothing is counted.
+        bench.store.grow(&key, &Arc::new(number), 2000);
+    }
+    let (entries, bytes) = bench.store.usage();
+    assert!(
+        (1..=4).contains(&entries) && bytes <= 10_000,
+        "{entries} {bytes}"
+    );
 }

@@ -73,6 +73,9 @@ pub struct DocumentedQuota {
     pub window_s: u32,
     /// What is counted together: `account_and_operation`, `application`.
     pub per: String,
+    /// Operations of the vendor with another number of calls in a window.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub exceptions: BTreeMap<String, u32>,
 }
 
 /// The quota that the gateway keeps.
@@ -82,7 +85,8 @@ pub struct Quota {
     pub limit: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
-    /// Calls left in the running window; left out while it is not counted.
+    /// Calls that can be sent now; where the vendor counts each operation by itself, of the operation that has the fewest left. 0 while
+    /// the account pauses because the vendor has throttled it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u32>,
 }
@@ -120,9 +124,9 @@ impl From<&Member> for Provider {
             endpoint: ota_http::redact::urls(provider.endpoint()),
             capabilities: provider.capability().into(),
             quota: Quota {
-                limit: quota.limit,
-                window_s: quota.window_s,
-                remaining: None,
+                limit: quota.limit(),
+                window_s: quota.window_s(),
+                remaining: Some(quota.remaining()),
             },
             health: member.health().into(),
         }
@@ -188,7 +192,13 @@ impl From<&core::Capability> for Capabilities {
             documented_quota: DocumentedQuota {
                 calls: capability.quota.calls,
                 window_s: capability.quota.window_s,
-                per: capability.quota.per.to_owned(),
+                per: capability.quota.per.as_str().to_owned(),
+                exceptions: capability
+                    .quota
+                    .exceptions
+                    .iter()
+                    .map(|(operation, calls)| ((*operation).to_owned(), *calls))
+                    .collect(),
             },
         }
     }

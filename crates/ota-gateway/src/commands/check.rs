@@ -22,7 +22,7 @@ use crate::providers::{self, Shared};
 pub async fn run(config: &Config) -> Result<(String, bool), Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shared = Shared::new(Arc::clone(&clock), Arc::new(SystemRandom));
-    let fleet = providers::fleet(config, &shared)?;
+    let fleet = providers::build(config, &shared)?.fleet;
     Ok(table(&fleet, &*clock, config.server.request_timeout).await)
 }
 

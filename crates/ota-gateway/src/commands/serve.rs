@@ -25,6 +25,20 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     let address = listener
         .local_addr()
         .map_err(|error| failed("the listener has no address", error))?;
+    let metrics = match config.metrics.enabled {
+        true => Some(
+            TcpListener::bind(config.metrics.listen)
+                .await
+                .map_err(|error| {
+                    let what = format!(
+                        "cannot listen on {} for metrics (set `metrics.listen` to another address, or `metrics.enabled = false`)",
+                        config.metrics.listen
+                    );
+                    failed(&what, error)
+                })?,
+        ),
+        false => None,
+    };
     let mut terminate = signal(SignalKind::terminate())
         .map_err(|error| failed("cannot wait for SIGTERM", error))?;
     let mut interrupt =
@@ -54,7 +68,16 @@ pub async fn run(config: Config) -> Result<(), Failed> {
         }
         tracing::info!("stopping: requests under way are finished");
     };
-    server::serve(listener, app, stop)
-        .await
-        .map_err(|error| failed("the listener failed", error))
+    let metrics = metrics.map(|listener| {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "metrics on http://{address}/metrics");
+        }
+        tokio::spawn(server::serve_metrics(listener, app.clone()))
+    });
+    let served = server::serve(listener, app, stop).await;
+    // Metrics can be read until the last request is answered.
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
+    served.map_err(|error| failed("the listener failed", error))
 }

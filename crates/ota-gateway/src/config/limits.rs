@@ -15,7 +15,7 @@ pub struct Limits {
     pub calls: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
-    /// How much longer than the window a call is counted when its answer does not come.
+    /// The longest time that a call is taken to travel: so much longer than the window it is counted when its answer takes longer.
     pub margin: Duration,
     /// How long one attempt may take.
     pub timeout: Duration,

@@ -1,7 +1,8 @@
 //! Examples: values of the types that are served.
 
 use ota_core::capability::{
-    Capability, DocumentedQuota, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+    Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
+    TaskFilterSupport,
 };
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
 use ota_core::job::{
@@ -323,7 +324,8 @@ fn provider() -> Provider {
         quota: DocumentedQuota {
             calls: 10,
             window_s: 1,
-            per: "account_and_operation",
+            per: QuotaPer::AccountAndOperation,
+            exceptions: &[("CancelOTATaskByJob", 5)],
         },
     };
     Provider {

@@ -7,7 +7,7 @@ use super::Path;
 use crate::api::provider::Health;
 use crate::app::App;
 use crate::auth::Admin;
-use crate::fresh::{Age, Live};
+use crate::fresh::Live;
 use crate::problem::Failure;
 use crate::query::Query;
 
@@ -31,17 +31,11 @@ pub async fn check_provider(
 ) -> Result<Response, Failure> {
     Query::parse(query.as_deref(), &[])?;
     app.provider(&caller, &provider)?;
+    let cx = live.context();
     let health = app
         .fleet()
-        .check(&live.cx, &provider)
+        .check(&cx, &provider)
         .await
         .map_err(|error| live.failure(&error, &provider))?;
-    let own = live.own();
-    let age = Age {
-        as_of: health.checked_at.unwrap_or(own.as_of),
-        calls: live.cx.calls.summary(),
-        ..own
-    };
-    let health = Health::from(health);
-    live.answer(age, |_| health.clone())
+    live.answer(app.moment(), cx.calls.summary(), &Health::from(health))
 }

@@ -8,9 +8,10 @@ use super::{Path, job_id};
 use crate::api::job::Job;
 use crate::app::App;
 use crate::auth::Reader;
-use crate::fresh::{Age, Live};
+use crate::fresh::{Live, Read};
 use crate::problem::Failure;
 use crate::query::Query;
+use crate::rendered::Rendered;
 
 /// Get one job
 ///
@@ -34,15 +35,19 @@ pub async fn get_job(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     Query::parse(query.as_deref(), &[])?;
-    app.provider(&caller, &provider)?;
+    let member = app.provider(&caller, &provider)?;
     let job_id = job_id(job)?;
-    live.may_call(|| Ok(()), &provider)?;
-    let answer = app
-        .fleet()
-        .get_job(&live.cx, &provider, GetJob { job_id })
-        .await
-        .map_err(|error| live.failure(&error, &provider))?;
-    let age = Age::of(&answer);
-    let job = Job::from(answer.value);
-    live.answer(age, |_| job.clone())
+    let read = Read {
+        member,
+        operation: "get_job",
+        key: format!("{provider}\njob\n{job_id}"),
+        is_count: false,
+    };
+    let name = provider.clone();
+    live.read(read, |app, cx| async move {
+        let answer = app.fleet().get_job(&cx, &name, GetJob { job_id }).await?;
+        let rendered = Rendered::undated(answer.as_of, &Job::from(answer.value))?;
+        Ok((rendered, answer.as_of))
+    })
+    .await
 }

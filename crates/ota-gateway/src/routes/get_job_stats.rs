@@ -8,9 +8,10 @@ use super::{Path, job_id};
 use crate::api::job::{JobCounts, JobStats};
 use crate::app::App;
 use crate::auth::Reader;
-use crate::fresh::{Age, Live};
+use crate::fresh::{Live, Read};
 use crate::problem::Failure;
 use crate::query::Query;
+use crate::rendered::Rendered;
 
 /// Count the tasks of a job
 ///
@@ -34,19 +35,24 @@ pub async fn get_job_stats(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     Query::parse(query.as_deref(), &[])?;
-    app.provider(&caller, &provider)?;
+    let member = app.provider(&caller, &provider)?;
     let job_id = job_id(job)?;
-    live.may_call(|| Ok(()), &provider)?;
-    let answer = app
-        .fleet()
-        .job_stats(&live.cx, &provider, GetJob { job_id })
-        .await
-        .map_err(|error| live.failure(&error, &provider))?;
-    let age = Age::of(&answer);
-    let counts = JobCounts::from(answer.value);
-    live.answer(age, |as_of| JobStats {
-        counts: counts.clone(),
-        as_of,
-        stale: age.stale,
+    let read = Read {
+        member,
+        operation: "get_job_stats",
+        key: format!("{provider}\nstats\n{job_id}"),
+        is_count: true,
+    };
+    let name = provider.clone();
+    live.read(read, |app, cx| async move {
+        let answer = app.fleet().job_stats(&cx, &name, GetJob { job_id }).await?;
+        let counts = JobCounts::from(answer.value);
+        let rendered = Rendered::dated(answer.as_of, |as_of| JobStats {
+            counts,
+            as_of,
+            stale: false,
+        })?;
+        Ok((rendered, answer.as_of))
     })
+    .await
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use ota_core::context::CallSummary;
 
 use super::Path;
 use crate::api::provider::Provider;
@@ -31,5 +32,9 @@ pub async fn get_provider(
 ) -> Result<Response, Failure> {
     Query::parse(query.as_deref(), &[])?;
     let member = app.provider(&caller, &provider)?;
-    live.answer(live.own(), |_| Provider::from(member))
+    live.answer(
+        app.moment(),
+        CallSummary::default(),
+        &Provider::from(member),
+    )
 }

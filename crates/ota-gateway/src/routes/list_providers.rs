@@ -2,6 +2,7 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use ota_core::context::CallSummary;
 
 use crate::api::provider::{Provider, ProviderList};
 use crate::app::App;
@@ -32,8 +33,10 @@ pub async fn list_providers(
         .fleet()
         .members()
         .filter(|member| caller.sees(member.provider().name().as_str()));
-    let items: Vec<Provider> = seen.map(Provider::from).collect();
-    live.answer(live.own(), |_| ProviderList {
-        items: items.clone(),
-    })
+    let items = seen.map(Provider::from).collect();
+    live.answer(
+        app.moment(),
+        CallSummary::default(),
+        &ProviderList { items },
+    )
 }

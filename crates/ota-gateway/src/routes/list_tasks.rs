@@ -12,7 +12,7 @@ use crate::api::page::TaskPage;
 use crate::app::App;
 use crate::auth::Reader;
 use crate::cursor;
-use crate::fresh::Live;
+use crate::fresh::{Live, Read};
 use crate::problem::Failure;
 use crate::query::Query;
 
@@ -70,30 +70,33 @@ pub async fn list_tasks(
     let page_size = query.page_size()?;
     let member = app.provider(&caller, &provider)?;
     let binding = format!("{provider}\ntasks\n{job:?}\n{page_size}\n{filter:?}");
-    let cursor = query
-        .cursor()?
+    let given = query.cursor()?;
+    let cursor = given
         .map(|text| cursor::decode(text, &binding, app.now()))
         .transpose()?;
     let job_id = job_id(job)?;
-    live.may_call(
-        || member.provider().capability().check_tasks(&filter),
-        &provider,
-    )?;
+    let capability = member.provider().capability();
+    capability
+        .check_tasks(&filter)
+        .map_err(|error| live.failure(&error, &provider))?;
+    let read = Read {
+        member,
+        operation: "list_tasks",
+        key: format!("{binding}\n{}", given.unwrap_or_default()),
+        is_count: false,
+    };
     let request = ListTasks {
         job_id,
         filter,
         page_size,
         cursor,
     };
-    let answer = app
-        .fleet()
-        .list_tasks(&live.cx, &provider, request)
-        .await
-        .map_err(|error| live.failure(&error, &provider))?;
-    super::page(&app, &live, &binding, answer, |items, end| TaskPage {
-        items,
-        end,
+    let name = provider.clone();
+    live.read(read, |app, cx| async move {
+        let answer = app.fleet().list_tasks(&cx, &name, request).await?;
+        super::page(&app, &binding, answer, |items, end| TaskPage { items, end })
     })
+    .await
 }
 
 fn filter(query: &Query) -> Result<TaskFilter, Failure> {

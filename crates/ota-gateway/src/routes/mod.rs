@@ -10,7 +10,7 @@ pub mod list_tasks;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::response::Response;
+use ota_core::context::Moment;
 use ota_core::id::JobId;
 use ota_core::provider::Page;
 use ota_fleet::Answer;
@@ -22,8 +22,8 @@ use utoipa_axum::routes;
 use crate::api::page::PageEnd;
 use crate::app::App;
 use crate::cursor;
-use crate::fresh::{Age, Live};
 use crate::problem::{Code, Failure};
+use crate::rendered::Rendered;
 
 /// No vendor's identifiers are longer; Huawei documents 256 characters.
 const MAX_ID_CHARS: usize = 512;
@@ -58,39 +58,32 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     }
 }
 
-/// Writes a page: converts its rows, binds its cursor to the list, and says how old it is.
+/// Writes a page: converts its rows and binds its cursor to the list.
 fn page<Row, ApiRow, Body>(
     app: &App,
-    live: &Live,
     binding: &str,
     answer: Answer<Page<Row>>,
     body: fn(Vec<ApiRow>, PageEnd) -> Body,
-) -> Result<Response, Failure>
+) -> ota_core::Result<(Rendered, Moment)>
 where
-    ApiRow: From<Row> + Clone,
+    ApiRow: From<Row>,
     Body: Serialize,
 {
-    let age = Age::of(&answer);
     let page = answer.value;
-    let items: Vec<ApiRow> = page.items.into_iter().map(ApiRow::from).collect();
-    let end = PageEnd {
-        next_cursor: page
-            .next
-            .map(|next| cursor::encode(&next, binding, app.now())),
-        total: page.total,
-        as_of: None,
-        stale: age.stale,
-        truncated: page.truncated,
-    };
-    live.answer(age, |as_of| {
-        body(
-            items.clone(),
-            PageEnd {
-                as_of,
-                ..end.clone()
-            },
-        )
-    })
+    let items = page.items.into_iter().map(ApiRow::from).collect();
+    let next = page.next.as_ref();
+    let next_cursor = next.map(|next| cursor::encode(next, binding, app.now()));
+    let rendered = Rendered::dated(answer.as_of, |as_of| {
+        let end = PageEnd {
+            next_cursor,
+            total: page.total,
+            as_of,
+            stale: false,
+            truncated: page.truncated,
+        };
+        body(items, end)
+    })?;
+    Ok((rendered, answer.as_of))
 }
 
 /// Takes the job's identifier from the path. Longer than any vendor's means that there is no such job.

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ota_core::clock::{Clock, ManualClock};
@@ -11,6 +11,8 @@ use ota_core::{Error, ErrorKind, Result};
 use time::macros::datetime;
 
 use super::{Guard, GuardLimits};
+use crate::breaker::BreakerState;
+use crate::observer::{Observer, Outcome};
 use crate::quota::{AccountQuota, QuotaLimits, QuotaScope};
 
 const READ: VendorCall = VendorCall::read("Read");
@@ -19,9 +21,42 @@ const WRITE: VendorCall = VendorCall {
     repeatable: false,
 };
 
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Book(Mutex<Vec<String>>);
+
+impl Book {
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn write(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+impl Observer for Book {
+    fn call(&self, operation: &'static str, outcome: Outcome, attempts: u32) {
+        self.write(format!("{operation} {} after {attempts}", outcome.as_str()));
+    }
+
+    fn attempt(&self, _operation: &'static str, outcome: Outcome, _took: Duration) {
+        self.write(outcome.as_str().to_owned());
+    }
+
+    fn waited(&self, _operation: &'static str, wait: Duration) {
+        self.write(format!("waited {}", wait.as_millis()));
+    }
+
+    fn throttled(&self, operation: &'static str) {
+        self.write(format!("{operation} throttled"));
+    }
+}
+
 struct Bench {
     clock: ManualClock,
     guard: Guard,
+    book: Arc<Book>,
     attempts: AtomicU32,
 }
 
@@ -33,7 +68,9 @@ impl Bench {
             calls: 100,
             window: Duration::from_secs(1),
             margin: Duration::from_millis(100),
-            scope: QuotaScope::Operation,
+            scope: QuotaScope::Operation {
+                exceptions: Vec::new(),
+            },
         };
         let quota = Arc::new(AccountQuota::new(limits, Arc::clone(&shared)));
         let limits = GuardLimits {
@@ -41,10 +78,13 @@ impl Bench {
             max_attempts: 3,
             max_concurrent: 2,
         };
-        let guard = Guard::new(limits, quota, shared, Arc::new(SequenceRandom::new(1)));
+        let observer = Arc::new(Book::default());
+        let random = Arc::new(SequenceRandom::new(1));
+        let guard = Guard::new(limits, quota, shared, random, Arc::<Book>::clone(&observer));
         Self {
             clock,
             guard,
+            book: observer,
             attempts: AtomicU32::new(0),
         }
     }
@@ -73,6 +113,7 @@ impl Bench {
             }
         };
         tokio::select! {
+            biased;
             result = work => result,
             () = ticks => unreachable!("the clock runs for ever"),
         }
@@ -168,18 +209,169 @@ async fn nothing_is_repeated_past_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_dead_vendor_is_refused_without_an_attempt() {
+async fn a_silent_vendor_is_given_up_after_the_time_of_an_attempt() {
     let bench = Bench::new();
+    let start = bench.clock.monotonic();
+    let cx = Context::new("r", start + Duration::from_secs(60), Priority::Interactive);
+    let silent = call(&bench.guard, &cx, WRITE, |_| {
+        std::future::pending::<Result<()>>()
+    });
+    let ticks = async {
+        loop {
+            tokio::task::yield_now().await;
+            bench.clock.advance(Duration::from_millis(50));
+        }
+    };
+    let error = tokio::select! {
+        result = silent => result.unwrap_err(),
+        () = ticks => unreachable!("the clock runs for ever"),
+    };
+    assert_eq!(
+        (error.kind(), error.operation()),
+        (ErrorKind::Timeout, Some("Write"))
+    );
+    let waited = bench.clock.monotonic() - start;
+    assert!((8000..8200).contains(&waited.as_millis()), "{waited:?}");
+    assert_eq!(
+        (cx.calls.summary().count, cx.calls.summary().earliest),
+        (1, None)
+    );
+}
+
+#[tokio::test]
+async fn an_answer_is_as_of_the_earliest_call_behind_it() {
+    let bench = Bench::new();
+    let start = bench.clock.monotonic();
+    let cx = Context::new("r", start + Duration::from_secs(60), Priority::Interactive);
     for _ in 0..2 {
+        call(&bench.guard, &cx, READ, |_| async { Ok(()) })
+            .await
+            .unwrap();
+        bench.clock.advance(Duration::from_secs(2));
+    }
+    let summary = cx.calls.summary();
+    assert_eq!(summary.count, 2);
+    assert_eq!(summary.earliest.unwrap().monotonic, start);
+}
+
+/// Fails quickly until the breaker opens.
+async fn open_breaker(bench: &Bench) {
+    for _ in 0..4 {
         let _ = bench
-            .run(READ, 60, |_| Err(error(ErrorKind::Timeout)))
+            .run(READ, 60, |_| Err(error(ErrorKind::Unavailable)))
             .await;
     }
+    assert_eq!(bench.guard.breaker().state(), BreakerState::Open);
+}
+
+#[tokio::test]
+async fn a_dead_vendor_is_refused_without_an_attempt() {
+    let bench = Bench::new();
+    open_breaker(&bench).await;
     let before = bench.attempts();
+    assert!(before <= 12, "{before}");
     let refused = bench.run(READ, 60, |_| Ok(1)).await.unwrap_err();
     assert_eq!(
         (refused.kind(), bench.attempts()),
         (ErrorKind::Unavailable, before)
     );
     assert!(refused.retry_after().is_some());
+    bench.clock.advance(Duration::from_secs(2));
+    assert_eq!(bench.run(READ, 60, |_| Ok(1)).await.unwrap(), 1);
+    assert_eq!(bench.guard.breaker().state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_quota_when_the_vendor_dies_is_told_at_once() {
+    let bench = Bench::new();
+    let start = bench.clock.monotonic();
+    bench.guard.quota().throttled(
+        start,
+        Some(Duration::from_secs(20)),
+        &SequenceRandom::new(1),
+    );
+    let cx = Context::new("r", start + Duration::from_secs(60), Priority::Interactive);
+    let waits = call(&bench.guard, &cx, READ, |_| async { Ok(()) });
+    let dies = async {
+        tokio::task::yield_now().await;
+        for _ in 0..10 {
+            let now = bench.clock.monotonic();
+            let admission = bench.guard.breaker().admit(now).unwrap();
+            admission.note(now, Err(ErrorKind::Unavailable));
+        }
+    };
+    let (result, ()) = tokio::join!(waits, dies);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(bench.clock.monotonic(), start);
+    assert_eq!(bench.guard.quota().waiting(), 0);
+}
+
+#[tokio::test]
+async fn what_the_vendor_said_outlives_the_refusal_of_a_repetition() {
+    let bench = Bench::new();
+    // The pause of the account is longer than the caller can wait.
+    let throttled = || {
+        error(ErrorKind::Throttled)
+            .with_vendor(VendorError {
+                code: Some("Throttling.User".to_owned()),
+                ..VendorError::default()
+            })
+            .with_retry_after(Duration::from_secs(30))
+    };
+    let refused = bench.run(READ, 10, |_| Err(throttled())).await.unwrap_err();
+    assert_eq!(
+        refused.vendor().unwrap().code.as_deref(),
+        Some("Throttling.User")
+    );
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(30)));
+}
+
+#[tokio::test]
+async fn no_more_calls_run_side_by_side_than_there_are_slots() {
+    let bench = Bench::new();
+    let start = bench.clock.monotonic();
+    let cx = Context::new("r", start + Duration::from_secs(60), Priority::Interactive);
+    let (now, most) = (&AtomicU32::new(0), &AtomicU32::new(0));
+    let one = || {
+        call(&bench.guard, &cx, READ, move |_| async move {
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+            }
+            now.fetch_sub(1, Ordering::Relaxed);
+            Ok(())
+        })
+    };
+    let results = tokio::join!(one(), one(), one(), one(), one());
+    assert!(results.0.is_ok() && results.4.is_ok());
+    assert_eq!(
+        (most.load(Ordering::Relaxed), bench.guard.running()),
+        (2, 0)
+    );
+}
+
+#[tokio::test]
+async fn everything_is_told_to_the_observer() {
+    let bench = Bench::new();
+    let answer = bench
+        .run(READ, 60, |number| match number {
+            1 => Err(error(ErrorKind::Throttled).with_retry_after(Duration::from_millis(50))),
+            number => Ok(number),
+        })
+        .await;
+    assert_eq!(answer.unwrap(), 2);
+    assert_eq!(
+        bench.book.lines(),
+        [
+            "waited 0",
+            "throttled",
+            "Read throttled",
+            "waited 50",
+            "ok",
+            "Read ok after 2"
+        ]
+    );
+    open_breaker(&bench).await;
+    let _refused = bench.run(READ, 60, |_| Ok(1)).await;
+    assert_eq!(bench.book.lines().last().unwrap(), "Read breaker after 0");
 }

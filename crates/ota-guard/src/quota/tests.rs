@@ -1,15 +1,26 @@
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use ota_core::clock::{Clock, ManualClock};
 use ota_core::context::Priority::{self, Background, Interactive};
+use ota_core::random::SequenceRandom;
 use proptest::prelude::*;
 use time::macros::datetime;
+use tokio::task::JoinHandle;
 
-use super::{AccountQuota, Permit, QuotaLimits, QuotaScope};
+use super::{AccountQuota, Permit, QuotaLimits, QuotaScope, Slots};
 
 const WINDOW: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_millis(100);
+
+fn each() -> QuotaScope {
+    QuotaScope::Operation {
+        exceptions: Vec::new(),
+    }
+}
 
 fn quota(calls: u32, scope: QuotaScope) -> (ManualClock, Arc<AccountQuota>) {
     let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
@@ -35,23 +46,44 @@ async fn settle() {
     }
 }
 
+fn many() -> Slots {
+    Slots::new(1000)
+}
+
+/// Takes a place that must be free.
+async fn take(quota: &Arc<AccountQuota>, operation: &'static str) -> Permit {
+    let now = quota.clock.monotonic();
+    quota
+        .acquire(operation, &many(), Interactive, now)
+        .await
+        .expect("a place is free")
+}
+
+fn wait_with(
+    quota: &Arc<AccountQuota>,
+    slots: &Slots,
+    priority: Priority,
+    deadline: Instant,
+) -> JoinHandle<ota_core::Result<Permit>> {
+    let (quota, slots) = (Arc::clone(quota), slots.clone());
+    tokio::spawn(async move { quota.acquire("op", &slots, priority, deadline).await })
+}
+
 fn wait(
     quota: &Arc<AccountQuota>,
     priority: Priority,
     deadline: Instant,
-) -> tokio::task::JoinHandle<ota_core::Result<Permit>> {
-    let quota = Arc::clone(quota);
-    tokio::spawn(async move { quota.acquire("op", priority, deadline).await })
+) -> JoinHandle<ota_core::Result<Permit>> {
+    wait_with(quota, &many(), priority, deadline)
 }
 
 #[tokio::test]
-async fn a_permit_comes_back_a_window_after_the_answer() {
-    let (clock, quota) = quota(1, QuotaScope::Operation);
+async fn a_place_comes_back_a_window_after_the_answer() {
+    let (clock, quota) = quota(1, each());
     let deadline = clock.monotonic() + ms(10_000);
-    let mut permit = quota.acquire("op", Interactive, deadline).await.unwrap();
-    permit.sent();
+    let permit = take(&quota, "op").await;
     clock.advance(ms(30));
-    permit.answered();
+    permit.answered(true);
     let next = wait(&quota, Interactive, deadline);
     clock.advance(ms(999));
     settle().await;
@@ -61,50 +93,147 @@ async fn a_permit_comes_back_a_window_after_the_answer() {
 }
 
 #[tokio::test]
-async fn an_unanswered_call_comes_back_a_window_after_the_margin() {
-    let (clock, quota) = quota(1, QuotaScope::Operation);
+async fn a_call_that_is_answered_late_or_never_keeps_its_place_for_the_margin_and_a_window() {
+    for answered_after in [None, Some(ms(500))] {
+        let (clock, quota) = quota(1, each());
+        let deadline = clock.monotonic() + ms(10_000);
+        let permit = take(&quota, "op").await;
+        match answered_after {
+            None => drop(permit),
+            Some(after) => {
+                clock.advance(after);
+                permit.answered(true);
+            }
+        }
+        let next = wait(&quota, Interactive, deadline);
+        settle().await;
+        clock.advance(ms(1099) - answered_after.unwrap_or_default());
+        settle().await;
+        assert!(!next.is_finished());
+        clock.advance(ms(1));
+        next.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_burst_at_the_edge_of_a_window_waits_for_the_window_before_it() {
+    let (clock, quota) = quota(10, each());
     let deadline = clock.monotonic() + ms(10_000);
-    let mut permit = quota.acquire("op", Interactive, deadline).await.unwrap();
-    permit.sent();
-    drop(permit);
-    let next = wait(&quota, Interactive, deadline);
+    // Nine early, one late: the edge of the window lies between them.
+    for _ in 0..9 {
+        take(&quota, "op").await.answered(true);
+    }
+    clock.advance(ms(900));
+    take(&quota, "op").await.answered(true);
+    let waiting: Vec<_> = (0..10)
+        .map(|_| wait(&quota, Interactive, deadline))
+        .collect();
     settle().await;
-    clock.advance(ms(1099));
+    let served = |waiting: &[JoinHandle<_>]| waiting.iter().filter(|one| one.is_finished()).count();
+    assert_eq!(served(&waiting), 0);
+    clock.advance(ms(100));
+    settle().await;
+    assert_eq!(served(&waiting), 9);
+    clock.advance(ms(899));
+    settle().await;
+    assert_eq!(served(&waiting), 9);
+    clock.advance(ms(1));
+    settle().await;
+    assert_eq!(served(&waiting), 10);
+}
+
+#[tokio::test]
+async fn steps_of_the_wall_clock_change_nothing() {
+    for step in [-86_400, 86_400] {
+        let (clock, quota) = quota(1, each());
+        let deadline = clock.monotonic() + ms(10_000);
+        take(&quota, "op").await.answered(true);
+        clock.set_wall(clock.now() + time::Duration::seconds(step));
+        let next = wait(&quota, Interactive, deadline);
+        clock.advance(ms(999));
+        settle().await;
+        assert!(!next.is_finished(), "after a step of {step} s");
+        clock.advance(ms(1));
+        next.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_sent_does_not_count() {
+    let (clock, quota) = quota(1, each());
+    let deadline = clock.monotonic() + ms(100);
+    take(&quota, "op").await.unused();
+    assert_eq!(quota.remaining(), 1);
+    let permit = take(&quota, "op").await;
+    assert!(
+        quota
+            .acquire("op", &many(), Interactive, deadline)
+            .await
+            .is_err()
+    );
+    permit.unused();
+    wait(&quota, Interactive, deadline).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_leaves_the_queue() {
+    let (clock, quota) = quota(1, each());
+    let deadline = clock.monotonic() + ms(10_000);
+    take(&quota, "op").await.answered(true);
+    let gone = wait(&quota, Interactive, deadline);
+    settle().await;
+    let stays = wait(&quota, Interactive, deadline);
+    settle().await;
+    assert_eq!(quota.waiting(), 2);
+    gone.abort();
+    settle().await;
+    assert_eq!(quota.waiting(), 1);
+    clock.advance(WINDOW);
+    stays.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_whom_nobody_polls_holds_nothing_and_holds_up_nobody() {
+    let (clock, quota) = quota(1, each());
+    let deadline = clock.monotonic() + ms(10_000);
+    take(&quota, "op").await.answered(true);
+    let slots = Slots::new(2);
+    // A future that was polled once and then put aside, as in a branch of a `select!` that is not reached again.
+    let mut paused = pin!(quota.acquire("op", &slots, Interactive, deadline));
+    poll_fn(|cx| {
+        assert!(paused.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    let behind = wait_with(&quota, &slots, Interactive, deadline);
+    settle().await;
+    clock.advance(WINDOW);
+    settle().await;
+    assert!(!behind.is_finished(), "the one before has a moment to come");
+    clock.advance(ms(100));
+    let permit = behind.await.unwrap().unwrap();
+    assert_eq!((slots.running(), quota.remaining()), (1, 0));
+    permit.answered(true);
+    // Taken up again, it is the next.
+    let next = wait_with(&quota, &slots, Interactive, deadline);
+    settle().await;
+    clock.advance(WINDOW);
+    paused.await.unwrap().answered(true);
     settle().await;
     assert!(!next.is_finished());
-    clock.advance(ms(1));
+    clock.advance(WINDOW);
     next.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_holds_nothing() {
-    let (clock, quota) = quota(1, QuotaScope::Operation);
-    let deadline = clock.monotonic() + ms(10_000);
-    let held = quota.acquire("op", Interactive, deadline).await.unwrap();
-    let gone = wait(&quota, Interactive, deadline);
-    let stays = wait(&quota, Interactive, deadline);
-    settle().await;
-    gone.abort();
-    settle().await;
-    drop(held);
-    stays.await.unwrap().unwrap();
-    assert_eq!(quota.remaining(), 1);
-}
-
-#[tokio::test]
 async fn a_wait_beyond_the_deadline_is_refused_at_once() {
-    let (clock, quota) = quota(2, QuotaScope::Operation);
+    let (clock, quota) = quota(2, each());
     let start = clock.monotonic();
     for _ in 0..2 {
-        let mut permit = quota
-            .acquire("op", Interactive, start + ms(100))
-            .await
-            .unwrap();
-        permit.sent();
-        permit.answered();
+        take(&quota, "op").await.answered(true);
     }
     let error = quota
-        .acquire("op", Interactive, start + ms(500))
+        .acquire("op", &many(), Interactive, start + ms(500))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ota_core::ErrorKind::Throttled);
@@ -115,34 +244,46 @@ async fn a_wait_beyond_the_deadline_is_refused_at_once() {
         wait(&quota, Interactive, start + ms(1500)),
     );
     settle().await;
-    assert!(
-        quota
-            .acquire("op", Interactive, start + ms(1500))
-            .await
-            .is_err()
-    );
+    let third = quota
+        .acquire("op", &many(), Interactive, start + ms(1500))
+        .await;
+    assert_eq!(third.unwrap_err().retry_after(), Some(WINDOW * 2));
     clock.advance(WINDOW);
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
 }
 
 #[tokio::test]
+async fn a_pause_that_comes_up_is_told_to_those_who_cannot_wait_for_its_end() {
+    let (clock, quota) = quota(1, each());
+    let start = clock.monotonic();
+    take(&quota, "op").await.answered(true);
+    let impatient = wait(&quota, Interactive, start + ms(2000));
+    let patient = wait(&quota, Interactive, start + ms(20_000));
+    settle().await;
+    let random = SequenceRandom::new(1);
+    quota.throttled(start, Some(ms(5000)), &random);
+    let error = impatient.await.unwrap().unwrap_err();
+    assert_eq!(error.retry_after(), Some(ms(5000)));
+    clock.advance(ms(5000));
+    patient.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn callers_are_served_in_order_and_background_ones_get_through() {
-    let (clock, quota) = quota(1, QuotaScope::Operation);
+    let (clock, quota) = quota(1, each());
     let deadline = clock.monotonic() + ms(1_000_000);
-    let mut permit = quota.acquire("op", Interactive, deadline).await.unwrap();
-    permit.sent();
-    permit.answered();
+    take(&quota, "op").await.answered(true);
     let (sender, mut served) = tokio::sync::mpsc::unbounded_channel();
     let mut callers = vec![(Background, 100)];
     callers.extend((0..10).map(|number| (Interactive, number)));
     for (priority, number) in callers {
         let (quota, sender) = (Arc::clone(&quota), sender.clone());
         tokio::spawn(async move {
-            let mut permit = quota.acquire("op", priority, deadline).await.unwrap();
-            permit.sent();
+            let slots = many();
+            let permit = quota.acquire("op", &slots, priority, deadline).await;
             sender.send(number).unwrap();
-            permit.answered();
+            permit.unwrap().answered(true);
         });
         settle().await;
     }
@@ -157,37 +298,114 @@ async fn callers_are_served_in_order_and_background_ones_get_through() {
 
 #[tokio::test]
 async fn operations_are_counted_as_the_vendor_counts_them() {
-    let (clock, per_operation) = quota(1, QuotaScope::Operation);
-    let soon = clock.monotonic() + ms(1);
-    let _one = per_operation.acquire("a", Interactive, soon).await.unwrap();
-    assert!(per_operation.acquire("b", Interactive, soon).await.is_ok());
+    let (_, per_operation) = quota(1, each());
+    let _one = take(&per_operation, "a").await;
+    let _other = take(&per_operation, "b").await;
     let (clock, whole) = quota(1, QuotaScope::Account);
+    let _one = take(&whole, "a").await;
     let soon = clock.monotonic() + ms(1);
-    let mut one = whole.acquire("a", Interactive, soon).await.unwrap();
-    one.sent();
-    assert!(whole.acquire("b", Interactive, soon).await.is_err());
+    assert!(
+        whole
+            .acquire("b", &many(), Interactive, soon)
+            .await
+            .is_err()
+    );
     assert_eq!(whole.remaining(), 0);
 }
 
 #[tokio::test]
-async fn a_throttled_account_is_slowed_as_a_whole() {
-    let (clock, quota) = quota(5, QuotaScope::Operation);
-    let start = clock.monotonic();
-    quota.block_until(start + ms(700));
-    assert_eq!(quota.remaining(), 0);
-    assert!(
-        quota
-            .acquire("b", Interactive, start + ms(600))
-            .await
-            .is_err()
+async fn operations_with_another_number_have_it() {
+    let scope = QuotaScope::Operation {
+        exceptions: vec![("half", 1), ("double", 4)],
+    };
+    let (clock, quota) = quota(2, scope);
+    let now = clock.monotonic();
+    for (operation, calls) in [("half", 1), ("double", 4), ("other", 2)] {
+        for _ in 0..calls {
+            drop(take(&quota, operation).await);
+        }
+        let more = quota
+            .acquire(operation, &many(), Interactive, now + ms(1))
+            .await;
+        assert!(more.is_err(), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn two_providers_on_one_account_share_its_quota_and_have_slots_of_their_own() {
+    let (clock, quota) = quota(3, QuotaScope::Account);
+    let deadline = clock.monotonic() + ms(10_000);
+    let (one, other) = (Slots::new(1), Slots::new(5));
+    let busy = wait_with(&quota, &one, Interactive, deadline)
+        .await
+        .unwrap()
+        .unwrap();
+    // The slot is taken, so this one waits, and does not hold up the other provider's calls behind it.
+    let waits = wait_with(&quota, &one, Interactive, deadline);
+    settle().await;
+    let passes = wait_with(&quota, &other, Interactive, deadline);
+    let passes = passes.await.unwrap().unwrap();
+    assert!(!waits.is_finished());
+    assert_eq!(
+        (one.running(), other.running(), quota.remaining()),
+        (1, 1, 1)
     );
-    let waiter = wait(&quota, Interactive, start + ms(5000));
-    settle().await;
-    clock.advance(ms(699));
-    settle().await;
-    assert!(!waiter.is_finished());
-    clock.advance(ms(1));
-    waiter.await.unwrap().unwrap();
+    busy.answered(true);
+    let waits = waits.await.unwrap().unwrap();
+    assert_eq!(quota.remaining(), 0);
+    let full = quota
+        .acquire("op", &other, Interactive, clock.monotonic() + ms(10))
+        .await;
+    assert!(
+        full.is_err(),
+        "three calls of two providers fill the window"
+    );
+    drop((waits, passes));
+    assert_eq!((one.running(), other.running()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_throttled_account_is_slowed_as_a_whole_and_longer_each_time() {
+    let (clock, quota) = quota(5, each());
+    let random = SequenceRandom::new(3);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let sent = clock.monotonic();
+        drop(take(&quota, "a").await);
+        quota.throttled(sent, None, &random);
+        // What was under way tells nothing new.
+        quota.throttled(sent, None, &random);
+        assert_eq!(quota.remaining(), 0);
+        let waiter = wait(&quota, Interactive, sent + ms(60_000));
+        let mut waited = 0;
+        settle().await;
+        while !waiter.is_finished() {
+            clock.advance(ms(10));
+            waited += 10;
+            settle().await;
+        }
+        waits.push(waited);
+        drop(waiter.await.unwrap().unwrap());
+        clock.advance(ms(2000));
+    }
+    assert!((250..=510).contains(&waits[0]), "{waits:?}");
+    assert!(waits[2] > waits[0] && waits[3] > waits[1], "{waits:?}");
+    assert!(waits.iter().all(|wait| *wait <= 5010), "{waits:?}");
+    // A call that is let in ends the row.
+    take(&quota, "a").await.answered(true);
+    let sent = clock.monotonic();
+    quota.throttled(sent, None, &random);
+    clock.advance(ms(500));
+    assert!(quota.remaining() > 0);
+}
+
+#[test]
+fn no_hint_locks_an_account_away_for_ever() {
+    let (clock, quota) = quota(5, each());
+    let random = SequenceRandom::new(3);
+    quota.throttled(clock.monotonic(), Some(Duration::MAX), &random);
+    clock.advance(Duration::from_secs(301));
+    assert_eq!(quota.remaining(), 5);
 }
 
 #[derive(Clone, Debug)]
@@ -196,87 +414,137 @@ enum Step {
     Call {
         travel: u64,
         answer: u64,
-        priority: bool,
+        background: bool,
+        throttled: bool,
+        second_provider: bool,
     },
-    /// A caller comes and goes away before or in the middle of his call.
+    /// A caller comes and goes away, before or in the middle of his call.
     Cancelled {
         after: u64,
     },
+    /// A caller comes, is polled once and then forgotten until the end.
+    Paused,
+    /// The wall clock steps.
+    WallJump(i64),
     Wait(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0_u64..100, 0_u64..300, any::<bool>())
-            .prop_map(|(travel, answer, priority)| Step::Call { travel, answer, priority }),
-        1 => (0_u64..50).prop_map(|after| Step::Cancelled { after }),
-        2 => (0_u64..400).prop_map(Step::Wait),
+        8 => (0_u64..100, 0_u64..300, any::<bool>(), 0_u32..20, any::<bool>()).prop_map(
+            |(travel, answer, background, throttled, second_provider)| Step::Call {
+                travel, answer, background, throttled: throttled == 0, second_provider,
+            }
+        ),
+        2 => (0_u64..50).prop_map(|after| Step::Cancelled { after }),
+        1 => Just(Step::Paused),
+        1 => (-100_000_i64..100_000).prop_map(Step::WallJump),
+        4 => (0_u64..400).prop_map(Step::Wait),
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+/// Plays the steps and returns when calls arrived at the vendor, and how many callers were served.
+async fn play(calls: u32, slots: [u32; 2], steps: Vec<Step>) -> (Vec<Instant>, usize, usize) {
+    let (clock, quota) = quota(calls, each());
+    let slots = slots.map(Slots::new);
+    let (sender, mut arrived) = tokio::sync::mpsc::unbounded_channel();
+    let deadline = clock.monotonic() + Duration::from_secs(100_000);
+    let (mut asked, mut callers, mut paused) = (0, Vec::new(), Vec::new());
+    for step in steps {
+        match step {
+            Step::Call {
+                travel,
+                answer,
+                background,
+                throttled,
+                second_provider,
+            } => {
+                asked += 1;
+                let (quota, sender, clock) = (Arc::clone(&quota), sender.clone(), clock.clone());
+                let slots = slots[usize::from(second_provider)].clone();
+                let priority = if background { Background } else { Interactive };
+                callers.push(tokio::spawn(async move {
+                    let permit = quota
+                        .acquire("op", &slots, priority, deadline)
+                        .await
+                        .unwrap();
+                    let sent = clock.monotonic();
+                    clock.sleep_until(sent + ms(travel)).await;
+                    sender.send(sent + ms(travel)).unwrap();
+                    clock.sleep_until(sent + ms(travel + answer)).await;
+                    permit.answered(!throttled);
+                    if throttled {
+                        quota.throttled(sent, None, &SequenceRandom::new(travel));
+                    }
+                }));
+            }
+            Step::Cancelled { after } => {
+                let (quota, sender, own) = (Arc::clone(&quota), sender.clone(), clock.clone());
+                let slots = slots[0].clone();
+                let caller = tokio::spawn(async move {
+                    let _permit = quota.acquire("op", &slots, Interactive, deadline).await;
+                    let sent = own.monotonic();
+                    // What was sent arrives, whatever becomes of the caller.
+                    sender.send(sent + MARGIN).unwrap();
+                    own.sleep_until(sent + ms(1000)).await;
+                });
+                settle().await;
+                clock.advance(ms(after));
+                settle().await;
+                caller.abort();
+            }
+            Step::Paused => {
+                let (quota, slots) = (Arc::clone(&quota), slots[0].clone());
+                let mut waiting = Box::pin(async move {
+                    let permit = quota.acquire("op", &slots, Interactive, deadline).await;
+                    permit.unwrap().unused();
+                });
+                poll_fn(|cx| {
+                    let _served_or_waiting = waiting.as_mut().poll(cx);
+                    Poll::Ready(())
+                })
+                .await;
+                paused.push(waiting);
+            }
+            Step::WallJump(seconds) => {
+                clock.set_wall(clock.now() + time::Duration::seconds(seconds))
+            }
+            Step::Wait(by) => clock.advance(ms(by)),
+        }
+        settle().await;
+    }
+    for _ in 0..40_000 {
+        if callers.iter().all(JoinHandle::is_finished) {
+            break;
+        }
+        clock.advance(ms(10));
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let served = callers.iter().filter(|caller| caller.is_finished()).count();
+    let mut arrivals = Vec::new();
+    while let Ok(arrival) = arrived.try_recv() {
+        arrivals.push(arrival);
+    }
+    arrivals.sort_unstable();
+    (arrivals, asked, served)
+}
 
-    /// Whatever callers do, no window of the vendor's holds more calls than the quota.
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever callers do, no window of the vendor's holds more calls than the quota, and everybody who keeps waiting is served.
     #[test]
     fn no_window_holds_more_than_the_quota_as_the_vendor_sees_it(
-        calls in 1_u32..6, steps in proptest::collection::vec(step(), 1..60),
+        calls in 1_u32..6, slots in [1_u32..4, 1_u32..4], steps in proptest::collection::vec(step(), 1..60),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let arrivals = runtime.block_on(async move {
-            let (clock, quota) = quota(calls, QuotaScope::Operation);
-            let (sender, mut arrived) = tokio::sync::mpsc::unbounded_channel();
-            let deadline = clock.monotonic() + Duration::from_secs(10_000);
-            for step in steps {
-                match step {
-                    Step::Call { travel, answer, priority } => {
-                        let (quota, sender, clock) = (Arc::clone(&quota), sender.clone(), clock.clone());
-                        let priority = if priority { Interactive } else { Background };
-                        tokio::spawn(async move {
-                            let mut permit = quota.acquire("op", priority, deadline).await.unwrap();
-                            permit.sent();
-                            let sent = clock.monotonic();
-                            clock.sleep_until(sent + ms(travel)).await;
-                            sender.send(sent + ms(travel)).unwrap();
-                            clock.sleep_until(sent + ms(travel + answer)).await;
-                            permit.answered();
-                        });
-                    }
-                    Step::Cancelled { after } => {
-                        let (quota, sender, own) = (Arc::clone(&quota), sender.clone(), clock.clone());
-                        let caller = tokio::spawn(async move {
-                            let mut permit = quota.acquire("op", Interactive, deadline).await.unwrap();
-                            permit.sent();
-                            let sent = own.monotonic();
-                            // What was sent arrives, whatever becomes of the caller.
-                            sender.send(sent + MARGIN).unwrap();
-                            own.sleep_until(sent + ms(1000)).await;
-                        });
-                        settle().await;
-                        clock.advance(ms(after));
-                        settle().await;
-                        caller.abort();
-                    }
-                    Step::Wait(by) => clock.advance(ms(by)),
-                }
-                settle().await;
-            }
-            for _ in 0..8000 {
-                clock.advance(ms(10));
-                tokio::task::yield_now().await;
-            }
-            drop(sender);
-            let mut arrivals = Vec::new();
-            while let Ok(arrival) = arrived.try_recv() {
-                arrivals.push(arrival);
-            }
-            arrivals
-        });
-        let mut arrivals: Vec<Instant> = arrivals;
-        arrivals.sort_unstable();
+        let (arrivals, asked, served) = runtime.block_on(play(calls, slots, steps));
         for (number, first) in arrivals.iter().enumerate() {
             let inside = arrivals[number..].iter().take_while(|other| other.duration_since(*first) < WINDOW).count();
             prop_assert!(inside <= calls as usize, "{inside} calls in one window of {calls}");
         }
+        prop_assert_eq!(served, asked, "somebody waits for ever");
     }
 }

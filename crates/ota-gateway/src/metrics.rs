@@ -1,0 +1,479 @@
+//! What is counted, for Prometheus. Labels are from closed sets: configured names, operations, routes, kinds; never an identifier.
+//!
+//! [`CATALOG`] describes every metric once; the metrics are made from it, and the table in `docs/operations.md` is generated from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ota_core::clock::Clock;
+use ota_core::drift::DriftKind;
+use ota_core::id::ProviderName;
+use ota_guard::{BreakerState, Guard, Observer, Outcome};
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// What kind of metric it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises, until the process ends.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts values by size; the values are seconds.
+    Histogram,
+}
+
+/// One metric as operators know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// The name.
+    pub name: &'static str,
+    /// What kind it is.
+    pub kind: Kind,
+    /// The labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+macro_rules! catalog {
+    ($($(#[$meta:meta])* $constant:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(const $constant: Description = Description {
+            name: $name,
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)+
+
+        /// Every metric.
+        pub const CATALOG: &[Description] = &[$($constant),+];
+    };
+}
+
+catalog! {
+    HTTP_REQUESTS = Counter "ota_http_requests_total" ["route", "status"]
+        "Requests answered, by route template and status.";
+    HTTP_SECONDS = Histogram "ota_http_request_duration_seconds" ["route"]
+        "Time from the head of a request to the head of its answer.";
+    HTTP_RUNNING = Gauge "ota_http_requests_in_flight" []
+        "Requests that are being answered.";
+    READS = Counter "ota_reads_total" ["provider", "operation", "result"]
+        "Reads by how they were answered: hit (kept answer), fetched (the vendor was asked), joined (an equal read was under way), stale (the vendor did not answer, an older answer did), nothing_cached, failed.";
+    CACHE_ENTRIES = Gauge "ota_cache_entries" []
+        "Answers that are kept.";
+    CACHE_BYTES = Gauge "ota_cache_bytes" []
+        "Memory that kept answers take, of at most cache.max_bytes.";
+    CALLS = Counter "ota_vendor_calls_total" ["provider", "operation", "outcome"]
+        "Vendor calls as adapters make them, repetitions not counted, by how they ended: ok, a kind of error, quota (refused: the wait would have been too long), breaker (refused: the vendor is left alone).";
+    ATTEMPTS = Counter "ota_vendor_attempts_total" ["provider", "operation", "outcome"]
+        "Attempts that were sent to the vendor, by how they ended.";
+    ATTEMPT_SECONDS = Histogram "ota_vendor_attempt_duration_seconds" ["provider", "operation"]
+        "Time of an attempt, from sending to the whole answer or the time-out.";
+    ATTEMPTS_RUNNING = Gauge "ota_vendor_attempts_in_flight" ["provider"]
+        "Attempts under way, of at most limits.max_concurrent.";
+    QUOTA_WAIT = Histogram "ota_quota_wait_seconds" ["provider", "operation"]
+        "Time that an attempt waited for the quota and a slot before it was sent.";
+    QUOTA_LIMIT = Gauge "ota_quota_limit" ["provider"]
+        "Calls in one window of the quota that is kept.";
+    QUOTA_REMAINING = Gauge "ota_quota_remaining" ["provider"]
+        "Calls that can be sent now; of the operation with the fewest left where each is counted by itself. 0 while the account pauses.";
+    QUOTA_WAITING = Gauge "ota_quota_waiting" ["provider"]
+        "Calls that wait for the quota of the provider's account.";
+    THROTTLES = Counter "ota_vendor_throttles_total" ["provider", "operation"]
+        "Attempts that the vendor throttled although the quota was kept: another program uses the account, or the configured figure is too high.";
+    BREAKER = Gauge "ota_breaker_state" ["provider", "state"]
+        "1 for the state that the breaker is in: closed, open (the vendor is left alone), probing.";
+    BREAKER_OPENINGS = Counter "ota_breaker_openings_total" ["provider"]
+        "How often the breaker has opened.";
+    DRIFT = Counter "ota_vendor_drift_total" ["provider", "operation", "kind", "field"]
+        "Things in vendor answers that no document of the vendor has, by kind: word (of an enumeration), value (that cannot be read), field. The field is the documented one; for a field that is not documented it is (new), and the log names it.";
+    BUILD = Gauge "ota_build_info" ["version"]
+        "Always 1; the label tells the version.";
+    STARTED = Gauge "process_start_time_seconds" []
+        "When the process started, in seconds since 1970.";
+    MEMORY = Gauge "process_resident_memory_bytes" []
+        "Memory of the process (Linux only).";
+}
+
+/// Limits of the histogram's buckets, in seconds: from a kept answer to a request's usual time limit.
+const BUCKETS: &[f64] = &[
+    0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// The label of a field that no document has: a vendor's invention must not become a label.
+const NEW_FIELD: &str = "(new)";
+
+/// How a read was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadResult {
+    /// From a kept answer.
+    Hit,
+    /// By asking the vendor.
+    Fetched,
+    /// By an equal read that was under way.
+    Joined,
+    /// By an older answer, because the vendor did not answer.
+    Stale,
+    /// Not: nothing was kept and the vendor was not to be asked.
+    NothingCached,
+    /// Not: with an error.
+    Failed,
+}
+
+impl ReadResult {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Fetched => "fetched",
+            Self::Joined => "joined",
+            Self::Stale => "stale",
+            Self::NothingCached => "nothing_cached",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The metrics of one process.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    http_requests: IntCounterVec,
+    http_seconds: HistogramVec,
+    http_running: IntGaugeVec,
+    reads: IntCounterVec,
+    cache_entries: IntGaugeVec,
+    cache_bytes: IntGaugeVec,
+    calls: IntCounterVec,
+    attempts: IntCounterVec,
+    attempt_seconds: HistogramVec,
+    attempts_running: IntGaugeVec,
+    quota_wait: HistogramVec,
+    quota_limit: IntGaugeVec,
+    quota_remaining: IntGaugeVec,
+    quota_waiting: IntGaugeVec,
+    throttles: IntCounterVec,
+    breaker: IntGaugeVec,
+    breaker_openings: IntCounterVec,
+    drift: IntCounterVec,
+    memory: IntGaugeVec,
+}
+
+/// Makes and registers metrics. Names and labels are constants that a test makes once, so an error is a mistake of this file.
+struct Maker(Registry);
+
+impl Maker {
+    fn register<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> C {
+        let metric = metric.expect("names and labels of the catalog are valid");
+        self.0
+            .register(Box::new(metric.clone()))
+            .expect("names of the catalog are different");
+        metric
+    }
+
+    fn counter(&self, of: Description) -> IntCounterVec {
+        self.register(IntCounterVec::new(Opts::new(of.name, of.help), of.labels))
+    }
+
+    fn gauge(&self, of: Description) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(of.name, of.help), of.labels))
+    }
+
+    fn histogram(&self, of: Description) -> HistogramVec {
+        let options = HistogramOpts::new(of.name, of.help).buckets(BUCKETS.to_vec());
+        self.register(HistogramVec::new(options, of.labels))
+    }
+}
+
+/// A vector of labels that has none.
+const NONE: [&str; 0] = [];
+
+impl Metrics {
+    /// Creates the metrics of a process that starts now.
+    #[must_use]
+    pub fn new(clock: &dyn Clock) -> Self {
+        let make = Maker(Registry::new());
+        let build = make.gauge(BUILD);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let started = make.gauge(STARTED);
+        started
+            .with_label_values(&NONE)
+            .set(clock.now().unix_timestamp());
+        Self {
+            http_requests: make.counter(HTTP_REQUESTS),
+            http_seconds: make.histogram(HTTP_SECONDS),
+            http_running: make.gauge(HTTP_RUNNING),
+            reads: make.counter(READS),
+            cache_entries: make.gauge(CACHE_ENTRIES),
+            cache_bytes: make.gauge(CACHE_BYTES),
+            calls: make.counter(CALLS),
+            attempts: make.counter(ATTEMPTS),
+            attempt_seconds: make.histogram(ATTEMPT_SECONDS),
+            attempts_running: make.gauge(ATTEMPTS_RUNNING),
+            quota_wait: make.histogram(QUOTA_WAIT),
+            quota_limit: make.gauge(QUOTA_LIMIT),
+            quota_remaining: make.gauge(QUOTA_REMAINING),
+            quota_waiting: make.gauge(QUOTA_WAITING),
+            throttles: make.counter(THROTTLES),
+            breaker: make.gauge(BREAKER),
+            breaker_openings: make.counter(BREAKER_OPENINGS),
+            drift: make.counter(DRIFT),
+            memory: make.gauge(MEMORY),
+            registry: make.0,
+        }
+    }
+
+    /// Notes that a request is being answered, until the returned value is dropped.
+    pub(crate) fn running(&self) -> Running {
+        let gauge = self.http_running.with_label_values(&NONE);
+        gauge.inc();
+        Running(gauge)
+    }
+
+    /// Notes an answered request.
+    pub(crate) fn request(&self, route: &str, status: &str, took: Duration) {
+        self.http_requests.with_label_values(&[route, status]).inc();
+        self.http_seconds
+            .with_label_values(&[route])
+            .observe(took.as_secs_f64());
+    }
+
+    /// Notes how a read was answered.
+    pub(crate) fn read(&self, provider: &str, operation: &'static str, result: ReadResult) {
+        let labels = [provider, operation, result.as_str()];
+        self.reads.with_label_values(&labels).inc();
+    }
+
+    /// Counts something that no document of the vendor has.
+    pub(crate) fn drifted(
+        &self,
+        provider: &str,
+        kind: DriftKind,
+        operation: &'static str,
+        field: &str,
+    ) {
+        let field = match kind {
+            DriftKind::Field => NEW_FIELD,
+            DriftKind::Word | DriftKind::Value => field,
+        };
+        let labels = [provider, operation, kind.as_str(), field];
+        self.drift.with_label_values(&labels).inc();
+    }
+
+    /// Returns what a provider's gate tells what happens to its calls.
+    #[must_use]
+    pub fn meter(self: &Arc<Self>, provider: &ProviderName) -> Arc<dyn Observer> {
+        Arc::new(Meter {
+            metrics: Arc::clone(self),
+            provider: provider.clone(),
+        })
+    }
+
+    /// Writes all metrics in the text format of Prometheus; what is a state and not a count is read now.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn text<'a>(
+        &self,
+        gates: impl IntoIterator<Item = (&'a ProviderName, &'a Guard)>,
+        cache: (u64, u64),
+    ) -> Result<Vec<u8>, prometheus::Error> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        for (provider, guard) in gates {
+            let provider = provider.as_str();
+            let quota = guard.quota();
+            let set = |gauge: &IntGaugeVec, value: u64| {
+                gauge.with_label_values(&[provider]).set(number(value));
+            };
+            set(&self.attempts_running, guard.running().into());
+            set(&self.quota_limit, quota.limits().calls.into());
+            set(&self.quota_remaining, quota.remaining().into());
+            set(&self.quota_waiting, quota.waiting() as u64);
+            let current = guard.breaker().state();
+            for state in BreakerState::ALL {
+                self.breaker
+                    .with_label_values(&[provider, state.as_str()])
+                    .set(i64::from(state == current));
+            }
+            let openings = self.breaker_openings.with_label_values(&[provider]);
+            openings.inc_by(guard.breaker().openings().saturating_sub(openings.get()));
+        }
+        let (entries, bytes) = cache;
+        self.cache_entries
+            .with_label_values(&NONE)
+            .set(number(entries));
+        self.cache_bytes.with_label_values(&NONE).set(number(bytes));
+        if let Some(bytes) = resident_bytes() {
+            self.memory.with_label_values(&NONE).set(number(bytes));
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// The media type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Memory of the process as Linux tells it.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(crate) struct Running(prometheus::IntGauge);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Counts what happens to the calls of one provider.
+#[derive(Debug)]
+struct Meter {
+    metrics: Arc<Metrics>,
+    provider: ProviderName,
+}
+
+impl Observer for Meter {
+    fn call(&self, operation: &'static str, outcome: Outcome, _attempts: u32) {
+        let labels = [self.provider.as_str(), operation, outcome.as_str()];
+        self.metrics.calls.with_label_values(&labels).inc();
+    }
+
+    fn attempt(&self, operation: &'static str, outcome: Outcome, took: Duration) {
+        let labels = [self.provider.as_str(), operation, outcome.as_str()];
+        self.metrics.attempts.with_label_values(&labels).inc();
+        self.metrics
+            .attempt_seconds
+            .with_label_values(&labels[..2])
+            .observe(took.as_secs_f64());
+    }
+
+    fn waited(&self, operation: &'static str, wait: Duration) {
+        self.metrics
+            .quota_wait
+            .with_label_values(&[self.provider.as_str(), operation])
+            .observe(wait.as_secs_f64());
+    }
+
+    fn throttled(&self, operation: &'static str) {
+        self.metrics
+            .throttles
+            .with_label_values(&[self.provider.as_str(), operation])
+            .inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOG, Kind, Metrics, ReadResult};
+    use ota_core::ErrorKind;
+    use ota_core::clock::{Clock, ManualClock};
+    use ota_core::drift::DriftKind;
+    use ota_core::id::ProviderName;
+    use ota_core::random::SequenceRandom;
+    use ota_guard::{AccountQuota, Guard, GuardLimits, Outcome, QuotaLimits, QuotaScope};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use time::macros::datetime;
+
+    /// Metrics in which everything has been counted once, as text.
+    fn everything() -> String {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(datetime!(2026-01-01 00:00 UTC)));
+        let metrics = Arc::new(Metrics::new(&*clock));
+        let name = ProviderName::parse("acme").unwrap();
+        let limits = QuotaLimits {
+            calls: 10,
+            window: Duration::from_secs(1),
+            margin: Duration::ZERO,
+            scope: QuotaScope::Account,
+        };
+        let guard = Guard::new(
+            GuardLimits {
+                timeout: Duration::from_secs(1),
+                max_attempts: 1,
+                max_concurrent: 1,
+            },
+            Arc::new(AccountQuota::new(limits, Arc::clone(&clock))),
+            clock,
+            Arc::new(SequenceRandom::new(1)),
+            metrics.meter(&name),
+        );
+        let running = metrics.running();
+        let second = Duration::from_secs(1);
+        metrics.request("/v1/providers", "200", second);
+        metrics.read("acme", "list_jobs", ReadResult::Joined);
+        metrics.drifted("acme", DriftKind::Word, "List", "TaskStatus");
+        metrics.drifted("acme", DriftKind::Field, "List", "x".repeat(99).as_str());
+        let meter = metrics.meter(&name);
+        meter.call("List", Outcome::RefusedByQuota, 0);
+        meter.attempt("List", Outcome::Failed(ErrorKind::Timeout), second);
+        meter.waited("List", second);
+        meter.throttled("List");
+        let text = metrics.text([(&name, &guard)], (3, 4096)).unwrap();
+        drop(running);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn every_metric_of_the_catalog_is_written_with_its_type_and_labels() {
+        let text = everything();
+        for metric in CATALOG {
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            let line = format!("# TYPE {} {kind}\n", metric.name);
+            assert!(text.contains(&line), "{line} in\n{text}");
+            let mut samples = text.lines().filter(|line| {
+                line.strip_prefix(metric.name)
+                    .is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
+            });
+            let labelled = |line: &str| {
+                metric
+                    .labels
+                    .iter()
+                    .all(|label| line.contains(&format!("{label}=\"")))
+            };
+            assert!(samples.any(labelled), "{} in\n{text}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+        let written = text
+            .lines()
+            .filter(|line| line.starts_with("# TYPE"))
+            .count();
+        assert_eq!(written, CATALOG.len());
+    }
+
+    #[test]
+    fn what_a_vendor_invents_is_no_label() {
+        let text = everything();
+        assert!(!text.contains("xxx"));
+        assert!(text.contains("field=\"(new)\"") && text.contains("field=\"TaskStatus\""));
+    }
+
+    #[test]
+    fn states_are_read_when_they_are_written() {
+        let text = everything();
+        for line in [
+            "ota_breaker_state{provider=\"acme\",state=\"closed\"} 1",
+            "ota_breaker_state{provider=\"acme\",state=\"open\"} 0",
+            "ota_quota_remaining{provider=\"acme\"} 10",
+            "ota_cache_bytes 4096",
+            "ota_http_requests_in_flight 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Answers as they are kept: written once, and packed once for each form that somebody asks for.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use axum::http::header::ACCEPT_ENCODING;
+use axum::http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use ota_core::context::Moment;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::api::own_timestamp;
+use crate::problem::{Code, Failure};
+
+/// Bodies shorter than this are not packed: they would hardly become shorter.
+const LEAST_PACKED: usize = 200;
+
+/// How hard packing tries. An answer is packed once for all its readers, so it may try a little; beyond these levels a few percent cost
+/// many times the time.
+const GZIP_LEVEL: u32 = 6;
+const BROTLI_QUALITY: u32 = 5;
+const BROTLI_WINDOW: u32 = 20;
+
+/// How a body is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Not at all.
+    Identity,
+    /// With gzip.
+    Gzip,
+    /// With Brotli.
+    Brotli,
+}
+
+impl Coding {
+    /// Chooses what the caller likes best (RFC 9110, section 12.5.3), the shortest form among what he likes equally.
+    ///
+    /// # Errors
+    /// `not_acceptable` when he takes none of them.
+    pub fn choose(headers: &HeaderMap) -> Result<Self, Failure> {
+        let (mut gzip, mut brotli, mut identity, mut others) = (None, None, None, None);
+        let values = headers
+            .get_all(ACCEPT_ENCODING)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        for item in values.flat_map(|value| value.split(',')) {
+            let mut parts = item.split(';');
+            let name = parts.next().unwrap_or_default().trim();
+            let quality = parts.find_map(|part| part.trim().strip_prefix("q="));
+            let quality = quality.map_or(Some(1.0), |text| {
+                text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q))
+            });
+            let Some(quality) = quality else { continue };
+            let slot = match name.to_ascii_lowercase().as_str() {
+                "gzip" | "x-gzip" => &mut gzip,
+                "br" => &mut brotli,
+                "identity" => &mut identity,
+                "*" => &mut others,
+                _ => continue,
+            };
+            *slot = Some(quality);
+        }
+        // What is not named is refused, but for the plain form, which is the last resort unless it is forbidden.
+        let wish = |named: Option<f32>, otherwise: f32| named.or(others).unwrap_or(otherwise);
+        let mut best = (Self::Identity, wish(identity, f32::MIN_POSITIVE));
+        for (coding, quality) in [
+            (Self::Gzip, wish(gzip, 0.0)),
+            (Self::Brotli, wish(brotli, 0.0)),
+        ] {
+            if quality > 0.0 && quality >= best.1 {
+                best = (coding, quality);
+            }
+        }
+        match best {
+            (Self::Identity, quality) if quality <= 0.0 => Err(Failure::new(
+                Code::NotAcceptable,
+                "`Accept-Encoding` forbids every form that the answer has: plain, gzip and br",
+            )),
+            (coding, _) => Ok(coding),
+        }
+    }
+
+    fn header(self) -> Option<HeaderValue> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some(HeaderValue::from_static("gzip")),
+            Self::Brotli => Some(HeaderValue::from_static("br")),
+        }
+    }
+}
+
+type Pack = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// A body with its validator, in every form that was asked for so far.
+#[derive(Debug)]
+pub struct Form {
+    etag: HeaderValue,
+    plain: Bytes,
+    gzip: OnceLock<Bytes>,
+    brotli: OnceLock<Bytes>,
+}
+
+impl Form {
+    fn new(etag: HeaderValue, plain: Bytes) -> Self {
+        Self {
+            etag,
+            plain,
+            gzip: OnceLock::new(),
+            brotli: OnceLock::new(),
+        }
+    }
+
+    /// Returns the weak validator.
+    #[must_use]
+    pub fn etag(&self) -> &HeaderValue {
+        &self.etag
+    }
+
+    /// Returns the body in a form, the name of that form, and how many bytes had to be made for it.
+    #[must_use]
+    pub fn body(&self, coding: Coding) -> (Bytes, Option<HeaderValue>, usize) {
+        let (slot, pack): (_, Pack) = match coding {
+            _ if self.plain.len() < LEAST_PACKED => return (self.plain.clone(), None, 0),
+            Coding::Identity => return (self.plain.clone(), None, 0),
+            Coding::Gzip => (&self.gzip, gzip),
+            Coding::Brotli => (&self.brotli, brotli),
+        };
+        let mut made = 0;
+        let packed = slot.get_or_init(|| {
+            let packed = Bytes::from(pack(&self.plain).unwrap_or_default());
+            made = packed.len();
+            packed
+        });
+        // Packing into memory does not fail; if it did, the plain form is as good.
+        match packed.is_empty() {
+            true => (self.plain.clone(), None, 0),
+            false => (packed.clone(), coding.header(), made),
+        }
+    }
+}
+
+fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
+    let out = Vec::with_capacity(plain.len() / 4);
+    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::new(GZIP_LEVEL));
+    encoder.write_all(plain).ok()?;
+    encoder.finish().ok()
+}
+
+fn brotli(plain: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(plain.len() / 4);
+    let mut encoder = brotli::CompressorWriter::new(&mut out, 4096, BROTLI_QUALITY, BROTLI_WINDOW);
+    encoder.write_all(plain).ok()?;
+    encoder.flush().ok()?;
+    drop(encoder);
+    Some(out)
+}
+
+/// An answer, written.
+#[derive(Debug)]
+pub struct Rendered {
+    as_of: HeaderValue,
+    fresh: Form,
+    /// Whether the body itself tells its time and whether it is stale.
+    dated: bool,
+    stale: OnceLock<Form>,
+}
+
+const NOT_STALE: &[u8] = b"\"stale\":false";
+const STALE: &[u8] = b"\"stale\":true";
+
+impl Rendered {
+    /// Writes a body that does not tell its time.
+    ///
+    /// # Errors
+    /// `unexpected` when it cannot be written.
+    pub fn undated<T: Serialize>(as_of: Moment, body: &T) -> ota_core::Result<Self> {
+        let text = own_timestamp(as_of.wall).unwrap_or_default();
+        Self::new(&text, body, false)
+    }
+
+    /// Writes a body that tells its time. `body` makes it for one, and is a structure in which `as_of` and then `stale` (false) stand behind
+    /// everything that comes from a vendor.
+    ///
+    /// # Errors
+    /// As [`Rendered::undated`].
+    pub fn dated<T: Serialize>(
+        as_of: Moment,
+        body: impl FnOnce(Option<String>) -> T,
+    ) -> ota_core::Result<Self> {
+        let text = own_timestamp(as_of.wall);
+        let body = body(text.clone());
+        Self::new(&text.unwrap_or_default(), &body, true)
+    }
+
+    fn new<T: Serialize>(as_of: &str, body: &T, dated: bool) -> ota_core::Result<Self> {
+        let failed = || {
+            ota_core::Error::new(
+                ota_core::ErrorKind::Unexpected,
+                "the answer could not be written",
+            )
+        };
+        let plain = Bytes::from(serde_json::to_vec(body).map_err(|_| failed())?);
+        let as_of = HeaderValue::try_from(as_of).map_err(|_| failed())?;
+        Ok(Self {
+            fresh: Form::new(etag(&plain, dated.then_some(&as_of), false), plain),
+            as_of,
+            dated,
+            stale: OnceLock::new(),
+        })
+    }
+
+    /// Returns the time of the earliest vendor call behind it.
+    #[must_use]
+    pub fn as_of(&self) -> &HeaderValue {
+        &self.as_of
+    }
+
+    /// Returns what it weighs, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        u32::try_from(self.fresh.plain.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Returns it as it is, or as one that is older than asked for, with how many bytes had to be made for that.
+    #[must_use]
+    pub fn form(&self, stale: bool) -> (&Form, usize) {
+        if !stale {
+            return (&self.fresh, 0);
+        }
+        let mut made = 0;
+        let form = self.stale.get_or_init(|| {
+            let fresh = &self.fresh.plain;
+            let at = match self.dated {
+                true => last(fresh, NOT_STALE),
+                false => None,
+            };
+            let plain = match at {
+                None => fresh.clone(),
+                Some(at) => {
+                    let plain = [&fresh[..at.start], STALE, &fresh[at.end..]].concat();
+                    made = plain.len();
+                    Bytes::from(plain)
+                }
+            };
+            let as_of = self.dated.then_some(&self.as_of);
+            Form::new(etag(&plain, as_of, true), plain)
+        });
+        (form, made)
+    }
+}
+
+fn last(text: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let mut windows = text.windows(part.len());
+    let start = windows.rposition(|window| window == part)?;
+    Some(start..start + part.len())
+}
+
+/// A weak validator over the content without its time, and over whether it is stale.
+fn etag(content: &[u8], without_time: Option<&HeaderValue>, stale: bool) -> HeaderValue {
+    let mut hash = Sha256::new();
+    hash.update([u8::from(stale)]);
+    let time = without_time.and_then(|time| {
+        last(
+            content,
+            &[b",\"as_of\":\"", time.as_bytes(), b"\""].concat(),
+        )
+    });
+    match time {
+        None => hash.update(content),
+        Some(time) => {
+            hash.update(&content[..time.start]);
+            hash.update(&content[time.end..]);
+        }
+    }
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash.finalize()[..16]);
+    let text = format!("W/\"{:032x}\"", u128::from_be_bytes(short));
+    HeaderValue::try_from(text).expect("hexadecimal digits can stand in a header")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! Telling what happened to vendor calls, for metrics.
+
+use std::time::Duration;
+
+use ota_core::ErrorKind;
+
+/// How a vendor call, or one attempt of it, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With the data that was asked for.
+    Answered,
+    /// With this kind of error, from the vendor or on the way.
+    Failed(ErrorKind),
+    /// The quota did not let it through in the caller's time.
+    RefusedByQuota,
+    /// The breaker did not let it through.
+    RefusedByBreaker,
+}
+
+impl Outcome {
+    /// Returns the outcome as a metric label: `ok`, the kind of error, `quota` or `breaker`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "ok",
+            Self::Failed(kind) => kind.as_str(),
+            Self::RefusedByQuota => "quota",
+            Self::RefusedByBreaker => "breaker",
+        }
+    }
+}
+
+/// Is told what happens to the calls of one provider. Must not wait.
+pub trait Observer: Send + Sync + std::fmt::Debug {
+    /// A call of an adapter has ended, after this many attempts.
+    fn call(&self, operation: &'static str, outcome: Outcome, attempts: u32);
+
+    /// One attempt has ended, after this time.
+    fn attempt(&self, operation: &'static str, outcome: Outcome, took: Duration);
+
+    /// An attempt has waited this long for quota and slot.
+    fn waited(&self, operation: &'static str, wait: Duration);
+
+    /// The vendor has throttled an attempt, although the quota was kept.
+    fn throttled(&self, operation: &'static str);
+}
+
+/// Listens to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn call(&self, _operation: &'static str, _outcome: Outcome, _attempts: u32) {}
+
+    fn attempt(&self, _operation: &'static str, _outcome: Outcome, _took: Duration) {}
+
+    fn waited(&self, _operation: &'static str, _wait: Duration) {}
+
+    fn throttled(&self, _operation: &'static str) {}
+}
