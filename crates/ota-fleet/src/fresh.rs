@@ -143,6 +143,14 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         }
     }
 
+    /// Answers from what is kept, if that is fresh enough.
+    #[must_use]
+    pub fn kept(&self, key: &str, wanted: Wanted, limits: FreshLimits) -> Option<Served<V>> {
+        let entry = self.entries.get(key)?;
+        let now = self.clock.monotonic();
+        (entry.age(now) <= oldest(wanted, limits)).then(|| serve(&entry, now, false, Source::Kept))
+    }
+
     /// Answers from what is kept, or joins the fetch that is under way, or fetches.
     ///
     /// The fetch is a task of its own: a caller who goes away cancels nobody else's. When nobody waits for it any more it goes on, and its

@@ -1,13 +1,19 @@
 //! What every handler shares, and the router.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
 use axum::routing::get;
+use futures_util::future::Either;
 use ota_core::clock::Clock;
 use ota_core::context::Moment;
 use ota_core::id::ProviderName;
@@ -15,12 +21,14 @@ use ota_core::random::Random;
 use ota_fleet::{Fleet, FreshStore, Member};
 use ota_guard::Guard;
 use time::OffsetDateTime;
+use tower::Service as _;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::auth::{Access, Caller};
 use crate::config::CacheConfig;
+use crate::hits::Hits;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Failure};
 use crate::rendered::Rendered;
@@ -55,6 +63,7 @@ pub struct Parts {
 struct Inner {
     parts: Parts,
     store: FreshStore<Rendered>,
+    hits: Hits,
 }
 
 impl App {
@@ -68,7 +77,11 @@ impl App {
             .max(cache.stale_if_error)
             .max(cache.min_age);
         let store = FreshStore::new(cache.max_bytes, longest, Arc::clone(&parts.clock));
-        Self(Arc::new(Inner { parts, store }))
+        Self(Arc::new(Inner {
+            parts,
+            store,
+            hits: Hits::default(),
+        }))
     }
 
     /// Returns the providers.
@@ -99,6 +112,10 @@ impl App {
 
     pub(crate) fn store(&self) -> &FreshStore<Rendered> {
         &self.0.store
+    }
+
+    pub(crate) fn hits(&self) -> &Hits {
+        &self.0.hits
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -144,8 +161,42 @@ impl App {
     }
 }
 
+/// Everything that is served: kept answers by the short way, the rest by the router. Clones are cheap.
+#[derive(Clone, Debug)]
+pub struct Service {
+    app: App,
+    router: Router,
+}
+
+/// Builds what is served.
+#[must_use]
+pub fn service(app: App) -> Service {
+    Service {
+        router: router(app.clone()),
+        app,
+    }
+}
+
+impl Service {
+    /// Answers one request.
+    pub(crate) fn call<B>(
+        &self,
+        request: Request<B>,
+    ) -> Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        match self.app.hits().answer(&self.app, &request) {
+            Some(response) => Either::Left(ready(Ok(response))),
+            // The router takes itself as changeable and changes nothing.
+            None => Either::Right(self.router.clone().call(request.map(Body::new))),
+        }
+    }
+}
+
 /// Builds the router: the API, its document, Swagger UI, and the two health paths.
-pub fn router(app: App) -> Router {
+fn router(app: App) -> Router {
     let (api, openapi) = routes::api().split_for_parts();
     let openapi = document::finish(openapi);
     let text = document::to_text(&openapi);
@@ -180,5 +231,6 @@ pub fn router(app: App) -> Router {
         })
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
+        // Made whole here, once, and not for each connection, which takes 200 KB each.
         .with_state(app)
 }

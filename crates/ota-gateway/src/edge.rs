@@ -32,7 +32,7 @@ impl RequestId {
     }
 
     /// Takes the caller's identifier when it is well-formed, else makes one.
-    fn new(headers: &HeaderMap, app: &App) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, app: &App) -> Self {
         let given = headers
             .get(X_REQUEST_ID)
             .and_then(|value| value.to_str().ok())
@@ -77,16 +77,21 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
         let status = response.status();
         response = problem::render(bare_failure(status, response.headers()), &request_id.0);
     }
-    if let Ok(value) = HeaderValue::from_str(&request_id.0) {
-        response.headers_mut().insert(X_REQUEST_ID, value);
-    }
     drop(running);
-    let took = app.monotonic().saturating_duration_since(start);
+    identify(&mut response, &request_id);
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    let took = app.monotonic().saturating_duration_since(start);
     app.metrics()
         .request(route, response.status().as_str(), took);
     log(&method, route, &response, &request_id, took);
     response
+}
+
+/// Gives a response the identifier of its request.
+pub(crate) fn identify(response: &mut Response, request_id: &RequestId) {
+    if let Ok(value) = HeaderValue::from_str(&request_id.0) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
 }
 
 /// The route of a request for a path that is none of ours.
@@ -155,7 +160,14 @@ pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     .into_response()
 }
 
-fn log(method: &Method, route: &str, response: &Response, request_id: &RequestId, took: Duration) {
+/// Writes the one line of a request.
+pub(crate) fn log(
+    method: &Method,
+    route: &str,
+    response: &Response,
+    request_id: &RequestId,
+    took: Duration,
+) {
     tracing::info!(
         request.id = &*request_id.0,
         http.method = %method,

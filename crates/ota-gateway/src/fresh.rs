@@ -3,37 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
-use axum::http::header::{
-    AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
-};
+use axum::body::Body;
+use axum::extract::{FromRequestParts, MatchedPath};
+use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, IF_NONE_MATCH};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::response::Response;
 use ota_core::context::{CallSummary, Context, Moment, Priority};
-use ota_fleet::{Fetch, Fetched, FreshLimits, Member, Source, Wanted};
+use ota_fleet::{Fetch, Fetched, FreshLimits, Member, Served, Source, Wanted};
 
 use crate::app::App;
 use crate::edge::RequestId;
+use crate::hits::Known;
 use crate::metrics::ReadResult;
 use crate::problem::{Code, Failure};
 use crate::rendered::{Coding, Rendered};
 
-/// When the answer was true.
-pub const OTA_AS_OF: HeaderName = HeaderName::from_static("ota-as-of");
-
-/// Whether it is older than asked for because the vendor did not answer.
-pub const OTA_STALE: HeaderName = HeaderName::from_static("ota-stale");
-
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// A client keeps the answer but asks each time whether it changed.
-const KEEP_AND_ASK: HeaderValue = HeaderValue::from_static("private, no-cache");
-
-/// The form of the body depends on this header of the request.
-const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// Reads `Cache-Control`. Directives that mean nothing here, or cannot be read, are passed over as HTTP demands.
 fn wanted(headers: &HeaderMap) -> Wanted {
@@ -62,13 +50,86 @@ fn wanted(headers: &HeaderMap) -> Wanted {
     wanted
 }
 
+/// What a request says about the answer that it wants.
+#[derive(Debug)]
+pub(crate) struct Wishes {
+    pub(crate) wanted: Wanted,
+    if_none_match: Vec<HeaderValue>,
+    coding: Coding,
+}
+
+impl Wishes {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// `not_acceptable` when no form of an answer is taken.
+    pub(crate) fn read(method: &Method, headers: &HeaderMap) -> Result<Self, Failure> {
+        let tags = headers.get_all(IF_NONE_MATCH).iter();
+        Ok(Self {
+            wanted: wanted(headers),
+            // Other methods do something, so there is nothing that could be unchanged.
+            if_none_match: match method.is_safe() {
+                true => tags.cloned().collect(),
+                false => Vec::new(),
+            },
+            coding: Coding::choose(headers)?,
+        })
+    }
+
+    /// Compares weakly (RFC 9110, section 13.1.2).
+    fn know(&self, etag: &HeaderValue) -> bool {
+        if self.if_none_match.is_empty() {
+            return false;
+        }
+        let opaque = |tag: &str| {
+            let tag = tag.trim();
+            tag.strip_prefix("W/").unwrap_or(tag).to_owned()
+        };
+        let Ok(own) = etag.to_str().map(opaque) else {
+            return false;
+        };
+        let mut tags = self
+            .if_none_match
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|tags| tags.split(','));
+        // A lone star stands for every answer; beside others it is none of the forms.
+        let any = matches!(self.if_none_match.as_slice(), [only] if only == "*");
+        any || tags.any(|tag| opaque(tag) == own)
+    }
+
+    /// Writes the response, and tells how many bytes had to be made for it. `Age` and the `OTA-` headers are those of now, also on a 304.
+    pub(crate) fn respond(&self, rendered: &Rendered, freshness: Freshness) -> (Response, usize) {
+        let (form, mut made) = rendered.form(freshness.stale);
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = form.headers().clone();
+        if self.know(form.etag()) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            let (body, coding, packed) = form.body(self.coding);
+            made += packed;
+            *response.body_mut() = Body::from(body);
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, JSON);
+            if let Some(coding) = coding {
+                headers.insert(CONTENT_ENCODING, coding);
+            }
+        }
+        let headers = response.headers_mut();
+        headers.insert(AGE, HeaderValue::from(freshness.age.as_secs()));
+        headers.insert(SERVER_TIMING, timing(freshness));
+        (response, made)
+    }
+}
+
 /// A request for something that a vendor knows.
 #[derive(Debug)]
 pub struct Live {
     request_id: RequestId,
-    wanted: Wanted,
-    if_none_match: Vec<HeaderValue>,
-    coding: Coding,
+    wishes: Wishes,
+    /// Its path and query, where the same ones always ask the same: not with a cursor, which expires.
+    target: Option<Uri>,
+    route: Option<MatchedPath>,
     app: App,
 }
 
@@ -76,21 +137,16 @@ impl FromRequestParts<App> for Live {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        // Other methods do something, so there is nothing that could be unchanged.
-        let if_none_match = match parts.method.is_safe() {
-            true => parts
-                .headers
-                .get_all(IF_NONE_MATCH)
-                .iter()
-                .cloned()
-                .collect(),
-            false => Vec::new(),
-        };
+        let has_cursor = parts
+            .uri
+            .query()
+            .is_some_and(|query| query.contains("cursor") || query.contains('%'));
+        let repeatable = parts.method == Method::GET && !has_cursor;
         Ok(Self {
             request_id: RequestId::of(&parts.extensions),
-            wanted: wanted(&parts.headers),
-            if_none_match,
-            coding: Coding::choose(&parts.headers)?,
+            wishes: Wishes::read(&parts.method, &parts.headers)?,
+            target: repeatable.then(|| parts.uri.clone()),
+            route: parts.extensions.get::<MatchedPath>().cloned(),
             app: app.clone(),
         })
     }
@@ -111,11 +167,37 @@ pub struct Read<'a> {
 
 /// How old an answer is and what it cost.
 #[derive(Clone, Copy, Debug)]
-struct Freshness {
-    age: Duration,
-    stale: bool,
-    calls: CallSummary,
-    source: Source,
+pub(crate) struct Freshness {
+    pub(crate) age: Duration,
+    pub(crate) stale: bool,
+    pub(crate) calls: CallSummary,
+    pub(crate) source: Source,
+}
+
+impl<V> From<&Served<V>> for Freshness {
+    fn from(served: &Served<V>) -> Self {
+        Self {
+            age: served.age,
+            stale: served.stale,
+            calls: served.calls,
+            source: served.source,
+        }
+    }
+}
+
+/// Returns how old answers of a provider may be.
+pub(crate) fn limits(app: &App, attempt_timeout: Duration, is_count: bool) -> FreshLimits {
+    let cache = app.cache();
+    FreshLimits {
+        max_age: if is_count {
+            cache.stats_max_age
+        } else {
+            cache.max_age
+        },
+        min_age: cache.min_age,
+        stale_if_error: cache.stale_if_error,
+        patience: attempt_timeout,
+    }
 }
 
 impl Live {
@@ -147,17 +229,7 @@ impl Live {
     where
         F: Future<Output = ota_core::Result<(Rendered, Moment)>> + Send + 'static,
     {
-        let cache = self.app.cache();
-        let limits = FreshLimits {
-            max_age: if read.is_count {
-                cache.stats_max_age
-            } else {
-                cache.max_age
-            },
-            min_age: cache.min_age,
-            stale_if_error: cache.stale_if_error,
-            patience: read.member.attempt_timeout(),
-        };
+        let limits = limits(&self.app, read.member.attempt_timeout(), read.is_count);
         let start = || {
             let cx = self.context();
             let calls = Arc::clone(&cx.calls);
@@ -178,7 +250,7 @@ impl Live {
         let store = self.app.store();
         let deadline = self.app.deadline();
         let served = store
-            .get(&read.key, self.wanted, limits, deadline, start)
+            .get(&read.key, self.wishes.wanted, limits, deadline, start)
             .await;
         let provider = read.member.provider().name().as_str();
         let count = |result| {
@@ -204,17 +276,34 @@ impl Live {
             Source::Joined => ReadResult::Joined,
             Source::Vendor => ReadResult::Fetched,
         });
-        let freshness = Freshness {
-            age: served.age,
-            stale: served.stale,
-            calls: served.calls,
-            source: served.source,
-        };
-        let (response, made) = self.respond(&served.value, freshness);
+        let (response, made) = self.wishes.respond(&served.value, Freshness::from(&served));
         if made > 0 {
             store.grow(&read.key, &served.value, made);
         }
+        self.remember(read);
         Ok(response)
+    }
+
+    /// Remembers what the request asked for, so that the next equal one takes the short way.
+    fn remember(&self, read: Read<'_>) {
+        let target = self.target.as_ref().and_then(Uri::path_and_query);
+        if let (Some(target), Some(route)) = (target, &self.route)
+            && !self.app.hits().knows(target.as_str())
+        {
+            let provider = read.member.provider().name();
+            let counters =
+                self.app
+                    .metrics()
+                    .hit_counters(route.as_str(), provider.as_str(), read.operation);
+            let known = Known {
+                provider: provider.clone(),
+                route: route.clone(),
+                counters,
+                limits: limits(&self.app, read.member.attempt_timeout(), read.is_count),
+                key: read.key,
+            };
+            self.app.hits().remember(target.as_str(), known);
+        }
     }
 
     /// Answers with something that is not kept: what the gateway knows by itself, or what a call has just told.
@@ -238,60 +327,7 @@ impl Live {
             calls,
             source: Source::Vendor,
         };
-        Ok(self.respond(&rendered, freshness).0)
-    }
-
-    /// Writes the response, and tells how many bytes had to be made for it. `Age` and the `OTA-` headers are those of now, also on a 304.
-    fn respond(&self, rendered: &Rendered, freshness: Freshness) -> (Response, usize) {
-        let (form, mut made) = rendered.form(freshness.stale);
-        let mut response = if self.is_known(form.etag()) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            let (body, coding, packed) = form.body(self.coding);
-            made += packed;
-            let mut response = Response::new(axum::body::Body::from(body));
-            let headers = response.headers_mut();
-            // All of them in one allocation, those of the outer layers too.
-            headers.reserve(16);
-            headers.insert(CONTENT_TYPE, JSON);
-            if let Some(coding) = coding {
-                headers.insert(CONTENT_ENCODING, coding);
-            }
-            response
-        };
-        let stale = if freshness.stale { "true" } else { "false" };
-        let headers = response.headers_mut();
-        headers.insert(VARY, BY_ENCODING);
-        if !rendered.as_of().is_empty() {
-            headers.insert(OTA_AS_OF, rendered.as_of().clone());
-        }
-        headers.insert(OTA_STALE, HeaderValue::from_static(stale));
-        headers.insert(AGE, HeaderValue::from(freshness.age.as_secs()));
-        headers.insert(ETAG, form.etag().clone());
-        headers.insert(CACHE_CONTROL, KEEP_AND_ASK);
-        headers.insert(SERVER_TIMING, timing(freshness));
-        (response, made)
-    }
-
-    /// Compares weakly (RFC 9110, section 13.1.2).
-    fn is_known(&self, etag: &HeaderValue) -> bool {
-        let opaque = |tag: &str| {
-            tag.trim()
-                .strip_prefix("W/")
-                .unwrap_or(tag.trim())
-                .to_owned()
-        };
-        let Ok(own) = etag.to_str() else {
-            return false;
-        };
-        let mut tags = self
-            .if_none_match
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|tags| tags.split(','));
-        // A lone star stands for every answer; beside others it is none of the forms.
-        let any = matches!(self.if_none_match.as_slice(), [only] if only == "*");
-        any || tags.any(|tag| opaque(tag) == opaque(own))
+        Ok(self.wishes.respond(&rendered, freshness).0)
     }
 }
 
@@ -300,6 +336,7 @@ fn timing(freshness: Freshness) -> HeaderValue {
     let CallSummary { count, time, .. } = freshness.calls;
     if count == 0 {
         return HeaderValue::from_static(match freshness.source {
+            _ if freshness.stale => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"stale\"",
             Source::Kept => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"hit\"",
             Source::Joined => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"joined\"",
             Source::Vendor => "vendor;desc=\"calls=0\";dur=0.0",

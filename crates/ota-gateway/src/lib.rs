@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod document;
 pub mod edge;
 pub mod fresh;
+mod hits;
 pub mod metrics;
 pub mod problem;
 pub mod providers;

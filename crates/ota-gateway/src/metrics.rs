@@ -240,6 +240,23 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// Returns what counts the hits of one route, looked up once.
+    pub(crate) fn hit_counters(
+        &self,
+        route: &str,
+        provider: &str,
+        operation: &'static str,
+    ) -> HitCounters {
+        let requests = |status| self.http_requests.with_label_values(&[route, status]);
+        let labels = [provider, operation, ReadResult::Hit.as_str()];
+        HitCounters {
+            whole: requests("200"),
+            unchanged: requests("304"),
+            seconds: self.http_seconds.with_label_values(&[route]),
+            reads: self.reads.with_label_values(&labels),
+        }
+    }
+
     /// Notes how a read was answered.
     pub(crate) fn read(&self, provider: &str, operation: &'static str, result: ReadResult) {
         let labels = [provider, operation, result.as_str()];
@@ -325,6 +342,27 @@ fn resident_bytes() -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// What counts the hits of one route.
+#[derive(Debug)]
+pub(crate) struct HitCounters {
+    whole: prometheus::IntCounter,
+    unchanged: prometheus::IntCounter,
+    seconds: prometheus::Histogram,
+    reads: prometheus::IntCounter,
+}
+
+impl HitCounters {
+    /// Notes a hit.
+    pub(crate) fn count(&self, unchanged: bool, took: Duration) {
+        match unchanged {
+            true => self.unchanged.inc(),
+            false => self.whole.inc(),
+        }
+        self.seconds.observe(took.as_secs_f64());
+        self.reads.inc();
+    }
 }
 
 /// A request that is being answered.

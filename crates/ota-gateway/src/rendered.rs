@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use axum::http::header::ACCEPT_ENCODING;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, ETAG, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use ota_core::context::Moment;
 use serde::Serialize;
@@ -13,6 +13,18 @@ use sha2::{Digest, Sha256};
 
 use crate::api::own_timestamp;
 use crate::problem::{Code, Failure};
+
+/// When the answer was true.
+pub const OTA_AS_OF: HeaderName = HeaderName::from_static("ota-as-of");
+
+/// Whether it is older than asked for because the vendor did not answer.
+pub const OTA_STALE: HeaderName = HeaderName::from_static("ota-stale");
+
+/// A client keeps the answer but asks each time whether it changed.
+const KEEP_AND_ASK: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// The form of the body depends on this header of the request.
+const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// Bodies shorter than this are not packed: they would hardly become shorter.
 const LEAST_PACKED: usize = 200;
@@ -97,15 +109,27 @@ type Pack = fn(&[u8]) -> Option<Vec<u8>>;
 #[derive(Debug)]
 pub struct Form {
     etag: HeaderValue,
+    /// What every response with it says, put together once.
+    headers: HeaderMap,
     plain: Bytes,
     gzip: OnceLock<Bytes>,
     brotli: OnceLock<Bytes>,
 }
 
 impl Form {
-    fn new(etag: HeaderValue, plain: Bytes) -> Self {
+    fn new(etag: HeaderValue, as_of: &HeaderValue, stale: bool, plain: Bytes) -> Self {
+        let mut headers = HeaderMap::with_capacity(24);
+        headers.insert(VARY, BY_ENCODING);
+        if !as_of.is_empty() {
+            headers.insert(OTA_AS_OF, as_of.clone());
+        }
+        let stale = if stale { "true" } else { "false" };
+        headers.insert(OTA_STALE, HeaderValue::from_static(stale));
+        headers.insert(ETAG, etag.clone());
+        headers.insert(CACHE_CONTROL, KEEP_AND_ASK);
         Self {
             etag,
+            headers,
             plain,
             gzip: OnceLock::new(),
             brotli: OnceLock::new(),
@@ -116,6 +140,12 @@ impl Form {
     #[must_use]
     pub fn etag(&self) -> &HeaderValue {
         &self.etag
+    }
+
+    /// Returns what every response with it says, a 304 too: validator, time, staleness.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// Returns the body in a form, the name of that form, and how many bytes had to be made for it.
@@ -204,17 +234,16 @@ impl Rendered {
         let plain = Bytes::from(serde_json::to_vec(body).map_err(|_| failed())?);
         let as_of = HeaderValue::try_from(as_of).map_err(|_| failed())?;
         Ok(Self {
-            fresh: Form::new(etag(&plain, dated.then_some(&as_of), false), plain),
+            fresh: Form::new(
+                etag(&plain, dated.then_some(&as_of), false),
+                &as_of,
+                false,
+                plain,
+            ),
             as_of,
             dated,
             stale: OnceLock::new(),
         })
-    }
-
-    /// Returns the time of the earliest vendor call behind it.
-    #[must_use]
-    pub fn as_of(&self) -> &HeaderValue {
-        &self.as_of
     }
 
     /// Returns what it weighs, in bytes.
@@ -244,8 +273,8 @@ impl Rendered {
                     Bytes::from(plain)
                 }
             };
-            let as_of = self.dated.then_some(&self.as_of);
-            Form::new(etag(&plain, as_of, true), plain)
+            let without = self.dated.then_some(&self.as_of);
+            Form::new(etag(&plain, without, true), &self.as_of, true, plain)
         });
         (form, made)
     }

@@ -1,20 +1,21 @@
-//! Listening and answering, until told to stop.
+//! Putting an application together, and serving it.
+
+mod connections;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use ota_core::clock::{Clock, SystemClock};
-use ota_core::random::{Random, SystemRandom};
+use ota_core::random::{BufferedRandom, Random};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
-use crate::app::{App, Parts, router};
+pub use connections::{serve, serve_on_threads};
+
+use crate::app::{App, Parts};
 use crate::auth::{Access, Verifier};
 use crate::config::{AuthConfig, AuthMode, Config, ConfigError};
 use crate::metrics;
@@ -25,7 +26,11 @@ use crate::providers::{self, Providers, Shared};
 /// # Errors
 /// Says what is wrong with the configuration.
 pub fn app(config: &Config) -> Result<App, ConfigError> {
-    app_on(config, Arc::new(SystemClock), Arc::new(SystemRandom))
+    app_on(
+        config,
+        Arc::new(SystemClock),
+        Arc::new(BufferedRandom::default()),
+    )
 }
 
 /// Builds the application that a configuration describes, on this clock and this randomness.
@@ -65,43 +70,6 @@ fn access(auth: &AuthConfig) -> Result<Access, ConfigError> {
                 auth.audience.as_deref(),
                 auth.requires_audience,
             ))))
-        }
-    }
-}
-
-/// How much longer than a request may take the gateway waits for requests under way once it was told to stop.
-const DRAIN_MARGIN: Duration = Duration::from_secs(1);
-
-/// Answers requests until `stop` comes; requests under way are finished, for as long as a request may take.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let drain = app.request_timeout() + DRAIN_MARGIN;
-    let (stopping, stopped) = oneshot::channel::<()>();
-    // Small answers must not wait for the next segment.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = stopping.send(());
-    });
-    let drained = async {
-        match stopped.await {
-            Ok(()) => tokio::time::sleep(drain).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        result = server => result,
-        () = drained => {
-            tracing::warn!("requests were still under way after {} s and were cut off", drain.as_secs());
-            Ok(())
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Breaker {
 #[derive(Debug, Default)]
 struct Inner {
     weight: u32,
+    /// When the latest of the answered calls was sent.
+    answered: Option<Instant>,
     openings: u64,
     /// Set while the breaker is open or probing.
     pause: Option<Pause>,
@@ -132,9 +134,11 @@ pub struct Admission<'a> {
 }
 
 impl Admission<'_> {
-    /// Notes how the call ended. Only a vendor that does not answer, or answers that it is out of order, counts as failed.
-    pub fn note(mut self, now: Instant, result: std::result::Result<(), ErrorKind>) {
+    /// Notes how the call ended that was sent at `sent`. Only a vendor that does not answer, or answers that it is out of order, counts as
+    /// failed; and not even that where a call that was sent later has been answered meanwhile: then the vendor is alive.
+    pub fn note(mut self, sent: Instant, now: Instant, result: std::result::Result<(), ErrorKind>) {
         let mut inner = self.breaker.lock();
+        let overtaken = inner.answered.is_some_and(|answered| answered > sent);
         let weight = match result {
             Err(ErrorKind::Timeout) => 2,
             Err(ErrorKind::Unavailable) => 1,
@@ -146,9 +150,12 @@ impl Admission<'_> {
             (Some(_), _) if !probe => {}
             (_, 0) => {
                 inner.weight = 0;
-                inner.pause = None;
-                self.breaker.is_open.send_replace(false);
+                inner.answered = inner.answered.max(Some(sent));
+                if inner.pause.take().is_some() {
+                    self.breaker.is_open.send_replace(false);
+                }
             }
+            (None, _) if overtaken => {}
             (Some(pause), _) => open(
                 self.breaker,
                 &mut inner,
@@ -216,7 +223,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn fail(breaker: &Breaker, now: Instant, kind: ErrorKind) {
-        breaker.admit(now).unwrap().note(now, Err(kind));
+        breaker.admit(now).unwrap().note(now, now, Err(kind));
     }
 
     fn opened(now: Instant) -> Breaker {
@@ -242,13 +249,13 @@ mod tests {
         let probe = breaker.admit(later).unwrap();
         assert!(breaker.admit(later).is_err(), "one probe at a time");
         assert_eq!(breaker.state(), BreakerState::Probing);
-        probe.note(later, Err(ErrorKind::Unavailable));
+        probe.note(later, later, Err(ErrorKind::Unavailable));
         assert!(
             breaker.admit(later + FIRST_PAUSE).is_err(),
             "the pause doubles"
         );
         let back = later + FIRST_PAUSE * 2;
-        breaker.admit(back).unwrap().note(back, Ok(()));
+        breaker.admit(back).unwrap().note(back, back, Ok(()));
         assert_eq!(
             (breaker.state(), breaker.openings()),
             (BreakerState::Closed, 2)
@@ -266,6 +273,30 @@ mod tests {
     }
 
     #[test]
+    fn silence_about_a_call_does_not_count_when_a_later_one_was_answered() {
+        let (breaker, start) = (Breaker::default(), SystemClock.monotonic());
+        let (later, end) = (
+            start + Duration::from_secs(1),
+            start + Duration::from_secs(8),
+        );
+        let silent: Vec<_> = (0..THRESHOLD)
+            .map(|_| breaker.admit(start).unwrap())
+            .collect();
+        breaker.admit(later).unwrap().note(later, later, Ok(()));
+        for call in silent {
+            call.note(start, end, Err(ErrorKind::Timeout));
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        for _ in 0..THRESHOLD {
+            let admission = breaker.admit(end);
+            admission
+                .map(|call| call.note(end, end, Err(ErrorKind::Timeout)))
+                .ok();
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
     fn a_refusal_is_an_answer() {
         let (breaker, now) = (Breaker::default(), SystemClock.monotonic());
         for kind in ErrorKind::ALL {
@@ -276,7 +307,7 @@ mod tests {
                 fail(&breaker, now, *kind);
                 assert_eq!(breaker.state(), BreakerState::Closed, "{kind}");
             } else {
-                breaker.admit(now).unwrap().note(now, Ok(()));
+                breaker.admit(now).unwrap().note(now, now, Ok(()));
             }
         }
     }
@@ -298,8 +329,8 @@ mod tests {
         for _ in 0..THRESHOLD {
             fail(&breaker, start, ErrorKind::Unavailable);
         }
-        good.note(start, Ok(()));
-        bad.note(start, Err(ErrorKind::Timeout));
+        good.note(start, start, Ok(()));
+        bad.note(start, start, Err(ErrorKind::Timeout));
         assert_eq!(
             (breaker.state(), breaker.openings()),
             (BreakerState::Open, 1)

@@ -200,7 +200,7 @@ impl Guard {
         result: &Result<()>,
     ) {
         let kind = result.as_ref().map(|_| ()).map_err(Error::kind);
-        admission.note(self.clock.monotonic(), kind);
+        admission.note(sent, self.clock.monotonic(), kind);
         let outcome = kind.map_or_else(Outcome::Failed, |()| Outcome::Answered);
         self.observer.attempt(call.operation, outcome, took);
         if let Err(error) = result

@@ -8,6 +8,10 @@ use serde_json::Value;
 /// Slashes that are escaped once more (`https:\/\/`) are understood: vendors put JSON into text.
 #[must_use]
 pub fn urls(text: &str) -> String {
+    // Nearly every text is an identifier, a version or a word: without these there is no scheme and no parameter.
+    if !text.bytes().any(|byte| matches!(byte, b':' | b'=')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((start, after_slashes)) = scheme_end(rest) {
@@ -62,6 +66,9 @@ const SECRET_PARAMETERS: &[&str] = &[
 ];
 
 fn parameters(text: &str) -> String {
+    if !text.contains('=') {
+        return text.to_owned();
+    }
     // ASCII lower-casing keeps every byte's place.
     let lower = text.to_ascii_lowercase();
     if !SECRET_PARAMETERS.iter().any(|name| lower.contains(name)) {

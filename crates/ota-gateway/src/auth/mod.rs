@@ -6,10 +6,12 @@ mod hmac_provider;
 mod token;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri};
 
 pub use token::{Claims, Mint, TokenError, Verifier};
 
@@ -40,6 +42,17 @@ pub struct Caller {
     providers: Option<Vec<String>>,
 }
 
+impl From<Claims> for Caller {
+    fn from(claims: Claims) -> Self {
+        let scopes = claims.scope.split_ascii_whitespace();
+        Self {
+            subject: claims.sub,
+            scopes: scopes.map(str::to_owned).collect(),
+            providers: claims.providers,
+        }
+    }
+}
+
 impl Caller {
     /// Whether the caller may know that a provider exists.
     #[must_use]
@@ -52,17 +65,17 @@ impl Caller {
 
 /// A caller who may read.
 #[derive(Clone, Debug)]
-pub struct Reader(pub Caller);
+pub struct Reader(pub Arc<Caller>);
 
 /// A caller who may make the gateway check a provider.
 #[derive(Clone, Debug)]
-pub struct Admin(pub Caller);
+pub struct Admin(pub Arc<Caller>);
 
 impl FromRequestParts<App> for Reader {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        authorize(parts, app, READ).map(Self)
+        authorize(&parts.headers, &parts.uri, app, READ).map(Self)
     }
 }
 
@@ -70,27 +83,35 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        authorize(parts, app, ADMIN).map(Self)
+        authorize(&parts.headers, &parts.uri, app, ADMIN).map(Self)
     }
 }
 
-fn authorize(parts: &Parts, app: &App, scope: &str) -> Result<Caller, Failure> {
+/// Decides whether a request may do what needs this scope, and who sends it.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden`, or `misdirected_request` where access control is disabled.
+pub(crate) fn authorize(
+    headers: &HeaderMap,
+    uri: &Uri,
+    app: &App,
+    scope: &str,
+) -> Result<Arc<Caller>, Failure> {
     let verifier = match app.access() {
         Access::Jwt(verifier) => verifier,
         Access::Disabled => {
             // A page of another site can make a browser send requests here, but not with a loopback name in `Host`.
             // Every name that the request gives must be one: a second header, or a whole URL in the request line, could be the one that
             // somebody else goes by.
-            let names = parts
-                .headers
+            let names = headers
                 .get_all(HOST)
                 .iter()
                 .map(|host| host.to_str().unwrap_or_default());
             let names: Vec<&str> = names
-                .chain(parts.uri.authority().map(|authority| authority.as_str()))
+                .chain(uri.authority().map(|authority| authority.as_str()))
                 .collect();
             return match !names.is_empty() && names.into_iter().all(is_loopback_host) {
-                true => Ok(Caller::default()),
+                true => Ok(Arc::default()),
                 false => Err(Failure::new(
                     Code::MisdirectedRequest,
                     "access control is disabled, so only requests to localhost or a loopback address are answered",
@@ -98,21 +119,12 @@ fn authorize(parts: &Parts, app: &App, scope: &str) -> Result<Caller, Failure> {
             };
         }
     };
-    let claims = verifier
-        .verify(bearer(parts)?, app.now())
+    let caller = verifier
+        .caller(bearer(headers)?, app.now())
         .map_err(|error| Failure {
             challenge: Some("Bearer error=\"invalid_token\""),
             ..Failure::new(Code::Unauthenticated, error.to_string())
         })?;
-    let caller = Caller {
-        subject: claims.sub,
-        scopes: claims
-            .scope
-            .split_ascii_whitespace()
-            .map(str::to_owned)
-            .collect(),
-        providers: claims.providers,
-    };
     if !caller.scopes.iter().any(|has| has == scope) {
         return Err(Failure {
             challenge: Some("Bearer error=\"insufficient_scope\""),
@@ -125,12 +137,12 @@ fn authorize(parts: &Parts, app: &App, scope: &str) -> Result<Caller, Failure> {
     Ok(caller)
 }
 
-fn bearer(parts: &Parts) -> Result<&str, Failure> {
+fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
     let refused = |detail: &str| Failure {
         challenge: Some("Bearer"),
         ..Failure::new(Code::Unauthenticated, detail)
     };
-    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values
         .next()
         .ok_or_else(|| refused("no token; send the header `Authorization: Bearer <token>`"))?;

@@ -1,11 +1,18 @@
 //! JSON Web Tokens: verifying a caller's and minting one for trying out.
 
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use moka::sync::Cache;
 use ota_http::Secret;
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use time::OffsetDateTime;
 
-use super::hmac_provider;
+use super::{Caller, hmac_provider};
 
 /// How far two clocks may be apart, in seconds.
 const SKEW_S: f64 = 60.0;
@@ -70,11 +77,37 @@ impl std::fmt::Display for TokenError {
 }
 
 /// Verifies tokens with one key, one algorithm, one issuer and one audience.
-#[derive(Clone, Debug)]
+///
+/// Callers send the same token with each request. What stands in a token that was good once is read once; its signature and its times are
+/// verified every time.
 pub struct Verifier {
     key: DecodingKey,
     validation: Validation,
+    /// The key's part of the signature, computed once.
+    mac: Hmac<Sha256>,
+    /// Tokens that were good, by their whole text.
+    read: Cache<String, Arc<Read>>,
 }
+
+/// Shows nothing of the key and of tokens.
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier")
+            .field("validation", &self.validation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token that was good once.
+struct Read {
+    signature: Vec<u8>,
+    exp: f64,
+    nbf: Option<f64>,
+    caller: Arc<Caller>,
+}
+
+/// The memory that the content of tokens may take, in bytes of token: a thousand callers and more.
+const READ_BYTES: u64 = 1 << 20;
 
 impl Verifier {
     /// Creates a verifier for HS256. Issuer and audience are checked when given; a token without an audience is refused only when one is
@@ -106,10 +139,48 @@ impl Verifier {
             None => validation.validate_aud = false,
         }
         validation.set_required_spec_claims(&required);
+        let secret = secret.expose_secret().as_bytes();
         Self {
-            key: DecodingKey::from_secret(secret.expose_secret().as_bytes()),
+            key: DecodingKey::from_secret(secret),
             validation,
+            mac: Hmac::new_from_slice(secret).expect("HMAC takes keys of every length"),
+            read: Cache::builder()
+                .max_capacity(READ_BYTES)
+                .weigher(|token: &String, _| u32::try_from(token.len()).unwrap_or(u32::MAX))
+                .build(),
         }
+    }
+
+    /// Verifies a token at `now` and returns who sends it.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub fn caller(&self, token: &str, now: OffsetDateTime) -> Result<Arc<Caller>, TokenError> {
+        if let Some(read) = self.read.get(token) {
+            let signed = token.rsplit_once('.').map_or("", |(content, _)| content);
+            let mut mac = self.mac.clone();
+            mac.update(signed.as_bytes());
+            if mac.verify_slice(&read.signature).is_ok() {
+                in_time(read.exp, read.nbf, now)?;
+                return Ok(Arc::clone(&read.caller));
+            }
+        }
+        let claims = self.verify(token, now)?;
+        let (exp, nbf) = (claims.exp, claims.nbf);
+        let caller = Arc::new(Caller::from(claims));
+        let signature = token
+            .rsplit_once('.')
+            .map_or("", |(_, signature)| signature);
+        if let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) {
+            let read = Read {
+                signature,
+                exp,
+                nbf,
+                caller: Arc::clone(&caller),
+            };
+            self.read.insert(token.to_owned(), Arc::new(read));
+        }
+        Ok(caller)
     }
 
     /// Verifies a token at `now`.
@@ -141,19 +212,21 @@ impl Verifier {
                 })
             })?
             .claims;
-        // Whole seconds are precise in a double for the next 285 million years.
-        let now = now.unix_timestamp() as f64;
-        if !claims.exp.is_finite() || claims.exp + SKEW_S <= now {
-            return Err(TokenError::Expired);
-        }
-        if claims
-            .nbf
-            .is_some_and(|nbf| !nbf.is_finite() || nbf - SKEW_S > now)
-        {
-            return Err(TokenError::NotYetValid);
-        }
+        in_time(claims.exp, claims.nbf, now)?;
         Ok(claims)
     }
+}
+
+fn in_time(exp: f64, nbf: Option<f64>, now: OffsetDateTime) -> Result<(), TokenError> {
+    // Whole seconds are precise in a double for the next 285 million years.
+    let now = now.unix_timestamp() as f64;
+    if !exp.is_finite() || exp + SKEW_S <= now {
+        return Err(TokenError::Expired);
+    }
+    if nbf.is_some_and(|nbf| !nbf.is_finite() || nbf - SKEW_S > now) {
+        return Err(TokenError::NotYetValid);
+    }
+    Ok(())
 }
 
 /// Mints a token with the HS256 secret.
@@ -250,6 +323,37 @@ mod tests {
 
     fn at(token: &str, seconds: i64) -> Result<Claims, TokenError> {
         verifier().verify(token, NOW + Duration::seconds(seconds))
+    }
+
+    #[test]
+    fn a_token_that_was_read_before_is_verified_again() {
+        let (token, verifier) = (token(&secret()), verifier());
+        let first = verifier.caller(&token, NOW).unwrap();
+        let again = verifier.caller(&token, NOW).unwrap();
+        assert!(
+            std::sync::Arc::ptr_eq(&first, &again),
+            "its content is read once"
+        );
+        let late = NOW + Duration::seconds(660);
+        assert_eq!(
+            verifier.caller(&token, late).unwrap_err(),
+            TokenError::Expired
+        );
+        // Another signature, other content, other padding: other tokens.
+        let (content, signature) = token.rsplit_once('.').unwrap();
+        let other = if signature.starts_with('A') { "B" } else { "A" };
+        for forged in [
+            format!("{content}.{other}{}", &signature[1..]),
+            format!("{content}."),
+            format!("{content}.{signature}="),
+            format!("{}.{signature}", &content[..content.len() - 1]),
+        ] {
+            for _ in 0..2 {
+                assert!(verifier.caller(&forged, NOW).is_err(), "{forged}");
+            }
+        }
+        let debug = format!("{verifier:?}");
+        assert!(!debug.contains("0123456789") && !debug.contains(content));
     }
 
     #[test]

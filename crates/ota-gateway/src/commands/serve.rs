@@ -74,7 +74,8 @@ pub async fn run(config: Config) -> Result<(), Failed> {
         }
         tokio::spawn(server::serve_metrics(listener, app.clone()))
     });
-    let served = server::serve(listener, app, stop).await;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let served = server::serve_on_threads(listener, app, stop, threads).await;
     // Metrics can be read until the last request is answered.
     if let Some(metrics) = metrics {
         metrics.abort();

@@ -297,7 +297,7 @@ async fn whoever_waits_for_the_quota_when_the_vendor_dies_is_told_at_once() {
         for _ in 0..10 {
             let now = bench.clock.monotonic();
             let admission = bench.guard.breaker().admit(now).unwrap();
-            admission.note(now, Err(ErrorKind::Unavailable));
+            admission.note(now, now, Err(ErrorKind::Unavailable));
         }
     };
     let (result, ()) = tokio::join!(waits, dies);

@@ -1,0 +1,96 @@
+//! The short way of a read that was asked for before.
+//!
+//! Most requests are polls: the same path and query, answered from what is kept. The first of them goes the long way through routing, the
+//! judgement of its parameters and the handler, which leaves behind what its path and query asked for. The next ones are answered here, before the
+//! router, as long as nothing but a fresh kept answer is needed. Everything that depends on the caller is decided for each request as on the long
+//! way: token, scope, providers that he may see, freshness, form. Whatever is not plain, and every refusal, goes the long way.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use ota_core::id::ProviderName;
+use ota_fleet::FreshLimits;
+
+use crate::app::App;
+use crate::auth::{self, authorize};
+use crate::edge::{self, RequestId};
+use crate::fresh::{Freshness, Wishes};
+use crate::metrics::HitCounters;
+
+/// The memory that remembered targets may take, in bytes of text: some thousands.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What a path with its query asks for.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) provider: ProviderName,
+    pub(crate) route: MatchedPath,
+    pub(crate) counters: HitCounters,
+    pub(crate) limits: FreshLimits,
+    /// The key of the answer.
+    pub(crate) key: String,
+}
+
+/// Remembers what was asked for.
+#[derive(Debug)]
+pub(crate) struct Hits(Cache<String, Arc<Known>>);
+
+impl Default for Hits {
+    fn default() -> Self {
+        let weigh = |target: &String, known: &Arc<Known>| {
+            u32::try_from(target.len() + known.key.len() + 200).unwrap_or(u32::MAX)
+        };
+        Self(
+            Cache::builder()
+                .max_capacity(MAX_BYTES)
+                .eviction_policy(EvictionPolicy::lru())
+                .weigher(weigh)
+                .build(),
+        )
+    }
+}
+
+impl Hits {
+    pub(crate) fn knows(&self, target: &str) -> bool {
+        self.0.contains_key(target)
+    }
+
+    pub(crate) fn remember(&self, target: &str, known: Known) {
+        self.0.insert(target.to_owned(), Arc::new(known));
+    }
+
+    /// Answers a request from what is kept, or not at all.
+    pub(crate) fn answer<B>(&self, app: &App, request: &Request<B>) -> Option<Response> {
+        let headers = request.headers();
+        let has_body =
+            headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+        if request.method() != Method::GET || has_body {
+            return None;
+        }
+        let known = self.0.get(request.uri().path_and_query()?.as_str())?;
+        let start = app.monotonic();
+        let caller = authorize(headers, request.uri(), app, auth::READ).ok()?;
+        if !caller.sees(known.provider.as_str()) {
+            return None;
+        }
+        let wishes = Wishes::read(request.method(), headers).ok()?;
+        let served = app.store().kept(&known.key, wishes.wanted, known.limits)?;
+        let (mut response, made) = wishes.respond(&served.value, Freshness::from(&served));
+        if made > 0 {
+            app.store().grow(&known.key, &served.value, made);
+        }
+        let request_id = RequestId::new(headers, app);
+        edge::identify(&mut response, &request_id);
+        let took = app.monotonic().saturating_duration_since(start);
+        let unchanged = response.status() == StatusCode::NOT_MODIFIED;
+        known.counters.count(unchanged, took);
+        let route = known.route.as_str();
+        edge::log(request.method(), route, &response, &request_id, took);
+        Some(response)
+    }
+}
