@@ -1,14 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::{Random, SystemRandom};
 use ota_gateway::auth::Mint;
 use ota_gateway::config::{AuthMode, Config};
 use ota_gateway::server;
-use ota_sim::{Quota, Server, alibaba, huawei};
+use ota_sim::{Server, alibaba, huawei};
 use tokio::net::TcpListener;
 
 /// The provider names of the sandbox.
@@ -41,6 +40,7 @@ pub struct Sandbox {
     address: SocketAddr,
     token: String,
     listener: TcpListener,
+    metrics: TcpListener,
     app: ota_gateway::app::App,
     simulators: Vec<(&'static str, &'static str, Server)>,
     /// A job with failed tasks at each vendor.
@@ -48,31 +48,18 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts the simulators and opens the gateway's port.
+    /// Starts the simulators and opens the gateway's ports. Where `metrics` is taken, another port serves them.
     ///
     /// # Errors
     /// When a port cannot be opened.
-    pub async fn start(listen: SocketAddr) -> Result<Self, SandboxError> {
-        // The gateway makes one attempt for each call and does not hold calls back, so a vendor's real figure (10 a second) would refuse a
-        // person who clicks fast.
-        let roomy = |calls, seconds| {
-            Some(Quota {
-                calls,
-                window: Duration::from_secs(seconds),
-            })
-        };
-        let alibaba = alibaba::start(alibaba::Config {
-            quota: roomy(200, 1),
-            ..alibaba::Config::default()
-        })
-        .await
-        .map_err(|error| failed("the Alibaba simulator cannot start")(&error))?;
-        let huawei = huawei::start(huawei::Config {
-            quota: roomy(2000, 60),
-            ..huawei::Config::default()
-        })
-        .await
-        .map_err(|error| failed("the Huawei simulator cannot start")(&error))?;
+    pub async fn start(listen: SocketAddr, metrics: SocketAddr) -> Result<Self, SandboxError> {
+        // The simulators keep the vendors' real quotas; the gateway is what stays inside them.
+        let alibaba = alibaba::start(alibaba::Config::default())
+            .await
+            .map_err(|error| failed("the Alibaba simulator cannot start")(&error))?;
+        let huawei = huawei::start(huawei::Config::default())
+            .await
+            .map_err(|error| failed("the Huawei simulator cannot start")(&error))?;
         let jobs = [(ALIBABA, &alibaba, "FAILED"), (HUAWEI, &huawei, "fail")]
             .into_iter()
             .filter_map(|(name, server, word)| Some((name, job_with_failures(server, word)?)))
@@ -87,6 +74,7 @@ impl Sandbox {
         let address = listener
             .local_addr()
             .map_err(|error| failed("the listener has no address")(&error))?;
+        let metrics = metrics_listener(metrics).await?;
         let secret = format!("{}{}", nonce()?, nonce()?);
         let config = Config::load(
             None,
@@ -104,6 +92,7 @@ impl Sandbox {
             address,
             token,
             listener,
+            metrics,
             app,
             simulators,
             jobs,
@@ -157,6 +146,9 @@ impl Sandbox {
             "OTA Gateway sandbox: one API over simulated vendors. Ctrl-C ends it.\n\n  Swagger UI   {}/docs/\n",
             self.url()
         );
+        if let Ok(address) = self.metrics.local_addr() {
+            text.push_str(&format!("  metrics      http://{address}/metrics\n"));
+        }
         for (name, vendor, server) in &self.simulators {
             text.push_str(&format!(
                 "  {name:<12} simulates {vendor}, counters at {}/_sim/\n",
@@ -181,12 +173,23 @@ impl Sandbox {
         self,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SandboxError> {
+        let metrics = tokio::spawn(server::serve_metrics(self.metrics, self.app.clone()));
         let result = server::serve(self.listener, self.app, stop).await;
+        metrics.abort();
         for (_, _, server) in self.simulators {
             server.stop().await;
         }
         result.map_err(|error| failed("the listener failed")(&error))
     }
+}
+
+async fn metrics_listener(wanted: SocketAddr) -> Result<TcpListener, SandboxError> {
+    if let Ok(listener) = TcpListener::bind(wanted).await {
+        return Ok(listener);
+    }
+    TcpListener::bind(SocketAddr::new(wanted.ip(), 0))
+        .await
+        .map_err(|error| failed("no port is free for metrics")(&error))
 }
 
 fn job_with_failures(server: &Server, word: &str) -> Option<String> {

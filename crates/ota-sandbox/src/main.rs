@@ -16,6 +16,9 @@ struct Arguments {
     /// The address of the gateway; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080", value_parser = loopback)]
     listen: SocketAddr,
+    /// The address of the metrics; another port is taken where this one is not free
+    #[arg(long, default_value = "127.0.0.1:9464", value_parser = loopback)]
+    metrics: SocketAddr,
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
@@ -45,7 +48,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), SandboxError> {
-    let sandbox = Sandbox::start(arguments.listen).await?;
+    let sandbox = Sandbox::start(arguments.listen, arguments.metrics).await?;
     let signals = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),

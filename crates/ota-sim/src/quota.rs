@@ -55,11 +55,21 @@ impl Limiter {
 
     /// Admits a call at `now`, or tells how long the caller has to wait for the next place.
     pub(crate) fn admit(&mut self, key: &str, now: OffsetDateTime) -> Result<(), Duration> {
+        self.admit_times(key, now, 1)
+    }
+
+    /// As [`Limiter::admit`], for a key that has so many times the calls of the others.
+    pub(crate) fn admit_times(
+        &mut self,
+        key: &str,
+        now: OffsetDateTime,
+        times: usize,
+    ) -> Result<(), Duration> {
         let Some(quota) = self.quota else {
             return Ok(());
         };
         let window = self.windows.entry(key.to_owned()).or_default();
-        if window.count(now, quota.window) < quota.calls as usize {
+        if window.count(now, quota.window) < times * quota.calls as usize {
             window.push(now);
             return Ok(());
         }

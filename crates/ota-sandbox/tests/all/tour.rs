@@ -22,9 +22,8 @@ async fn paste(line: String) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_printed_line_answers_when_pasted() {
-    let sandbox = Sandbox::start("127.0.0.1:0".parse().unwrap())
-        .await
-        .unwrap();
+    let free = "127.0.0.1:0".parse().unwrap();
+    let sandbox = Sandbox::start(free, free).await.unwrap();
     let (greeting, token, lines) = (
         sandbox.greeting(),
         sandbox.token().to_owned(),
@@ -32,6 +31,12 @@ async fn every_printed_line_answers_when_pasted() {
     );
     assert_eq!(lines.len(), 4);
     assert!(greeting.contains(&token) && greeting.contains("/docs/"));
+    let metrics = greeting
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("metrics"))
+        .unwrap()
+        .trim()
+        .to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(sandbox.serve(async {
         let _ = stopped.await;
@@ -64,6 +69,11 @@ async fn every_printed_line_answers_when_pasted() {
             );
         }
     }
+    let text = paste(format!("curl -sS {metrics}")).await;
+    assert!(
+        text.contains("ota_vendor_calls_total{"),
+        "{metrics}: {text}"
+    );
     stop.send(()).unwrap();
     server.await.unwrap().unwrap();
 }
@@ -71,7 +81,8 @@ async fn every_printed_line_answers_when_pasted() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let error = Sandbox::start(taken.local_addr().unwrap())
+    let free = "127.0.0.1:0".parse().unwrap();
+    let error = Sandbox::start(taken.local_addr().unwrap(), free)
         .await
         .unwrap_err()
         .to_string();
@@ -79,4 +90,13 @@ async fn a_port_that_is_taken_is_named() {
         error.contains("cannot listen on 127.0.0.1:") && error.contains("--listen"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn metrics_take_another_port_where_theirs_is_taken() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (free, taken) = ("127.0.0.1:0".parse().unwrap(), taken.local_addr().unwrap());
+    let sandbox = Sandbox::start(free, taken).await.unwrap();
+    let greeting = sandbox.greeting();
+    assert!(greeting.contains("/metrics") && !greeting.contains(&format!("{taken}/metrics")));
 }

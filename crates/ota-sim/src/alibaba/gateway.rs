@@ -162,7 +162,7 @@ impl Alibaba {
         }
         state
             .limiter
-            .admit(operation.name(), arrival.at)
+            .admit_times(operation.name(), arrival.at, operation.quota_factor())
             .map_err(|_| Error::throttled(self.config.throttle_style))?;
         Ok(operation)
     }
