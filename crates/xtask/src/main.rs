@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod bench;
 mod capabilities;
+mod metrics;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -21,10 +23,13 @@ fn main() -> ExitCode {
         }
         ["capabilities", "--check"] => capabilities::text()
             .and_then(|text| compare(&capabilities_file(), &text, "capabilities")),
-        ["tidy"] => tidy::run(&root()),
-        _ => {
-            Err("usage: cargo xtask openapi|capabilities [--check], or cargo xtask tidy".to_owned())
+        ["metrics"] => metrics::page(&root()).and_then(|text| write(&metrics_file(), &text)),
+        ["metrics", "--check"] => {
+            metrics::page(&root()).and_then(|text| compare(&metrics_file(), &text, "metrics"))
         }
+        ["tidy"] => tidy::run(&root()),
+        ["bench", rest @ ..] => bench::run(&root(), rest),
+        _ => Err("usage: cargo xtask openapi|capabilities|metrics [--check], cargo xtask tidy, cargo xtask bench [--only SCENARIO] [--quick]".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,6 +52,10 @@ fn openapi_file() -> PathBuf {
 
 fn capabilities_file() -> PathBuf {
     root().join("docs/capabilities.md")
+}
+
+fn metrics_file() -> PathBuf {
+    root().join(metrics::FILE)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {

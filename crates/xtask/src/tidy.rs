@@ -29,6 +29,17 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("ota-sim", &[]),
     ("ota-conformance", &["ota-core", "ota-guard"]),
     ("ota-sandbox", &["ota-core", "ota-gateway", "ota-sim"]),
+    // It compares the gateway with the adapter alone, so it knows one.
+    (
+        "ota-bench",
+        &[
+            "ota-core",
+            "ota-gateway",
+            "ota-http",
+            "ota-provider-alibaba",
+            "ota-sim",
+        ],
+    ),
     (
         "ota-tests",
         &[

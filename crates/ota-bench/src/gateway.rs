@@ -1,0 +1,141 @@
+//! The gateway as operators run it: a process with a configuration file.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::Stdio;
+use std::time::Duration;
+
+use ota_core::clock::{Clock, SystemClock};
+use ota_gateway::auth::Mint;
+use ota_http::Secret;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::{Outcome, Setting};
+
+const SECRET: &str = "benchmark-secret-of-32-bytes-or-more";
+const ISSUER: &str = "https://id.bench.example";
+const AUDIENCE: &str = "ota-bench";
+
+/// A section of the configuration for a simulator.
+pub(crate) fn alibaba(name: &str, url: &str, limits: &str) -> String {
+    format!(
+        "[providers.{name}]\nvendor = \"alibaba-iot\"\nendpoint = \"{url}\"\naccess_key_id = \"{}\"\naccess_key_secret = \"{}\"\n\
+         [providers.{name}.limits]\n{limits}\n",
+        ota_sim::alibaba::DEMO_ACCESS_KEY_ID,
+        ota_sim::alibaba::DEMO_ACCESS_KEY_SECRET,
+    )
+}
+
+/// A section of the configuration for a simulator.
+pub(crate) fn huawei(name: &str, url: &str, limits: &str) -> String {
+    format!(
+        "[providers.{name}]\nvendor = \"huawei-iot\"\nendpoint = \"{url}\"\napp_id = \"{}\"\nsecret = \"{}\"\n\
+         [providers.{name}.limits]\n{limits}\n",
+        ota_sim::huawei::DEMO_APP_ID,
+        ota_sim::huawei::DEMO_SECRET,
+    )
+}
+
+/// A running gateway; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    child: Child,
+    address: SocketAddr,
+    /// From starting the process to its first answer.
+    pub(crate) started_in: Duration,
+    folder: TempDir,
+}
+
+/// Returns an address that was free a moment ago.
+pub(crate) fn free_address() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+impl Gateway {
+    /// Starts the program with these sections and waits for its first answer. What it logs goes to a file.
+    pub(crate) async fn start(setting: &Setting, sections: &str) -> Outcome<Self> {
+        let folder = TempDir::new()?;
+        let address = free_address()?;
+        let path = folder.path().join("gateway.toml");
+        let text = format!(
+            "[server]\nlisten = \"{address}\"\n[auth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nhs256_secret = \"{SECRET}\"\n\
+             [metrics]\nenabled = false\n{sections}"
+        );
+        std::fs::write(&path, text)?;
+        let log = std::fs::File::create(folder.path().join("log"))?;
+        let begin = SystemClock.monotonic();
+        let child = Command::new(&setting.gateway)
+            .arg("--config")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", setting.gateway.display()))?;
+        let client = client()?;
+        let url = format!("http://{address}/healthz");
+        while client.get(&url).send().await.is_err() {
+            if begin.elapsed() > Duration::from_secs(10) {
+                let log = std::fs::read_to_string(folder.path().join("log"))?;
+                return Err(format!("the gateway does not start: {log}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(Self {
+            child,
+            address,
+            started_in: begin.elapsed(),
+            folder,
+        })
+    }
+
+    /// Returns a URL of the API.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}/v1/providers/{path}", self.address)
+    }
+
+    /// Returns the value of `Authorization` for a caller who may do everything.
+    pub(crate) fn authorization(&self) -> Outcome<String> {
+        let mint = Mint {
+            secret: &Secret::new(SECRET),
+            issuer: Some(ISSUER),
+            audience: Some(AUDIENCE),
+            subject: "bench",
+            scope: "ota:read ota:admin",
+            providers: None,
+            ttl_s: 3600,
+        };
+        let token = mint.token(SystemClock.now())?;
+        Ok(format!("Bearer {token}"))
+    }
+
+    /// Returns the resident memory in bytes, where the system tells it.
+    pub(crate) fn resident_bytes(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes * 1024.0)
+    }
+
+    /// Returns the process.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Returns the folder of this gateway, for files of the scenario.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+/// Returns an HTTP client that keeps its connections.
+pub(crate) fn client() -> Outcome<reqwest::Client> {
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(256)
+        .tcp_nodelay(true)
+        .build()?)
+}

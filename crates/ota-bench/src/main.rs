@@ -1,0 +1,127 @@
+#![doc = include_str!("../README.md")]
+
+mod bare;
+mod cached;
+mod faults;
+mod gateway;
+mod load;
+mod memory;
+mod nginx;
+mod polling;
+mod processor;
+mod quota;
+mod report;
+mod uncached;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::report::Report;
+
+/// Measures the gateway side by side with what it is compared to.
+#[derive(Parser)]
+struct Arguments {
+    /// The gateway's program, built with optimization
+    #[arg(long, global = true, default_value = "target/release/ota-gateway")]
+    gateway: PathBuf,
+    /// Only this scenario; all by default
+    #[arg(long, global = true)]
+    only: Option<Scenario>,
+    /// Shorter and less exact
+    #[arg(long, global = true)]
+    quick: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve a constant from a bare axum route: what `cached` is compared to
+    Bare {
+        /// Where to listen
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The file with the constant
+        #[arg(long)]
+        body: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    Quota,
+    Polling,
+    Cached,
+    Uncached,
+    Memory,
+    Faults,
+}
+
+/// What every scenario is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) gateway: PathBuf,
+    pub(crate) quick: bool,
+}
+
+/// What stops a benchmark.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Whoever was installed first stays; both sides of a comparison use it.
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+    let arguments = Arguments::parse();
+    if let Some(Command::Bare { listen, body }) = arguments.command {
+        return match bare::serve(listen, &body).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&*error),
+        };
+    }
+    let setting = Setting {
+        gateway: arguments.gateway,
+        quick: arguments.quick,
+    };
+    let mut report = Report::default();
+    match run(arguments.only, &setting, &mut report).await {
+        Ok(()) => {
+            println!("{}", report.closing());
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&*error),
+    }
+}
+
+fn fail(error: &(dyn std::error::Error + Send + Sync)) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
+}
+
+async fn run(only: Option<Scenario>, setting: &Setting, report: &mut Report) -> Outcome<()> {
+    report.begin();
+    let wanted = |scenario| only.is_none_or(|only| only == scenario);
+    if wanted(Scenario::Quota) {
+        quota::run(setting, report).await?;
+    }
+    if wanted(Scenario::Polling) {
+        polling::run(setting, report).await?;
+    }
+    if wanted(Scenario::Cached) {
+        cached::run(setting, report).await?;
+    }
+    if wanted(Scenario::Uncached) {
+        uncached::run(setting, report).await?;
+    }
+    if wanted(Scenario::Memory) {
+        memory::run(setting, report).await?;
+    }
+    if wanted(Scenario::Faults) {
+        faults::run(setting, report).await?;
+    }
+    Ok(())
+}
