@@ -1,7 +1,10 @@
 //! A gateway of its own for each test: configured by a real file, listening on a free port.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use ota_core::clock::{Clock, SystemClock};
+use ota_core::random::SystemRandom;
 use ota_gateway::config::Config;
 use ota_gateway::server;
 use tempfile::TempDir;
@@ -25,10 +28,21 @@ pub fn head() -> String {
     )
 }
 
+/// What stands before the providers when answers are kept as by default, and metrics are served.
+#[must_use]
+pub fn keeping_head() -> String {
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n\
+         [auth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nhs256_secret = \"{SECRET}\"\n\
+         [metrics]\nlisten = \"127.0.0.1:0\"\n"
+    )
+}
+
 /// A running gateway. Dropping it ends it.
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
+    metrics: Option<(SocketAddr, JoinHandle<std::io::Result<()>>)>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<std::io::Result<()>>,
     _folder: TempDir,
@@ -37,6 +51,9 @@ pub struct Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.serving.abort();
+        if let Some((_, metrics)) = &self.metrics {
+            metrics.abort();
+        }
     }
 }
 
@@ -58,11 +75,43 @@ impl Gateway {
     /// # Panics
     /// When it does not start.
     pub async fn with_file(text: &str) -> Self {
+        Self::on_clock(text, Arc::new(SystemClock)).await
+    }
+
+    /// Starts a gateway that keeps answers as by default and serves metrics.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn keeping(providers: &[Section], clock: Arc<dyn Clock>) -> Self {
+        let mut text = keeping_head();
+        for provider in providers {
+            text.push_str(&provider.to_toml());
+        }
+        Self::on_clock(&text, clock).await
+    }
+
+    /// Starts a gateway for a whole configuration file, on a clock.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn on_clock(text: &str, clock: Arc<dyn Clock>) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let path = folder.path().join("gateway.toml");
         std::fs::write(&path, text).expect("a file can be written");
         let config = Config::load(Some(&path), []).expect("the configuration is valid");
-        let app = server::app(&config).expect("the providers can be built");
+        let app = server::app_on(&config, clock, Arc::new(SystemRandom))
+            .expect("the providers can be built");
+        let metrics = match config.metrics.enabled {
+            true => {
+                let listener = TcpListener::bind(config.metrics.listen)
+                    .await
+                    .expect("a port is free");
+                let address = listener.local_addr().expect("listener has an address");
+                let serving = tokio::spawn(server::serve_metrics(listener, app.clone()));
+                Some((address, serving))
+            }
+            false => None,
+        };
         let listener = TcpListener::bind(config.server.listen)
             .await
             .expect("a port is free");
@@ -73,6 +122,7 @@ impl Gateway {
         }));
         Self {
             address,
+            metrics,
             stop: Some(stop),
             serving,
             _folder: folder,
@@ -83,6 +133,42 @@ impl Gateway {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns where metrics are served.
+    ///
+    /// # Panics
+    /// When they are not.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics.as_ref().expect("metrics are served").0
+    }
+
+    /// Returns the metrics as Prometheus reads them.
+    ///
+    /// # Panics
+    /// When the gateway serves none.
+    pub async fn metrics(&self) -> String {
+        let address = self.metrics_address();
+        let headers = [("Host".to_owned(), address.to_string())];
+        let request = wire::request("GET", "/metrics", &headers, b"");
+        let reply = wire::exchange(address, &request).await;
+        carries_no_secret(&reply);
+        assert_eq!(reply.status, 200, "{}", reply.shown());
+        assert!(reply.must("content-type").starts_with("text/plain"));
+        reply.text()
+    }
+
+    /// Returns the value of one sample, 0 when it is not there. `sample` is name and labels as they are written.
+    ///
+    /// # Panics
+    /// As [`Gateway::metrics`].
+    pub async fn metric(&self, sample: &str) -> f64 {
+        let text = self.metrics().await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().expect("a sample is a number"))
     }
 
     /// Lets requests under way finish and ends.

@@ -34,7 +34,8 @@ pub fn minted(scope: &str, providers: Option<&[String]>) -> String {
         subject: "e2e",
         scope,
         providers,
-        ttl_s: 600,
+        // Tests move clocks by hours.
+        ttl_s: 86_400,
     };
     mint.token(ota_sim::Clock::system().now())
         .expect("token can be written")

@@ -307,3 +307,41 @@ async fn a_wrong_variable_is_named() {
         assert!(stderr(&output).contains(words), "{}", stderr(&output));
     }
 }
+
+#[tokio::test]
+async fn two_providers_of_one_account_with_different_quotas_are_refused() {
+    let section = |name: &str, limits: &[&str]| {
+        let section = Section::alibaba(name, "https://iot.cn-shanghai.aliyuncs.com")
+            .limit("account = \"shared\"");
+        limits
+            .iter()
+            .fold(section, |section, limit| section.limit(limit))
+            .to_toml()
+    };
+    for (limit, shown) in [
+        ("calls = 9", "calls = 1000000"),
+        ("window_s = 2", "window_s = 1"),
+        ("margin_ms = 7", "margin_ms = 100"),
+    ] {
+        let file = File::new(&(head() + &section("first", &[]) + &section("second", &[limit])));
+        for command in ["serve", "check"] {
+            let output = run(&[command, "--config", file.path()]).await;
+            let error = stderr(&output);
+            assert_eq!(output.status.code(), Some(78), "{error}");
+            for part in [
+                "providers.second.limits.account",
+                "`shared`",
+                "provider `first`",
+                shown,
+            ] {
+                assert!(error.contains(part), "{part} in {error}");
+            }
+        }
+    }
+    // Two vendors never count together.
+    let other = Section::huawei(HUA, "https://10.0.0.1:8743").limit("account = \"shared\"");
+    let file =
+        File::new(&(head() + &section("first", &[]) + &other.limit("window_s = 1").to_toml()));
+    let output = run(&["check", "--config", file.path()]).await;
+    assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+}

@@ -7,6 +7,7 @@
 
 mod auth;
 mod bad_input;
+mod chaos;
 mod commands;
 mod configuration;
 mod disabled;
@@ -16,7 +17,10 @@ mod huawei;
 mod huge;
 mod ids;
 mod jobs;
+mod kept;
+mod metrics;
 mod providers;
+mod quota;
 mod samples_alibaba;
 mod samples_huawei;
 mod stats;
