@@ -115,9 +115,11 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         for (name, log) in [(NGINX, false), (LOGGING_NGINX, true)] {
             if with_nginx && (rows == 100 || !log) {
                 let listen = free_address()?;
-                let server = Nginx::start(gateway.folder(), listen, bare_address, log)?;
-                let url = format!("http://{listen}/");
-                competitors.push(Competitor::new(name, url, &[], server.process()));
+                // In front of the gateway, asked as the gateway is: so it keeps and sends the same bytes, headers too.
+                let server = Nginx::start(gateway.folder(), listen, gateway.address(), log)?;
+                let url =
+                    page(&gateway).replace(&gateway.address().to_string(), &listen.to_string());
+                competitors.push(Competitor::new(name, url, &auth, server.process()));
                 servers.push(server);
             }
         }
@@ -131,7 +133,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     }
     report.row(
         SCENARIO,
-        "vendor calls behind all of it, for both gateways and both pages",
+        "vendor calls behind all of it, for two gateways and two pages",
         sim.counters().total_calls() as f64,
         "",
         Goal::AtMost(3.0),

@@ -120,6 +120,11 @@ impl Gateway {
         Some(kibibytes * 1024.0)
     }
 
+    /// Returns where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Returns the process.
     pub(crate) fn process(&self) -> Option<u32> {
         self.child.id()

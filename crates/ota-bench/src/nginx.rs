@@ -1,4 +1,4 @@
-//! nginx with `proxy_cache` before the bare route.
+//! nginx with `proxy_cache` in front of the gateway.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -39,7 +39,7 @@ impl Nginx {
                sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000; open_file_cache max=100;\n\
                server {{\n\
                  listen {listen} backlog=4096;\n\
-                 location / {{ proxy_pass http://{origin}; proxy_cache kept; proxy_cache_valid 200 1h; }}\n\
+                 location / {{ proxy_pass http://{origin}; proxy_cache kept; proxy_cache_valid 200 1h; proxy_ignore_headers Cache-Control Expires Vary; }}\n\
                }}\n\
              }}\n"
         );

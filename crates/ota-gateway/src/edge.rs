@@ -31,21 +31,24 @@ impl RequestId {
             .unwrap_or_else(|| Self(Arc::from("unknown")))
     }
 
-    /// Takes the caller's identifier when it is well-formed, else makes one.
-    pub(crate) fn new(headers: &HeaderMap, app: &App) -> Self {
-        let given = headers
-            .get(X_REQUEST_ID)
-            .and_then(|value| value.to_str().ok())
-            .filter(|text| is_well_formed(text));
-        match given {
-            Some(text) => Self(Arc::from(text)),
-            None => Self(
-                app.random()
-                    .nonce()
-                    .map_or_else(|_| Arc::from("unknown"), Arc::from),
-            ),
-        }
+    fn new(headers: &HeaderMap, app: &App) -> Self {
+        let value = request_id(headers, app);
+        Self(Arc::from(value.to_str().unwrap_or(UNKNOWN)))
     }
+}
+
+const UNKNOWN: &str = "unknown";
+
+/// Takes the caller's identifier when it is well-formed, else makes one.
+pub(crate) fn request_id(headers: &HeaderMap, app: &App) -> HeaderValue {
+    let given = headers.get(X_REQUEST_ID);
+    let given = given.filter(|value| value.to_str().is_ok_and(is_well_formed));
+    if let Some(given) = given {
+        return given.clone();
+    }
+    let made = app.random().nonce().ok();
+    made.and_then(|nonce| HeaderValue::try_from(nonce).ok())
+        .unwrap_or(HeaderValue::from_static(UNKNOWN))
 }
 
 fn is_well_formed(text: &str) -> bool {
@@ -78,20 +81,15 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
         response = problem::render(bare_failure(status, response.headers()), &request_id.0);
     }
     drop(running);
-    identify(&mut response, &request_id);
+    if let Ok(value) = HeaderValue::from_str(&request_id.0) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let took = app.monotonic().saturating_duration_since(start);
     app.metrics()
         .request(route, response.status().as_str(), took);
-    log(&method, route, &response, &request_id, took);
+    log(&method, route, &response, &request_id.0, took);
     response
-}
-
-/// Gives a response the identifier of its request.
-pub(crate) fn identify(response: &mut Response, request_id: &RequestId) {
-    if let Ok(value) = HeaderValue::from_str(&request_id.0) {
-        response.headers_mut().insert(X_REQUEST_ID, value);
-    }
 }
 
 /// The route of a request for a path that is none of ours.
@@ -165,11 +163,11 @@ pub(crate) fn log(
     method: &Method,
     route: &str,
     response: &Response,
-    request_id: &RequestId,
+    request_id: &str,
     took: Duration,
 ) {
     tracing::info!(
-        request.id = &*request_id.0,
+        request.id = request_id,
         http.method = %method,
         http.route = route,
         http.status = response.status().as_u16(),

@@ -11,14 +11,14 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use ota_core::id::ProviderName;
 use ota_fleet::FreshLimits;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use crate::app::App;
 use crate::auth::{self, authorize};
-use crate::edge::{self, RequestId};
+use crate::edge;
 use crate::fresh::{Freshness, Wishes};
 use crate::metrics::HitCounters;
 
@@ -37,27 +37,34 @@ pub(crate) struct Known {
 }
 
 /// Remembers what was asked for.
-#[derive(Debug)]
-pub(crate) struct Hits(Cache<String, Arc<Known>>);
+pub(crate) struct Hits(Cache<String, Arc<Known>, Weight>);
+
+impl std::fmt::Debug for Hits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hits")
+            .field("known", &self.0.len())
+            .finish()
+    }
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<String, Arc<Known>> for Weight {
+    fn weight(&self, target: &String, known: &Arc<Known>) -> u64 {
+        (target.len() + known.key.len() + 200) as u64
+    }
+}
 
 impl Default for Hits {
     fn default() -> Self {
-        let weigh = |target: &String, known: &Arc<Known>| {
-            u32::try_from(target.len() + known.key.len() + 200).unwrap_or(u32::MAX)
-        };
-        Self(
-            Cache::builder()
-                .max_capacity(MAX_BYTES)
-                .eviction_policy(EvictionPolicy::lru())
-                .weigher(weigh)
-                .build(),
-        )
+        Self(Cache::with_weighter(1000, MAX_BYTES, Weight))
     }
 }
 
 impl Hits {
     pub(crate) fn knows(&self, target: &str) -> bool {
-        self.0.contains_key(target)
+        self.0.peek(target).is_some()
     }
 
     pub(crate) fn remember(&self, target: &str, known: Known) {
@@ -84,13 +91,15 @@ impl Hits {
         if made > 0 {
             app.store().grow(&known.key, &served.value, made);
         }
-        let request_id = RequestId::new(headers, app);
-        edge::identify(&mut response, &request_id);
+        let request_id = edge::request_id(headers, app);
+        let headers = response.headers_mut();
+        headers.insert(edge::X_REQUEST_ID, request_id.clone());
         let took = app.monotonic().saturating_duration_since(start);
         let unchanged = response.status() == StatusCode::NOT_MODIFIED;
         known.counters.count(unchanged, took);
         let route = known.route.as_str();
-        edge::log(request.method(), route, &response, &request_id, took);
+        let request_id = request_id.to_str().unwrap_or_default();
+        edge::log(request.method(), route, &response, request_id, took);
         Some(response)
     }
 }

@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use moka::sync::Cache;
 use ota_http::Secret;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use time::OffsetDateTime;
@@ -86,7 +87,7 @@ pub struct Verifier {
     /// The key's part of the signature, computed once.
     mac: Hmac<Sha256>,
     /// Tokens that were good, by their whole text.
-    read: Cache<String, Arc<Read>>,
+    read: Cache<String, Arc<Read>, Weight>,
 }
 
 /// Shows nothing of the key and of tokens.
@@ -108,6 +109,15 @@ struct Read {
 
 /// The memory that the content of tokens may take, in bytes of token: a thousand callers and more.
 const READ_BYTES: u64 = 1 << 20;
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<String, Arc<Read>> for Weight {
+    fn weight(&self, token: &String, _read: &Arc<Read>) -> u64 {
+        (token.len() + 200) as u64
+    }
+}
 
 impl Verifier {
     /// Creates a verifier for HS256. Issuer and audience are checked when given; a token without an audience is refused only when one is
@@ -144,10 +154,7 @@ impl Verifier {
             key: DecodingKey::from_secret(secret),
             validation,
             mac: Hmac::new_from_slice(secret).expect("HMAC takes keys of every length"),
-            read: Cache::builder()
-                .max_capacity(READ_BYTES)
-                .weigher(|token: &String, _| u32::try_from(token.len()).unwrap_or(u32::MAX))
-                .build(),
+            read: Cache::with_weighter(1000, READ_BYTES, Weight),
         }
     }
 
