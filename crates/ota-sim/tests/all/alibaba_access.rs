@@ -461,6 +461,18 @@ async fn eleventh_call_in_one_second_is_throttled_per_operation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_package_may_be_asked_for_twice_as_often() {
+    let sim = Alibaba::start(|config| config.quota = alibaba::Config::default().quota).await;
+    let unknown = [("FirmwareId", "no-such-package")];
+    for number in 0..20 {
+        let answer = sim.send("QueryOTAFirmware", &unknown);
+        assert_eq!(answer.status, 200, "call {number}");
+    }
+    let refused = sim.send("QueryOTAFirmware", &unknown);
+    check_gateway(&refused, 400, "Throttling.User");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn throttling_takes_the_status_that_is_configured() {
     for (style, status) in [
         (alibaba::ThrottleStatus::TooManyRequests, 429),
