@@ -87,7 +87,7 @@ async fn main() -> ExitCode {
         gateway: arguments.gateway,
         quick: arguments.quick,
     };
-    let mut report = Report::default();
+    let mut report = Report::new(!setting.quick);
     match run(arguments.only, &setting, &mut report).await {
         Ok(()) => {
             println!("{}", report.closing());

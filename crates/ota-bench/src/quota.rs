@@ -67,7 +67,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let counters = sim.counters();
     report.row(
         SCENARIO,
-        "good answers, of 120 different reads by 24 clients",
+        &format!("good answers, of {reads} different reads by {CLIENTS} clients"),
         good.load(Ordering::Relaxed) as f64,
         "",
         Goal::AtLeast(reads as f64),
