@@ -16,6 +16,13 @@ use tokio::net::TcpStream;
 
 use crate::world::{ALI, HUA, World};
 
+/// An account of ten calls a second. The margin is generous: on a busy machine a call of a test may travel long.
+fn ten_a_second(name: &str, sim: &Server) -> Section {
+    Section::alibaba(name, &sim.url())
+        .limit("calls = 10")
+        .limit("margin_ms = 5000")
+}
+
 async fn strict_alibaba(jobs: u32) -> Server {
     alibaba::start(alibaba::Config {
         quota: Some(Quota {
@@ -44,8 +51,7 @@ fn overran(sim: &Server, most: u64) {
 #[tokio::test]
 async fn many_readers_never_overrun_a_quota_and_all_of_them_are_answered() {
     let sim = strict_alibaba(35).await;
-    let section = Section::alibaba(ALI, &sim.url()).limit("calls = 10");
-    let gateway = Gateway::start(&[section]).await;
+    let gateway = Gateway::start(&[ten_a_second(ALI, &sim)]).await;
     let paths = job_paths(&sim, ALI);
     let reads = paths.iter().map(|path| gateway.get(path));
     for reply in join_all(reads).await {
@@ -58,8 +64,7 @@ async fn many_readers_never_overrun_a_quota_and_all_of_them_are_answered() {
 #[tokio::test]
 async fn statistics_are_eight_calls_each_and_share_the_quota() {
     let sim = strict_alibaba(3).await;
-    let section = Section::alibaba(ALI, &sim.url()).limit("calls = 10");
-    let gateway = Gateway::start(&[section]).await;
+    let gateway = Gateway::start(&[ten_a_second(ALI, &sim)]).await;
     let paths = job_paths(&sim, ALI);
     let reads: Vec<_> = paths.iter().map(|path| format!("{path}/stats")).collect();
     for reply in join_all(reads.iter().map(|path| gateway.get(path))).await {
@@ -72,11 +77,7 @@ async fn statistics_are_eight_calls_each_and_share_the_quota() {
 #[tokio::test]
 async fn two_providers_of_one_account_share_its_quota() {
     let sim = strict_alibaba(12).await;
-    let section = |name| {
-        Section::alibaba(name, &sim.url())
-            .limit("calls = 10")
-            .limit("account = \"one\"")
-    };
+    let section = |name| ten_a_second(name, &sim).limit("account = \"one\"");
     let gateway = Gateway::start(&[section("first"), section("second")]).await;
     let mut paths = job_paths(&sim, "first");
     paths.extend(job_paths(&sim, "second"));
@@ -91,8 +92,7 @@ async fn two_providers_of_one_account_share_its_quota() {
 async fn the_default_account_is_the_vendors_key() {
     // Neither section names an account, and both have the same key.
     let sim = strict_alibaba(8).await;
-    let sections =
-        ["first", "second"].map(|name| Section::alibaba(name, &sim.url()).limit("calls = 10"));
+    let sections = ["first", "second"].map(|name| ten_a_second(name, &sim));
     let gateway = Gateway::start(&sections).await;
     let mut paths = job_paths(&sim, "first");
     paths.extend(job_paths(&sim, "second"));
