@@ -472,9 +472,12 @@ impl AlibabaProvider {
             .iter()
             .flatten()
             .fold(0, |sum, count| sum.saturating_add(*count));
+        let rest = total.map(|total| total.saturating_sub(known));
+        // Without the number of CONFIRM the pending ones are told only where nothing is left that could be among them.
+        let whole = rest == Some(0) || counts.iter().all(Option::is_some);
         let mut stats = JobStats {
             total,
-            pending: sum(TaskStatus::Pending),
+            pending: sum(TaskStatus::Pending).filter(|_| whole),
             in_progress: sum(TaskStatus::InProgress),
             succeeded: sum(TaskStatus::Succeeded),
             failed: sum(TaskStatus::Failed),

@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 use crate::world::{ALI, HUA, World};
 
 /// Every kind of fault.
-const KINDS: [FaultKind; 20] = [
+const KINDS: [FaultKind; 21] = [
     FaultKind::Throttle,
     FaultKind::GatewayError,
     FaultKind::ProductError,
@@ -42,6 +42,7 @@ const KINDS: [FaultKind; 20] = [
     FaultKind::BadDate,
     FaultKind::UnknownField,
     FaultKind::RepeatPage,
+    FaultKind::Redirect,
 ];
 
 const RATES: [f64; 4] = [0.01, 0.2, 0.5, 1.0];
@@ -186,7 +187,24 @@ async fn check(provider: &'static str, faults: Vec<Fault>, cache: &str) {
             // `Gateway::get` has held each answer against the document and searched it for secrets.
             match reply.status {
                 200 if !changes_rows(&faults) => {
-                    assert_eq!(content(reply), content(&truth[path]), "{what}: {path}");
+                    let (mut told, mut truth) = (content(reply), content(&truth[path]));
+                    let refuses = faults.iter().any(|fault| fault.kind == FaultKind::Xml4xx);
+                    if provider == ALI
+                        && refuses
+                        && path.ends_with("/stats")
+                        && told.get("unknown").is_none()
+                    {
+                        // A vendor that refuses to count by CONFIRM looks like an old platform: these two numbers are lost, never told wrongly.
+                        for lost in ["pending", "unknown"] {
+                            truth.as_object_mut().map(|members| members.remove(lost));
+                            assert_eq!(
+                                told.as_object_mut().unwrap().remove(lost),
+                                None,
+                                "{what}: {path}"
+                            );
+                        }
+                    }
+                    assert_eq!(told, truth, "{what}: {path}");
                 }
                 200 => {}
                 502..=504 => assert_eq!(reply.json()["provider"], provider, "{what}"),
