@@ -434,9 +434,10 @@ async fn a_platform_may_refuse_the_oldest_words_with_any_code() {
             .await
             .unwrap()
             .unwrap();
+        // Three tasks are in none of the words that could be counted: some may wait for confirmation, so neither number is told.
         assert_eq!(
             (stats.total, stats.pending, stats.unknown),
-            (Some(5), Some(2), None),
+            (Some(5), None, None),
             "{code}"
         );
         assert_eq!(
