@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
+use crate::trace::TraceParent;
 
 /// Who waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +28,8 @@ pub struct Context {
     pub priority: Priority,
     /// The vendor calls made for this request so far; clones share it.
     pub calls: Arc<CallLog>,
+    /// The trace that the request belongs to, and the span that vendor calls are made from.
+    pub trace: Option<TraceParent>,
 }
 
 impl Context {
@@ -38,7 +41,15 @@ impl Context {
             deadline,
             priority,
             calls: Arc::new(CallLog::default()),
+            trace: None,
         }
+    }
+
+    /// Says which trace the request belongs to.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Option<TraceParent>) -> Self {
+        self.trace = trace;
+        self
     }
 }
 

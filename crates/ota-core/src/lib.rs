@@ -12,6 +12,7 @@ pub mod paging;
 pub mod provider;
 pub mod random;
 pub mod task;
+pub mod trace;
 pub mod vendor;
 mod word;
 

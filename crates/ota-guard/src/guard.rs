@@ -186,13 +186,14 @@ impl Guard {
                 kind => permit.answered(kind != ErrorKind::Throttled),
             },
         }
-        self.settle(call, admission, sent.monotonic, took, &result);
+        self.settle(cx, call, admission, sent.monotonic, took, &result);
         result.map_err(Failed::Sent)
     }
 
     /// Draws the conclusions from an attempt.
     fn settle(
         &self,
+        cx: &Context,
         call: VendorCall,
         admission: Admission<'_>,
         sent: Instant,
@@ -202,7 +203,7 @@ impl Guard {
         let kind = result.as_ref().map(|_| ()).map_err(Error::kind);
         admission.note(sent, self.clock.monotonic(), kind);
         let outcome = kind.map_or_else(Outcome::Failed, |()| Outcome::Answered);
-        self.observer.attempt(call.operation, outcome, took);
+        self.observer.attempt(cx, call.operation, outcome, took);
         if let Err(error) = result
             && error.kind() == ErrorKind::Throttled
         {

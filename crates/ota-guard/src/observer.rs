@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ota_core::ErrorKind;
+use ota_core::context::Context;
 
 /// How a vendor call, or one attempt of it, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,8 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
     /// A call of an adapter has ended, after this many attempts.
     fn call(&self, operation: &'static str, outcome: Outcome, attempts: u32);
 
-    /// One attempt has ended, after this time.
-    fn attempt(&self, operation: &'static str, outcome: Outcome, took: Duration);
+    /// One attempt for this request has ended now, after this time.
+    fn attempt(&self, cx: &Context, operation: &'static str, outcome: Outcome, took: Duration);
 
     /// An attempt has waited this long for quota and slot.
     fn waited(&self, operation: &'static str, wait: Duration);
@@ -52,7 +53,8 @@ pub struct NoObserver;
 impl Observer for NoObserver {
     fn call(&self, _operation: &'static str, _outcome: Outcome, _attempts: u32) {}
 
-    fn attempt(&self, _operation: &'static str, _outcome: Outcome, _took: Duration) {}
+    fn attempt(&self, _cx: &Context, _operation: &'static str, _outcome: Outcome, _took: Duration) {
+    }
 
     fn waited(&self, _operation: &'static str, _wait: Duration) {}
 

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use ota_core::context::Context;
 use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
 use rustls::CertificateError;
 
 use crate::tls::{self, TlsError, TlsOptions};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How a client behaves.
 #[derive(Clone, Debug)]
@@ -163,13 +166,17 @@ impl Client {
         })
     }
 
-    /// Sends `request` once and reads the answer whole.
+    /// Sends `request` once for the caller of `cx` and reads the answer whole. The trace of `cx` goes along in `traceparent`, which says nothing of
+    /// the caller; what other systems put into `tracestate` does not.
     ///
     /// # Errors
     /// `unavailable` when the vendor cannot be reached or the connection breaks, `timeout` when connecting takes too long,
     /// `protocol` for an answer over the limit, a redirect or something that is not HTTP, `misconfigured` for an endpoint that is
     /// no URL. Errors never hold the URL.
-    pub async fn send(&self, request: Request) -> Result<Response> {
+    pub async fn send(&self, cx: &Context, mut request: Request) -> Result<Response> {
+        if let Some(trace) = cx.trace {
+            request.header(TRACEPARENT, &trace.to_string(), false)?;
+        }
         let url = reqwest::Url::parse(&request.url).map_err(|error| {
             Error::new(
                 ErrorKind::Misconfigured,

@@ -84,16 +84,21 @@ impl Client {
     ) -> Result<Answer> {
         let gate = Arc::clone(&self.deps.gate);
         gate::call(&*gate, cx, VendorCall::read(operation), |_| {
-            self.attempt(operation, &params)
+            self.attempt(cx, operation, &params)
         })
         .await
     }
 
-    async fn attempt(&self, operation: &'static str, params: &Params) -> Result<Answer> {
+    async fn attempt(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        params: &Params,
+    ) -> Result<Answer> {
         let secrets = self.secrets()?;
         let signed_at = self.skew.correct(self.deps.clock.now());
         let request = self.request(operation, params, &secrets, signed_at)?;
-        let response = self.http.send(request).await?;
+        let response = self.http.send(cx, request).await?;
         let result = interpret(&response, &secrets, &|field| {
             self.deps.drift.observe(DriftKind::Field, operation, field)
         });

@@ -74,7 +74,7 @@ impl Client {
             |_| async move {
                 // The gate may have made us wait; a login of somebody else has then killed the token that we came with.
                 let token = self.tokens.newest().unwrap_or_else(|| Arc::clone(token));
-                let result = self.read_once(target, &token.access).await;
+                let result = self.read_once(cx, target, &token.access).await;
                 let refused = matches!(&result, Err(refusal) if refusal.token).then_some(token);
                 *refused_slot.lock().unwrap_or_else(PoisonError::into_inner) = refused;
                 result.map_err(|refusal| refusal.error)
@@ -87,7 +87,12 @@ impl Client {
         })
     }
 
-    async fn read_once(&self, target: &str, token: &Secret) -> Result<Map<String, Value>, Refusal> {
+    async fn read_once(
+        &self,
+        cx: &Context,
+        target: &str,
+        token: &Secret,
+    ) -> Result<Map<String, Value>, Refusal> {
         let mut request = self.request(Method::GET, target)?;
         request.header(
             self.config.app_key_header.clone(),
@@ -96,7 +101,7 @@ impl Client {
         )?;
         let authorization = format!("Bearer {}", token.expose_secret());
         request.header(AUTHORIZATION, &authorization, true)?;
-        self.send(request, &[token]).await
+        self.send(cx, request, &[token]).await
     }
 
     fn request(&self, method: Method, target: &str) -> Result<Request> {
@@ -108,10 +113,11 @@ impl Client {
 
     async fn send(
         &self,
+        cx: &Context,
         request: Request,
         secrets: &[&Secret],
     ) -> Result<Map<String, Value>, Refusal> {
-        let response = self.http.send(request).await?;
+        let response = self.http.send(cx, request).await?;
         let own = self.config.secret.read().ok();
         let secrets: Vec<&str> = secrets
             .iter()
@@ -147,7 +153,7 @@ impl Client {
             let mut secrets = vec![&secret];
             secrets.extend(refresh_token);
             let answer = self
-                .send(request, &secrets)
+                .send(cx, request, &secrets)
                 .await
                 .map_err(|refusal| refusal.error)?;
             issued(answer, since)

@@ -40,7 +40,7 @@ impl Observer for Book {
         self.write(format!("{operation} {} after {attempts}", outcome.as_str()));
     }
 
-    fn attempt(&self, _operation: &'static str, outcome: Outcome, _took: Duration) {
+    fn attempt(&self, _cx: &Context, _operation: &'static str, outcome: Outcome, _took: Duration) {
         self.write(outcome.as_str().to_owned());
     }
 
