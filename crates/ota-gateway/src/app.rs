@@ -3,17 +3,23 @@
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    RETRY_AFTER,
+};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use axum::routing::get;
 use futures_util::future::Either;
+use ota_core::BoxFuture;
 use ota_core::clock::Clock;
 use ota_core::context::Moment;
 use ota_core::id::ProviderName;
@@ -25,13 +31,18 @@ use tower::Service as _;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::{Access, Caller};
-use crate::config::CacheConfig;
+use crate::config::{CacheConfig, EdgeLimits};
 use crate::hits::Hits;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Failure};
-use crate::rendered::Rendered;
+use crate::rate_limit::RateLimiter;
+use crate::rendered::{OTA_AS_OF, OTA_STALE, Rendered};
+use crate::server::Certificates;
+use crate::telemetry::Telemetry;
 use crate::{document, edge, routes};
 
 /// What every handler shares. Clones are cheap.
@@ -57,6 +68,19 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
     /// How long a request may take, vendor calls included.
     pub request_timeout: Duration,
+    /// What stands between the network and the handlers.
+    pub edge: Edge,
+    /// Where traces go.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// What stands between the network and the handlers.
+#[derive(Debug)]
+pub struct Edge {
+    pub(crate) limits: EdgeLimits,
+    pub(crate) certificates: Option<Arc<Certificates>>,
+    pub(crate) cors_origins: Vec<HeaderValue>,
+    pub(crate) rate_limiter: Option<RateLimiter>,
 }
 
 #[derive(Debug)]
@@ -64,6 +88,7 @@ struct Inner {
     parts: Parts,
     store: FreshStore<Rendered>,
     hits: Hits,
+    draining: AtomicBool,
 }
 
 impl App {
@@ -81,6 +106,7 @@ impl App {
             parts,
             store,
             hits: Hits::default(),
+            draining: AtomicBool::new(false),
         }))
     }
 
@@ -100,6 +126,51 @@ impl App {
             gates.map(|(name, gate)| (name, &**gate)),
             self.store().usage(),
         )
+    }
+
+    /// Returns what must run beside the requests, for as long as they are served: keys and certificates are kept fresh.
+    pub(crate) fn background(&self) -> Vec<BoxFuture<'static, ()>> {
+        let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
+        if let Access::Jwt(verifier) = self.access() {
+            let (keys, app) = (Arc::clone(verifier.keys()), self.clone());
+            tasks.push(Box::pin(async move {
+                keys.keep_fresh(|ok| app.metrics().key_refresh(ok)).await;
+            }));
+        }
+        if let Some(certificates) = &self.edge().certificates {
+            let certificates = Arc::clone(certificates);
+            tasks.push(Box::pin(async move { certificates.keep_fresh().await }));
+        }
+        tasks.extend(self.telemetry().run());
+        tasks
+    }
+
+    /// Notes that no more connections are accepted, so that nobody sends more requests here.
+    pub(crate) fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether something can be served, or else why not.
+    pub(crate) fn ready(&self) -> Result<(), &'static str> {
+        let no_keys = match self.access() {
+            Access::Jwt(verifier) => verifier.keys().current().is_none(),
+            Access::Disabled => false,
+        };
+        if self.0.draining.load(Ordering::Relaxed) {
+            Err("draining")
+        } else if no_keys {
+            Err("no_keys")
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.0.parts.telemetry
+    }
+
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.0.parts.edge
     }
 
     pub(crate) fn access(&self) -> &Access {
@@ -124,6 +195,10 @@ impl App {
 
     pub(crate) fn random(&self) -> &dyn Random {
         &*self.0.parts.random
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.parts.clock
     }
 
     pub(crate) fn now(&self) -> OffsetDateTime {
@@ -178,6 +253,10 @@ pub fn service(app: App) -> Service {
 }
 
 impl Service {
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
     /// Answers one request.
     pub(crate) fn call<B>(
         &self,
@@ -214,7 +293,11 @@ fn router(app: App) -> Router {
             get(|| async move { ([(CONTENT_TYPE, "application/json")], text) }),
         )
         // The answers of the API are packed where they are kept.
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(SetResponseHeaderLayer::overriding(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(edge::PAGES_POLICY),
+        ));
     Router::new()
         .merge(api)
         .merge(pages)
@@ -222,15 +305,51 @@ fn router(app: App) -> Router {
             "/healthz",
             get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }),
         )
-        .route(
-            "/readyz",
-            get(|| async { axum::Json(serde_json::json!({"status": "ready"})) }),
-        )
+        .route("/readyz", get(readyz))
         .fallback(|| async {
             Failure::new(Code::NotFound, "there is nothing at this path; see /docs").into_response()
         })
         .layer(CatchPanicLayer::custom(edge::panicked))
+        .layer(tower::util::option_layer(cors(&app)))
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
         // Made whole here, once, and not for each connection, which takes 200 KB each.
         .with_state(app)
 }
+
+/// Says whether requests should be sent here. Vendors do not decide it: another process would ask the same ones.
+async fn readyz(State(app): State<App>) -> Response {
+    let (status, word) = match app.ready() {
+        Ok(()) => (StatusCode::OK, "ready"),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+    };
+    let mut counts = serde_json::json!({"ok": 0, "degraded": 0, "down": 0, "unknown": 0});
+    for member in app.fleet().members() {
+        let count = &mut counts[member.health().state.as_str()];
+        *count = (count.as_u64().unwrap_or_default() + 1).into();
+    }
+    let body = serde_json::json!({"status": word, "providers": counts});
+    (status, axum::Json(body)).into_response()
+}
+
+/// Lets web pages of the configured origins call; without any, browsers let none.
+fn cors(app: &App) -> Option<CorsLayer> {
+    let origins = &app.edge().cors_origins;
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+            .allow_methods([Method::GET, Method::HEAD, Method::POST])
+            .allow_headers([AUTHORIZATION, CACHE_CONTROL, IF_NONE_MATCH])
+            .expose_headers([
+                AGE,
+                ETAG,
+                RETRY_AFTER,
+                OTA_AS_OF,
+                OTA_STALE,
+                edge::X_REQUEST_ID,
+            ])
+            .max_age(PREFLIGHT_AGE)
+    })
+}
+
+/// How long browsers may remember what a page may send. Most of them take no longer time than two hours.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(7200);

@@ -135,7 +135,13 @@ fn codes(live: bool) -> Vec<Code> {
         Code::NotAcceptable,
         Code::PayloadTooLarge,
         Code::MisdirectedRequest,
+        Code::RequestTimeout,
+        Code::UriTooLong,
+        Code::RateLimited,
+        Code::HeadersTooLarge,
         Code::Internal,
+        Code::KeysUnavailable,
+        Code::Unavailable,
     ];
     if live {
         codes.extend([
@@ -212,9 +218,13 @@ fn add_problems(operation: &mut Value, codes: &[Code]) {
                 "examples": examples,
             }},
         });
-        if status == 503 {
+        if status == 503 || status == 429 {
             response["headers"]["Retry-After"] =
                 header("integer", "Seconds to wait before trying again.");
+        }
+        if status == 429 {
+            response["headers"]["RateLimit"] = header("string", RATE_LIMIT);
+            response["headers"]["RateLimit-Policy"] = header("string", RATE_LIMIT_POLICY);
         }
         if status == 401 || status == 403 {
             response["headers"]["WWW-Authenticate"] = header("string", "The challenge (RFC 6750).");
@@ -222,6 +232,10 @@ fn add_problems(operation: &mut Value, codes: &[Code]) {
         operation["responses"][status.to_string()] = response;
     }
 }
+
+const RATE_LIMIT: &str = "What is left for this caller: `\"caller\";r=599;t=1` means 599 requests, and the whole allowance again in a second. Only where the gateway limits callers.";
+
+const RATE_LIMIT_POLICY: &str = "What a caller may send: `\"caller\";q=600;w=60` means 600 requests in 60 seconds. Only where the gateway limits callers.";
 
 fn header(kind: &str, description: &str) -> Value {
     json!({"description": description, "schema": {"type": kind}})

@@ -13,7 +13,7 @@ use ota_core::context::{CallSummary, Context, Moment, Priority};
 use ota_fleet::{Fetch, Fetched, FreshLimits, Member, Served, Source, Wanted};
 
 use crate::app::App;
-use crate::edge::RequestId;
+use crate::edge::{Notes, RequestId};
 use crate::hits::Known;
 use crate::metrics::ReadResult;
 use crate::problem::{Code, Failure};
@@ -126,6 +126,7 @@ impl Wishes {
 #[derive(Debug)]
 pub struct Live {
     request_id: RequestId,
+    notes: Notes,
     wishes: Wishes,
     /// Its path and query, where the same ones always ask the same: not with a cursor, which expires.
     target: Option<Uri>,
@@ -144,6 +145,7 @@ impl FromRequestParts<App> for Live {
         let repeatable = parts.method == Method::GET && !has_cursor;
         Ok(Self {
             request_id: RequestId::of(&parts.extensions),
+            notes: Notes::of(&parts.extensions),
             wishes: Wishes::read(&parts.method, &parts.headers)?,
             target: repeatable.then(|| parts.uri.clone()),
             route: parts.extensions.get::<MatchedPath>().cloned(),
@@ -204,11 +206,13 @@ impl Live {
     /// Returns the context of a vendor call for this request.
     #[must_use]
     pub fn context(&self) -> Context {
-        Context::new(
+        let cx = Context::new(
             Arc::clone(&self.request_id.0),
             self.app.deadline(),
             Priority::Interactive,
-        )
+        );
+        self.notes.calls(&cx.calls);
+        cx.with_trace(self.notes.trace())
     }
 
     /// Returns the failure that a provider's error is to this request.

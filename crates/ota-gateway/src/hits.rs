@@ -5,12 +5,14 @@
 //! router, as long as nothing but a fresh kept answer is needed. Everything that depends on the caller is decided for each request as on the long
 //! way: token, scope, providers that he may see, freshness, form. Whatever is not plain, and every refusal, goes the long way.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use ota_core::context::CallSummary;
 use ota_core::id::ProviderName;
 use ota_fleet::FreshLimits;
 use quick_cache::Weighter;
@@ -18,9 +20,10 @@ use quick_cache::sync::Cache;
 
 use crate::app::App;
 use crate::auth::{self, authorize};
-use crate::edge;
+use crate::edge::{self, Line};
 use crate::fresh::{Freshness, Wishes};
 use crate::metrics::HitCounters;
+use crate::rate_limit::Allowance;
 
 /// The memory that remembered targets may take, in bytes of text: some thousands.
 const MAX_BYTES: u64 = 1 << 20;
@@ -71,35 +74,69 @@ impl Hits {
         self.0.insert(target.to_owned(), Arc::new(known));
     }
 
-    /// Answers a request from what is kept, or not at all.
+    /// As [`Hits::find`]. Were there a panic, the long way answers, where it is caught and told.
     pub(crate) fn answer<B>(&self, app: &App, request: &Request<B>) -> Option<Response> {
+        let found = AssertUnwindSafe(|| self.find(app, request));
+        std::panic::catch_unwind(found).unwrap_or_default()
+    }
+
+    /// Answers a request from what is kept, or not at all.
+    fn find<B>(&self, app: &App, request: &Request<B>) -> Option<Response> {
         let headers = request.headers();
         let has_body =
             headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
-        if request.method() != Method::GET || has_body {
+        // What a page of another origin may read is decided on the long way.
+        let crosses = headers.contains_key(ORIGIN);
+        if request.method() != Method::GET || has_body || crosses {
             return None;
         }
         let known = self.0.get(request.uri().path_and_query()?.as_str())?;
-        let start = app.monotonic();
+        let (start, began) = (app.monotonic(), app.now());
         let caller = authorize(headers, request.uri(), app, auth::READ).ok()?;
         if !caller.sees(known.provider.as_str()) {
             return None;
         }
+        let allowance = app.edge().rate_limiter.as_ref();
         let wishes = Wishes::read(request.method(), headers).ok()?;
         let served = app.store().kept(&known.key, wishes.wanted, known.limits)?;
+        // Counted here and not before, because whoever goes the long way is counted there.
+        let allowance = allowance.map(|limiter| limiter.count(caller.name(), start));
+        if allowance.as_ref().is_some_and(Allowance::is_used_up) {
+            return None;
+        }
         let (mut response, made) = wishes.respond(&served.value, Freshness::from(&served));
         if made > 0 {
             app.store().grow(&known.key, &served.value, made);
         }
         let request_id = edge::request_id(headers, app);
+        let parent = edge::trace_of(headers);
+        // Without a trace of the caller's there is nothing that a log line could be found by, so none is begun only for it.
+        let trace = match app.telemetry().is_on() {
+            true => app.telemetry().place(parent, app.random()),
+            false => parent,
+        };
         let headers = response.headers_mut();
         headers.insert(edge::X_REQUEST_ID, request_id.clone());
+        if let Some(allowance) = allowance {
+            allowance.write(headers);
+        }
+        edge::secure(headers, app.edge().certificates.is_some());
         let took = app.monotonic().saturating_duration_since(start);
         let unchanged = response.status() == StatusCode::NOT_MODIFIED;
         known.counters.count(unchanged, took);
-        let route = known.route.as_str();
-        let request_id = request_id.to_str().unwrap_or_default();
-        edge::log(request.method(), route, &response, request_id, took);
+        Line {
+            request_id: request_id.to_str().unwrap_or_default(),
+            trace,
+            parent,
+            caller: Some(&caller),
+            method: request.method(),
+            route: known.route.as_str(),
+            status: response.status(),
+            began,
+            took,
+            calls: CallSummary::default(),
+        }
+        .write(app);
         Some(response)
     }
 }

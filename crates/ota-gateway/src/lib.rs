@@ -14,6 +14,8 @@ pub mod metrics;
 pub mod problem;
 pub mod providers;
 pub mod query;
+mod rate_limit;
 pub mod rendered;
 pub mod routes;
 pub mod server;
+pub mod telemetry;

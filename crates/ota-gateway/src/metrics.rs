@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ota_core::clock::Clock;
+use ota_core::context::Context;
 use ota_core::drift::DriftKind;
 use ota_core::id::ProviderName;
 use ota_guard::{BreakerState, Guard, Observer, Outcome};
@@ -14,6 +15,9 @@ use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+
+use crate::problem::Code;
+use crate::telemetry::Telemetry;
 
 /// What kind of metric it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,14 @@ catalog! {
         "How often the breaker has opened.";
     DRIFT = Counter "ota_vendor_drift_total" ["provider", "operation", "kind", "field"]
         "Things in vendor answers that no document of the vendor has, by kind: word (of an enumeration), value (that cannot be read), field. The field is the documented one; for a field that is not documented it is (new), and the log names it.";
+    CONNECTIONS = Gauge "ota_connections_open" []
+        "Connections that are open, of at most server.max_connections.";
+    CUT_OFF = Counter "ota_connections_cut_off_total" ["reason"]
+        "Connections that the gateway ended: slow (a request did not come, or an answer was not taken, in time), idle (nothing was asked for long), handshake (TLS did not begin in time), evicted (idle, to make room for a new one), refused (all were being answered).";
+    AUTH_FAILURES = Counter "ota_auth_failures_total" ["reason"]
+        "Requests that were not let in: unauthenticated (no valid token), forbidden (no scope), rate_limited, keys_unavailable (tokens cannot be verified).";
+    KEY_REFRESHES = Counter "ota_auth_key_refreshes_total" ["result"]
+        "Attempts to read the keys that tokens are verified with again: ok, failed (the last good ones stay in use).";
     BUILD = Gauge "ota_build_info" ["version"]
         "Always 1; the label tells the version.";
     STARTED = Gauge "process_start_time_seconds" []
@@ -105,6 +117,33 @@ const BUCKETS: &[f64] = &[
 
 /// The label of a field that no document has: a vendor's invention must not become a label.
 const NEW_FIELD: &str = "(new)";
+
+/// Why a connection was ended from this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutOff {
+    /// A request did not come, or an answer was not taken, in time.
+    Slow,
+    /// Nothing was asked for long.
+    Idle,
+    /// TLS did not begin in time.
+    Handshake,
+    /// It was idle and made room for a new one.
+    Evicted,
+    /// All connections were being answered.
+    Refused,
+}
+
+impl CutOff {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Idle => "idle",
+            Self::Handshake => "handshake",
+            Self::Evicted => "evicted",
+            Self::Refused => "refused",
+        }
+    }
+}
 
 /// How a read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +197,10 @@ pub struct Metrics {
     breaker: IntGaugeVec,
     breaker_openings: IntCounterVec,
     drift: IntCounterVec,
+    connections: IntGaugeVec,
+    cut_off: IntCounterVec,
+    auth_failures: IntCounterVec,
+    key_refreshes: IntCounterVec,
     memory: IntGaugeVec,
 }
 
@@ -220,9 +263,40 @@ impl Metrics {
             breaker: make.gauge(BREAKER),
             breaker_openings: make.counter(BREAKER_OPENINGS),
             drift: make.counter(DRIFT),
+            connections: make.gauge(CONNECTIONS),
+            cut_off: make.counter(CUT_OFF),
+            auth_failures: make.counter(AUTH_FAILURES),
+            key_refreshes: make.counter(KEY_REFRESHES),
             memory: make.gauge(MEMORY),
             registry: make.0,
         }
+    }
+
+    /// Notes how many connections are open.
+    pub(crate) fn connections(&self, open: usize) {
+        let open = i64::try_from(open).unwrap_or(i64::MAX);
+        self.connections.with_label_values(&NONE).set(open);
+    }
+
+    /// Notes that a connection was ended from this side.
+    pub(crate) fn cut_off(&self, reason: CutOff) {
+        self.cut_off.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Notes that a request was not let in.
+    pub(crate) fn not_let_in(&self, code: Code) {
+        if matches!(
+            code,
+            Code::Unauthenticated | Code::Forbidden | Code::RateLimited | Code::KeysUnavailable
+        ) {
+            self.auth_failures.with_label_values(&[code.as_str()]).inc();
+        }
+    }
+
+    /// Notes an attempt to read the keys again.
+    pub(crate) fn key_refresh(&self, ok: bool) {
+        let result = if ok { "ok" } else { "failed" };
+        self.key_refreshes.with_label_values(&[result]).inc();
     }
 
     /// Notes that a request is being answered, until the returned value is dropped.
@@ -281,8 +355,15 @@ impl Metrics {
 
     /// Returns what a provider's gate tells what happens to its calls.
     #[must_use]
-    pub fn meter(self: &Arc<Self>, provider: &ProviderName) -> Arc<dyn Observer> {
+    pub fn meter(
+        self: &Arc<Self>,
+        provider: &ProviderName,
+        telemetry: &Arc<Telemetry>,
+        clock: &Arc<dyn Clock>,
+    ) -> Arc<dyn Observer> {
         Arc::new(Meter {
+            telemetry: Arc::clone(telemetry),
+            clock: Arc::clone(clock),
             metrics: Arc::clone(self),
             provider: provider.clone(),
         })
@@ -378,6 +459,8 @@ impl Drop for Running {
 /// Counts what happens to the calls of one provider.
 #[derive(Debug)]
 struct Meter {
+    telemetry: Arc<Telemetry>,
+    clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     provider: ProviderName,
 }
@@ -388,7 +471,10 @@ impl Observer for Meter {
         self.metrics.calls.with_label_values(&labels).inc();
     }
 
-    fn attempt(&self, operation: &'static str, outcome: Outcome, took: Duration) {
+    fn attempt(&self, cx: &Context, operation: &'static str, outcome: Outcome, took: Duration) {
+        let (provider, clock) = (self.provider.as_str(), &*self.clock);
+        self.telemetry
+            .attempt(cx, clock, provider, operation, outcome, took);
         let labels = [self.provider.as_str(), operation, outcome.as_str()];
         self.metrics.attempts.with_label_values(&labels).inc();
         self.metrics
@@ -414,9 +500,11 @@ impl Observer for Meter {
 
 #[cfg(test)]
 mod tests {
-    use super::{CATALOG, Kind, Metrics, ReadResult};
+    use super::{CATALOG, CutOff, Kind, Metrics, ReadResult};
+    use crate::problem::Code;
     use ota_core::ErrorKind;
     use ota_core::clock::{Clock, ManualClock};
+    use ota_core::context::{Context, Priority};
     use ota_core::drift::DriftKind;
     use ota_core::id::ProviderName;
     use ota_core::random::SequenceRandom;
@@ -443,9 +531,9 @@ mod tests {
                 max_concurrent: 1,
             },
             Arc::new(AccountQuota::new(limits, Arc::clone(&clock))),
-            clock,
+            Arc::clone(&clock),
             Arc::new(SequenceRandom::new(1)),
-            metrics.meter(&name),
+            metrics.meter(&name, &Arc::default(), &clock),
         );
         let running = metrics.running();
         let second = Duration::from_secs(1);
@@ -453,11 +541,17 @@ mod tests {
         metrics.read("acme", "list_jobs", ReadResult::Joined);
         metrics.drifted("acme", DriftKind::Word, "List", "TaskStatus");
         metrics.drifted("acme", DriftKind::Field, "List", "x".repeat(99).as_str());
-        let meter = metrics.meter(&name);
+        let meter = metrics.meter(&name, &Arc::default(), &clock);
         meter.call("List", Outcome::RefusedByQuota, 0);
-        meter.attempt("List", Outcome::Failed(ErrorKind::Timeout), second);
+        let cx = Context::new("r", clock.monotonic(), Priority::Interactive);
+        meter.attempt(&cx, "List", Outcome::Failed(ErrorKind::Timeout), second);
         meter.waited("List", second);
         meter.throttled("List");
+        metrics.connections(3);
+        metrics.cut_off(CutOff::Slow);
+        metrics.not_let_in(Code::Unauthenticated);
+        metrics.not_let_in(Code::NotFound);
+        metrics.key_refresh(true);
         let text = metrics.text([(&name, &guard)], (3, 4096)).unwrap();
         drop(running);
         String::from_utf8(text).unwrap()

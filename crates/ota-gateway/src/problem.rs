@@ -49,6 +49,18 @@ pub enum Code {
     ProviderTimeout,
     /// `only-if-cached` was asked for and nothing is cached.
     NothingCached,
+    /// The path and query are longer than allowed.
+    UriTooLong,
+    /// The headers are larger than allowed.
+    HeadersTooLarge,
+    /// The request came too slowly.
+    RequestTimeout,
+    /// The caller sends more requests than the gateway's own limiter allows.
+    RateLimited,
+    /// The keys that tokens are verified with cannot be had.
+    KeysUnavailable,
+    /// The gateway is full or about to end.
+    Unavailable,
 }
 
 impl Code {
@@ -74,6 +86,12 @@ impl Code {
         Self::ProviderUnavailable,
         Self::ProviderTimeout,
         Self::NothingCached,
+        Self::UriTooLong,
+        Self::HeadersTooLarge,
+        Self::RequestTimeout,
+        Self::RateLimited,
+        Self::KeysUnavailable,
+        Self::Unavailable,
     ];
 
     /// Returns the code as clients read it.
@@ -100,6 +118,12 @@ impl Code {
             Self::ProviderUnavailable => "provider_unavailable",
             Self::ProviderTimeout => "provider_timeout",
             Self::NothingCached => "nothing_cached",
+            Self::UriTooLong => "uri_too_long",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::RequestTimeout => "request_timeout",
+            Self::RateLimited => "rate_limited",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::Unavailable => "unavailable",
         }
     }
 
@@ -122,7 +146,14 @@ impl Code {
             | Self::ProviderRejected
             | Self::ProviderMisconfigured
             | Self::ProviderProtocol => StatusCode::BAD_GATEWAY,
-            Self::ProviderThrottled | Self::ProviderUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::ProviderThrottled
+            | Self::ProviderUnavailable
+            | Self::KeysUnavailable
+            | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderTimeout | Self::NothingCached => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -151,6 +182,12 @@ impl Code {
             Self::ProviderUnavailable => "The vendor cannot be reached",
             Self::ProviderTimeout => "The vendor did not answer in time",
             Self::NothingCached => "Nothing is cached",
+            Self::UriTooLong => "The path and query are too long",
+            Self::HeadersTooLarge => "The headers are too large",
+            Self::RequestTimeout => "The request came too slowly",
+            Self::RateLimited => "Too many requests",
+            Self::KeysUnavailable => "Tokens cannot be verified at the moment",
+            Self::Unavailable => "The gateway takes no more requests at the moment",
         }
     }
 
@@ -177,7 +214,8 @@ impl Code {
     const fn default_retry_after_s(self) -> Option<u64> {
         match self {
             Self::ProviderThrottled => Some(2),
-            Self::ProviderUnavailable => Some(5),
+            Self::ProviderUnavailable | Self::KeysUnavailable | Self::Unavailable => Some(5),
+            Self::RateLimited => Some(1),
             _ => None,
         }
     }
@@ -196,9 +234,9 @@ pub struct Problem {
     /// What happened and what to do about it.
     pub detail: String,
     /// The stable code to branch on: `invalid_argument`, `invalid_cursor`, `unauthenticated`, `forbidden`, `not_found`, `method_not_allowed`,
-    /// `not_acceptable`, `conflict`, `payload_too_large`, `misdirected_request`, `unsupported_by_provider`, `rate_limited`, `internal`, `provider_auth`,
-    /// `provider_rejected`, `provider_misconfigured`, `provider_protocol`, `provider_throttled`, `provider_unavailable`, `provider_timeout`,
-    /// `nothing_cached`. Expect new ones.
+    /// `not_acceptable`, `request_timeout`, `conflict`, `payload_too_large`, `uri_too_long`, `misdirected_request`, `unsupported_by_provider`,
+    /// `rate_limited`, `headers_too_large`, `internal`, `provider_auth`, `provider_rejected`, `provider_misconfigured`, `provider_protocol`,
+    /// `provider_throttled`, `provider_unavailable`, `keys_unavailable`, `unavailable`, `provider_timeout`, `nothing_cached`. Expect new ones.
     pub code: String,
     /// The identifier of the request, also in the header `X-Request-Id` and in the gateway's log.
     pub request_id: String,

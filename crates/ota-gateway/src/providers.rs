@@ -17,6 +17,7 @@ use ota_provider_huawei::TokenPool;
 use crate::config::{Config, ConfigError, DefaultQuota, Limits, Section};
 use crate::metrics::Metrics;
 use crate::query::nearest;
+use crate::telemetry::Telemetry;
 
 /// The vendors that this gateway knows, as `vendor` names them.
 pub const VENDORS: &[&str] = &[ota_provider_alibaba::VENDOR, ota_provider_huawei::VENDOR];
@@ -30,6 +31,8 @@ pub struct Shared {
     pub random: Arc<dyn Random>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where traces go.
+    pub telemetry: Arc<Telemetry>,
     tokens: Arc<TokenPool>,
 }
 
@@ -42,7 +45,15 @@ impl Shared {
             clock,
             random,
             tokens: Arc::new(TokenPool::new()),
+            telemetry: Arc::default(),
         }
+    }
+
+    /// Says where traces go; without, nowhere.
+    #[must_use]
+    pub fn with_telemetry(mut self, telemetry: Arc<Telemetry>) -> Self {
+        self.telemetry = telemetry;
+        self
     }
 
     fn dependencies(&self, name: &ProviderName, limits: &Limits, gate: Arc<Guard>) -> Dependencies {
@@ -292,7 +303,7 @@ impl Builder<'_> {
             quota,
             Arc::clone(&shared.clock),
             Arc::clone(&shared.random),
-            shared.metrics.meter(name),
+            shared.metrics.meter(name, &shared.telemetry, &shared.clock),
         ));
         let deps = shared.dependencies(name, &limits, Arc::clone(&gate));
         let provider = provider(deps).map_err(|error| at(section, &error))?;

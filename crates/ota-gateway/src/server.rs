@@ -1,6 +1,8 @@
 //! Putting an application together, and serving it.
 
 mod connections;
+mod socket;
+mod tls;
 
 use std::sync::Arc;
 
@@ -14,12 +16,15 @@ use ota_core::random::{BufferedRandom, Random};
 use tokio::net::TcpListener;
 
 pub use connections::{serve, serve_on_threads};
+pub(crate) use tls::Certificates;
 
-use crate::app::{App, Parts};
+use crate::app::{App, Edge, Parts};
 use crate::auth::{Access, Verifier};
-use crate::config::{AuthConfig, AuthMode, Config, ConfigError};
+use crate::config::{AuthConfig, Config, ConfigError, ServerConfig};
 use crate::metrics;
 use crate::providers::{self, Providers, Shared};
+use crate::rate_limit::RateLimiter;
+use crate::telemetry::Telemetry;
 
 /// Builds the application that a configuration describes, on the machine's clock and randomness.
 ///
@@ -42,9 +47,10 @@ pub fn app_on(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<App, ConfigError> {
-    let shared = Shared::new(clock, random);
+    let telemetry = Arc::new(Telemetry::new(&config.telemetry, &random)?);
+    let shared = Shared::new(clock, random).with_telemetry(telemetry);
     let Providers { fleet, gates } = providers::build(config, &shared)?;
-    let access = access(&config.auth)?;
+    let access = access(&config.auth);
     Ok(App::new(Parts {
         fleet,
         gates,
@@ -54,23 +60,24 @@ pub fn app_on(
         clock: shared.clock,
         random: shared.random,
         request_timeout: config.server.request_timeout,
+        edge: edge(&config.server)?,
+        telemetry: shared.telemetry,
     }))
 }
 
-fn access(auth: &AuthConfig) -> Result<Access, ConfigError> {
-    match &auth.mode {
-        AuthMode::Disabled => Ok(Access::Disabled),
-        AuthMode::Hs256(source) => {
-            let secret = source
-                .read()
-                .map_err(|error| ConfigError::new(error.to_string()))?;
-            Ok(Access::Jwt(Box::new(Verifier::hs256(
-                &secret,
-                auth.issuer.as_deref(),
-                auth.audience.as_deref(),
-                auth.requires_audience,
-            ))))
-        }
+fn edge(server: &ServerConfig) -> Result<Edge, ConfigError> {
+    Ok(Edge {
+        limits: server.limits.clone(),
+        certificates: server.tls.clone().map(Certificates::new).transpose()?,
+        cors_origins: server.cors_origins.clone(),
+        rate_limiter: server.rate_limit.map(RateLimiter::new),
+    })
+}
+
+fn access(auth: &AuthConfig) -> Access {
+    match auth.keys() {
+        None => Access::Disabled,
+        Some(keys) => Access::Jwt(Box::new(Verifier::new(Arc::clone(keys), &auth.rules()))),
     }
 }
 

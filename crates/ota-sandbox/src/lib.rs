@@ -238,7 +238,7 @@ fn settings(
 }
 
 fn token(config: &Config) -> Result<String, SandboxError> {
-    let AuthMode::Hs256(source) = &config.auth.mode else {
+    let AuthMode::Hs256(source, _) = &config.auth.mode else {
         return Err(SandboxError("the sandbox has access control".to_owned()));
     };
     let secret = source

@@ -2,7 +2,9 @@
 //!
 //! Permissions are extractor types: a handler that takes a [`Reader`] or an [`Admin`] cannot be reached without the scope.
 
-mod hmac_provider;
+mod crypto;
+mod keys;
+mod source;
 mod token;
 
 use std::net::IpAddr;
@@ -13,9 +15,12 @@ use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 
-pub use token::{Claims, Mint, TokenError, Verifier};
+pub use keys::{KeyError, KeyKind, KeySet, MIN_SECRET_BYTES};
+pub use source::{KeySource, Keys};
+pub use token::{Claims, Mint, Rules, TokenError, Verifier};
 
 use crate::app::App;
+use crate::edge::Notes;
 use crate::problem::{Code, Failure};
 
 /// The scope for everything that only reads.
@@ -54,6 +59,12 @@ impl From<Claims> for Caller {
 }
 
 impl Caller {
+    /// Returns who it is, for logs and limits: the token's `sub`. Tokens without one are one caller.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.subject.as_deref().unwrap_or("(anonymous)")
+    }
+
     /// Whether the caller may know that a provider exists.
     #[must_use]
     pub fn sees(&self, provider: &str) -> bool {
@@ -75,7 +86,7 @@ impl FromRequestParts<App> for Reader {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        authorize(&parts.headers, &parts.uri, app, READ).map(Self)
+        admit(parts, app, READ).await.map(Self)
     }
 }
 
@@ -83,7 +94,63 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        authorize(&parts.headers, &parts.uri, app, ADMIN).map(Self)
+        admit(parts, app, ADMIN).await.map(Self)
+    }
+}
+
+/// Decides whether a request may do what needs this scope. A token of an unknown key makes the gateway look whether there are new keys.
+async fn admit(parts: &Parts, app: &App, scope: &str) -> Result<Arc<Caller>, Failure> {
+    let authorized = authorize(&parts.headers, &parts.uri, app, scope);
+    let authorized = match (authorized, app.access()) {
+        (Err(Refused::UnknownKey), Access::Jwt(verifier)) => {
+            match verifier.keys().look_for_new(app.clock()).await {
+                true => authorize(&parts.headers, &parts.uri, app, scope),
+                false => Err(Refused::UnknownKey),
+            }
+        }
+        (authorized, _) => authorized,
+    };
+    let caller = authorized.map_err(Failure::from)?;
+    let notes = Notes::of(&parts.extensions);
+    notes.caller(&caller);
+    if let Some(limiter) = &app.edge().rate_limiter {
+        let allowance = limiter.count(caller.name(), app.monotonic());
+        notes.allowance(allowance);
+        if let Some(refusal) = allowance.refusal() {
+            return Err(refusal);
+        }
+    }
+    Ok(caller)
+}
+
+/// Why a request is not let in.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Its token names a key that is not known yet.
+    UnknownKey,
+    /// For a reason that stays.
+    For(Box<Failure>),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::For(Box::new(failure))
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::For(failure) => *failure,
+            Refused::UnknownKey => invalid_token(TokenError::UnknownKey),
+        }
+    }
+}
+
+fn invalid_token(error: TokenError) -> Failure {
+    Failure {
+        challenge: Some("Bearer error=\"invalid_token\""),
+        ..Failure::new(Code::Unauthenticated, error.to_string())
     }
 }
 
@@ -96,7 +163,7 @@ pub(crate) fn authorize(
     uri: &Uri,
     app: &App,
     scope: &str,
-) -> Result<Arc<Caller>, Failure> {
+) -> Result<Arc<Caller>, Refused> {
     let verifier = match app.access() {
         Access::Jwt(verifier) => verifier,
         Access::Disabled => {
@@ -112,27 +179,30 @@ pub(crate) fn authorize(
                 .collect();
             return match !names.is_empty() && names.into_iter().all(is_loopback_host) {
                 true => Ok(Arc::default()),
-                false => Err(Failure::new(
+                false => Err(Refused::from(Failure::new(
                     Code::MisdirectedRequest,
                     "access control is disabled, so only requests to localhost or a loopback address are answered",
-                )),
+                ))),
             };
         }
     };
     let caller = verifier
         .caller(bearer(headers)?, app.now())
-        .map_err(|error| Failure {
-            challenge: Some("Bearer error=\"invalid_token\""),
-            ..Failure::new(Code::Unauthenticated, error.to_string())
+        .map_err(|error| match error {
+            TokenError::UnknownKey => Refused::UnknownKey,
+            TokenError::NoKeys => {
+                Refused::from(Failure::new(Code::KeysUnavailable, error.to_string()))
+            }
+            _ => Refused::from(invalid_token(error)),
         })?;
     if !caller.scopes.iter().any(|has| has == scope) {
-        return Err(Failure {
+        return Err(Refused::from(Failure {
             challenge: Some("Bearer error=\"insufficient_scope\""),
             ..Failure::new(
                 Code::Forbidden,
                 format!("the token does not have the scope `{scope}`"),
             )
-        });
+        }));
     }
     Ok(caller)
 }

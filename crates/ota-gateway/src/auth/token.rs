@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use hmac::Mac as _;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode};
 use ota_http::Secret;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use time::OffsetDateTime;
 
-use super::{Caller, hmac_provider};
+use super::keys::{KeyKind, KeySet};
+use super::source::Keys;
+use super::{Caller, crypto};
 
 /// How far two clocks may be apart, in seconds.
 const SKEW_S: f64 = 60.0;
@@ -59,48 +61,93 @@ fn told<'de, D: serde::Deserializer<'de>>(
 pub enum TokenError {
     /// It is no token, or its signature, algorithm, issuer or audience is not the right one.
     Invalid(&'static str),
+    /// It names a key that is not known, perhaps because it is newer than the known ones.
+    UnknownKey,
     /// Its time is over.
     Expired,
     /// Its time has not come.
     NotYetValid,
+    /// There are no keys to verify it with: the place that they come from has never answered. Not the caller's fault.
+    NoKeys,
 }
 
 impl std::fmt::Display for TokenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Invalid(reason) => f.write_str(reason),
-            Self::Expired => f.write_str("the token has expired; get a new one"),
-            Self::NotYetValid => {
-                f.write_str("the token is not valid yet; compare the clocks of issuer and gateway")
+        f.write_str(match self {
+            Self::Invalid(reason) => reason,
+            Self::UnknownKey => {
+                "the token was signed with a key (`kid`) that this gateway does not know; get a new token"
             }
-        }
+            Self::Expired => "the token has expired; get a new one",
+            Self::NotYetValid => {
+                "the token is not valid yet; compare the clocks of issuer and gateway"
+            }
+            Self::NoKeys => {
+                "the keys that tokens are verified with cannot be had at the moment; try again"
+            }
+        })
     }
 }
 
-/// Verifies tokens with one key, one algorithm, one issuer and one audience.
+/// What tokens must say.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// The `iss`; any when absent.
+    pub issuer: Option<String>,
+    /// The `aud`; any when absent.
+    pub audience: Option<String>,
+    /// Whether a token without `aud` is refused.
+    pub requires_audience: bool,
+}
+
+impl Rules {
+    fn validation(&self, kind: KeyKind) -> Validation {
+        let mut validation = Validation::new(kind.algorithm());
+        // The library reads the machine's clock; the times are checked here, against the injected one.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let mut required = vec!["exp"];
+        if let Some(issuer) = &self.issuer {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        match &self.audience {
+            Some(audience) => {
+                validation.set_audience(&[audience]);
+                if self.requires_audience {
+                    required.push("aud");
+                }
+            }
+            None => validation.validate_aud = false,
+        }
+        validation.set_required_spec_claims(&required);
+        validation
+    }
+}
+
+/// Verifies tokens.
 ///
-/// Callers send the same token with each request. What stands in a token that was good once is read once; its signature and its times are
-/// verified every time.
+/// Callers send the same token with each request. What stands in a token that was good once is read once. Its times are compared every time, an
+/// HMAC is computed every time; a signature by a public key, which takes a hundred times as long, holds for the same text and the same keys.
 pub struct Verifier {
-    key: DecodingKey,
-    validation: Validation,
-    /// The key's part of the signature, computed once.
-    mac: Hmac<Sha256>,
+    keys: Arc<Keys>,
+    validations: [(KeyKind, Validation); 4],
     /// Tokens that were good, by their whole text.
     read: Cache<String, Arc<Read>, Weight>,
 }
 
-/// Shows nothing of the key and of tokens.
+/// Shows nothing of the keys and of tokens.
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verifier")
-            .field("validation", &self.validation)
+            .field("keys", &self.keys.current())
             .finish_non_exhaustive()
     }
 }
 
 /// A token that was good once.
 struct Read {
+    keys: Arc<KeySet>,
     signature: Vec<u8>,
     exp: f64,
     nbf: Option<f64>,
@@ -120,42 +167,28 @@ impl Weighter<String, Arc<Read>> for Weight {
 }
 
 impl Verifier {
-    /// Creates a verifier for HS256. Issuer and audience are checked when given; a token without an audience is refused only when one is
-    /// required.
+    /// Creates a verifier with these keys.
     #[must_use]
-    pub fn hs256(
-        secret: &Secret,
-        issuer: Option<&str>,
-        audience: Option<&str>,
-        requires_audience: bool,
-    ) -> Self {
-        hmac_provider::install();
-        let mut validation = Validation::new(Algorithm::HS256);
-        // The library reads the machine's clock; the times are checked here, against the injected one.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        let mut required = vec!["exp"];
-        if let Some(issuer) = issuer {
-            validation.set_issuer(&[issuer]);
-            required.push("iss");
-        }
-        match audience {
-            Some(audience) => {
-                validation.set_audience(&[audience]);
-                if requires_audience {
-                    required.push("aud");
-                }
-            }
-            None => validation.validate_aud = false,
-        }
-        validation.set_required_spec_claims(&required);
-        let secret = secret.expose_secret().as_bytes();
+    pub fn new(keys: Arc<Keys>, rules: &Rules) -> Self {
+        crypto::install();
+        let validations = [
+            KeyKind::Hs256,
+            KeyKind::Rs256,
+            KeyKind::Es256,
+            KeyKind::EdDsa,
+        ]
+        .map(|kind| (kind, rules.validation(kind)));
         Self {
-            key: DecodingKey::from_secret(secret),
-            validation,
-            mac: Hmac::new_from_slice(secret).expect("HMAC takes keys of every length"),
+            keys,
+            validations,
             read: Cache::with_weighter(1000, READ_BYTES, Weight),
         }
+    }
+
+    /// Returns the keys.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     /// Verifies a token at `now` and returns who sends it.
@@ -163,16 +196,23 @@ impl Verifier {
     /// # Errors
     /// As [`Verifier::verify`].
     pub fn caller(&self, token: &str, now: OffsetDateTime) -> Result<Arc<Caller>, TokenError> {
+        let keys = self.keys.current().ok_or(TokenError::NoKeys)?;
         if let Some(read) = self.read.get(token) {
-            let signed = token.rsplit_once('.').map_or("", |(content, _)| content);
-            let mut mac = self.mac.clone();
-            mac.update(signed.as_bytes());
-            if mac.verify_slice(&read.signature).is_ok() {
+            let holds = match keys.mac() {
+                Some(mac) => {
+                    let signed = token.rsplit_once('.').map_or("", |(content, _)| content);
+                    let mut mac = mac.clone();
+                    mac.update(signed.as_bytes());
+                    mac.verify_slice(&read.signature).is_ok()
+                }
+                None => Arc::ptr_eq(&read.keys, &keys),
+            };
+            if holds {
                 in_time(read.exp, read.nbf, now)?;
                 return Ok(Arc::clone(&read.caller));
             }
         }
-        let claims = self.verify(token, now)?;
+        let claims = self.verify_with(&keys, token, now)?;
         let (exp, nbf) = (claims.exp, claims.nbf);
         let caller = Arc::new(Caller::from(claims));
         let signature = token
@@ -180,6 +220,7 @@ impl Verifier {
             .map_or("", |(_, signature)| signature);
         if let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) {
             let read = Read {
+                keys,
                 signature,
                 exp,
                 nbf,
@@ -195,33 +236,74 @@ impl Verifier {
     /// # Errors
     /// Says why it was refused, in words for the caller.
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Claims, TokenError> {
-        use jsonwebtoken::errors::ErrorKind;
+        let keys = self.keys.current().ok_or(TokenError::NoKeys)?;
+        self.verify_with(&keys, token, now)
+    }
+
+    fn verify_with(
+        &self,
+        keys: &KeySet,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<Claims, TokenError> {
         if token.len() > MAX_BYTES {
             return Err(TokenError::Invalid("the token is too long"));
         }
-        let claims = decode::<Claims>(token, &self.key, &self.validation)
-            .map_err(|error| {
-                TokenError::Invalid(match error.kind() {
-                    ErrorKind::InvalidSignature => "the token was signed with another secret: perhaps for another gateway, or by a sandbox before its restart; get a new token",
-                    ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
-                        "the token's algorithm is not the one that this gateway takes"
+        let header = decode_header(token).map_err(|error| refusal(error.kind()))?;
+        // RFC 7515, section 4.1.11: what stands there must be understood, and nothing of it is.
+        if header.crit.is_some() {
+            return Err(TokenError::Invalid(
+                "the token asks for extensions (`crit`) that this gateway does not know",
+            ));
+        }
+        let mut refused = None;
+        for key in keys.candidates(header.kid.as_deref()) {
+            let validation = self.validations.iter().find(|(kind, _)| *kind == key.kind);
+            let Some((_, validation)) = validation else {
+                continue;
+            };
+            match decode::<Claims>(token, &key.key, validation) {
+                Ok(decoded) => {
+                    in_time(decoded.claims.exp, decoded.claims.nbf, now)?;
+                    return Ok(decoded.claims);
+                }
+                // Another key may fit; what says most about the token is told at the end.
+                Err(error) => {
+                    let is_other_kind = matches!(
+                        error.kind(),
+                        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidSignature
+                    );
+                    if refused.is_none() || !is_other_kind {
+                        refused = Some(refusal(error.kind()));
                     }
-                    ErrorKind::InvalidIssuer => {
-                        "the token's issuer (`iss`) is not the one that this gateway takes"
-                    }
-                    ErrorKind::InvalidAudience => {
-                        "the token's audience (`aud`) is not this gateway"
-                    }
-                    ErrorKind::MissingRequiredClaim(_) => {
-                        "the token lacks one of the claims `exp`, `iss`, `aud`"
-                    }
-                    _ => "this is no token that can be read; send the whole token, three parts with dots between them",
-                })
-            })?
-            .claims;
-        in_time(claims.exp, claims.nbf, now)?;
-        Ok(claims)
+                }
+            }
+        }
+        Err(refused.unwrap_or(TokenError::UnknownKey))
     }
+}
+
+fn refusal(kind: &ErrorKind) -> TokenError {
+    TokenError::Invalid(match kind {
+        ErrorKind::InvalidSignature => {
+            "the token was signed with another secret or key: perhaps for another gateway, or by a sandbox before its restart; get a new token"
+        }
+        ErrorKind::InvalidAlgorithm
+        | ErrorKind::InvalidAlgorithmName
+        | ErrorKind::UnsupportedAlgorithm => {
+            "the token's algorithm is not the one that this gateway takes"
+        }
+        ErrorKind::InvalidIssuer => {
+            "the token's issuer (`iss`) is not the one that this gateway takes"
+        }
+        ErrorKind::InvalidAudience => "the token's audience (`aud`) is not this gateway",
+        ErrorKind::MissingRequiredClaim(_) => {
+            "the token lacks one of the claims `exp`, `iss`, `aud`"
+        }
+        _ => {
+            "this is no token that can be read; send the whole token, three parts with dots between them"
+        }
+    })
 }
 
 fn in_time(exp: f64, nbf: Option<f64>, now: OffsetDateTime) -> Result<(), TokenError> {
@@ -274,7 +356,7 @@ impl Mint<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             providers: Option<&'a [String]>,
         }
-        hmac_provider::install();
+        crypto::install();
         let iat = now.unix_timestamp();
         let exp = iat.saturating_add(i64::try_from(self.ttl_s).unwrap_or(i64::MAX));
         let claims = Minted {
@@ -296,11 +378,13 @@ impl Mint<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claims, Mint, TokenError, Verifier};
+    use super::{Claims, Mint, Rules, TokenError, Verifier};
+    use crate::auth::source::{KeySource, Keys};
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use ota_http::Secret;
+    use ota_http::{Secret, SecretSource};
     use serde_json::json;
+    use std::sync::Arc;
     use time::macros::datetime;
     use time::{Duration, OffsetDateTime};
 
@@ -324,8 +408,18 @@ mod tests {
         .unwrap()
     }
 
+    fn with_rules(issuer: Option<&str>, requires_audience: bool) -> Verifier {
+        let source = KeySource::Secret(Arc::new(SecretSource::value(secret())));
+        let rules = Rules {
+            issuer: issuer.map(str::to_owned),
+            audience: Some("ota-gateway".to_owned()),
+            requires_audience,
+        };
+        Verifier::new(Arc::new(Keys::new(source, None).unwrap()), &rules)
+    }
+
     fn verifier() -> Verifier {
-        Verifier::hs256(&secret(), Some("https://id"), Some("ota-gateway"), true)
+        with_rules(Some("https://id"), true)
     }
 
     fn at(token: &str, seconds: i64) -> Result<Claims, TokenError> {
@@ -443,7 +537,7 @@ mod tests {
         assert!(at(&mint(Some("https://other"), Some("ota-gateway")), 0).is_err());
         assert!(at(&mint(Some("https://id"), None), 0).is_err());
         assert!(at(&mint(Some("https://id"), Some("other")), 0).is_err());
-        let lenient = Verifier::hs256(&secret, None, Some("ota-gateway"), false);
+        let lenient = with_rules(None, false);
         assert!(lenient.verify(&mint(None, None), NOW).is_ok());
         assert!(lenient.verify(&mint(None, Some("other")), NOW).is_err());
     }

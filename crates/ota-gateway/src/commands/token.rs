@@ -51,8 +51,17 @@ pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
             configured.join(", ")
         )));
     }
-    let AuthMode::Hs256(source) = &config.auth.mode else {
-        return Err(ConfigError::new("auth.mode: is `disabled`, so no token is needed").into());
+    let source = match &config.auth.mode {
+        AuthMode::Hs256(source, _) => source,
+        AuthMode::PublicKeys(_) => {
+            return Err(ConfigError::new(
+                "auth: tokens are made by the issuer whose public keys are configured; only with `hs256_secret_file` can the gateway make one",
+            )
+            .into());
+        }
+        AuthMode::Disabled => {
+            return Err(ConfigError::new("auth.mode: is `disabled`, so no token is needed").into());
+        }
     };
     let secret = source
         .read()

@@ -1,20 +1,26 @@
 //! `[auth]`
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use ota_http::SecretSource;
+use axum::http::Uri;
+use ota_http::endpoint::Endpoint;
+use ota_http::tls::TlsOptions;
+use ota_http::{Client, Options, SecretSource};
 use serde::Deserialize;
 
 use super::{ConfigError, Section, ServerConfig};
-
-/// The shortest HS256 secret that is taken, in bytes.
-const MIN_SECRET_BYTES: usize = 8;
+use crate::auth::{KeyKind, KeySource, Keys, Rules};
 
 /// The shortest HS256 secret that is not warned about: RFC 7518 asks for as many bits as the hash has.
 const GOOD_SECRET_BYTES: usize = 32;
 
 /// The `aud` of tokens unless configured otherwise.
 const DEFAULT_AUDIENCE: &str = "ota-gateway";
+
+/// The largest answer of a key server that is read, in bytes.
+const MAX_JWKS_BYTES: usize = 256 * 1024;
 
 /// Who may call.
 #[derive(Debug)]
@@ -35,73 +41,87 @@ pub struct AuthConfig {
 #[derive(Debug)]
 pub enum AuthMode {
     /// By a token signed with this HS256 secret.
-    Hs256(SecretSource),
+    Hs256(Arc<SecretSource>, Arc<Keys>),
+    /// By a token signed with a private key whose public key is known.
+    PublicKeys(Arc<Keys>),
     /// Not at all; on a loopback address only.
     Disabled,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Raw {
-    mode: String,
-    issuer: Option<String>,
-    audience: Option<String>,
-    hs256_secret: Option<String>,
-    hs256_secret_file: Option<PathBuf>,
-}
+impl AuthConfig {
+    /// Returns the keys that tokens are verified with.
+    #[must_use]
+    pub fn keys(&self) -> Option<&Arc<Keys>> {
+        match &self.mode {
+            AuthMode::Hs256(_, keys) | AuthMode::PublicKeys(keys) => Some(keys),
+            AuthMode::Disabled => None,
+        }
+    }
 
-impl Default for Raw {
-    fn default() -> Self {
-        Self {
-            mode: "jwt".to_owned(),
-            issuer: None,
-            audience: None,
-            hs256_secret: None,
-            hs256_secret_file: None,
+    /// Returns what tokens must say.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            requires_audience: self.requires_audience,
         }
     }
 }
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    mode: Option<String>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    algorithm: Option<String>,
+    hs256_secret: Option<String>,
+    hs256_secret_file: Option<PathBuf>,
+    public_key_file: Option<PathBuf>,
+    jwks_file: Option<PathBuf>,
+    jwks_url: Option<String>,
+    jwks_refresh_s: Option<u64>,
+    jwks_ca_file: Option<PathBuf>,
+}
+
+/// The keys that say where keys come from.
+const SOURCES: &str = "`hs256_secret_file`, `public_key_file`, `jwks_file`, `jwks_url`";
 
 pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig, ConfigError> {
     let raw: Raw = section.clone().read()?;
     let secret = SecretSource::from_settings(
         "hs256_secret",
-        raw.hs256_secret,
+        raw.hs256_secret.clone(),
         "hs256_secret_file",
-        raw.hs256_secret_file,
+        raw.hs256_secret_file.clone(),
     )
     .map_err(|error| section.error(error.key, &error.message))?;
-    let mut warning = None;
-    let mode = match (raw.mode.as_str(), secret) {
-        ("jwt", Some(secret)) => {
-            let bytes = secret
-                .read()
-                .map_err(|error| section.error("hs256_secret_file", error))?
-                .expose_secret()
-                .len();
-            if bytes < MIN_SECRET_BYTES {
-                return Err(section.error(
-                    "hs256_secret",
-                    format_args!(
-                        "the secret has {bytes} bytes; HS256 needs at least {MIN_SECRET_BYTES} (for instance `openssl rand -hex 32`)"
-                    ),
-                ));
-            }
-            if bytes < GOOD_SECRET_BYTES {
-                warning = Some(format!(
-                    "the HS256 secret has {bytes} bytes and can be guessed from a token; use {GOOD_SECRET_BYTES} or more (for instance `openssl rand -hex 32`)"
-                ));
-            }
-            AuthMode::Hs256(secret)
-        }
-        ("jwt", None) => {
+    let given: Vec<&str> = [
+        ("hs256_secret", secret.is_some()),
+        ("public_key_file", raw.public_key_file.is_some()),
+        ("jwks_file", raw.jwks_file.is_some()),
+        ("jwks_url", raw.jwks_url.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.then_some(key))
+    .collect();
+    let mode = match (raw.mode.as_deref().unwrap_or("jwt"), given.as_slice()) {
+        ("jwt", []) => {
             return Err(section.error(
                 "hs256_secret_file",
-                "is missing; give `hs256_secret_file` or `hs256_secret`, or set `mode = \"disabled\"` on a loopback address",
+                format_args!("is missing; give one of {SOURCES}, or set `mode = \"disabled\"` on a loopback address"),
             ));
         }
-        ("disabled", None) if server.listen.ip().is_loopback() => AuthMode::Disabled,
-        ("disabled", None) => {
+        ("jwt", [_]) => jwt(&section, &raw, secret)?,
+        ("jwt", [_, second, ..]) => {
+            return Err(section.error(
+                second,
+                format_args!("is given beside `{}`; give one of {SOURCES}", given[0]),
+            ));
+        }
+        ("disabled", []) if server.listen.ip().is_loopback() => AuthMode::Disabled,
+        ("disabled", []) => {
             return Err(section.error(
                 "mode",
                 format_args!(
@@ -110,10 +130,10 @@ pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig
                 ),
             ));
         }
-        ("disabled", Some(_)) => {
+        ("disabled", _) => {
             return Err(section.error(
                 "mode",
-                "is `disabled`, yet a secret is given; remove one of them",
+                "is `disabled`, yet a secret or a key is given; remove one of them",
             ));
         }
         (other, _) => {
@@ -132,11 +152,115 @@ pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig
             return Err(section.error(key, "is empty; give a value or leave the key out"));
         }
     }
+    let warning = warning(&mode);
     Ok(AuthConfig {
         mode,
         issuer: raw.issuer,
         requires_audience: raw.audience.is_some(),
         audience: Some(raw.audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned())),
         warning,
+    })
+}
+
+fn warning(mode: &AuthMode) -> Option<String> {
+    let AuthMode::Hs256(secret, _) = mode else {
+        return None;
+    };
+    let bytes = secret.read().ok()?.expose_secret().len();
+    (bytes < GOOD_SECRET_BYTES).then(|| {
+        format!("the HS256 secret has {bytes} bytes and can be guessed from a token; use {GOOD_SECRET_BYTES} or more (for instance `openssl rand -hex 32`)")
+    })
+}
+
+fn jwt(
+    section: &Section,
+    raw: &Raw,
+    secret: Option<SecretSource>,
+) -> Result<AuthMode, ConfigError> {
+    if raw.jwks_url.is_none() {
+        for (key, given) in [
+            ("jwks_refresh_s", raw.jwks_refresh_s.is_some()),
+            ("jwks_ca_file", raw.jwks_ca_file.is_some()),
+        ] {
+            if given {
+                return Err(section.error(key, "means something only beside `jwks_url`; remove it"));
+            }
+        }
+    }
+    if let Some(secret) = secret {
+        if raw.algorithm.as_deref().is_some_and(|name| name != "HS256") {
+            return Err(section.error("algorithm", "a secret is for `HS256` only"));
+        }
+        let secret = Arc::new(secret);
+        let keys = Keys::new(KeySource::Secret(Arc::clone(&secret)), None)
+            .map_err(|error| section.error("hs256_secret", error))?;
+        return Ok(AuthMode::Hs256(secret, Arc::new(keys)));
+    }
+    let pinned = match raw.algorithm.as_deref() {
+        None => None,
+        Some(name) => Some(KeyKind::public_by_name(name).ok_or_else(|| {
+            section.error(
+                "algorithm",
+                format_args!(
+                    "`{name}` is not taken with public keys; use `RS256`, `ES256` or `EdDSA`"
+                ),
+            )
+        })?),
+    };
+    let (key, source) = if let Some(path) = &raw.public_key_file {
+        ("public_key_file", KeySource::PemFile(path.clone()))
+    } else if let Some(path) = &raw.jwks_file {
+        ("jwks_file", KeySource::JwksFile(path.clone()))
+    } else {
+        ("jwks_url", jwks_url(section, raw)?)
+    };
+    let keys = Keys::new(source, pinned).map_err(|error| section.error(key, error))?;
+    Ok(AuthMode::PublicKeys(Arc::new(keys)))
+}
+
+fn jwks_url(section: &Section, raw: &Raw) -> Result<KeySource, ConfigError> {
+    let url = raw.jwks_url.clone().unwrap_or_default();
+    let seconds = raw.jwks_refresh_s.unwrap_or(300);
+    if !(1..=86_400).contains(&seconds) {
+        return Err(section.error("jwks_refresh_s", "is a number of seconds from 1 to 86400"));
+    }
+    // Who can change the answer on its way can let anybody in.
+    let parsed: Option<Uri> = url.parse().ok();
+    let origin = parsed.as_ref().and_then(|uri| {
+        let (scheme, host) = (uri.scheme_str()?, uri.authority()?);
+        Some(format!("{scheme}://{host}"))
+    });
+    let endpoint = origin
+        .ok_or_else(|| "is not a URL such as https://id.example.com/jwks.json".to_owned())
+        .and_then(|origin| {
+            Endpoint::parse(&origin, false).map_err(|error| match error.contains("is not encrypted") {
+                true => "is not encrypted; use https: who can change the keys on their way can let anybody in".to_owned(),
+                false => error,
+            })
+        })
+        .map_err(|error| section.error("jwks_url", error))?;
+    let ca_pem = match &raw.jwks_ca_file {
+        None => None,
+        Some(path) => Some(std::fs::read(path).map_err(|error| {
+            section.error(
+                "jwks_ca_file",
+                format_args!("`{}` cannot be read: {error}", path.display()),
+            )
+        })?),
+    };
+    let options = Options {
+        tls: endpoint.is_https().then(|| TlsOptions {
+            ca_pem,
+            ..TlsOptions::default()
+        }),
+        max_body_bytes: MAX_JWKS_BYTES,
+        connect_timeout: Duration::from_secs(5),
+        direct: endpoint.is_loopback(),
+    };
+    let client = Client::new(&options).map_err(|error| section.error("jwks_ca_file", error))?;
+    Ok(KeySource::JwksUrl {
+        client,
+        url,
+        refresh: Duration::from_secs(seconds),
     })
 }

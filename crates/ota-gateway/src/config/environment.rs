@@ -11,11 +11,16 @@ const PREFIX: &str = "OTA_GATEWAY__";
 /// Keys whose values are not text. The environment has text only, and an identifier may consist of digits.
 const NUMBERS: &[&str] = &[
     "calls",
+    "max_connections",
+    "rate_limit",
     "max_attempts",
     "max_concurrent",
     "max_calls_per_page",
 ];
 const FLAGS: &[&str] = &["enabled", "allow_http", "verify_hostname"];
+
+/// Lists; in a variable their parts stand between commas.
+const LISTS: &[&str] = &["cors_origins"];
 
 /// Lays variables over the file's table. In a provider's name `_` stands for `-`.
 pub(super) fn overlay(
@@ -76,12 +81,28 @@ fn value(variable: &str, key: &str, text: String) -> Result<Value, ConfigError> 
             .map(Value::Integer)
             .map_err(|_| wrong("a whole number"));
     }
+    if key.ends_with("_ratio") {
+        return text
+            .trim()
+            .parse()
+            .map(Value::Float)
+            .map_err(|_| wrong("a number"));
+    }
     if FLAGS.contains(&key) {
         return text
             .trim()
             .parse()
             .map(Value::Boolean)
             .map_err(|_| wrong("`true` or `false`"));
+    }
+    if LISTS.contains(&key) {
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
+        return Ok(Value::Array(
+            parts.map(|part| Value::String(part.to_owned())).collect(),
+        ));
     }
     Ok(Value::String(text))
 }

@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod metrics;
 mod server;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ pub use cache::CacheConfig;
 pub use limits::{DefaultQuota, Limits};
 pub use log::{LogConfig, LogFormat};
 pub use metrics::MetricsConfig;
-pub use server::ServerConfig;
+pub use server::{EdgeLimits, RateLimit, ServerConfig, TlsFiles};
+pub use telemetry::{Collector, TelemetryConfig};
 
 use crate::query::nearest;
 
@@ -39,6 +41,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[telemetry]`
+    pub telemetry: TelemetryConfig,
     /// `[providers.NAME]`; what stands in one belongs to its vendor's adapter.
     pub providers: BTreeMap<ProviderName, Section>,
 }
@@ -296,7 +300,15 @@ impl Config {
     }
 
     fn read(mut table: Table, origin: &Origin) -> Result<Self, ConfigError> {
-        const SECTIONS: &[&str] = &["server", "auth", "cache", "metrics", "log", "providers"];
+        const SECTIONS: &[&str] = &[
+            "server",
+            "auth",
+            "cache",
+            "metrics",
+            "log",
+            "telemetry",
+            "providers",
+        ];
         if let Some(key) = table.keys().find(|key| !SECTIONS.contains(&key.as_str())) {
             return Err(origin.error(key, advice(key, SECTIONS)));
         }
@@ -317,6 +329,7 @@ impl Config {
         let cache = cache::read(section("cache")?)?;
         let metrics = metrics::read(section("metrics")?)?;
         let log = log::read(section("log")?)?;
+        let telemetry = telemetry::read(section("telemetry")?)?;
         let providers = provider_sections(section("providers")?)?;
         // Last, because a missing secret is the most common mistake and would hide all others.
         let auth = auth::read(section("auth")?, &server)?;
@@ -326,6 +339,7 @@ impl Config {
             cache,
             metrics,
             log,
+            telemetry,
             providers,
         })
     }

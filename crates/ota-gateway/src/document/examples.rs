@@ -165,6 +165,27 @@ pub(super) fn problem(code: Code) -> Value {
             code,
             "nothing is cached for this request; repeat it without `Cache-Control: only-if-cached`",
         ),
+        Code::UriTooLong => Failure::new(code, "path and query are longer than 32768 bytes"),
+        Code::HeadersTooLarge => Failure::new(
+            code,
+            "the headers are larger than this gateway takes; an ordinary request has a few hundred bytes",
+        ),
+        Code::RequestTimeout => Failure::new(code, "the request did not come within 10000 ms"),
+        Code::RateLimited => Failure {
+            retry_after_s: Some(3),
+            ..Failure::new(
+                code,
+                "you have sent more than 600 requests in 60 s; wait, and poll less often",
+            )
+        },
+        Code::KeysUnavailable => Failure::new(
+            code,
+            "the keys that tokens are verified with cannot be had at the moment; try again",
+        ),
+        Code::Unavailable => Failure::new(
+            code,
+            "the gateway has as many connections as it takes; try again",
+        ),
     };
     super::problem(failure)
 }

@@ -1,0 +1,306 @@
+//! Where keys come from, and how they are kept fresh.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::http::{Method, header};
+use ota_core::clock::Clock;
+use ota_core::context::{Context, Priority};
+use ota_http::{Client, Request, SecretSource};
+use tokio::sync::{Notify, watch};
+
+use super::keys::{KeyError, KeyKind, KeySet, MAX_BYTES};
+
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// After a key server has failed it is asked again this soon, when the usual time is longer.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// How soon a key server may be asked again because of a token that names an unknown key: anybody can send such tokens.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a request waits for a key server when its token names an unknown key.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a key server may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where keys come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// An HS256 secret.
+    Secret(Arc<SecretSource>),
+    /// Public keys in a PEM file.
+    PemFile(PathBuf),
+    /// A JSON Web Key Set in a file.
+    JwksFile(PathBuf),
+    /// A JSON Web Key Set at an address.
+    JwksUrl {
+        /// What asks for it.
+        client: Client,
+        /// The address. Shown to operators only.
+        url: String,
+        /// How often it is asked for.
+        refresh: Duration,
+    },
+}
+
+impl KeySource {
+    /// Reads the keys as they are now. A file is read at once, an address is asked.
+    ///
+    /// # Errors
+    /// Says what is wrong with them, naming the file or the address.
+    pub async fn load(&self) -> Result<KeySet, KeyError> {
+        match self {
+            Self::JwksUrl { client, url, .. } => {
+                let text = fetch(client, url).await;
+                text.and_then(|text| KeySet::jwks(&text).map_err(|error| error.to_string()))
+                    .map_err(|error| KeyError(format!("the key set at {}: {error}", shown(url))))
+            }
+            _ => self.load_file(),
+        }
+    }
+
+    /// Reads the keys of a file; an address has none to read at once.
+    ///
+    /// # Errors
+    /// As [`KeySource::load`].
+    pub fn load_file(&self) -> Result<KeySet, KeyError> {
+        match self {
+            Self::Secret(source) => {
+                let secret = source.read().map_err(|error| KeyError(error.to_string()))?;
+                KeySet::secret(&secret)
+            }
+            Self::PemFile(path) => of_file(path, KeySet::pem),
+            Self::JwksFile(path) => of_file(path, KeySet::jwks),
+            Self::JwksUrl { url, .. } => Err(KeyError(format!(
+                "the key set at {} has not been asked for yet",
+                shown(url)
+            ))),
+        }
+    }
+
+    /// What tells one version of a file from the next.
+    fn version(&self) -> Option<(SystemTime, u64)> {
+        let (Self::PemFile(path) | Self::JwksFile(path)) = self else {
+            return None;
+        };
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    }
+
+    fn period(&self) -> Duration {
+        match self {
+            Self::JwksUrl { refresh, .. } => *refresh,
+            _ => LOOK,
+        }
+    }
+}
+
+/// An address without what may be secret in it.
+fn shown(url: &str) -> String {
+    ota_http::redact::urls(url)
+}
+
+fn of_file(
+    path: &PathBuf,
+    read: impl Fn(&[u8]) -> Result<KeySet, KeyError>,
+) -> Result<KeySet, KeyError> {
+    let failed = |what: String| KeyError(format!("the key file `{}` {what}", path.display()));
+    let metadata =
+        std::fs::metadata(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
+    if !metadata.is_file() {
+        return Err(failed("is not a regular file".to_owned()));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(failed(format!("is larger than {MAX_BYTES} bytes")));
+    }
+    let text = std::fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
+    read(&text).map_err(|error| failed(error.to_string()))
+}
+
+async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
+    let mut request = Request::new(Method::GET, url.to_owned());
+    request
+        .header(
+            header::ACCEPT,
+            "application/jwk-set+json, application/json",
+            false,
+        )
+        .map_err(|error| error.to_string())?;
+    let deadline = (tokio::time::Instant::now() + FETCH_TIMEOUT).into_std();
+    // The gate is for vendors; a time-out of its own is all that this call needs.
+    let cx = Context::new("keys", deadline, Priority::Background);
+    let answer = tokio::time::timeout(FETCH_TIMEOUT, client.send(&cx, request)).await;
+    match answer {
+        Err(_) => Err(format!(
+            "did not answer within {} s",
+            FETCH_TIMEOUT.as_secs()
+        )),
+        Ok(Err(error)) => Err(match error.kind() {
+            ota_core::ErrorKind::Protocol => {
+                format!("cannot be used: it redirects or is larger than {MAX_BYTES} bytes")
+            }
+            ota_core::ErrorKind::Misconfigured => {
+                "the connection cannot be trusted; set `auth.jwks_ca_file` if the issuer has a CA of its own".to_owned()
+            }
+            _ => "cannot be reached".to_owned(),
+        }),
+        Ok(Ok(response)) if response.status != 200 => {
+            Err(format!("answered with status {}", response.status))
+        }
+        Ok(Ok(response)) => Ok(response.body.to_vec()),
+    }
+}
+
+/// The present keys, and what keeps them fresh.
+#[derive(Debug)]
+pub struct Keys {
+    source: KeySource,
+    pinned: Option<KeyKind>,
+    current: RwLock<Option<Arc<KeySet>>>,
+    /// Counts attempts to load, so that who waits for one knows that it has ended.
+    attempts: watch::Sender<u64>,
+    asked: Notify,
+    last_asked: Mutex<Option<Instant>>,
+    failing: AtomicBool,
+}
+
+impl Keys {
+    /// Reads the keys of a source; those at an address come with the first refresh.
+    ///
+    /// # Errors
+    /// When a file holds no keys that can be used.
+    pub fn new(source: KeySource, pinned: Option<KeyKind>) -> Result<Self, KeyError> {
+        let first = match &source {
+            KeySource::JwksUrl { .. } => None,
+            file => Some(Arc::new(file.load_file()?.pinned(pinned)?)),
+        };
+        if let Some(first) = &first {
+            tell_left_out(first);
+        }
+        Ok(Self {
+            source,
+            pinned,
+            current: RwLock::new(first),
+            attempts: watch::Sender::new(0),
+            asked: Notify::new(),
+            last_asked: Mutex::default(),
+            failing: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns the present keys; none as long as the source has never answered.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<KeySet>> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Returns whether the last attempt to read the source failed.
+    #[must_use]
+    pub fn failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Reads the source now. The last good keys stay when that fails.
+    ///
+    /// # Errors
+    /// As [`KeySource::load`].
+    pub async fn refresh(&self) -> Result<(), KeyError> {
+        let loaded = self.source.load().await;
+        let loaded = loaded.and_then(|keys| keys.pinned(self.pinned));
+        let result = loaded.map(|keys| {
+            tell_left_out(&keys);
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            if !current.as_ref().is_some_and(|old| old.same_secret(&keys)) {
+                *current = Some(Arc::new(keys));
+            }
+        });
+        self.failing.store(result.is_err(), Ordering::Relaxed);
+        self.attempts.send_modify(|attempts| *attempts += 1);
+        result
+    }
+
+    /// Keeps the keys fresh, for as long as the future is polled. Files are read when they have changed, an address is asked again and again.
+    /// `told` is called after each attempt with whether it went well.
+    pub async fn keep_fresh(&self, told: impl Fn(bool)) {
+        let mut version = self.source.version();
+        let at_address = matches!(self.source, KeySource::JwksUrl { .. });
+        let mut wait = match at_address {
+            true => Duration::ZERO,
+            false => LOOK,
+        };
+        let mut was_failing = false;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.asked.notified() => {}
+            }
+            wait = self.source.period();
+            let now = self.source.version();
+            let secret = matches!(self.source, KeySource::Secret(_));
+            if !at_address && !secret && (now == version || now.is_none()) {
+                continue;
+            }
+            match self.refresh().await {
+                Ok(()) => {
+                    if was_failing {
+                        tracing::info!("keys for tokens can be read again");
+                    }
+                    was_failing = false;
+                    if !secret {
+                        told(true);
+                    }
+                }
+                Err(error) => {
+                    told(false);
+                    let stay = match self.current() {
+                        Some(_) => "the last good ones stay in use",
+                        None => "no token can be verified until they can",
+                    };
+                    tracing::error!("keys for tokens cannot be read, {stay}: {error}");
+                    was_failing = true;
+                    wait = wait.min(RETRY);
+                }
+            }
+            version = now;
+        }
+    }
+
+    /// Asks the source again because of a token that names an unknown key, unless it was asked a short while ago, and waits for a moment. Returns
+    /// whether it was asked.
+    pub(super) async fn look_for_new(&self, clock: &dyn Clock) -> bool {
+        if !matches!(self.source, KeySource::JwksUrl { .. }) {
+            return false;
+        }
+        let now = clock.monotonic();
+        let mut attempts = self.attempts.subscribe();
+        {
+            let mut last = self
+                .last_asked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match *last {
+                Some(at) if now.saturating_duration_since(at) < UNKNOWN_PAUSE => return false,
+                _ => *last = Some(now),
+            }
+        }
+        attempts.mark_unchanged();
+        self.asked.notify_one();
+        tokio::time::timeout(UNKNOWN_WAIT, attempts.changed())
+            .await
+            .is_ok()
+    }
+}
+
+fn tell_left_out(keys: &KeySet) {
+    for why in keys.left_out() {
+        tracing::debug!("a key of the set is left out: {why}");
+    }
+}

@@ -1,0 +1,331 @@
+//! A connection's socket, watched: what its client is doing and since when, and the library's bare refusals turned into problems.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::EdgeLimits;
+use crate::problem::Code;
+
+/// What happens on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Nothing: the next request has not begun.
+    Idle = 0,
+    /// The head of a request is coming.
+    Head = 1,
+    /// A request is being answered.
+    Serving = 2,
+    /// An answer is being written.
+    Answering = 3,
+}
+
+/// What the client of a connection does, and since when.
+#[derive(Debug)]
+pub(super) struct State {
+    start: Instant,
+    phase: AtomicU8,
+    /// Milliseconds since the start.
+    since: AtomicU64,
+    /// Since when the client takes nothing of an answer, in milliseconds since the start and one; 0 when it does.
+    blocked: AtomicU64,
+    /// Tells the connection to make room for another.
+    pub(super) evicted: Notify,
+}
+
+/// Why a connection is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Nothing was asked for long.
+    Idle,
+    /// The head of a request did not come.
+    Head,
+    /// The client does not take its answer.
+    Write,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            evicted: Notify::new(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.since.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Relaxed) == phase as u8
+    }
+
+    /// Returns since when nothing is being answered here, if so.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let idle = self.is(Phase::Idle) || self.is(Phase::Head);
+        idle.then(|| self.start + Duration::from_millis(self.since.load(Ordering::Relaxed)))
+    }
+
+    /// Returns what the client is late with, or else when to look again.
+    pub(super) fn overdue(&self, limits: &EdgeLimits) -> Result<Instant, Overdue> {
+        let since = self.since.load(Ordering::Relaxed);
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        let (since, limit, why) = if blocked > 0 {
+            (blocked - 1, limits.write_timeout, Overdue::Write)
+        } else if self.is(Phase::Idle) {
+            (since, limits.idle_timeout, Overdue::Idle)
+        } else if self.is(Phase::Head) {
+            (since, limits.header_timeout, Overdue::Head)
+        } else {
+            // The time of a request is limited where it is answered; the next phase begins after now.
+            let shortest = limits
+                .header_timeout
+                .min(limits.write_timeout)
+                .min(limits.idle_timeout);
+            return Ok(Instant::now() + shortest);
+        };
+        // A connection that begins has not asked yet, and must within the time of a head.
+        let limit = match since {
+            0 if why == Overdue::Idle => limits.header_timeout,
+            _ => limit,
+        };
+        let end = self.start + Duration::from_millis(since) + limit;
+        // A later phase may have a shorter limit than this one.
+        let look = end.min(Instant::now() + limits.header_timeout.min(limits.write_timeout));
+        match Instant::now() >= end {
+            true => Err(why),
+            false => Ok(look),
+        }
+    }
+}
+
+/// A socket that tells its [`State`] what happens.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    inner: S,
+    state: Arc<State>,
+    /// What is written in place of a bare refusal of the library.
+    instead: Option<Instead>,
+}
+
+#[derive(Debug)]
+struct Instead {
+    text: Vec<u8>,
+    written: usize,
+}
+
+/// Makes the text of a whole response.
+pub(super) trait Refuse {
+    fn refuse(&self, code: Code) -> Vec<u8>;
+}
+
+/// [`Watched`] with what makes refusals.
+#[derive(Debug)]
+pub(super) struct Socket<S, R> {
+    watched: Watched<S>,
+    refuse: R,
+}
+
+impl<S, R> Socket<S, R> {
+    pub(super) fn new(inner: S, state: Arc<State>, refuse: R) -> Self {
+        let watched = Watched {
+            inner,
+            state,
+            instead: None,
+        };
+        Self { watched, refuse }
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.watched.inner
+    }
+}
+
+/// Recognizes the bare refusal that the library writes when it cannot read a request: a head without body, and without the request identifier that
+/// every answer of the gateway has. No answer's body can be taken for one: a write that begins with a body does not begin with a status line, and
+/// JSON has no line breaks of this kind.
+fn bare_refusal(text: &[u8]) -> Option<Code> {
+    let status = text.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    let code = match status {
+        b"400" => Code::InvalidArgument,
+        b"414" => Code::UriTooLong,
+        b"431" => Code::HeadersTooLarge,
+        _ => return None,
+    };
+    let head = String::from_utf8_lossy(text).to_ascii_lowercase();
+    let bare = head.ends_with("\r\n\r\n") && !head.contains("x-request-id");
+    bare.then_some(code)
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    /// Writes what is due instead of a refusal. Ready when nothing is left of it.
+    fn write_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(instead) = &mut self.instead else {
+            return Poll::Ready(Ok(()));
+        };
+        while instead.written < instead.text.len() {
+            let rest = &instead.text[instead.written..];
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => instead.written += count,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes whether the client takes what is written.
+    fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let state = &self.state;
+        match &written {
+            Poll::Pending if state.blocked.load(Ordering::Relaxed) == 0 => {
+                state.blocked.store(state.now() + 1, Ordering::Relaxed);
+            }
+            Poll::Pending => {}
+            Poll::Ready(_) => state.blocked.store(0, Ordering::Relaxed),
+        }
+        written
+    }
+}
+
+impl<S: AsyncRead + Unpin, R: Unpin> AsyncRead for Socket<S, R> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut self.get_mut().watched;
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        if buffer.filled().len() > before && this.state.is(Phase::Idle) {
+            this.state.enter(Phase::Head);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        text: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(text)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        texts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if let [only] = texts
+            && !this.watched.state.is(Phase::Serving)
+            && let Some(code) = bare_refusal(only)
+        {
+            this.watched.state.enter(Phase::Answering);
+            let text = this.refuse.refuse(code);
+            this.watched.instead = Some(Instead { text, written: 0 });
+            return Poll::Ready(Ok(only.len()));
+        }
+        if !this.watched.state.is(Phase::Answering) {
+            this.watched.state.enter(Phase::Answering);
+        }
+        let written = Pin::new(&mut this.watched.inner).poll_write_vectored(cx, texts);
+        this.watched.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.watched.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut self.get_mut().watched;
+        let written = this.write_instead(cx);
+        ready!(this.note(written))?;
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        let flushed = this.note(flushed);
+        if flushed.is_ready() && this.state.is(Phase::Answering) {
+            this.state.enter(Phase::Idle);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut self.get_mut().watched;
+        ready!(this.write_instead(cx))?;
+        Pin::new(&mut this.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Overdue, Phase, State, bare_refusal};
+    use crate::config::EdgeLimits;
+    use crate::problem::Code;
+    use std::time::Duration;
+
+    #[test]
+    fn only_a_bare_refusal_is_replaced() {
+        let bare =
+            "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
+        assert_eq!(bare_refusal(bare.as_bytes()), Some(Code::HeadersTooLarge));
+        for other in [
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 400 Bad Request\r\nx-request-id: 1\r\n\r\n",
+            "HTTP/1.1 400 Bad Request\r\n",
+            "HTTP/1.1 4",
+            "{\"detail\":\"HTTP/1.1 400 Bad Request\"}",
+            "",
+        ] {
+            assert_eq!(bare_refusal(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_own_time() {
+        let limits = EdgeLimits {
+            max_connections: 1,
+            max_header_bytes: 8192,
+            max_url_bytes: 1024,
+            max_body_bytes: 0,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+        };
+        let state = State::new();
+        let pass = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+        pass(9).await;
+        assert!(state.overdue(&limits).is_ok());
+        pass(1).await;
+        assert_eq!(state.overdue(&limits), Err(Overdue::Idle), "never asked");
+        state.enter(Phase::Head);
+        pass(9).await;
+        assert!(state.overdue(&limits).is_ok());
+        pass(1).await;
+        assert_eq!(state.overdue(&limits), Err(Overdue::Head));
+        state.enter(Phase::Serving);
+        pass(1000).await;
+        assert!(state.overdue(&limits).is_ok());
+        state.enter(Phase::Idle);
+        pass(74).await;
+        assert!(state.overdue(&limits).is_ok());
+        pass(1).await;
+        assert_eq!(state.overdue(&limits), Err(Overdue::Idle));
+    }
+}

@@ -1,0 +1,144 @@
+//! Exporting traces over OTLP (OpenTelemetry), where the program is built with the feature `otlp` and `[telemetry]` names a collector.
+//!
+//! A request is a span, and so is each attempt at a vendor. Spans are made from what the log line and the gate know anyway; nothing of it has a
+//! URL, a token or a header.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ota_core::BoxFuture;
+use ota_core::clock::Clock;
+use ota_core::context::Context;
+use ota_core::random::Random;
+use ota_core::trace::TraceParent;
+use ota_guard::Outcome;
+
+use crate::config::{ConfigError, TelemetryConfig};
+use crate::edge::Line;
+
+#[cfg(feature = "otlp")]
+mod otlp;
+
+#[cfg(not(feature = "otlp"))]
+mod otlp {
+    //! Stands in where the feature is off.
+
+    use super::{
+        Arc, BoxFuture, Clock, ConfigError, Context, Duration, Line, Outcome, Random,
+        TelemetryConfig,
+    };
+
+    /// Never made.
+    #[derive(Debug)]
+    pub(super) enum Exporter {}
+
+    impl Exporter {
+        pub(super) fn new(
+            _config: &TelemetryConfig,
+            _random: Arc<dyn Random>,
+        ) -> Result<Self, ConfigError> {
+            Err(ConfigError::new(
+                "telemetry.otlp_endpoint: this program was built without traces; build it with `--features otlp`, or leave the key out",
+            ))
+        }
+
+        pub(super) fn samples(&self, _trace_id: [u8; 16]) -> bool {
+            match *self {}
+        }
+
+        pub(super) fn request(&self, _line: &Line<'_>) {
+            match *self {}
+        }
+
+        pub(super) fn attempt(
+            &self,
+            _cx: &Context,
+            _clock: &dyn Clock,
+            _provider: &str,
+            _operation: &'static str,
+            _outcome: Outcome,
+            _took: Duration,
+        ) {
+            match *self {}
+        }
+
+        pub(super) fn run(&self) -> Option<BoxFuture<'static, ()>> {
+            match *self {}
+        }
+    }
+}
+
+/// Where traces go: to a collector, or nowhere.
+#[derive(Debug, Default)]
+pub struct Telemetry(Option<otlp::Exporter>);
+
+impl Telemetry {
+    /// Prepares what the configuration asks for.
+    ///
+    /// # Errors
+    /// Names the key that cannot be used, also when the program was built without traces.
+    pub fn new(config: &TelemetryConfig, random: &Arc<dyn Random>) -> Result<Self, ConfigError> {
+        match config.otlp {
+            Some(_) => {
+                otlp::Exporter::new(config, Arc::clone(random)).map(|exporter| Self(Some(exporter)))
+            }
+            None => Ok(Self(None)),
+        }
+    }
+
+    /// Returns whether traces are exported.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Returns our place in the trace of a request: in the one that it says it belongs to, which its caller has decided to record or not, or in a new
+    /// one.
+    pub(crate) fn place(
+        &self,
+        parent: Option<TraceParent>,
+        random: &dyn Random,
+    ) -> Option<TraceParent> {
+        match parent {
+            Some(parent) => parent.child(random).ok(),
+            None => {
+                let start = TraceParent::start(random).ok()?;
+                let sampled = self
+                    .0
+                    .as_ref()
+                    .is_some_and(|exporter| exporter.samples(start.trace_id));
+                Some(TraceParent { sampled, ..start })
+            }
+        }
+    }
+
+    /// Notes an answered request.
+    pub(crate) fn request(&self, line: &Line<'_>) {
+        if let Some(exporter) = &self.0
+            && line.trace.is_some_and(|trace| trace.sampled)
+        {
+            exporter.request(line);
+        }
+    }
+
+    /// Notes an attempt at a vendor, which has ended now.
+    pub(crate) fn attempt(
+        &self,
+        cx: &Context,
+        clock: &dyn Clock,
+        provider: &str,
+        operation: &'static str,
+        outcome: Outcome,
+        took: Duration,
+    ) {
+        if let Some(exporter) = &self.0
+            && cx.trace.is_some_and(|trace| trace.sampled)
+        {
+            exporter.attempt(cx, clock, provider, operation, outcome, took);
+        }
+    }
+
+    /// Returns what sends the spans, for as long as it is polled.
+    pub(crate) fn run(&self) -> Option<BoxFuture<'static, ()>> {
+        self.0.as_ref()?.run()
+    }
+}
