@@ -25,6 +25,21 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// Waits until something holds.
+///
+/// # Panics
+/// When it does not in time.
+pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("it comes true in time");
+}
+
 /// Sends bytes and reads until the peer closes the connection.
 ///
 /// # Panics

@@ -13,7 +13,7 @@ use axum::http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
     RETRY_AFTER,
 };
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
@@ -34,7 +34,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::auth::{Access, Caller};
+use crate::auth::{Access, Caller, TokenError};
 use crate::config::{CacheConfig, EdgeLimits};
 use crate::hits::Hits;
 use crate::metrics::Metrics;
@@ -151,15 +151,21 @@ impl App {
     }
 
     /// Returns whether something can be served, or else why not.
-    pub(crate) fn ready(&self) -> Result<(), &'static str> {
+    pub(crate) fn ready(&self) -> Result<(), Failure> {
         let no_keys = match self.access() {
             Access::Jwt(verifier) => verifier.keys().current().is_none(),
             Access::Disabled => false,
         };
         if self.0.draining.load(Ordering::Relaxed) {
-            Err("draining")
+            Err(Failure::new(
+                Code::Unavailable,
+                "the gateway is about to end and takes no more requests",
+            ))
         } else if no_keys {
-            Err("no_keys")
+            Err(Failure::new(
+                Code::KeysUnavailable,
+                TokenError::NoKeys.to_string(),
+            ))
         } else {
             Ok(())
         }
@@ -286,6 +292,12 @@ fn router(app: App) -> Router {
             .display_operation_id(true)
             .try_it_out_enabled(true),
     );
+    let swagger = Router::new()
+        .merge(swagger)
+        .layer(SetResponseHeaderLayer::overriding(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(edge::PAGES_POLICY),
+        ));
     let pages = Router::new()
         .merge(swagger)
         .route(
@@ -293,11 +305,7 @@ fn router(app: App) -> Router {
             get(|| async move { ([(CONTENT_TYPE, "application/json")], text) }),
         )
         // The answers of the API are packed where they are kept.
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .layer(SetResponseHeaderLayer::overriding(
-            CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(edge::PAGES_POLICY),
-        ));
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     Router::new()
         .merge(api)
         .merge(pages)
@@ -317,18 +325,15 @@ fn router(app: App) -> Router {
 }
 
 /// Says whether requests should be sent here. Vendors do not decide it: another process would ask the same ones.
-async fn readyz(State(app): State<App>) -> Response {
-    let (status, word) = match app.ready() {
-        Ok(()) => (StatusCode::OK, "ready"),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
-    };
+async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
+    app.ready()?;
     let mut counts = serde_json::json!({"ok": 0, "degraded": 0, "down": 0, "unknown": 0});
     for member in app.fleet().members() {
         let count = &mut counts[member.health().state.as_str()];
         *count = (count.as_u64().unwrap_or_default() + 1).into();
     }
-    let body = serde_json::json!({"status": word, "providers": counts});
-    (status, axum::Json(body)).into_response()
+    let body = serde_json::json!({"status": "ready", "providers": counts});
+    Ok(axum::Json(body).into_response())
 }
 
 /// Lets web pages of the configured origins call; without any, browsers let none.
