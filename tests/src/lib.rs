@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod gateway;
 pub mod program;
+pub mod promql;
 pub mod script;
 pub mod token;
 pub mod vendors;

@@ -15,6 +15,9 @@ pub enum DriftKind {
 }
 
 impl DriftKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Word, Self::Field, Self::Value];
+
     /// Returns the kind as a metric label.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ota_core::ErrorKind;
 use ota_core::clock::Clock;
 use ota_core::context::Context;
 use ota_core::drift::DriftKind;
@@ -163,6 +164,16 @@ pub enum ReadResult {
 }
 
 impl ReadResult {
+    /// Every result.
+    const ALL: [Self; 6] = [
+        Self::Hit,
+        Self::Fetched,
+        Self::Joined,
+        Self::Stale,
+        Self::NothingCached,
+        Self::Failed,
+    ];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -173,6 +184,30 @@ impl ReadResult {
             Self::Failed => "failed",
         }
     }
+}
+
+/// Returns every word that a label can have, for labels whose words this program chooses.
+#[must_use]
+pub fn label_words(label: &str) -> Option<Vec<&'static str>> {
+    let words = match label {
+        "kind" => DriftKind::ALL.iter().map(|kind| kind.as_str()).collect(),
+        "outcome" => {
+            let ours = [
+                Outcome::Answered,
+                Outcome::RefusedByQuota,
+                Outcome::RefusedByBreaker,
+            ];
+            let failed = ErrorKind::ALL.iter().map(|kind| Outcome::Failed(*kind));
+            ours.into_iter()
+                .chain(failed)
+                .map(Outcome::as_str)
+                .collect()
+        }
+        "result" => ReadResult::ALL.map(ReadResult::as_str).to_vec(),
+        "state" => BreakerState::ALL.map(BreakerState::as_str).to_vec(),
+        _ => return None,
+    };
+    Some(words)
 }
 
 /// The metrics of one process.

@@ -1,0 +1,204 @@
+//! The dashboard and the alarms of `deploy/` ask for what a gateway really serves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ota_core::clock::SystemClock;
+use ota_gateway::metrics::{CATALOG, Kind, label_words};
+use ota_sim::{Fault, FaultKind, FleetShape};
+use ota_tests::promql::{Labels, Served};
+use ota_tests::vendors::alibaba_sim;
+use ota_tests::{Gateway, Section, contract};
+use serde_json::Value;
+use yaml_rust2::{Yaml, YamlLoader};
+
+use crate::world::{ALI, World};
+
+/// Metrics that neither the dashboard nor an alarm asks for, with the reason.
+const UNUSED: &[(&str, &str)] = &[];
+
+fn read(file: &str) -> String {
+    let path = contract::root().join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn yaml(file: &str) -> Yaml {
+    YamlLoader::load_from_str(&read(file)).unwrap().remove(0)
+}
+
+fn dashboard() -> Value {
+    serde_json::from_str(&read("deploy/grafana/ota-gateway.json")).unwrap()
+}
+
+fn alarms() -> Vec<Yaml> {
+    let rules = yaml("deploy/prometheus/rules.yml");
+    let groups = rules["groups"].as_vec().unwrap();
+    let rules = groups.iter().flat_map(|group| group["rules"].as_vec());
+    rules.flatten().cloned().collect()
+}
+
+/// What a gateway serves after it has met everything that is counted.
+async fn served() -> Served {
+    let sim = alibaba_sim(FleetShape::uniform(1, 3).frozen()).await;
+    let section = Section::alibaba(ALI, &sim.url()).limit("max_attempts = 2");
+    let gateway = Gateway::keeping(&[section], Arc::new(SystemClock)).await;
+    sim.set_faults(vec![
+        Fault::always(FaultKind::Throttle).times(1),
+        Fault::always(FaultKind::UnknownStatus),
+    ]);
+    let job = sim.fleet().jobs[0].id.clone();
+    let path = format!("{}/{job}", World::jobs_path(ALI));
+    gateway.get(&path).await.ok();
+    let mut served = Served::read(&gateway.metrics().await);
+    for label in CATALOG.iter().flat_map(|metric| metric.labels) {
+        if let Some(words) = label_words(label) {
+            let words = words.into_iter().map(str::to_owned).collect();
+            served.values.insert((*label).to_owned(), words);
+        }
+    }
+    served
+}
+
+/// The variable parts of a template: what stands in `{{…}}`, without `prefix`.
+fn placeholders(template: &str, prefix: &str) -> Labels {
+    let parts = template.split("{{").skip(1);
+    let names = parts.map(|part| part.split_once("}}").unwrap().0.trim());
+    names
+        .filter(|name| *name != "$value")
+        .map(|name| name.strip_prefix(prefix).unwrap().to_owned())
+        .collect()
+}
+
+/// Checks an expression and that the result has the labels that are shown.
+fn check(served: &Served, expression: &str, shown: &Labels, used: &mut BTreeSet<String>) {
+    let labels = served.check(expression, used).unwrap();
+    let labels = labels.unwrap_or_default();
+    assert!(
+        shown.is_subset(&labels),
+        "{shown:?} is shown, and the result has {labels:?}: {expression}"
+    );
+}
+
+#[tokio::test]
+async fn dashboard_and_alarms_ask_for_metrics_labels_and_words_that_are_served() {
+    let served = served().await;
+    let mut used = BTreeSet::new();
+    for alarm in alarms() {
+        let expression = alarm["expr"].as_str().unwrap();
+        let mut shown = Labels::new();
+        for annotation in ["summary", "description"] {
+            let text = alarm["annotations"][annotation].as_str().unwrap();
+            shown.extend(placeholders(text, "$labels."));
+        }
+        check(&served, expression, &shown, &mut used);
+    }
+    let dashboard = dashboard();
+    for annotation in dashboard["annotations"]["list"].as_array().unwrap() {
+        let shown = placeholders(annotation["titleFormat"].as_str().unwrap(), "");
+        let expression = annotation["expr"].as_str().unwrap();
+        check(&served, expression, &shown, &mut used);
+    }
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let shown = placeholders(target["legendFormat"].as_str().unwrap(), "");
+            let expression = target["expr"].as_str().unwrap();
+            check(&served, expression, &shown, &mut used);
+        }
+    }
+    for metric in CATALOG {
+        let sample = match metric.kind {
+            Kind::Counter | Kind::Gauge => metric.name.to_owned(),
+            Kind::Histogram => format!("{}_bucket", metric.name),
+        };
+        served.labels(&sample).unwrap();
+        let excused = UNUSED.iter().any(|(name, _)| *name == metric.name);
+        assert_ne!(used.contains(&sample), excused, "{}", metric.name);
+    }
+}
+
+#[tokio::test]
+async fn variables_of_the_dashboard_are_declared_and_have_values() {
+    let served = served().await;
+    let dashboard = dashboard();
+    let text = read("deploy/grafana/ota-gateway.json");
+    let mut declared = vec!["__all".to_owned(), "__rate_interval".to_owned()];
+    for variable in dashboard["templating"]["list"].as_array().unwrap() {
+        let name = variable["name"].as_str().unwrap().to_owned();
+        if variable["type"] == "query" {
+            let query = variable["query"]["query"].as_str().unwrap();
+            assert_eq!(variable["definition"], query);
+            let inner = query.strip_prefix("label_values(").unwrap();
+            let (metric, label) = inner.strip_suffix(')').unwrap().split_once(", ").unwrap();
+            assert!(served.labels(metric).unwrap().contains(label), "{query}");
+        }
+        declared.push(name);
+    }
+    for part in text.split('$').skip(1) {
+        let part = part.trim_start_matches('{');
+        let end = part.find(|symbol: char| !symbol.is_ascii_alphanumeric() && symbol != '_');
+        let name = &part[..end.unwrap()];
+        assert!(declared.iter().any(|one| one == name), "${name}");
+    }
+}
+
+#[test]
+fn panels_have_a_place_and_a_data_source_of_their_own() {
+    let dashboard = dashboard();
+    let mut ids = BTreeSet::new();
+    let mut taken = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}");
+        let of = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        assert!(of("x") + of("w") <= 24, "{title}");
+        for x in of("x")..of("x") + of("w") {
+            for y in of("y")..of("y") + of("h") {
+                assert!(taken.insert((x, y)), "{title} lies on another panel");
+            }
+        }
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"], panel["datasource"], "{title}");
+        }
+    }
+}
+
+#[test]
+fn every_alarm_says_how_urgent_it_is_and_stands_in_the_operators_page() {
+    let page = read("docs/operations.md");
+    let (_, page) = page.split_once("### What to alarm on").unwrap();
+    let scraped = yaml("deploy/prometheus/prometheus.yml");
+    let job = scraped["scrape_configs"][0]["job_name"].as_str().unwrap();
+    let names: BTreeSet<String> = alarms()
+        .iter()
+        .map(|alarm| {
+            let name = alarm["alert"].as_str().unwrap();
+            let severity = alarm["labels"]["severity"].as_str().unwrap();
+            assert!(
+                ["critical", "warning", "info"].contains(&severity),
+                "{name}"
+            );
+            assert!(
+                page.contains(&format!("| `{name}` | {severity} |")),
+                "{name}"
+            );
+            for part in alarm["expr"].as_str().unwrap().split("job=").skip(1) {
+                assert!(part.starts_with(&format!("\"{job}\"")), "{name}");
+            }
+            name.to_owned()
+        })
+        .collect();
+    assert_eq!(names.len(), alarms().len(), "a name is given twice");
+    let rows = page.lines().filter(|line| line.starts_with("| `Ota"));
+    assert_eq!(rows.count(), names.len(), "the page has other alarms");
+    let tried = read("deploy/prometheus/rules.test.yml");
+    for name in &names {
+        assert!(
+            tried.contains(&format!("alertname=\"{name}\"")),
+            "{name} is not tried"
+        );
+    }
+}
