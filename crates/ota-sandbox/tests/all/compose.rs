@@ -29,14 +29,16 @@ fn texts(yaml: &Yaml) -> Vec<String> {
 }
 
 #[test]
-fn every_service_is_built_here_and_has_a_health_check() {
+fn every_service_is_confined_and_has_a_health_check() {
     let compose = compose();
-    let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
-    let services = compose["services"].as_hash().unwrap();
-    assert_eq!(services.len(), 3);
-    for (name, service) in services {
-        let target = service["build"]["target"].as_str().unwrap();
-        assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name:?}");
+    for (name, service) in compose["services"].as_hash().unwrap() {
+        assert_eq!(service["read_only"].as_bool(), Some(true), "{name:?}");
+        assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name:?}");
+        assert_eq!(
+            texts(&service["security_opt"]),
+            ["no-new-privileges:true"],
+            "{name:?}"
+        );
         assert!(
             !texts(&service["healthcheck"]["test"]).is_empty(),
             "{name:?}"
@@ -45,12 +47,36 @@ fn every_service_is_built_here_and_has_a_health_check() {
             service["healthcheck"]["interval"].as_str().is_some(),
             "{name:?}"
         );
+        let ports = &service["ports"];
+        assert!(
+            ports.is_badvalue()
+                || texts(ports)
+                    .iter()
+                    .all(|port| port.starts_with("127.0.0.1:")),
+            "{name:?}"
+        );
     }
+}
+
+#[test]
+fn what_runs_without_a_profile_is_built_here() {
+    let compose = compose();
+    let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let mut built = 0;
+    for (name, service) in compose["services"].as_hash().unwrap() {
+        if !service["profiles"].is_badvalue() {
+            continue;
+        }
+        let target = service["build"]["target"].as_str().unwrap();
+        assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name:?}");
+        built += 1;
+    }
+    assert_eq!(built, 3);
     assert!(dockerfile.contains("\nUSER 10001:10001\n"));
 }
 
 #[test]
-fn the_gateway_waits_for_the_simulators_and_is_published_on_loopback_only() {
+fn the_gateway_waits_for_the_simulators() {
     let compose = compose();
     let gateway = &compose["services"]["gateway"];
     for simulator in ["alibaba-sim", "huawei-sim"] {
@@ -59,10 +85,54 @@ fn the_gateway_waits_for_the_simulators_and_is_published_on_loopback_only() {
             Some("service_healthy")
         );
     }
+}
+
+#[test]
+fn the_observers_are_pinned_and_find_their_files_and_the_gateway() {
+    let compose = compose();
+    let folder = root();
+    for (service, image, port) in [
+        ("prometheus", "prom/prometheus:v", 9090),
+        ("grafana", "grafana/grafana:", 3000),
+    ] {
+        let service = &compose["services"][service];
+        assert_eq!(texts(&service["profiles"]), ["observability"]);
+        let version = service["image"].as_str().unwrap().strip_prefix(image);
+        let parts = version.unwrap().split('.').map(str::parse::<u32>);
+        assert_eq!(parts.filter(Result::is_ok).count(), 3);
+        assert_eq!(
+            texts(&service["ports"]),
+            [format!("127.0.0.1:{port}:{port}")]
+        );
+        for volume in texts(&service["volumes"]) {
+            let (here, _) = volume.split_once(':').unwrap();
+            match here.strip_prefix("./") {
+                Some(file) => {
+                    assert!(folder.join(file).exists(), "{file}");
+                    assert!(volume.ends_with(":ro"), "{volume}");
+                }
+                None => assert!(!compose["volumes"][here].is_badvalue(), "{volume}"),
+            }
+        }
+    }
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+    let config = read("deploy/compose/gateway.toml");
+    let (_, metrics) = config.split_once("[metrics]\n").unwrap();
+    let (_, port) = metrics.split_once("listen = \"0.0.0.0:").unwrap();
+    let (port, _) = port.split_once('"').unwrap();
+    assert!(read("deploy/prometheus/prometheus.yml").contains(&format!("[\"gateway:{port}\"]")));
+    let published = texts(&compose["services"]["gateway"]["ports"]);
+    assert!(!published.iter().any(|one| one.contains(port)));
+    let source = read("deploy/grafana/provisioning/datasources/prometheus.yml");
+    assert!(source.contains("url: http://prometheus:9090\n"));
+    let mounted = texts(&compose["services"]["grafana"]["volumes"]);
+    let dashboards = read("deploy/grafana/provisioning/dashboards/ota-gateway.yml");
+    let path = "/etc/grafana/dashboards";
+    assert!(dashboards.contains(&format!("path: {path}\n")));
     assert!(
-        texts(&gateway["ports"])
+        mounted
             .iter()
-            .all(|port| port.starts_with("127.0.0.1:"))
+            .any(|one| one.contains(&format!(":{path}/ota-gateway.json:")))
     );
 }
 
