@@ -4,20 +4,17 @@
 //! that the walk stands in, so that going on costs no call for finding it again.
 
 use ota_core::context::Context;
-use ota_core::drift::DriftKind;
 use ota_core::id::{PackageId, ProductId};
-use ota_core::job::{Detail, Job, JobKind, Package};
+use ota_core::job::{Job, JobKind, Package};
 use ota_core::paging::{Fetched, Mark, Position, Walk, Window, repeated_page};
 use ota_core::provider::{Cursor, JobFilter, ListJobs, Page};
 use ota_core::{Error, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::client::{Answer, Params};
-use crate::map;
+use crate::answers;
+use crate::client::Params;
 use crate::map::status::JOB_STATUSES;
 use crate::provider::AlibabaProvider;
-use crate::wire::{FIRMWARE_REST, Firmware, OtaJob};
 
 pub(crate) const LIST_PACKAGES: &str = "ListOTAFirmware";
 const LIST_BY_PACKAGE: &str = "ListOTAJobByFirmware";
@@ -384,19 +381,10 @@ impl AlibabaProvider {
     ) -> Result<Fetched<Option<Job>>> {
         params.extend(page_params(window));
         let answer = self.client.read(cx, operation, params).await;
-        let Answer { data, total } = match answer {
-            Ok(answer) => answer,
-            Err(error) => return end_of_list(window, Err(error)),
-        };
-        let rows: Vec<Option<OtaJob>> = rows(data, "SimpleOTAJobInfo");
-        let source = self.source(operation);
-        Ok(Fetched {
-            rows: rows
-                .into_iter()
-                .map(|row| row.map(|row| map::job::job(source, row, Detail::Summary)))
-                .collect(),
-            total,
-        })
+        match answer {
+            Ok(answer) => Ok(answers::jobs(self.source(operation), answer)),
+            Err(error) => end_of_list(window, Err(error)),
+        }
     }
 
     async fn fetch_packages(
@@ -412,26 +400,13 @@ impl AlibabaProvider {
         if let Some(product) = &filter.product_id {
             params.push(("ProductKey".to_owned(), product.as_str().to_owned()));
         }
-        let Answer { data, total } = self.client.read(cx, LIST_PACKAGES, params).await?;
-        let rows: Vec<Option<Firmware>> = rows(data, "SimpleFirmwareInfo");
-        let packages = rows.into_iter().map(|row| {
-            let row = row.unwrap_or_default();
-            for name in row
-                .other
-                .keys()
-                .filter(|name| !FIRMWARE_REST.contains(&name.as_str()))
-            {
-                self.client
-                    .deps
-                    .drift
-                    .observe(DriftKind::Field, LIST_PACKAGES, name);
-            }
-            WalkedPackage {
-                id: row.firmware_id.text().unwrap_or_default(),
-                name: row.firmware_name.text(),
-                version: row.dest_version.text(),
-                product: row.product_key.text(),
-            }
+        let answer = self.client.read(cx, LIST_PACKAGES, params).await?;
+        let Fetched { rows, total } = answers::packages(self.source(LIST_PACKAGES), answer);
+        let packages = rows.into_iter().map(|row| WalkedPackage {
+            id: row.firmware_id.text().unwrap_or_default(),
+            name: row.firmware_name.text(),
+            version: row.dest_version.text(),
+            product: row.product_key.text(),
         });
         // A row without an identifier has no jobs that could be asked for, but keeps its place in the numbering.
         Ok((packages.collect(), total))
@@ -524,29 +499,6 @@ pub(crate) fn page_params(window: Window) -> [(String, String); 2] {
         ("CurrentPage".to_owned(), (window.index + 1).to_string()),
         ("PageSize".to_owned(), window.size.to_string()),
     ]
-}
-
-/// Takes the list out of its wrapper, `Data.SimpleOTATaskInfo[]`; a bare list and a bare element are understood too.
-///
-/// What is no row keeps its place as `None`: the vendor has numbered it.
-pub(crate) fn rows<T: serde::de::DeserializeOwned>(data: Value, wrapper: &str) -> Vec<Option<T>> {
-    let list = match data {
-        Value::Object(mut members) => members.remove(wrapper).unwrap_or(Value::Null),
-        bare @ Value::Array(_) => bare,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::Null,
-    };
-    let rows = match list {
-        Value::Array(rows) => rows,
-        // The shape of an empty list is not documented.
-        Value::Object(members) if members.is_empty() => Vec::new(),
-        row @ Value::Object(_) => vec![row],
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
-    };
-    let row = |row: Value| match &row {
-        Value::Object(members) if !members.is_empty() => serde_json::from_value(row).ok(),
-        _ => None,
-    };
-    rows.into_iter().map(row).collect()
 }
 
 /// Reads "there is no such page" behind the end of a list as what it means: a list that does not tell its total ends with it.

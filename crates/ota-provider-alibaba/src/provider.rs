@@ -4,22 +4,20 @@ use ota_core::capability::{
     Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
 use ota_core::context::Context;
-use ota_core::error::Retry;
 use ota_core::id::ProviderName;
-use ota_core::job::{Detail, Job, JobStats};
+use ota_core::job::{Job, JobStats};
 use ota_core::provider::{
     Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, SettingError,
 };
 use ota_core::task::Task;
-use ota_core::{Error, ErrorKind, Result};
-use serde_json::Value;
+use ota_core::{ErrorKind, Result};
 
+use crate::answers;
 use crate::client::{Client, Params};
 use crate::config::{Config, QUOTA, VENDOR};
 use crate::jobs::LIST_PACKAGES;
-use crate::map::{self, Source};
+use crate::map::Source;
 use crate::tasks::MAX_DEVICE_NAMES;
-use crate::wire::OtaJob;
 
 const QUERY_JOB: &str = "QueryOTAJob";
 
@@ -140,21 +138,9 @@ impl JobReader for AlibabaProvider {
         let Some(answer) = found(self.client.read(cx, QUERY_JOB, params).await)? else {
             return Ok(None);
         };
-        match &answer.data {
-            // Success without data: the vendor has nothing under this identifier.
-            Value::Null => return Ok(None),
-            Value::String(text) if text.is_empty() => return Ok(None),
-            Value::Object(members) if members.is_empty() => return Ok(None),
-            _ => {}
-        }
-        // The decoder's own error would repeat the value, which can be a signed URL.
-        let wire: OtaJob = serde_json::from_value(answer.data).map_err(|_| {
-            Error::new(ErrorKind::Protocol, "the vendor's answer cannot be read")
-                .with_retry(Retry::Later)
-                .with_operation(QUERY_JOB)
-                .with_context("reason", "`Data` is not an object")
-        })?;
-        let mut job = map::job::job(self.source(QUERY_JOB), wire, Detail::Full);
+        let Some(mut job) = answers::job(self.source(QUERY_JOB), answer)? else {
+            return Ok(None);
+        };
         if job.id.as_str().is_empty() {
             job.id = request.job_id;
         }

@@ -12,12 +12,11 @@ use ota_core::provider::{Cursor, ListTasks, Page, TaskFilter};
 use ota_core::task::{Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 
-use crate::client::{Answer, Params};
-use crate::jobs::{end_of_list, page_params, rows};
-use crate::map;
+use crate::answers;
+use crate::client::Params;
+use crate::jobs::{end_of_list, page_params};
 use crate::map::status::{CONFIRM, TASK_WORDS};
 use crate::provider::AlibabaProvider;
-use crate::wire::OtaTask;
 
 const LIST_TASKS: &str = "ListOTATaskByJob";
 
@@ -554,16 +553,8 @@ impl AlibabaProvider {
         job_id: &JobId,
         params: Params,
     ) -> Result<Fetched<Option<Task>>> {
-        let Answer { data, total } = self.client.read(cx, LIST_TASKS, params).await?;
-        let rows: Vec<Option<OtaTask>> = rows(data, "SimpleOTATaskInfo");
-        let source = self.source(LIST_TASKS);
-        Ok(Fetched {
-            rows: rows
-                .into_iter()
-                .map(|row| row.map(|row| map::task::task(source, row, job_id)))
-                .collect(),
-            total,
-        })
+        let answer = self.client.read(cx, LIST_TASKS, params).await?;
+        Ok(answers::tasks(self.source(LIST_TASKS), answer, job_id))
     }
 
     fn walk(&self, segments: u32, from: Position, page_size: u32, filtered: bool) -> Walk {
