@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::wrong_shape;
-use crate::map::{Mapped, Met};
+use crate::map::{self, Mapped, Met};
 use crate::wire::{self, Part};
 
 /// Takes the rows and the total out of a page.
-pub(crate) fn rows<W: DeserializeOwned>(
+fn rows<W: DeserializeOwned>(
     body: Map<String, Value>,
     mut tell: impl FnMut(&Met),
 ) -> Result<(Vec<Part<W>>, Option<u64>)> {
@@ -41,6 +41,41 @@ pub(crate) fn rows<W: DeserializeOwned>(
         // A page without rows may leave them out, but JSON of something else is no empty page.
         None if paged.iter().any(|leaf| !leaf.is_absent()) => Ok((Vec::new(), total)),
         None => Err(wrong_shape("data")),
+    }
+}
+
+/// Maps the rows of a page; those that nobody can read are told, and stand as `None` so that those behind keep their place.
+pub(crate) fn mapped<W: DeserializeOwned, T>(
+    body: Map<String, Value>,
+    map: impl Fn(W) -> Mapped<T>,
+    mut tell: impl FnMut(&Met),
+) -> Result<Fetched<Option<Mapped<T>>>> {
+    let (rows, total) = rows(body, &mut tell)?;
+    let rows = rows.into_iter().map(|row| match row {
+        Part::Object(row) => {
+            let row = map(row);
+            row.met.iter().for_each(&mut tell);
+            Some(row)
+        }
+        Part::Other(_) => {
+            tell(&Met::value("data"));
+            None
+        }
+    });
+    Ok(Fetched {
+        rows: rows.collect(),
+        total,
+    })
+}
+
+/// Takes the one task that an answer holds.
+pub(crate) fn one(body: Map<String, Value>) -> Result<wire::OperationInfo> {
+    let shape = || wrong_shape("operationId");
+    let row: wire::OperationInfo =
+        serde_json::from_value(Value::Object(body)).map_err(|_| shape())?;
+    match map::identifier(&row.operation_id) {
+        Some(_) => Ok(row),
+        None => Err(shape()),
     }
 }
 

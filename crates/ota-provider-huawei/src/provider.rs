@@ -16,15 +16,13 @@ use ota_core::task::Task;
 use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::encode;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::client::Client;
 use crate::config::{Config, QUOTA, VENDOR};
-use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_OPERATION, wrong_shape};
+use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_OPERATION};
 use crate::map::{self, JobPlan, Mapped, Met, TaskPlan, Word};
-use crate::page::{List, choose, page, rows};
+use crate::page::{List, choose, mapped, one, page};
 use crate::token::TokenPool;
-use crate::wire::{self, Part};
 
 const OPERATIONS: &str = "/iodm/northbound/v1.5.0/operations";
 const LIST_JOBS: &str = "queryUpgradeTaskList";
@@ -98,7 +96,7 @@ impl HuaweiProvider {
         }
     }
 
-    /// Reads one vendor page; rows that nobody can read are told, and stand as `None` so that those behind keep their place.
+    /// Reads one vendor page.
     async fn fetch<W: DeserializeOwned, T>(
         &self,
         cx: &Context,
@@ -107,23 +105,8 @@ impl HuaweiProvider {
         map: impl Fn(W) -> Mapped<T>,
     ) -> Result<Fetched<Option<Mapped<T>>>> {
         let body = self.client.read(cx, operation, target).await?;
-        let (rows, total) = rows(body, |met| self.tell(operation, met))
-            .map_err(|error| error.with_operation(operation))?;
-        let rows = rows.into_iter().map(|row| match row {
-            Part::Object(row) => {
-                let row = map(row);
-                row.met.iter().for_each(|met| self.tell(operation, met));
-                Some(row)
-            }
-            Part::Other(_) => {
-                self.tell(operation, &Met::value("data"));
-                None
-            }
-        });
-        Ok(Fetched {
-            rows: rows.collect(),
-            total,
-        })
+        mapped(body, map, |met| self.tell(operation, met))
+            .map_err(|error| error.with_operation(operation))
     }
 
     async fn fetch_jobs(
@@ -271,12 +254,7 @@ impl JobReader for HuaweiProvider {
         let Some(body) = known(self.client.read(cx, GET_JOB, &target).await)? else {
             return Ok(None);
         };
-        let shape = || wrong_shape("operationId").with_operation(GET_JOB);
-        let row: wire::OperationInfo =
-            serde_json::from_value(Value::Object(body)).map_err(|_| shape())?;
-        if map::identifier(&row.operation_id).is_none() {
-            return Err(shape());
-        }
+        let row = one(body).map_err(|error| error.with_operation(GET_JOB))?;
         let job = map::job(&self.name, row);
         job.met.iter().for_each(|met| self.tell(GET_JOB, met));
         Ok(Some(job.item))
