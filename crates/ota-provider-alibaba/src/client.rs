@@ -296,7 +296,11 @@ pub(crate) struct Secrets {
 }
 
 /// Reads an answer: the body before the status, since product errors come under HTTP 200.
-fn interpret(response: &Response, secrets: &Secrets, unknown: &dyn Fn(&str)) -> Result<Answer> {
+pub(crate) fn interpret(
+    response: &Response,
+    secrets: &Secrets,
+    unknown: &dyn Fn(&str),
+) -> Result<Answer> {
     let unreadable = |reason: String| unreadable(response, &reason);
     if response.is_html() {
         return Err(unreadable(

@@ -4,6 +4,7 @@ mod answers;
 mod client;
 mod config;
 mod error;
+pub mod internals;
 mod jobs;
 mod map;
 mod provider;
@@ -14,9 +15,3 @@ mod wire;
 
 pub use config::{Config, DEFAULT_CALLS, Format, QUOTA, REGIONS, Settings, Signature, VENDOR};
 pub use provider::AlibabaProvider;
-
-/// The signature schemes and decoders, open for benchmarks, fuzzers and tests with published vectors.
-pub mod internals {
-    pub use crate::sign::{Acs3, acs3, canonical_query, rpc};
-    pub use crate::wire::{decode, xml};
-}

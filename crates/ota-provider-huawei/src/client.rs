@@ -162,7 +162,7 @@ impl Client {
     }
 }
 
-fn issued(answer: Map<String, Value>, since: std::time::Instant) -> Result<Issued> {
+pub(crate) fn issued(answer: Map<String, Value>, since: std::time::Instant) -> Result<Issued> {
     let answer: TokenAnswer =
         serde_json::from_value(Value::Object(answer)).map_err(|_| wrong_shape("accessToken"))?;
     let access = map::identifier(&answer.access_token)

@@ -3,6 +3,7 @@
 mod client;
 mod config;
 mod error;
+pub mod internals;
 mod map;
 mod page;
 mod provider;

@@ -3,6 +3,7 @@
 
 mod answers;
 mod clock;
+mod decoder;
 mod mapping;
 mod requests;
 mod server;

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod decoder;
 mod job;
 mod jobs;
 mod refusals;

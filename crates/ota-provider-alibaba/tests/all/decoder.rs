@@ -1,0 +1,170 @@
+//! The decoder reads whatever comes: no answer ends it, and no row spoils the others.
+
+use ota_provider_alibaba::internals::{Operation, Read, read};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::{Value, json};
+
+/// Sample answers, in both formats.
+const FIXTURES: &[&str] = &[
+    include_str!("../fixtures/list-ota-firmware.json"),
+    include_str!("../fixtures/list-ota-job-by-firmware.json"),
+    include_str!("../fixtures/list-ota-task-by-job.en.json"),
+    include_str!("../fixtures/list-ota-task-by-job.ja.xml"),
+    include_str!("../fixtures/list-ota-task-by-job.zh.xml"),
+    include_str!("../fixtures/query-ota-job.every-field.json"),
+    include_str!("../fixtures/query-ota-job.zh.json"),
+    include_str!("../fixtures/query-ota-job.zh.xml"),
+];
+
+/// The lists, with the wrapper of their rows and a row.
+fn lists() -> [(Operation, &'static str, Value); 4] {
+    let job =
+        json!({"JobId": "j1", "JobStatus": "COMPLETED", "UtcCreate": "2019-12-28T02:43:10.000Z"});
+    let task = json!({"TaskId": "t1", "TaskStatus": "FAILED", "Progress": "33", "IotId": "d1"});
+    let package = json!({"FirmwareId": "p1", "FirmwareName": "n"});
+    [
+        (Operation::JobsByPackage, "SimpleOTAJobInfo", job.clone()),
+        (Operation::JobsByDevice, "SimpleOTAJobInfo", job),
+        (Operation::Tasks, "SimpleOTATaskInfo", task),
+        (Operation::Packages, "SimpleFirmwareInfo", package),
+    ]
+}
+
+/// Names of the vendor's, and others.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "(RequestId|Success|Code|Message|ErrorMessage|Total|Data|FirmwareInfo|CurrentPage)",
+        "(SimpleOTAJobInfo|SimpleOTATaskInfo|SimpleFirmwareInfo|SrcVersions|SrcVersion|Tags|OtaTagDTO|Key|Value)",
+        "(JobId|JobStatus|JobType|GrayPercent|TimeoutInMinutes|UtcCreate|UtcModified|TaskId|TaskStatus|Progress|Timeout|FirmwareId)",
+        "[A-Za-z]{1,6}",
+    ]
+}
+
+/// Any JSON, with the vendor's names and words more often than others.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "(true|FAILED|IN_PROGRESS|2019-12-28T02:43:10.000Z|18446744073709551615|-1|https://u:p@h/x\\?s=1|\\PC{0,8})"
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((name(), inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+/// Writes a value as the content of the element `name`; a list repeats the element.
+fn xml(name: &str, value: &Value) -> String {
+    match value {
+        Value::Null => format!("<{name}/>"),
+        Value::Array(items) => items.iter().map(|item| xml(name, item)).collect(),
+        Value::Object(members) => {
+            let inner: String = members
+                .iter()
+                .map(|(name, value)| xml(name, value))
+                .collect();
+            format!("<{name}>{inner}</{name}>")
+        }
+        Value::String(text) => format!("<{name}>{}</{name}>", escaped(text)),
+        scalar => format!("<{name}>{scalar}</{name}>"),
+    }
+}
+
+/// The rows as text that can be compared, `None` for what is no row.
+fn rows(read: Read) -> Vec<Option<String>> {
+    fn shown<T: std::fmt::Debug>(rows: Vec<Option<T>>) -> Vec<Option<String>> {
+        let rows = rows.into_iter();
+        rows.map(|row| row.map(|row| format!("{row:?}"))).collect()
+    }
+    match read {
+        Read::Job(job) => shown(vec![job]),
+        Read::Jobs(jobs) => shown(jobs),
+        Read::Tasks(tasks) => shown(tasks),
+        Read::Packages(packages) => shown(packages),
+    }
+}
+
+fn page(wrapper: &str, rows: &Value) -> Value {
+    json!({"RequestId": "r", "Success": true, "Total": 2, "Data": {wrapper: rows}})
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_end_it(status in 100_u16..600, body in prop::collection::vec(any::<u8>(), 0..200)) {
+        for operation in Operation::ALL {
+            let _ = read(operation, status, &body);
+        }
+    }
+
+    #[test]
+    fn no_json_and_no_xml_ends_it(status in 100_u16..600, value in any_json()) {
+        let data = json!({"Success": true, "Total": 1, "Data": value});
+        for operation in Operation::ALL {
+            for body in [value.to_string(), data.to_string(), xml("Root", &value), xml("Root", &data)] {
+                let _ = read(operation, status, body.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn no_damaged_answer_ends_it(
+        which: Index, at: Index, length in 0_usize..40, to in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..4),
+            "(null|\\[\\]|\\{\\}|\"\"|0|</Data>|<Data>|&amp;|&#0;|<!\\[CDATA\\[|\\]\\]>)".prop_map(String::into_bytes),
+        ],
+    ) {
+        let mut body = which.get(FIXTURES).as_bytes().to_vec();
+        let start = at.index(body.len());
+        let end = (start + length).min(body.len());
+        body.splice(start..end, to);
+        for operation in Operation::ALL {
+            let _ = read(operation, 200, &body);
+            let _ = read(operation, 200, &body[..start]);
+        }
+    }
+
+    #[test]
+    fn no_row_spoils_its_page(garbage in prop::collection::vec(any_json(), 1..4)) {
+        for (operation, wrapper, good) in lists() {
+            let alone = page(wrapper, &json!([good]));
+            let alone = rows(read(operation, 200, alone.to_string().as_bytes()).unwrap()).remove(0);
+            prop_assert!(alone.is_some());
+            let mut all = vec![good.clone()];
+            all.extend(garbage.iter().cloned());
+            all.push(good);
+            let count = all.len();
+            let body = page(wrapper, &all.into());
+            let read_rows = rows(read(operation, 200, body.to_string().as_bytes()).unwrap());
+            prop_assert_eq!(read_rows.len(), count);
+            prop_assert!(read_rows[0] == alone && read_rows[count - 1] == alone, "{read_rows:?}");
+            // In XML a list inside the list runs into it, so only what stands at the ends is known.
+            let body = xml("Response", &body);
+            let read_rows = rows(read(operation, 200, body.as_bytes()).unwrap());
+            prop_assert!(read_rows[0] == alone && read_rows[read_rows.len() - 1] == alone, "{body}");
+        }
+    }
+
+    #[test]
+    fn no_field_spoils_its_job(field in name(), value in any_json()) {
+        let mut job = json!({"JobId": "j1", "JobStatus": "COMPLETED", "JobDesc": "d"});
+        job[&field] = value;
+        let body = json!({"Success": true, "Data": job});
+        for body in [body.to_string(), xml("Response", &body)] {
+            let Read::Job(Some(read)) = read(Operation::Job, 200, body.as_bytes()).unwrap() else {
+                return Err(TestCaseError::fail(body));
+            };
+            prop_assert_eq!(read.description.as_deref(), Some("d"));
+        }
+    }
+}
