@@ -87,9 +87,11 @@ fn checksum(day: i32, cursor: &str, binding: &str) -> [u8; CHECK_BYTES] {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_CHARS, decode, encode};
+    use super::{MAX_CHARS, URL_SAFE_NO_PAD, VERSION, checksum, decode, encode};
+    use base64::Engine as _;
     use ota_core::provider::Cursor;
     use proptest::prelude::*;
+    use proptest::sample::Index;
     use time::Duration;
     use time::macros::datetime;
 
@@ -105,6 +107,23 @@ mod tests {
         assert!(decode(&text, "list", NOW + Duration::hours(35)).is_ok());
         let expired = decode(&text, "list", NOW + Duration::hours(36)).unwrap_err();
         assert!(expired.detail.contains("expired"));
+    }
+
+    /// Provider, list, page size and filter.
+    fn binding() -> impl Strategy<Value = (&'static str, &'static str, u32, Option<&'static str>)> {
+        (
+            proptest::sample::select(vec!["ali", "hua"]),
+            proptest::sample::select(vec!["jobs", "tasks", "tasks\n\"1\""]),
+            1_u32..4,
+            proptest::sample::select(vec![None, Some("1"), Some("failed")]),
+        )
+    }
+
+    /// As the routes write it.
+    fn written_binding(
+        (provider, list, page_size, filter): &(&str, &str, u32, Option<&str>),
+    ) -> String {
+        format!("{provider}\n{list}\n{page_size}\n{filter:?}")
     }
 
     proptest! {
@@ -127,8 +146,38 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in ".{0,200}") {
+        fn a_cursor_of_another_provider_path_page_size_or_filter_is_refused(
+            text in ".{0,60}", one in binding(), other in binding(),
+        ) {
+            let (one, other) = (written_binding(&one), written_binding(&other));
+            let written = encode(&Cursor(text), &one, NOW);
+            prop_assert_eq!(decode(&written, &other, NOW).is_ok(), one == other);
+        }
+
+        #[test]
+        fn any_change_of_its_bytes_is_refused(
+            text in ".{0,60}", start: Index, length in 0_usize..6, to in prop::collection::vec(any::<u8>(), 0..6),
+        ) {
+            let written = encode(&Cursor(text), "list", NOW);
+            let bytes = URL_SAFE_NO_PAD.decode(&written).unwrap();
+            let mut changed = bytes.clone();
+            let start = start.index(bytes.len());
+            changed.splice(start..(start + length).min(bytes.len()), to);
+            prop_assert_eq!(decode(&URL_SAFE_NO_PAD.encode(&changed), "list", NOW).is_ok(), changed == bytes);
+        }
+
+        #[test]
+        fn no_text_panics(text: String, bytes in prop::collection::vec(any::<u8>(), 0..200), day: i32) {
             let _ = decode(&text, "list", NOW);
+            prop_assert!(decode(&URL_SAFE_NO_PAD.encode(&bytes), "list", NOW).is_err());
+            // Whole and of this list, but of any day.
+            let mut forged = vec![VERSION];
+            forged.extend(day.to_be_bytes());
+            forged.extend(checksum(day, &text, "list"));
+            forged.extend(text.as_bytes());
+            let read = decode(&URL_SAFE_NO_PAD.encode(&forged), "list", NOW);
+            let days = i64::from(day) - i64::from(NOW.to_julian_day());
+            prop_assert_eq!(read.is_ok(), days.abs() <= 1);
         }
 
         #[test]

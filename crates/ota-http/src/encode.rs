@@ -49,7 +49,7 @@ pub fn path_segment(id: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{path_segment, percent_encode, query};
+    use super::{path_segment, percent_decode, percent_encode, query};
     use proptest::prelude::*;
 
     #[test]
@@ -69,6 +69,42 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn encoded_text_is_unreserved_or_escaped_and_comes_back(text: String) {
+            let encoded = percent_encode(&text);
+            let mut rest = encoded.as_bytes();
+            while let Some((first, after)) = rest.split_first() {
+                rest = match first {
+                    b'%' => {
+                        let digits = &after[..2];
+                        prop_assert!(digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')));
+                        &after[2..]
+                    }
+                    other => {
+                        prop_assert!(other.is_ascii_alphanumeric() || b"-_.~".contains(other), "{encoded}");
+                        after
+                    }
+                };
+            }
+            let decoded = percent_encoding::percent_decode_str(&encoded).decode_utf8().unwrap();
+            prop_assert_eq!(&decoded, &text);
+            prop_assert_eq!(percent_decode(&encoded).unwrap(), text);
+        }
+
+        #[test]
+        fn a_query_is_read_back_by_others(pairs in proptest::collection::vec(any::<(String, String)>(), 0..6)) {
+            let written = query(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            let url = reqwest::Url::parse(&format!("https://host/?{written}")).unwrap();
+            let read: Vec<_> = url.query_pairs().into_owned().collect();
+            prop_assert_eq!(read, pairs);
+            prop_assert_eq!(url.query(), Some(written.as_str()));
+        }
+
+        #[test]
+        fn decoding_takes_any_text(text: String) {
+            let _ = percent_decode(&text);
+        }
+
         #[test]
         fn encoded_text_is_one_url_segment(text in ".+") {
             let Some(segment) = path_segment(&text) else { return Ok(()) };
