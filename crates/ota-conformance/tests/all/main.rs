@@ -10,3 +10,4 @@ mod flaws;
 mod huawei;
 mod listing;
 mod rig;
+mod signatures;
