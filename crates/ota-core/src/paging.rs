@@ -23,6 +23,9 @@ pub struct Position {
     pub mark: Option<Mark>,
 }
 
+/// More rows than any list has.
+const MAX_OFFSET: u64 = 1 << 32;
+
 impl Position {
     /// Creates the position behind `offset` rows of a segment.
     #[must_use]
@@ -43,7 +46,8 @@ impl Position {
         format!("{}.{}{mark}", self.segment, self.offset)
     }
 
-    /// Reads what [`Position::encode`] wrote.
+    /// Reads what [`Position::encode`] wrote. A row that no list reaches is none: a cursor can be forged, and numbers of pages must not
+    /// overflow.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let (segment, offset) = text.split_once('.')?;
@@ -53,7 +57,7 @@ impl Position {
         };
         Some(Self {
             segment: number(segment)?,
-            offset: number(offset)?,
+            offset: number(offset).filter(|offset| *offset < MAX_OFFSET)?,
             mark,
         })
     }

@@ -244,3 +244,31 @@ async fn rows_that_move_between_two_pages_are_no_repetition() {
         assert!(!rows.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_walk_goes_on_from_every_position_that_a_cursor_can_hold() {
+    // A cursor is checksummed and not signed, so whoever likes can write any number into it.
+    for offset in [u64::MAX, u64::MAX - 1, 1 << 33, (1 << 32) - 1, 1 << 31, 0] {
+        let Some(from) = Position::decode(&Position::new(0, offset).encode()) else {
+            continue;
+        };
+        let walk = Walk {
+            segments: 2,
+            from,
+            page_size: 10,
+            max_vendor_page: 100,
+            limit: None,
+            max_calls: 5,
+            filtered: false,
+        };
+        // A vendor that answers every page with the same full one.
+        let same =
+            |_, window: Window| -> crate::BoxFuture<'static, crate::Result<Fetched<String>>> {
+                let rows = (0..window.size).map(|row| format!("{}", u64::from(row) + window.index));
+                let rows = rows.collect();
+                Box::pin(async move { Ok(Fetched { rows, total: None }) })
+            };
+        let walked = walk.run(same, |row| row, |_| true).await.unwrap();
+        assert_eq!(walked.rows.len(), 10, "{offset}");
+    }
+}
