@@ -295,6 +295,7 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str) {
                 None if value["type"] == "string" && name != "cursor" => {
                     value["minLength"] = json!(1);
                     value["maxLength"] = json!(crate::query::MAX_VALUE_CHARS);
+                    value["pattern"] = json!(crate::query::VALUE_PATTERN);
                 }
                 None => {}
             }

@@ -11,6 +11,9 @@ const MAX_BYTES: usize = 16 * 1024;
 /// The longest single value, in characters.
 pub const MAX_VALUE_CHARS: usize = 512;
 
+/// What a value is made of, as the document says it: no control characters.
+pub const VALUE_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
+
 /// Words of an outcome, which many look for under `status`.
 const OUTCOMES: &[&str] = &["succeeded", "failed", "partial"];
 
@@ -304,7 +307,7 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::Query;
+    use super::{Query, VALUE_PATTERN};
     use ota_core::job::JobStatus;
     use proptest::prelude::*;
 
@@ -387,6 +390,20 @@ mod tests {
             assert!(Query::parse(Some(query), KNOWN).is_err(), "{query}");
         }
         assert!(parse("product_id=a%00b").one("product_id").is_err());
+    }
+
+    #[test]
+    fn the_documented_pattern_leaves_out_what_is_refused() {
+        assert_eq!(VALUE_PATTERN, r"^[^\u0000-\u001f\u007f-\u009f]+$");
+        let left_out = |c| matches!(c, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}');
+        for c in '\0'..=char::MAX {
+            assert_eq!(c.is_control(), left_out(c), "{c:?}");
+        }
+        for c in '\0'..='\u{ff}' {
+            let value = ota_http::encode::percent_encode(&c.to_string());
+            let query = parse(&format!("product_id={value}"));
+            assert_eq!(query.one("product_id").is_err(), left_out(c), "{c:?}");
+        }
     }
 
     proptest! {
