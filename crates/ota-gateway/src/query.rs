@@ -98,26 +98,24 @@ impl Query {
         Ok(all)
     }
 
-    /// Returns the values of a parameter that may be repeated and whose values may hold commas; none twice.
+    /// Returns the values of a parameter that may be repeated and whose values may hold commas; none twice, in the order given.
     ///
     /// # Errors
-    /// As [`Query::one`], and when there are more than `most`.
+    /// As [`Query::one`], and when it stands more than `most` times: repeats count, as in the document's `maxItems`.
     pub fn repeated(&self, name: &str, most: usize) -> Result<Vec<&str>, Failure> {
+        let count = self.values(name).count();
+        if count > most {
+            return Err(Failure::invalid(
+                name,
+                format!("`{name}` is given {count} times; at most {most} are allowed"),
+            ));
+        }
         let mut all = Vec::new();
         for value in self.values(name) {
             let value = checked(name, value, MAX_VALUE_CHARS)?;
             if !all.contains(&value) {
                 all.push(value);
             }
-        }
-        if all.len() > most {
-            return Err(Failure::invalid(
-                name,
-                format!(
-                    "`{name}` has {} values; at most {most} are allowed",
-                    all.len()
-                ),
-            ));
         }
         Ok(all)
     }
@@ -353,6 +351,13 @@ mod tests {
             .unwrap_err();
         assert!(failure.detail.contains("in_progress"), "{}", failure.detail);
         assert!(parse("status=").words("status", JobStatus::ALL).is_err());
+    }
+
+    #[test]
+    fn repeats_count_but_come_once() {
+        let query = parse("device_name=a&device_name=b,c&device_name=a");
+        assert_eq!(query.repeated("device_name", 3).unwrap(), ["a", "b,c"]);
+        assert!(query.repeated("device_name", 2).is_err());
     }
 
     #[test]
