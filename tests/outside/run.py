@@ -1,0 +1,374 @@
+#!/usr/bin/env python3
+"""Proves from outside that the gateway serves what its document says, with tools that know nothing of the gateway.
+
+Usage: python3 tests/outside/run.py --sandbox target/debug/ota-sandbox [--venv DIR]
+
+Prints a line for each proof and ends with `N proven, N failed`; exit code 0 if all is proven, 1 if not, 2 if it could not start.
+"""
+
+import argparse
+import collections
+import copy
+import hashlib
+import importlib
+import json
+import os
+import pathlib
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+REQUIREMENTS = HERE / "requirements.txt"
+DOCUMENT = HERE.parents[1] / "openapi" / "gateway.v1.json"
+INSIDE = "OTA_OUTSIDE_INSIDE_VENV"
+MODULES = ("attrs", "httpx", "openapi_python_client", "openapi_spec_validator", "schemathesis")
+# The generated client reads times with what Python 3.11 brought.
+OLDEST = (3, 11)
+# Nothing here takes minutes where it works; what hangs is ended and has failed.
+LIMIT_S = 600
+
+PROVIDERS = ("aliyun", "huawei")
+# Checks of schemathesis that must have been made of some answer, and its phases that must have run.
+CHECKS = (
+    "allow_header_conformance", "content_type_conformance", "ignored_auth", "negative_data_rejection", "not_a_server_error",
+    "positive_data_acceptance", "refused_for_a_reason", "response_headers_conformance", "response_schema_conformance",
+    "status_code_conformance", "unsupported_method",
+)
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
+
+
+class NotProven(Exception):
+    """What was to be proven does not hold."""
+
+
+def holds(condition, what):
+    if not condition:
+        raise NotProven(what)
+
+
+# ---------------------------------------------------------------- the sandbox
+
+class Sandbox:
+    """One sandbox on free ports of the loopback interface, from what it prints to its end."""
+
+    def __init__(self, program):
+        self.command = [str(program), "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]
+        self.log = tempfile.TemporaryFile("w+")
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        try:
+            self.read_greeting()
+            self.wait_until_ready()
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def read_greeting(self):
+        lines = queue.Queue()
+        threading.Thread(target=self.pass_on, args=(lines,), daemon=True).start()
+        greeting, deadline = "", time.monotonic() + 60
+        found = None
+        while not found:
+            try:
+                line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            holds(line is not None, f"the sandbox printed no address and no token, but {greeting!r} and {self.complaints()!r}")
+            greeting += line
+            found = re.search(r"Bearer (\S+)' '(http://[^/]+)/v1/", greeting)
+        self.token, self.url = found.groups()
+        self.simulators = dict(re.findall(r"^  (\w+) +simulates .* (http://\S+/_sim/)$", greeting, re.MULTILINE))
+
+    def pass_on(self, lines):
+        """Reads to the end, so that the sandbox never waits for a reader."""
+        for line in self.process.stdout:
+            lines.put(line)
+        lines.put(None)
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.read("/readyz")
+                return
+            except OSError as error:
+                holds(time.monotonic() < deadline and self.process.poll() is None, f"/readyz: {error}; {self.complaints()!r}")
+                time.sleep(0.05)
+
+    def read(self, path):
+        """Returns the text of one answer of the gateway, whose status must be 200."""
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read().decode()
+
+    def fleet(self, provider):
+        """Returns the jobs that the vendor's simulator holds, by identifier."""
+        with urllib.request.urlopen(self.simulators[provider] + "fleet", timeout=60) as answer:
+            return {job["id"]: job for job in json.load(answer)["jobs"]}
+
+    def complaints(self):
+        self.log.seek(0)
+        return self.log.read()[-2000:]
+
+    def end(self):
+        """Stops the sandbox and returns its exit code."""
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def __exit__(self, kind, *_):
+        code, complaints = self.end(), self.complaints()
+        self.log.close()
+        if kind is None:  # what went wrong before is the better story
+            holds(code == 0, f"the sandbox ended with {code}: {complaints!r}")
+            holds("ERROR" not in complaints and "panicked" not in complaints, f"the sandbox logged an error: {complaints}")
+
+
+# ---------------------------------------------------------------- the document
+
+def served_document(program, _):
+    """What is served is the checked-in file."""
+    with Sandbox(program) as sandbox:
+        served = sandbox.read("/openapi.json")
+    holds(served == DOCUMENT.read_text(), f"/openapi.json is not {DOCUMENT.name}; run `cargo xtask openapi`")
+    return f"{len(served)} bytes, letter for letter"
+
+
+def valid_document(*_):
+    """The file is OpenAPI 3.1, by a validator that finds faults."""
+    from openapi_spec_validator import OpenAPIV31SpecValidator
+
+    def faults(document):
+        return [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+
+    document = json.loads(DOCUMENT.read_text())
+    holds(document["openapi"].startswith("3.1."), f"openapi: {document['openapi']}")
+    found = faults(document)
+    holds(not found, f"not OpenAPI 3.1: {found[:5]}")
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    # Else a validator that reads nothing would prove it too.
+    for harm in ("a path parameter left out", "a schema of no type", "a title left out"):
+        harmed = copy.deepcopy(document)
+        if harm == "a path parameter left out":
+            parameters = harmed["paths"]["/v1/providers/{provider}"]["get"]["parameters"]
+            parameters[:] = [parameter for parameter in parameters if parameter["in"] != "path"]
+        elif harm == "a schema of no type":
+            harmed["components"]["schemas"]["Job"]["type"] = "thing"
+        else:
+            del harmed["info"]["title"]
+        holds(faults(harmed), f"the validator accepts {harm}")
+    return f"{len(operations)} operations, {len(document['components']['schemas'])} schemas, no fault; 3 faults put in were found"
+
+
+# ---------------------------------------------------------------- schemathesis
+
+def examples(sandbox):
+    """Returns requests that have an answer, of each provider: for nothing random exists."""
+    found = []
+
+    def add(operation, path, **query):
+        found.append({"operation": operation, "path": path, "query": query})
+
+    for provider in PROVIDERS:
+        of_provider = {"provider": provider}
+        page = json.loads(sandbox.read(f"/v1/providers/{provider}/jobs?page_size=3"))
+        add("get_provider", of_provider)
+        add("check_provider", of_provider)
+        add("list_jobs", of_provider)
+        add("list_jobs", of_provider, page_size=3, cursor=page["next_cursor"])
+        add("list_jobs", of_provider, status=["completed", "canceled"])
+        # The job whose tasks are in the most statuses shows most of what an answer can hold.
+        fleet = sandbox.fleet(provider)
+        job = max(fleet, key=lambda job: sum(count > 0 for count in fleet[job]["tasks"].values()))
+        of_job = {**of_provider, "job_id": job}
+        add("get_job", of_job)
+        add("get_job_stats", of_job)
+        add("list_tasks", of_job)
+        add("list_tasks", of_job, page_size=2, status=["failed", "succeeded"])
+    return found
+
+
+def fuzzed_document(program, folder):
+    """Schemathesis finds no answer that the document does not allow, and has seen answers of every operation."""
+    report = folder / "schemathesis.ndjson"
+    with Sandbox(program) as sandbox:
+        command = [
+            sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run",
+            f"{sandbox.url}/openapi.json", "--report", "ndjson", "--report-ndjson-path", str(report), "--no-color",
+        ]
+        environment = {
+            **os.environ, "OTA_OUTSIDE_HOOKS": str(HERE / "hooks.py"), "OTA_OUTSIDE_TOKEN": sandbox.token,
+            "OTA_OUTSIDE_EXAMPLES": json.dumps(examples(sandbox)),
+        }
+        # What it leaves in the folder where it runs goes with that folder.
+        run = subprocess.run(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S,
+        )
+    if run.returncode:
+        print(run.stdout[-20000:], flush=True)
+    holds(run.returncode == 0, f"schemathesis ended with {run.returncode}; what it found stands above")
+    return weigh(report, json.loads(DOCUMENT.read_text()))
+
+
+def weigh(report, document):
+    """Counts what was asked and answered: a run that asked nothing has found nothing either."""
+    answers, checks, phases = collections.Counter(), collections.Counter(), set()
+    for line in report.read_text().splitlines():
+        scenario = json.loads(line).get("ScenarioFinished")
+        if not scenario:
+            continue
+        recorder = scenario["recorder"]
+        for made in recorder.get("checks", {}).values():
+            checks.update(check["name"] for check in made if check["status"] == "success")
+        for case, interaction in recorder.get("interactions", {}).items():
+            if not interaction.get("response"):
+                continue
+            sent = recorder["cases"][case]["value"]
+            provider = sent.get("path_parameters", {}).get("provider")
+            provider = provider if provider in PROVIDERS else None
+            answers[sent["method"], sent["path"], provider, interaction["response"]["status_code"]] += 1
+            phases.add(scenario["phase"])
+    holds(phases == set(PHASES), f"phases: {sorted(phases)}")
+    missing = [check for check in CHECKS if not checks[check]]
+    holds(not missing, f"checks that were made of no answer: {missing}")
+
+    def seen(status, method=None, path=None, provider=None):
+        return sum(
+            count for (*asked, got), count in answers.items()
+            if got == status and all(wanted in (None, has) for wanted, has in zip((method, path, provider), asked))
+        )
+
+    for path, operations in document["paths"].items():
+        for method in (method.upper() for method in operations):
+            for provider in PROVIDERS if "{provider}" in path else (None,):
+                holds(seen(200, method, path, provider), f"no 200 of {method} {path} for {provider}")
+            holds(seen(401, method, path), f"{method} {path} was never asked without a token")
+            if method == "GET":
+                holds(seen(405, None, path), f"{path} was never asked with another method")
+                holds(seen(304, method), "no 304")
+    # As many as a run without limits of its own always has; fewer would mean that the tools no longer ask.
+    for status, least in ((200, 100), (400, 100), (404, 1), (405, 20), (422, 1)):
+        holds(seen(status) >= least, f"{seen(status)} answers with {status}, fewer than {least}")
+    by_status = collections.Counter()
+    for (*_, status), count in answers.items():
+        by_status[status] += count
+    counted = ", ".join(f"{count} times {status}" for status, count in sorted(by_status.items()))
+    return f"{sum(answers.values())} requests: {counted}; {sum(checks.values())} checks"
+
+
+# ---------------------------------------------------------------- a generated client
+
+def generated_client(program, folder):
+    """A client that a generator makes from the document works, and what it reads is what the vendors hold."""
+    package = folder / "gateway_client"
+    generator = shutil.which("openapi-python-client", path=pathlib.Path(sys.executable).parent)
+    holds(generator, "openapi-python-client is not where Python is")
+    command = [generator, "generate", "--path", str(DOCUMENT), "--output-path", str(package), "--meta", "none", "--fail-on-warning"]
+    # It formats what it wrote with a program that it looks for in PATH.
+    environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    run = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S,
+    )
+    holds(run.returncode == 0, f"openapi-python-client ended with {run.returncode}: {run.stdout[-2000:]}")
+    for place in (str(folder), str(HERE)):
+        sys.path.insert(0, place)
+    client = importlib.import_module("client")
+    with Sandbox(program) as sandbox:
+        return client.prove(sandbox, PROVIDERS)
+
+
+# ---------------------------------------------------------------- start
+
+PROOFS = (
+    ("the served document is the checked-in one", served_document),
+    ("the document is OpenAPI 3.1", valid_document),
+    ("a generated client reads what the vendors hold", generated_client),
+    ("schemathesis finds no answer that the document does not allow", fuzzed_document),
+)
+
+
+def give_up(message):
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def run_in_venv(folder):
+    """Makes the environment if it is absent or made for other requirements, and starts again inside of it."""
+    folder = folder.resolve()
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "requirements.sha256"
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
+        give_up(f"{folder} is not empty and no environment of Python: it would be emptied")
+    if not python.exists() or not stamp.exists() or stamp.read_text() != digest:
+        print(f"installing {REQUIREMENTS.name} into {folder}", flush=True)
+        try:
+            venv.EnvBuilder(with_pip=True, clear=True).create(folder)
+            pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+            subprocess.run([*pip, "install", "--quiet", "-r", str(REQUIREMENTS)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            give_up(f"could not make the environment (Debian and Ubuntu: is python3-venv installed?): {error}")
+        stamp.write_text(digest)
+    command = [str(python), str(pathlib.Path(__file__).resolve()), *sys.argv[1:]]
+    sys.exit(subprocess.run(command, env={**os.environ, INSIDE: "1"}).returncode)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Proves from outside that the gateway serves what its document says.")
+    parser.add_argument("--sandbox", required=True, type=pathlib.Path, help="the ota-sandbox program")
+    parser.add_argument("--venv", type=pathlib.Path, help="environment to run in; made and filled if it is absent")
+    arguments = parser.parse_args()
+    if not arguments.sandbox.is_file():
+        give_up(f"there is no program {arguments.sandbox}; build it with: cargo build -p ota-sandbox")
+    if sys.version_info < OLDEST:
+        give_up(f"Python {'.'.join(map(str, OLDEST))} or newer is needed; this is {sys.version.split()[0]}")
+    if arguments.venv and not os.environ.get(INSIDE):
+        run_in_venv(arguments.venv)
+    missing = []
+    for module in MODULES:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            missing.append(f"{module} ({error})")
+    if missing:
+        give_up("missing: " + ", ".join(missing) + f"\ninstall them with: python3 -m pip install -r {REQUIREMENTS}\n"
+                "or let this program do it: add --venv DIR")
+    # The tools honour these: a proxy has no business with the loopback interface.
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        os.environ.pop(name, None)
+        os.environ.pop(name.upper(), None)
+    # Nothing that Python keeps of a program belongs beside its source.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    program = arguments.sandbox.resolve()
+    proven = failed = 0
+    for name, prove in PROOFS:
+        start = time.monotonic()
+        try:
+            with tempfile.TemporaryDirectory(prefix="ota-outside-") as folder:
+                result = prove(program, pathlib.Path(folder))
+        except Exception as error:  # a proof that breaks has failed, whatever broke
+            failed += 1
+            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:4000]}", flush=True)
+        else:
+            proven += 1
+            print(f"ok   {name}: {result} ({time.monotonic() - start:.0f} s)", flush=True)
+    print(f"{proven} proven, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
