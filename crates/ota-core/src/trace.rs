@@ -107,7 +107,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::TraceParent;
-    use crate::random::SeededRandom;
+    use crate::random::SequenceRandom;
 
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_child_stays_in_its_trace() {
-        let random = SeededRandom::new(1);
+        let random = SequenceRandom::new(1);
         let parent = TraceParent::start(&random).unwrap();
         let child = parent.child(&random).unwrap();
         assert_eq!(child.trace_id, parent.trace_id);
