@@ -55,7 +55,16 @@ impl Context {
 
 /// The vendor calls behind one answer.
 #[derive(Debug, Default)]
-pub struct CallLog(Mutex<CallSummary>);
+pub struct CallLog(Mutex<Calls>);
+
+#[derive(Debug, Default)]
+struct Calls {
+    summary: CallSummary,
+    operations: Vec<&'static str>,
+}
+
+/// The most operations that are remembered by name.
+const NAMED: usize = 16;
 
 /// How many vendor calls an answer took, how long, and since when it is true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,14 +99,17 @@ impl Moment {
 
 impl CallLog {
     /// Notes that an attempt leaves now; the gate does this. What the attempt costs counts from here, whatever becomes of its caller.
-    pub fn begin(&self) {
-        let mut summary = self.lock();
-        summary.count = summary.count.saturating_add(1);
+    pub fn begin(&self, operation: &'static str) {
+        let mut calls = self.lock();
+        calls.summary.count = calls.summary.count.saturating_add(1);
+        if calls.operations.len() < NAMED && !calls.operations.contains(&operation) {
+            calls.operations.push(operation);
+        }
     }
 
     /// Notes how an attempt ended; the gate does this.
     pub fn end(&self, sent: Moment, took: Duration, answered: bool) {
-        let mut summary = self.lock();
+        let summary = &mut self.lock().summary;
         summary.time = summary.time.saturating_add(took);
         let earlier = summary
             .earliest
@@ -110,10 +122,16 @@ impl CallLog {
     /// Returns the summary so far.
     #[must_use]
     pub fn summary(&self) -> CallSummary {
-        *self.lock()
+        self.lock().summary
     }
 
-    fn lock(&self) -> MutexGuard<'_, CallSummary> {
+    /// Returns the vendor operations that were called so far, each once, in the order of their first call; at most 16.
+    #[must_use]
+    pub fn operations(&self) -> Vec<&'static str> {
+        self.lock().operations.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

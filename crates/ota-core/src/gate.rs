@@ -128,9 +128,9 @@ impl OpenGate {
 
 #[async_trait::async_trait]
 impl Gate for OpenGate {
-    async fn pass(&self, cx: &Context, _call: VendorCall, attempt: &mut dyn Attempt) -> Result<()> {
+    async fn pass(&self, cx: &Context, call: VendorCall, attempt: &mut dyn Attempt) -> Result<()> {
         let sent = Moment::now(&*self.clock);
-        cx.calls.begin();
+        cx.calls.begin(call.operation);
         let result = attempt.run(1).await;
         let took = self
             .clock

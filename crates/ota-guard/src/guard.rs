@@ -162,7 +162,7 @@ impl Guard {
             call.operation,
             sent.monotonic.saturating_duration_since(came),
         );
-        cx.calls.begin();
+        cx.calls.begin(call.operation);
         let end = cx.deadline.min(sent.monotonic + self.limits.timeout);
         let result = tokio::select! {
             result = attempt.run(number) => result,

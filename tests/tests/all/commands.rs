@@ -54,6 +54,8 @@ async fn check_tells_in_a_table_which_provider_answers() {
     let rows: Vec<&str> = table.lines().collect();
     assert_eq!(rows.len(), 3, "{table}");
     assert!(rows[0].contains("PROVIDER") && rows[0].contains("STATE"));
+    assert!(rows[1].contains("ListOTAFirmware"), "{table}");
+    assert!(rows[2].contains("login, queryUpgradeTaskList"), "{table}");
     assert!(
         rows[1].starts_with(ALI) && rows[1].contains("alibaba-iot") && rows[1].contains(" ok "),
         "{table}"
@@ -80,6 +82,10 @@ async fn check_tells_in_a_table_which_provider_answers() {
         rows[2].contains(" ok "),
         "one's trouble is not the other's: {table}"
     );
+    assert!(
+        table.contains("How to mend it:\n  ali: the vendor refuses the credential"),
+        "{table}"
+    );
     for hidden in [
         ACCESS_KEY_SECRET,
         APP_SECRET,
@@ -91,6 +97,62 @@ async fn check_tells_in_a_table_which_provider_answers() {
             !table.contains(hidden) && !stderr(&output).contains(hidden),
             "{hidden}"
         );
+    }
+}
+
+#[tokio::test]
+async fn check_says_for_each_kind_of_trouble_how_to_mend_it() {
+    let sim = alibaba_sim(FleetShape::uniform(1, 3).frozen()).await;
+    let keys = ota_tests::Script::start(|_| ota_tests::Answer::json("{\"keys\":[]}")).await;
+    let auth = format!("jwks_url = \"{}/keys?secret=hunter2\"", keys.url());
+    let head = head().replace(&format!("hs256_secret = \"{SECRET}\""), &auth);
+    let section = Section::alibaba(ALI, &sim.url())
+        .limit("timeout_ms = 500")
+        .to_toml();
+    let gone = Section::alibaba("gone", "http://127.0.0.1:1").to_toml();
+    let file = File::new(&(head + &section + &gone));
+    for (fault, code, words) in [
+        (
+            FaultKind::Throttle,
+            "provider_throttled",
+            "lower `limits.calls`",
+        ),
+        (
+            FaultKind::Html200,
+            "provider_protocol",
+            "something else than the vendor's API",
+        ),
+        (
+            FaultKind::Delay,
+            "provider_timeout",
+            "raise `limits.timeout_ms`",
+        ),
+    ] {
+        let fault = Fault::always(fault).delay(std::time::Duration::from_secs(2));
+        sim.set_faults(vec![fault]);
+        let output = run(&["check", "--config", file.path()]).await;
+        let table = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{table}");
+        let rows: Vec<&str> = table.lines().collect();
+        assert!(
+            rows[1].starts_with(ALI) && rows[1].contains(code),
+            "{table}"
+        );
+        assert!(rows[2].contains("provider_unavailable"), "{table}");
+        assert!(
+            rows[3].starts_with("(tokens)") && rows[3].contains("no key that can be used"),
+            "{table}"
+        );
+        assert!(table.contains(words), "{table}");
+        assert!(
+            table.contains("  gone: nothing answers at the endpoint"),
+            "{table}"
+        );
+        assert!(
+            table.contains("  (tokens): no token can be verified"),
+            "{table}"
+        );
+        assert!(!table.contains("hunter2"), "{table}");
     }
 }
 

@@ -202,6 +202,15 @@ impl Keys {
             .clone()
     }
 
+    /// Returns the address that the keys come from, without what may be secret in it; none for files.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        match &self.source {
+            KeySource::JwksUrl { url, .. } => Some(shown(url)),
+            _ => None,
+        }
+    }
+
     /// Returns whether the last attempt to read the source failed.
     #[must_use]
     pub fn failing(&self) -> bool {

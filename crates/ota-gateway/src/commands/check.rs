@@ -5,25 +5,95 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ota_core::ErrorKind;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::context::{Context, Priority};
 use ota_core::random::SystemRandom;
 use ota_fleet::{Fleet, Health, HealthState};
 
 use super::Failed;
+use crate::auth::Keys;
 use crate::config::Config;
 use crate::problem::Code;
-use crate::providers::{self, Shared};
+use crate::server;
 
-/// Calls every provider once and returns a table, and whether all of them answered as they should.
+/// Calls every provider once, and the place that keys come from, and returns a table with what is wrong and how to mend it, and whether all of
+/// them answered as they should.
 ///
 /// # Errors
 /// When the configuration cannot be used.
 pub async fn run(config: &Config) -> Result<(String, bool), Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let shared = Shared::new(Arc::clone(&clock), Arc::new(SystemRandom));
-    let fleet = providers::build(config, &shared)?.fleet;
-    Ok(table(&fleet, &*clock, config.server.request_timeout).await)
+    // Put together whole, so that everything that would end a start ends this command too.
+    let app = server::app_on(config, Arc::clone(&clock), Arc::new(SystemRandom))?;
+    let mut rows = providers(app.fleet(), &*clock, config.server.request_timeout).await;
+    let checked = rows.len();
+    if let Some(keys) = config.auth.keys()
+        && let Some(address) = keys.address()
+    {
+        rows.push(tokens(keys, address, &*clock).await);
+    }
+    // Nothing to check is not what was wanted either.
+    let all_ok = checked > 0 && rows.iter().all(|row| row.problem.is_none());
+    let mut text = table(&rows);
+    if checked == 0 {
+        text.push_str("(no providers are configured)\n");
+    }
+    let mend: Vec<&Row> = rows.iter().filter(|row| row.advice.is_some()).collect();
+    if !mend.is_empty() {
+        text.push_str("\nHow to mend it:\n");
+        for row in mend {
+            let advice = row.advice.unwrap_or_default();
+            let _ = writeln!(text, "  {}: {advice}", row.name);
+        }
+    }
+    Ok((text, all_ok))
+}
+
+/// One line of the table.
+struct Row {
+    name: String,
+    vendor: String,
+    state: &'static str,
+    called: String,
+    took: Duration,
+    endpoint: String,
+    problem: Option<String>,
+    advice: Option<&'static str>,
+}
+
+/// Says what most likely mends an error of this kind.
+const fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Auth => {
+            "the vendor refuses the credential or its rights: compare key and secret with the vendor's console (both current, both of this account), give the rights that docs/operations.md lists, and compare this machine's clock with the time"
+        }
+        ErrorKind::Misconfigured => {
+            "a setting does not fit the vendor: check `endpoint`, `region` and `instance_id` or `app_id`, and the certificates (`ca_file`, `server_name`)"
+        }
+        ErrorKind::Throttled => {
+            "another program uses up the account's quota: wait and check again; if it stays, lower `limits.calls` to the gateway's share"
+        }
+        ErrorKind::Rejected => {
+            "the vendor account itself needs attention (overdue, service not enabled): look up the code in the vendor's console"
+        }
+        ErrorKind::Timeout => {
+            "no answer came in time: check the way to the endpoint (firewall, proxy), or raise `limits.timeout_ms` for a slow line"
+        }
+        ErrorKind::Unavailable => {
+            "nothing answers at the endpoint: check its name and port, DNS, firewall and proxy (HTTPS_PROXY), for instance with `curl -v` on this machine"
+        }
+        ErrorKind::Protocol => {
+            "something else than the vendor's API answers at the endpoint, perhaps a proxy's page: check scheme, name and port"
+        }
+        ErrorKind::InvalidArgument
+        | ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::Unsupported
+        | ErrorKind::Unexpected => {
+            "the vendor answers, but refuses the call that checks it: look up its code in the vendor's documents"
+        }
+    }
 }
 
 /// Says what is wrong with its causes: whoever runs the command holds the credentials and needs them to mend it.
@@ -43,42 +113,70 @@ fn explained(error: &ota_core::Error) -> String {
     text
 }
 
-async fn table(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> (String, bool) {
-    let rows = join_all(fleet.members().map(async |member| {
+async fn providers(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> Vec<Row> {
+    join_all(fleet.members().map(async |member| {
         let provider = member.provider();
         let start = clock.monotonic();
         let cx = Context::new("check", start + timeout, Priority::Interactive);
         let result = provider.check(&cx).await;
         let took = clock.monotonic().saturating_duration_since(start);
-        let (state, problem) = match (
-            Health::from_result(result.as_ref().map(drop), clock.now()),
-            result,
-        ) {
-            (_, Ok(())) => (HealthState::Ok, String::new()),
-            (health, Err(error)) => (
-                health.map_or(HealthState::Degraded, |health| health.state),
-                explained(&error),
-            ),
+        let health = Health::from_result(result.as_ref().map(drop), clock.now());
+        let error = result.err();
+        let state = match (&error, health) {
+            (None, _) => HealthState::Ok,
+            (Some(_), health) => health.map_or(HealthState::Degraded, |health| health.state),
         };
-        let state_text = state.as_str().to_owned();
-        let cells = [
-            provider.name().to_string(),
-            provider.vendor().to_owned(),
-            state_text,
-            format!("{} ms", took.as_millis()),
-            provider.endpoint().to_owned(),
-            problem,
-        ];
-        (cells, state == HealthState::Ok)
+        Row {
+            name: provider.name().to_string(),
+            vendor: provider.vendor().to_owned(),
+            state: state.as_str(),
+            called: cx.calls.operations().join(", "),
+            took,
+            endpoint: provider.endpoint().to_owned(),
+            problem: error.as_ref().map(explained),
+            advice: error.as_ref().map(|error| advice(error.kind())),
+        }
     }))
-    .await;
-    let head = ["PROVIDER", "VENDOR", "STATE", "TIME", "ENDPOINT", "PROBLEM"].map(str::to_owned);
-    // Nothing to check is not what was wanted either.
-    let all_ok = !rows.is_empty() && rows.iter().all(|(_, ok)| *ok);
-    let lines: Vec<[String; 6]> = std::iter::once(head)
-        .chain(rows.into_iter().map(|(cells, _)| cells))
+    .await
+}
+
+/// Asks the place that keys come from.
+async fn tokens(keys: &Keys, address: String, clock: &dyn Clock) -> Row {
+    let start = clock.monotonic();
+    let result = keys.refresh().await;
+    Row {
+        name: "(tokens)".to_owned(),
+        vendor: "jwks_url".to_owned(),
+        state: if result.is_ok() { "ok" } else { "down" },
+        called: "GET".to_owned(),
+        took: clock.monotonic().saturating_duration_since(start),
+        endpoint: address,
+        advice: result.is_err().then_some(
+            "no token can be verified: check `auth.jwks_url`, whether it answers from this machine (`curl -v`), and `auth.jwks_ca_file` for a private CA",
+        ),
+        problem: result.err().map(|error| error.to_string()),
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let head = [
+        "PROVIDER", "VENDOR", "STATE", "CALLED", "TIME", "ENDPOINT", "PROBLEM",
+    ]
+    .map(str::to_owned);
+    let lines: Vec<[String; 7]> = std::iter::once(head)
+        .chain(rows.iter().map(|row| {
+            [
+                row.name.clone(),
+                row.vendor.clone(),
+                row.state.to_owned(),
+                row.called.clone(),
+                format!("{} ms", row.took.as_millis()),
+                row.endpoint.clone(),
+                row.problem.clone().unwrap_or_default(),
+            ]
+        }))
         .collect();
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());
@@ -93,8 +191,5 @@ async fn table(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> (String, 
         text.push_str(row.trim_end());
         text.push('\n');
     }
-    if lines.len() == 1 {
-        text.push_str("(no providers are configured)\n");
-    }
-    (text, all_ok)
+    text
 }
