@@ -15,6 +15,7 @@ mod disabled;
 mod document;
 mod edge;
 mod fresh;
+mod fuzz;
 mod huawei;
 mod huge;
 mod ids;

@@ -1,0 +1,188 @@
+//! What the fuzz targets do with their input. Each panics where something that must hold does not.
+//!
+//! `tests/tests/all/fuzz.rs` includes this file and runs every target over its seeds, so that no target rots while nobody fuzzes.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use ota_core::Error;
+use ota_core::clock::{Clock, SystemClock};
+use ota_core::job::JobStatus;
+use ota_core::paging::{Fetched, Position, Walk, Window};
+use ota_core::provider::Cursor;
+use ota_gateway::cursor as gateway_cursor;
+use ota_gateway::query::{MAX_PAGE_SIZE, Query};
+use ota_http::{encode, redact};
+use ota_provider_alibaba::internals as alibaba;
+use ota_provider_huawei::internals as huawei_internals;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+/// Does something with any input.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name.
+pub const TARGETS: [(&str, Target); 6] = [
+    ("alibaba_json", alibaba_json),
+    ("alibaba_xml", alibaba_xml),
+    ("cursor", cursor),
+    ("huawei", huawei),
+    ("query", query),
+    ("redact", redact),
+];
+
+/// The secret that both decoders are told to hide.
+const SECRET: &str = "secret-of-nobody";
+
+const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);
+
+/// Answers of Alibaba's operations in JSON, and rows among good ones.
+pub fn alibaba_json(data: &[u8]) {
+    alibaba_answer(data);
+    let Ok(garbage) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    let good = json!({"TaskId": "t1", "TaskStatus": "FAILED"});
+    let rows = json!([good, garbage, good]);
+    let page = json!({"Success": true, "Data": {"SimpleOTATaskInfo": rows}}).to_string();
+    let read = alibaba::read(alibaba::Operation::Tasks, 200, page.as_bytes());
+    let Ok(alibaba::Read::Tasks(tasks)) = read else {
+        panic!("a row has failed its page");
+    };
+    let ids = [0, 2].map(|row| tasks[row].as_ref().map(|task| task.id.as_str()));
+    assert_eq!(ids, [Some("t1"); 2]);
+    assert_eq!(tasks.len(), 3);
+}
+
+/// Answers of Alibaba's operations in XML.
+pub fn alibaba_xml(data: &[u8]) {
+    let _ = alibaba::xml::decode(data);
+    alibaba_answer(data);
+}
+
+fn alibaba_answer(data: &[u8]) {
+    for operation in alibaba::Operation::ALL {
+        hides_the_secret(alibaba::read(operation, 200, data).err());
+    }
+    hides_the_secret(alibaba::read(alibaba::Operation::Tasks, 400, data).err());
+}
+
+/// Answers of Huawei's calls, and rows among good ones.
+pub fn huawei(data: &[u8]) {
+    use huawei_internals::{Operation, Read, read};
+    let now = SystemClock.monotonic();
+    for operation in Operation::ALL {
+        hides_the_secret(read(operation, 200, data, now).err());
+    }
+    hides_the_secret(read(Operation::Jobs, 403, data, now).err());
+    let Ok(garbage) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    let good = json!({"operationId": "o1", "status": "complete"});
+    let page = json!({"data": [good, garbage, good], "totalCount": 3}).to_string();
+    let Ok(Read::Jobs(jobs)) = read(Operation::Jobs, 200, page.as_bytes(), now) else {
+        panic!("a row has failed its page");
+    };
+    let ids = [0, 2].map(|row| jobs[row].as_ref().map(|job| job.id.as_str()));
+    assert_eq!(ids, [Some("o1"); 2]);
+    assert_eq!(jobs.len(), 3);
+}
+
+fn hides_the_secret(error: Option<Error>) {
+    let Some(error) = error else { return };
+    let vendor = error.vendor().cloned().unwrap_or_default();
+    let shown = format!("{error} {vendor:?}");
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+/// Cursors as callers send them, and the positions inside.
+pub fn cursor(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let _ = gateway_cursor::decode(text, "list", NOW);
+    let written = gateway_cursor::encode(&Cursor(text.to_owned()), "list", NOW);
+    let read = gateway_cursor::decode(&written, "list", NOW);
+    let fits = written.len() <= gateway_cursor::MAX_CHARS;
+    assert_eq!(
+        read.ok().map(|cursor| cursor.0 == text),
+        fits.then_some(true)
+    );
+    assert!(gateway_cursor::decode(&written, "another list", NOW).is_err());
+
+    // The checksum is no secret, so a provider must take any text.
+    if let Some(from) = Position::decode(text) {
+        assert_eq!(from.encode(), text, "one position has one cursor");
+        walk(from);
+    }
+}
+
+/// Goes on from a position in three lists of 250 rows.
+fn walk(from: Position) {
+    let walk = Walk {
+        segments: 3,
+        from,
+        page_size: 50,
+        max_vendor_page: 100,
+        limit: None,
+        max_calls: 5,
+        filtered: false,
+    };
+    let fetch = |segment: u32, window: Window| -> ota_core::BoxFuture<'static, _> {
+        let start = window.index * u64::from(window.size);
+        let rows = (start..start + u64::from(window.size)).filter(|row| *row < 250);
+        let rows = rows.map(|row| format!("{segment}/{row}")).collect();
+        Box::pin(async move {
+            let total = Some(250);
+            Ok::<_, Error>(Fetched { rows, total })
+        })
+    };
+    let mut walked = pin!(walk.run(fetch, |row: &String| row, |_| true));
+    let Poll::Ready(walked) = walked
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    else {
+        panic!("nothing of it waits");
+    };
+    assert!(walked.is_ok_and(|walked| walked.rows.len() <= 50 && walked.next != Some(from)));
+}
+
+/// Texts of vendors before they are shown.
+pub fn redact(data: &[u8]) {
+    const SECRET: &str = "s3cret/value+1=";
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let _ = redact::urls(text);
+    let shown = redact::secrets(text, [SECRET], 300);
+    assert!(shown.chars().count() <= 301);
+    let once = encode::percent_encode(SECRET);
+    for form in [SECRET, &once, &encode::percent_encode(&once)] {
+        assert!(!shown.contains(form), "{shown}");
+    }
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        let _ = redact::value(value);
+    }
+}
+
+/// The query of a request.
+pub fn query(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let known = ["page_size", "cursor", "status", "device_name"];
+    let Ok(query) = Query::parse(Some(text), &known) else {
+        return;
+    };
+    if let Ok(size) = query.page_size() {
+        assert!((1..=MAX_PAGE_SIZE).contains(&size));
+    }
+    if let Ok(words) = query.words("status", JobStatus::ALL) {
+        assert!(words.len() <= JobStatus::ALL.len(), "none twice");
+    }
+    if let Ok(names) = query.repeated("device_name", 10) {
+        assert!(names.len() <= 10 && !names.contains(&""));
+    }
+    let _ = query.cursor();
+}
