@@ -306,7 +306,7 @@ fn router(app: App) -> Router {
         )
         // The answers of the API are packed where they are kept.
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
-    Router::new()
+    let routes = Router::new()
         .merge(api)
         .merge(pages)
         .route(
@@ -316,7 +316,13 @@ fn router(app: App) -> Router {
         .route("/readyz", get(readyz))
         .fallback(|| async {
             Failure::new(Code::NotFound, "there is nothing at this path; see /docs").into_response()
-        })
+        });
+    finished(routes, app)
+}
+
+/// Puts what stands around every handler around the routes.
+fn finished(routes: Router<App>, app: App) -> Router {
+    routes
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(tower::util::option_layer(cors(&app)))
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
@@ -358,3 +364,51 @@ fn cors(app: &App) -> Option<CorsLayer> {
 
 /// How long browsers may remember what a page may send. Most of them take no longer time than two hours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7200);
+
+#[cfg(test)]
+mod tests {
+    use super::finished;
+    use crate::config::Config;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_panic_becomes_a_problem_and_the_next_request_is_answered() {
+        let secret = (
+            "OTA_GATEWAY__AUTH__HS256_SECRET",
+            "0123456789abcdef0123456789abcdef",
+        );
+        let environment = [(secret.0.to_owned(), secret.1.to_owned())];
+        let config = Config::load(None, environment).unwrap();
+        let app = crate::server::app(&config).unwrap();
+        let routes = Router::new()
+            .route(
+                "/panic",
+                get(async || -> &'static str { panic!("{}", "told to") }),
+            )
+            .route("/well", get(async || "well"));
+        let router = finished(routes, app);
+        for _ in 0..2 {
+            let request = Request::get("/panic").body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 500);
+            assert_eq!(
+                response.headers()["content-type"],
+                "application/problem+json"
+            );
+            let id = response.headers()["x-request-id"].clone();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(problem["code"], "internal");
+            assert_eq!(problem["request_id"], id.to_str().unwrap());
+            assert!(!problem.to_string().contains("told to"));
+        }
+        let request = Request::get("/well").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+}

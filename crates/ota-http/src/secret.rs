@@ -5,16 +5,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use ota_core::provider::SettingError;
+use zeroize::Zeroizing;
 
-/// A secret: a key, a token, a password. `Debug` prints a placeholder and there is no `Display`.
+/// A secret: a key, a token, a password. `Debug` prints a placeholder and there is no `Display`. Its memory is cleared when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<str>);
+pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
     /// Takes ownership of the secret text.
     #[must_use]
     pub fn new(text: impl Into<Box<str>>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
     /// Shows the secret to whoever signs or sends with it. The name is long so that it is found by a search.
@@ -96,7 +97,10 @@ impl SecretSource {
                 key,
                 format!("`{key}` is empty; give the secret or use `{file_key}`"),
             )),
-            (Some(value), None) => Ok(Some(Self::value(Secret::new(value.trim())))),
+            (Some(value), None) => {
+                let value = Zeroizing::new(value);
+                Ok(Some(Self::value(Secret::new(value.trim()))))
+            }
             (None, Some(path)) => Self::file(path)
                 .map(Some)
                 .map_err(|error| SettingError::new(file_key, error.to_string())),
@@ -150,8 +154,8 @@ fn read_file(path: &Path, len: u64) -> Result<Secret, String> {
             SecretSource::MAX_FILE_BYTES
         ));
     }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let bytes = Zeroizing::new(std::fs::read(path).map_err(|error| error.to_string())?);
+    let text = str::from_utf8(&bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
     match text.trim() {
         "" => Err("it is empty".to_owned()),
         secret => Ok(Secret::new(secret)),

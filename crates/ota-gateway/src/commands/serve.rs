@@ -12,6 +12,7 @@ use crate::server;
 /// # Errors
 /// When the configuration cannot be used or the address cannot be listened on.
 pub async fn run(config: Config) -> Result<(), Failed> {
+    open_file_limit(config.server.limits.max_connections);
     let app = server::app(&config)?;
     let names: Vec<String> = app
         .fleet()
@@ -81,4 +82,18 @@ pub async fn run(config: Config) -> Result<(), Failed> {
         metrics.abort();
     }
     served.map_err(|error| failed("the listener failed", error))
+}
+
+/// Descriptors beside those of callers' connections: vendor calls, files, listeners.
+const OTHER_FILES: u64 = 200;
+
+/// Raises the number of files that the process may open as far as it is allowed to: the usual 1024 are fewer than the connections that it takes.
+fn open_file_limit(connections: usize) {
+    let needed = connections as u64 + OTHER_FILES;
+    let most = rlimit::increase_nofile_limit(needed).unwrap_or_default();
+    if most < needed {
+        tracing::warn!(
+            "the process may open {most} files, and {connections} connections need {needed}; raise its limit (`ulimit -n`, LimitNOFILE=) or lower server.max_connections"
+        );
+    }
 }
