@@ -134,7 +134,26 @@ pub enum CutOff {
     Refused,
 }
 
+/// The codes of requests that are not let in.
+const NOT_LET_IN: [Code; 4] = [
+    Code::Unauthenticated,
+    Code::Forbidden,
+    Code::RateLimited,
+    Code::KeysUnavailable,
+];
+
+/// How an attempt to read the keys again ends.
+const REFRESH_RESULTS: [&str; 2] = ["ok", "failed"];
+
 impl CutOff {
+    const ALL: [Self; 5] = [
+        Self::Slow,
+        Self::Idle,
+        Self::Handshake,
+        Self::Evicted,
+        Self::Refused,
+    ];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Slow => "slow",
@@ -203,7 +222,14 @@ pub fn label_words(label: &str) -> Option<Vec<&'static str>> {
                 .map(Outcome::as_str)
                 .collect()
         }
-        "result" => ReadResult::ALL.map(ReadResult::as_str).to_vec(),
+        "result" => {
+            let reads = ReadResult::ALL.map(ReadResult::as_str);
+            [&reads[..], &REFRESH_RESULTS].concat()
+        }
+        "reason" => {
+            let cut_off = CutOff::ALL.map(CutOff::as_str);
+            [&cut_off[..], &NOT_LET_IN.map(Code::as_str)].concat()
+        }
         "state" => BreakerState::ALL.map(BreakerState::as_str).to_vec(),
         _ => return None,
     };
@@ -279,7 +305,7 @@ impl Metrics {
         started
             .with_label_values(&NONE)
             .set(clock.now().unix_timestamp());
-        Self {
+        let metrics = Self {
             http_requests: make.counter(HTTP_REQUESTS),
             http_seconds: make.histogram(HTTP_SECONDS),
             http_running: make.gauge(HTTP_RUNNING),
@@ -304,7 +330,19 @@ impl Metrics {
             key_refreshes: make.counter(KEY_REFRESHES),
             memory: make.gauge(MEMORY),
             registry: make.0,
+        };
+        // What can happen in a few ways is there from the start, so that the first time is an increase.
+        for reason in CutOff::ALL {
+            metrics.cut_off.with_label_values(&[reason.as_str()]);
         }
+        for code in NOT_LET_IN {
+            metrics.auth_failures.with_label_values(&[code.as_str()]);
+        }
+        for result in REFRESH_RESULTS {
+            metrics.key_refreshes.with_label_values(&[result]);
+        }
+        metrics.connections(0);
+        metrics
     }
 
     /// Notes how many connections are open.
@@ -320,17 +358,15 @@ impl Metrics {
 
     /// Notes that a request was not let in.
     pub(crate) fn not_let_in(&self, code: Code) {
-        if matches!(
-            code,
-            Code::Unauthenticated | Code::Forbidden | Code::RateLimited | Code::KeysUnavailable
-        ) {
+        if NOT_LET_IN.contains(&code) {
             self.auth_failures.with_label_values(&[code.as_str()]).inc();
         }
     }
 
     /// Notes an attempt to read the keys again.
     pub(crate) fn key_refresh(&self, ok: bool) {
-        let result = if ok { "ok" } else { "failed" };
+        let [good, bad] = REFRESH_RESULTS;
+        let result = if ok { good } else { bad };
         self.key_refreshes.with_label_values(&[result]).inc();
     }
 
