@@ -455,3 +455,41 @@ async fn browsers_are_told_what_they_must_not_do() {
         );
     }
 }
+
+#[tokio::test]
+async fn swagger_ui_needs_nothing_that_its_policy_forbids() {
+    let gateway = gateway("").await;
+    let page = gateway.ask("GET", "/docs/").anonymous().send().await;
+    assert_eq!(page.status, 200);
+    let html = page.text();
+    let mut scripts = 0;
+    for tag in html.split("<script").skip(1) {
+        let (attributes, rest) = tag.split_once('>').unwrap();
+        assert!(
+            attributes.contains(" src=\"./"),
+            "an inline or foreign script: {attributes}"
+        );
+        assert!(
+            rest.trim_start().starts_with("</script>"),
+            "an inline script: {rest}"
+        );
+        scripts += 1;
+    }
+    assert!(scripts >= 2, "{html}");
+    for handler in [" onclick=", " onload=", "javascript:"] {
+        assert!(!html.contains(handler), "{html}");
+    }
+    for link in html.split("<link").skip(1) {
+        let (attributes, _) = link.split_once('>').unwrap();
+        assert!(
+            !attributes.contains("://"),
+            "from another origin: {attributes}"
+        );
+    }
+    let script = gateway
+        .ask("GET", "/docs/swagger-initializer.js")
+        .anonymous();
+    let script = script.send().await.text();
+    assert!(script.contains("/openapi.json"), "{script}");
+    assert!(!script.contains("eval("), "{script}");
+}
