@@ -26,7 +26,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Stands for the method of a request that could not be read.
 static UNREAD: LazyLock<Method> =
-    LazyLock::new(|| Method::from_bytes(b"(unread)").unwrap_or_default());
+    LazyLock::new(|| Method::from_bytes(b"UNREAD").unwrap_or_default());
 
 /// The identifier of a request.
 #[derive(Clone, Debug)]
@@ -182,6 +182,20 @@ async fn receive(app: &App, request: Request) -> Result<Request, Failure> {
         return Err(Failure::new(
             Code::UriTooLong,
             format!("path and query are longer than {most} bytes"),
+        ));
+    }
+    // The library's buffer grows in steps, so that a head may be read that is up to twice as large.
+    let lines = request.headers().iter();
+    let head: usize = lines
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if head + target.map_or(0, |target| target.as_str().len()) > limits.max_header_bytes {
+        let most = limits.max_header_bytes;
+        return Err(Failure::new(
+            Code::HeadersTooLarge,
+            format!(
+                "the headers are larger than {most} bytes; an ordinary request has a few hundred"
+            ),
         ));
     }
     let too_large = || {

@@ -130,7 +130,7 @@ impl Client {
                 })
         };
         Ok(Secrets {
-            access_key_id: self.config.access_key_id.clone(),
+            access_key_id: read(&self.config.access_key_id)?,
             access_key_secret: read(&self.config.access_key_secret)?,
             security_token: self.config.security_token.as_ref().map(read).transpose()?,
         })

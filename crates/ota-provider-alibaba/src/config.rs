@@ -50,6 +50,7 @@ pub struct Settings {
     endpoint: Option<String>,
     instance_id: Option<String>,
     access_key_id: Option<String>,
+    access_key_id_file: Option<PathBuf>,
     access_key_secret: Option<String>,
     access_key_secret_file: Option<PathBuf>,
     security_token: Option<String>,
@@ -86,8 +87,8 @@ pub struct Config {
     pub region: Option<String>,
     /// Sent as `IotInstanceId`; left out when the instance has no ID.
     pub instance_id: Option<String>,
-    /// The AccessKey ID.
-    pub access_key_id: String,
+    /// The AccessKey ID. A renewed STS credential has a new one, so it may come from a file as well.
+    pub access_key_id: SecretSource,
     /// The AccessKey secret.
     pub access_key_secret: SecretSource,
     /// The STS token of temporary credentials.
@@ -99,10 +100,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns what identifies the vendor account: providers with the same value share one quota.
+    /// Returns what identifies the vendor account: providers with the same value share one quota. By the AccessKey ID of the present.
     #[must_use]
     pub fn account(&self) -> String {
-        format!("{VENDOR} {} {}", self.endpoint.base(), self.access_key_id)
+        let id = self.access_key_id.read();
+        let id = id.as_ref().map_or("", |id| id.expose_secret());
+        format!("{VENDOR} {} {id}", self.endpoint.base())
     }
 }
 
@@ -135,13 +138,23 @@ impl Settings {
         };
         let endpoint = Endpoint::parse(&address, self.allow_http.unwrap_or(false))
             .map_err(|message| SettingError::new("endpoint", message))?;
-        let access_key_id = present(self.access_key_id).ok_or_else(|| {
+        let access_key_id = SecretSource::from_settings(
+            "access_key_id",
+            self.access_key_id,
+            "access_key_id_file",
+            self.access_key_id_file,
+        )?
+        .ok_or_else(|| {
             SettingError::new(
                 "access_key_id",
                 "it is missing; give the ID of an AccessKey that may read OTA jobs",
             )
         })?;
-        if !access_key_id
+        let present_id = access_key_id
+            .read()
+            .map_err(|error| SettingError::new("access_key_id_file", error.to_string()))?;
+        if !present_id
+            .expose_secret()
             .bytes()
             .all(|b| b.is_ascii_graphic() && b != b',')
         {

@@ -336,6 +336,43 @@ async fn each_request_has_one_line_with_everything_to_find_it_by() {
 }
 
 #[tokio::test]
+async fn a_renewed_temporary_credential_is_used_without_a_restart() {
+    let vendor =
+        Script::start(|_| Answer::json(json!({"Success": true, "Data": null}).to_string())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let write = |which: &str| {
+        for name in ["id", "secret", "token"] {
+            std::fs::write(file(name), format!("{name}-of-the-{which}-credential\n")).unwrap();
+        }
+    };
+    write("first");
+    let text = format!(
+        "{}[providers.{ALI}]\nvendor = \"alibaba-iot\"\nendpoint = \"{}\"\naccess_key_id_file = \"{}\"\naccess_key_secret_file = \"{}\"\nsecurity_token_file = \"{}\"\n",
+        ota_tests::gateway::head(),
+        vendor.url(),
+        file("id").display(),
+        file("secret").display(),
+        file("token").display(),
+    );
+    let gateway = ota_tests::Gateway::with_file(&text).await;
+    let path = format!("/v1/providers/{ALI}/jobs/j1");
+    for which in ["first", "renewed"] {
+        write(which);
+        gateway.get(&path).await.problem(404, "not_found");
+        let seen = vendor.seen().pop().unwrap();
+        assert_eq!(
+            seen.header("x-acs-accesskey-id").unwrap(),
+            format!("id-of-the-{which}-credential")
+        );
+        assert_eq!(
+            seen.header("x-acs-security-token").unwrap(),
+            format!("token-of-the-{which}-credential")
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_trace_of_a_request_goes_on_to_the_vendor() {
     let alibaba =
         Script::start(|_| Answer::json(json!({"Success": true, "Data": null}).to_string())).await;

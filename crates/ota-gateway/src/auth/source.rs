@@ -254,7 +254,7 @@ impl Keys {
             wait = self.source.period();
             let now = self.source.version();
             let secret = matches!(self.source, KeySource::Secret(_));
-            if !at_address && !secret && (now == version || now.is_none()) {
+            if !at_address && !secret && now == version {
                 continue;
             }
             match self.refresh().await {

@@ -56,14 +56,18 @@ pub async fn run(config: Config) -> Result<(), Failed> {
     if matches!(config.auth.mode, AuthMode::Disabled) {
         tracing::warn!("access control is disabled: everybody on this machine may call");
     }
-    tracing::info!(%address, providers = names.join(","), "listening on http://{address}, Swagger UI at http://{address}/docs/");
+    let scheme = match config.server.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    tracing::info!(%address, providers = names.join(","), "listening on {scheme}://{address}, Swagger UI at {scheme}://{address}/docs/");
     let stop = async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => tracing::info!(
-                    "SIGHUP changes nothing: secret files of providers are read again by themselves, the configuration needs a restart"
+                    "SIGHUP changes nothing: files of secrets, keys and certificates are read again by themselves, the configuration needs a restart"
                 ),
             }
         }

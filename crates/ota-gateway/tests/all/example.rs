@@ -12,6 +12,15 @@ const EXAMPLE: &str = include_str!("../../../../config.example.toml");
 /// Keys that stand in a comment because only one of each pair may be given.
 const ALTERNATIVES: &[&str] = &[
     "hs256_secret",
+    "public_key_file",
+    "jwks_file",
+    "jwks_url",
+    "jwks_refresh_s",
+    "jwks_ca_file",
+    "algorithm",
+    "otlp_endpoint",
+    "otlp_authorization_file",
+    "access_key_id_file",
     "access_key_secret",
     "security_token",
     "secret",
@@ -33,6 +42,8 @@ fn runnable(folder: &Path) -> String {
             signed.signing_key.serialize_pem(),
         ),
         ("/run/secrets/huawei", "secret-value".to_owned()),
+        ("/etc/ota-gateway/tls.pem", signed.cert.pem()),
+        ("/run/secrets/tls-key", signed.signing_key.serialize_pem()),
         ("/etc/ota-gateway/huawei-ca.pem", signed.cert.pem()),
         ("/etc/ota-gateway/huawei-client.pem", signed.cert.pem()),
     ] {
@@ -88,6 +99,8 @@ fn toml_text(table: &Table) -> String {
                 Value::String(content) => format!("'{content}'"),
                 Value::Integer(number) => number.to_string(),
                 Value::Boolean(flag) => flag.to_string(),
+                Value::Float(number) => format!("{number:?}"),
+                Value::Array(items) if items.is_empty() => "[]".to_owned(),
                 other => panic!("{key}: {other:?}"),
             };
             text.push_str(&format!("{key} = {value}\n"));
@@ -118,6 +131,7 @@ fn the_example_shows_every_key_and_no_other() {
         "cache",
         "metrics",
         "log",
+        "telemetry",
         "providers.aliyun-prod",
         "providers.aliyun-prod.limits",
         "providers.huawei-nb",
@@ -134,7 +148,9 @@ fn the_example_shows_every_key_and_no_other() {
         let mut known = known_keys(section, folder.path());
         for key in ALTERNATIVES {
             assert!(
-                !known.remove(*key) || EXAMPLE.contains(&format!("Or: {key} = ")),
+                !known.remove(*key)
+                    || EXAMPLE.contains(&format!("Or: {key} = "))
+                    || EXAMPLE.contains(&format!("\n# {key} = ")),
                 "{key}"
             );
         }
@@ -147,7 +163,9 @@ fn the_example_shows_the_defaults() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
     std::fs::write(&file, runnable(folder.path())).unwrap();
-    let example = Config::load(Some(&file), []).unwrap();
+    let mut example = Config::load(Some(&file), []).unwrap();
+    // Files that it names have no default.
+    assert!(example.server.tls.take().is_some());
     let default = Config::load(
         None,
         [(
@@ -158,9 +176,47 @@ fn the_example_shows_the_defaults() {
     .unwrap();
     let shown = |config: &Config| {
         format!(
-            "{:?} {:?} {:?} {:?} {:?}",
-            config.server, config.auth.audience, config.cache, config.metrics, config.log
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            config.server,
+            config.auth.audience,
+            config.cache,
+            config.metrics,
+            config.log,
+            config.telemetry
         )
     };
     assert_eq!(shown(&example), shown(&default));
+}
+
+#[test]
+fn each_place_of_keys_in_a_comment_can_be_used_in_place_of_the_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/jwt");
+    let text = runnable(folder.path());
+    let without_secret: String = text
+        .lines()
+        .filter(|line| !line.starts_with("hs256_secret_file"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for keys in [
+        &["public_key_file", "algorithm"][..],
+        &["jwks_file"],
+        &["jwks_url", "jwks_refresh_s"],
+    ] {
+        let mut text = without_secret.clone();
+        for key in keys {
+            let (before, after) = text.split_once(&format!("\n# {key} = ")).unwrap();
+            text = format!("{before}\n{key} = {after}");
+        }
+        let text = text
+            .replace(
+                "/etc/ota-gateway/issuer.pem",
+                &format!("{fixtures}/rs256.pem"),
+            )
+            .replace(
+                "/etc/ota-gateway/jwks.json",
+                &format!("{fixtures}/jwks.json"),
+            );
+        load(&text, folder.path()).unwrap_or_else(|error| panic!("{keys:?}: {error}"));
+    }
 }
