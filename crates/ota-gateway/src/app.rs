@@ -324,6 +324,7 @@ fn router(app: App) -> Router {
 fn finished(routes: Router<App>, app: App) -> Router {
     routes
         .layer(CatchPanicLayer::custom(edge::panicked))
+        .layer(middleware::from_fn_with_state(app.clone(), edge::limit))
         .layer(tower::util::option_layer(cors(&app)))
         .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
         // Made whole here, once, and not for each connection, which takes 200 KB each.

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::problem::{self, Code, Failure};
 use crate::rate_limit::Allowance;
+use crate::server::BodyWatch;
 
 /// The header that carries the identifier of a request, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -125,10 +126,7 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
     }
     request.extensions_mut().insert(request_id.clone());
     request.extensions_mut().insert(notes.clone());
-    let mut response = match receive(&app, request).await {
-        Ok(request) => next.run(request).await,
-        Err(failure) => failure.into_response(),
-    };
+    let mut response = next.run(request).await;
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         app.metrics().not_let_in(failure.code);
         let kept = response.headers().clone();
@@ -173,6 +171,14 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
 /// The route of a request for a path that is none of ours.
 const NO_ROUTE: &str = "(none)";
 
+/// Refuses what is over a limit. Below the layer for other origins, so that pages can read why.
+pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+    match receive(&app, request).await {
+        Ok(request) => next.run(request).await,
+        Err(failure) => failure.into_response(),
+    }
+}
+
 /// Takes what is over a limit off, and the body, which no operation reads.
 async fn receive(app: &App, request: Request) -> Result<Request, Failure> {
     let limits = &app.edge().limits;
@@ -211,10 +217,17 @@ async fn receive(app: &App, request: Request) -> Result<Request, Failure> {
     if request.body().size_hint().lower() > limits.max_body_bytes as u64 {
         return Err(too_large());
     }
-    let (parts, body) = request.into_parts();
-    let body = Limited::new(body, limits.max_body_bytes);
-    match tokio::time::timeout(limits.header_timeout, body.collect()).await {
-        Ok(Ok(_unread)) => Ok(Request::from_parts(parts, Body::empty())),
+    let (mut parts, body) = request.into_parts();
+    let watch = parts.extensions.remove::<BodyWatch>();
+    watch.iter().for_each(BodyWatch::waits);
+    let read = tokio::time::timeout(
+        limits.header_timeout,
+        thrown_away(Limited::new(body, limits.max_body_bytes)),
+    );
+    let read = read.await;
+    watch.iter().for_each(BodyWatch::has_come);
+    match read {
+        Ok(Ok(())) => Ok(Request::from_parts(parts, Body::empty())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_broken)) => Err(Failure::new(
             Code::InvalidArgument,
@@ -228,6 +241,14 @@ async fn receive(app: &App, request: Request) -> Result<Request, Failure> {
             ),
         )),
     }
+}
+
+/// Reads a body to its end and keeps nothing of it.
+async fn thrown_away(mut body: Limited<Body>) -> Result<(), axum::BoxError> {
+    while let Some(frame) = body.frame().await {
+        drop(frame?);
+    }
+    Ok(())
 }
 
 /// Takes over what the layer for other origins has written: it stands below the one that writes problems.
@@ -260,11 +281,16 @@ pub(crate) fn secure(headers: &mut HeaderMap, tls: bool) {
         HeaderValue::from_static("no-referrer"),
     );
     if tls {
-        headers.insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000"),
-        );
+        secure_transport(headers);
     }
+}
+
+/// Tells browsers to come over TLS only.
+pub(crate) fn secure_transport(headers: &mut HeaderMap) {
+    headers.insert(
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000"),
+    );
 }
 
 /// Writes the whole response to something that cannot be read as a request, or that came too late, and notes it as one.
@@ -414,7 +440,7 @@ impl Line<'_> {
             http.status = self.status.as_u16(),
             took_ms = milliseconds(self.took),
             vendor.calls = self.calls.count,
-            vendor.ms = milliseconds(self.calls.time),
+            vendor.ms = (self.calls.count > 0).then(|| milliseconds(self.calls.time)),
             "answered {method} {route}",
         );
         app.telemetry().request(self);

@@ -9,8 +9,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING};
-use axum::http::{Method, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING, VARY};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use ota_core::context::CallSummary;
 use ota_core::id::ProviderName;
@@ -120,7 +120,12 @@ impl Hits {
         if let Some(allowance) = allowance {
             allowance.write(headers);
         }
-        edge::secure(headers, app.edge().certificates.is_some());
+        if !app.edge().cors_origins.is_empty() {
+            headers.append(VARY, HeaderValue::from_static("origin"));
+        }
+        if app.edge().certificates.is_some() {
+            edge::secure_transport(headers);
+        }
         let took = app.monotonic().saturating_duration_since(start);
         let unchanged = response.status() == StatusCode::NOT_MODIFIED;
         known.counters.count(unchanged, took);

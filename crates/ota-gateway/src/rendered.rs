@@ -12,6 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::api::own_timestamp;
+use crate::edge;
 use crate::problem::{Code, Failure};
 
 /// When the answer was true.
@@ -127,6 +128,8 @@ impl Form {
         headers.insert(OTA_STALE, HeaderValue::from_static(stale));
         headers.insert(ETAG, etag.clone());
         headers.insert(CACHE_CONTROL, KEEP_AND_ASK);
+        // Written here once and not with each answer.
+        edge::secure(&mut headers, false);
         Self {
             etag,
             headers,

@@ -16,6 +16,7 @@ use ota_core::random::{BufferedRandom, Random};
 use tokio::net::TcpListener;
 
 pub use connections::{serve, serve_on_threads};
+pub(crate) use socket::BodyWatch;
 pub(crate) use tls::Certificates;
 
 use crate::app::{App, Edge, Parts};

@@ -1,6 +1,8 @@
 //! What stands between the network and the handlers.
 
+use ota_sim::FleetShape;
 use ota_tests::token::{self, claims_with, signed};
+use ota_tests::vendors::alibaba_sim;
 use ota_tests::{Gateway, wire};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -262,8 +264,7 @@ async fn each_caller_has_its_own_allowance() {
 
 #[tokio::test]
 async fn kept_answers_count_as_well() {
-    let alibaba =
-        ota_tests::vendors::alibaba_sim(ota_sim::FleetShape::uniform(1, 3).frozen()).await;
+    let alibaba = alibaba_sim(FleetShape::uniform(1, 3).frozen()).await;
     let head = ota_tests::gateway::keeping_head();
     let head = head.replacen(
         "[server]\n",
@@ -297,8 +298,7 @@ const PAGE: &str = "https://dashboard.example.com";
 
 #[tokio::test]
 async fn only_pages_of_configured_origins_may_call() {
-    let alibaba =
-        ota_tests::vendors::alibaba_sim(ota_sim::FleetShape::uniform(1, 3).frozen()).await;
+    let alibaba = alibaba_sim(FleetShape::uniform(1, 3).frozen()).await;
     let head = ota_tests::gateway::keeping_head();
     let line = format!("[server]\ncors_origins = [\"{PAGE}\", \"http://localhost:3000\"]\n");
     let section = ota_tests::Section::alibaba(ALI, &alibaba.url());
@@ -492,4 +492,49 @@ async fn swagger_ui_needs_nothing_that_its_policy_forbids() {
     let script = script.send().await.text();
     assert!(script.contains("/openapi.json"), "{script}");
     assert!(!script.contains("eval("), "{script}");
+}
+
+#[tokio::test]
+async fn a_request_that_was_told_to_continue_is_no_idle_connection() {
+    let alibaba = alibaba_sim(FleetShape::uniform(1, 3).frozen()).await;
+    let head = ota_tests::gateway::head();
+    let head = head.replacen(
+        "[server]\n",
+        "[server]\nheader_timeout_ms = 300\nidle_timeout_ms = 300\n",
+        1,
+    );
+    let section = ota_tests::Section::alibaba(ALI, &alibaba.url());
+    let gateway = Gateway::with_file(&(head + &section.to_toml())).await;
+    let slow = ota_sim::Fault::always(ota_sim::FaultKind::Delay);
+    alibaba.set_faults(vec![slow.delay(std::time::Duration::from_millis(1500))]);
+    let headers = [
+        ("Host", gateway.address().to_string()),
+        ("Expect", "100-continue".to_owned()),
+        (
+            "Authorization",
+            format!("Bearer {}", token::minted("ota:read", None)),
+        ),
+    ]
+    .map(|(name, value)| (name.to_owned(), value));
+    let request = wire::request("GET", &World::jobs_path(ALI), &headers, b"abc");
+    let reply = wire::exchange(gateway.address(), &request).await;
+    // The first line is that of the answer or of the word to continue.
+    let text = reply.text();
+    let whole = reply.status == 200 || (reply.status == 100 && text.starts_with("HTTP/1.1 200 OK"));
+    assert!(whole, "{}", reply.shown());
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_take_no_place_from_others() {
+    let gateway = gateway("max_connections = 8").await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+        let head = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        silent.push(stream);
+        gateway.get("/v1/providers").await.ok();
+    }
+    assert_eq!(cut_off(&gateway, "refused").await, 0.0);
+    assert!(cut_off(&gateway, "evicted").await >= 30.0);
 }

@@ -205,6 +205,41 @@ async fn keys_of_a_server_are_rotated_without_a_restart() {
 }
 
 #[tokio::test]
+async fn all_who_come_with_a_new_key_get_in_while_it_is_fetched() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let keys = KeyServer::start(Answer::json(set(&[&old]))).await;
+    let line = keys
+        .line()
+        .replace("jwks_refresh_s = 1", "jwks_refresh_s = 86400");
+    let gateway = Gateway::with_file(&head(&line)).await;
+    wire::until(async || status(&gateway, &old.token(&claims())).await == 200).await;
+    keys.answers(Answer::json(set(&[&old, &new])));
+    let token = new.token(&claims());
+    let all = (0..20).map(|_| status(&gateway, &token));
+    let all = futures_util::future::join_all(all).await;
+    assert_eq!(all, [200; 20]);
+}
+
+#[tokio::test]
+async fn a_new_key_without_identifier_is_looked_for_as_well() {
+    let nameless = |signer: &Signer| {
+        let mut key = signer.jwk();
+        key.as_object_mut().unwrap().remove("kid");
+        json!({"keys": [key]}).to_string()
+    };
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let keys = KeyServer::start(Answer::json(nameless(&old))).await;
+    let line = keys
+        .line()
+        .replace("jwks_refresh_s = 1", "jwks_refresh_s = 86400");
+    let gateway = Gateway::with_file(&head(&line)).await;
+    wire::until(async || status(&gateway, &old.token(&claims())).await == 200).await;
+    keys.answers(Answer::json(nameless(&new)));
+    assert_eq!(status(&gateway, &new.token(&claims())).await, 200);
+    assert_eq!(status(&gateway, &old.token(&claims())).await, 401);
+}
+
+#[tokio::test]
 async fn a_key_that_was_taken_back_opens_nothing_any_more() {
     let (old, new) = (Signer::new("old"), Signer::new("new"));
     let keys = KeyServer::start(Answer::json(set(&[&old, &new]))).await;

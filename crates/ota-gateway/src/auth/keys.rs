@@ -287,6 +287,11 @@ impl KeySet {
         &self.left_out
     }
 
+    /// Returns whether one of the keys has this identifier.
+    pub(super) fn has(&self, id: Option<&str>) -> bool {
+        self.keys.iter().any(|key| key.id.as_deref() == id)
+    }
+
     /// Returns the keys that may have signed a token with this `kid`. A key without an identifier may have signed any.
     pub(super) fn candidates<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Key> {
         self.keys.iter().filter(move |key| match (id, &key.id) {
@@ -315,6 +320,16 @@ fn public_key(der: &[u8]) -> Result<Key, KeyError> {
     if kind == KeyKind::Rs256 && bytes.len() < MIN_RSA_BYTES + 8 {
         return Err(KeyError::new("holds an RSA key of less than 2048 bits"));
     }
+    let whole = match kind {
+        KeyKind::Es256 => bytes.len() == EC_POINT_BYTES,
+        KeyKind::EdDsa => bytes.len() == ED25519_BYTES,
+        KeyKind::Rs256 | KeyKind::Hs256 => true,
+    };
+    if !whole {
+        return Err(KeyError::new(
+            "holds an EC key in compressed form; turn it with `openssl pkey -pubin -in FILE -ec_conv_form uncompressed -pubout`",
+        ));
+    }
     Ok(Key {
         id: None,
         kind,
@@ -322,6 +337,12 @@ fn public_key(der: &[u8]) -> Result<Key, KeyError> {
         mac: None,
     })
 }
+
+/// A point of P-256 that is not compressed, in bytes.
+const EC_POINT_BYTES: usize = 65;
+
+/// A public key of Ed25519, in bytes.
+const ED25519_BYTES: usize = 32;
 
 fn of_jwk(jwk: &Jwk) -> Result<Key, String> {
     let common = &jwk.common;
@@ -355,8 +376,8 @@ fn of_jwk(jwk: &Jwk) -> Result<Key, String> {
     let key = DecodingKey::from_jwk(jwk).map_err(|_| "it cannot be read".to_owned())?;
     let whole = match (key.family(), key.kind()) {
         (_, DecodingKeyKind::RsaModulusExponent { n, .. }) => n.len() >= MIN_RSA_BYTES,
-        (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => point.len() == 65,
-        (_, DecodingKeyKind::SecretOrDer(key)) => key.len() == 32,
+        (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => point.len() == EC_POINT_BYTES,
+        (_, DecodingKeyKind::SecretOrDer(key)) => key.len() == ED25519_BYTES,
     };
     if !whole {
         return Err("its numbers are too short or too long".to_owned());

@@ -165,7 +165,8 @@ pub struct Keys {
     /// Counts attempts to load, so that who waits for one knows that it has ended.
     attempts: watch::Sender<u64>,
     asked: Notify,
-    last_asked: Mutex<Option<Instant>>,
+    /// When the source was asked because of an unknown key, and how many attempts there had been.
+    last_asked: Mutex<Option<(Instant, u64)>>,
     failing: AtomicBool,
 }
 
@@ -259,6 +260,7 @@ impl Keys {
             }
             match self.refresh().await {
                 Ok(()) => {
+                    version = now;
                     if was_failing {
                         tracing::info!("keys for tokens can be read again");
                     }
@@ -273,12 +275,21 @@ impl Keys {
                         Some(_) => "the last good ones stay in use",
                         None => "no token can be verified until they can",
                     };
-                    tracing::error!("keys for tokens cannot be read, {stay}: {error}");
+                    match was_failing {
+                        false => {
+                            tracing::error!("keys for tokens cannot be read, {stay}: {error}");
+                        }
+                        true => tracing::debug!("keys for tokens still cannot be read: {error}"),
+                    }
                     was_failing = true;
-                    wait = wait.min(RETRY);
+                    // Tried again even where the file stays as it is: its rights may have been mended. Not a file that is gone.
+                    version = None;
+                    wait = match at_address {
+                        true => wait.min(RETRY),
+                        false => RETRY,
+                    };
                 }
             }
-            version = now;
         }
     }
 
@@ -296,12 +307,18 @@ impl Keys {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             match *last {
-                Some(at) if now.saturating_duration_since(at) < UNKNOWN_PAUSE => return false,
-                _ => *last = Some(now),
+                // Others with the new key come while it is being fetched; they wait for the same answer.
+                Some((at, before)) if now.saturating_duration_since(at) < UNKNOWN_PAUSE => {
+                    if *attempts.borrow_and_update() != before {
+                        return false;
+                    }
+                }
+                _ => {
+                    *last = Some((now, *attempts.borrow_and_update()));
+                    self.asked.notify_one();
+                }
             }
         }
-        attempts.mark_unchanged();
-        self.asked.notify_one();
         tokio::time::timeout(UNKNOWN_WAIT, attempts.changed())
             .await
             .is_ok()

@@ -279,15 +279,22 @@ impl Verifier {
                 }
             }
         }
-        Err(refused.unwrap_or(TokenError::UnknownKey))
+        // Where neither the token nor the keys say which key it is, it may have been signed with one that is newer than these.
+        let named = header.kid.is_some() && keys.has(header.kid.as_deref());
+        match refused {
+            Some(TokenError::Invalid(OTHER_KEY)) if !named && self.keys.address().is_some() => {
+                Err(TokenError::UnknownKey)
+            }
+            refused => Err(refused.unwrap_or(TokenError::UnknownKey)),
+        }
     }
 }
 
+const OTHER_KEY: &str = "the token was signed with another secret or key: perhaps for another gateway, or by a sandbox before its restart; get a new token";
+
 fn refusal(kind: &ErrorKind) -> TokenError {
     TokenError::Invalid(match kind {
-        ErrorKind::InvalidSignature => {
-            "the token was signed with another secret or key: perhaps for another gateway, or by a sandbox before its restart; get a new token"
-        }
+        ErrorKind::InvalidSignature => OTHER_KEY,
         ErrorKind::InvalidAlgorithm
         | ErrorKind::InvalidAlgorithmName
         | ErrorKind::UnsupportedAlgorithm => {

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hyper::body::Body as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::socket::{Overdue, Phase, Refuse, Socket, State};
+use super::socket::{Overdue, Refuse, Socket, State};
 use crate::app::{self, App, Service};
 use crate::edge;
 use crate::metrics::CutOff;
@@ -252,7 +253,9 @@ impl Connection {
             return serve_stream(self.stream, service, &app, self.end).await;
         };
         let limit = app.edge().limits.header_timeout;
+        let mut stopping = self.end.stopping.clone();
         tokio::select! {
+            () = async { drop(stopping.wait_for(|stop| *stop).await) } => {}
             shaken = tls.accept(self.stream) => match shaken {
                 Ok(stream) => serve_stream(stream, service, &app, self.end).await,
                 Err(error) => tracing::debug!("a TLS handshake failed: {error}"),
@@ -271,9 +274,17 @@ where
     let state = Arc::clone(&end.place.state);
     let service = {
         let state = Arc::clone(&state);
-        service_fn(move |request| {
-            state.enter(Phase::Serving);
-            service.call(request)
+        service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            let serving = state.serve();
+            if !request.body().is_end_stream() {
+                request.extensions_mut().insert(state.body_watch());
+            }
+            let answer = service.call(request);
+            async move {
+                let answer = answer.await;
+                drop(serving);
+                answer
+            }
         })
     };
     let socket = Socket::new(stream, Arc::clone(&state), Refusals(app.clone()));
@@ -285,6 +296,8 @@ where
     let mut look = Instant::now() + limits.header_timeout;
     let cut_off = loop {
         tokio::select! {
+            // What happens nearly always first, and without drawing lots.
+            biased;
             // How it ended is the client's affair.
             _closed = &mut served => break None,
             _stop = stopping.wait_for(|stop| *stop), if !told => {
@@ -304,7 +317,10 @@ where
         Some(Overdue::Head) => {
             app.metrics().cut_off(CutOff::Slow);
             let text = edge::refuse(app, Code::RequestTimeout);
-            let _best_effort = tokio::time::timeout(LINGER, stream.write_all(&text)).await;
+            tokio::select! {
+                _best_effort = tokio::time::timeout(LINGER, stream.write_all(&text)) => {}
+                () = state.evicted.notified() => return,
+            }
         }
         Some(Overdue::Idle) => {
             app.metrics().cut_off(CutOff::Idle);
@@ -315,7 +331,11 @@ where
             return;
         }
     }
-    let _best_effort = tokio::time::timeout(LINGER, linger(&mut stream)).await;
+    tokio::select! {
+        _best_effort = tokio::time::timeout(LINGER, linger(&mut stream)) => {}
+        // Its place is needed; what it was told it has had the time to read.
+        () = state.evicted.notified() => {}
+    }
 }
 
 /// Reads and throws away what the client still sends, until it has nothing more to say.

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ pub(super) enum Phase {
     Answering = 3,
 }
 
+/// A client that takes nothing of its answer for so long may have to make room for another; a moment is nobody's fault.
+const SLOW_READER: Duration = Duration::from_secs(1);
+
 /// What the client of a connection does, and since when.
 #[derive(Debug)]
 pub(super) struct State {
@@ -37,8 +40,36 @@ pub(super) struct State {
     since: AtomicU64,
     /// Since when the client takes nothing of an answer, in milliseconds since the start and one; 0 when it does.
     blocked: AtomicU64,
+    /// Whether a handler runs; what is read and written meanwhile (a body, `100 Continue`) begins nothing and ends nothing.
+    serving: AtomicBool,
     /// Tells the connection to make room for another.
     pub(super) evicted: Notify,
+}
+
+/// Holds that a handler runs, until it has ended or was given up.
+#[derive(Debug)]
+pub(super) struct Serving(Arc<State>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.serving.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Lets the one who reads the body of a request say that it waits for the client.
+#[derive(Clone, Debug)]
+pub(crate) struct BodyWatch(Arc<State>);
+
+impl BodyWatch {
+    /// Notes that the body has not come yet: the connection may make room for another.
+    pub(crate) fn waits(&self) {
+        self.0.enter(Phase::Head);
+    }
+
+    /// Notes that it has.
+    pub(crate) fn has_come(&self) {
+        self.0.enter(Phase::Serving);
+    }
 }
 
 /// Why a connection is cut off.
@@ -59,8 +90,24 @@ impl State {
             phase: AtomicU8::new(Phase::Idle as u8),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            serving: AtomicBool::new(false),
             evicted: Notify::new(),
         }
+    }
+
+    /// Notes that a handler runs, until the returned value is dropped.
+    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+        self.enter(Phase::Serving);
+        self.serving.store(true, Ordering::Relaxed);
+        Serving(Arc::clone(self))
+    }
+
+    pub(super) fn body_watch(self: &Arc<Self>) -> BodyWatch {
+        BodyWatch(Arc::clone(self))
+    }
+
+    fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> u64 {
@@ -69,17 +116,27 @@ impl State {
 
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
-        self.since.store(self.now(), Ordering::Relaxed);
+        // The other phases have no time of their own, and asking the clock is a good part of what this costs.
+        if matches!(phase, Phase::Idle | Phase::Head) {
+            // 0 says that nothing was ever asked.
+            self.since.store(self.now().max(1), Ordering::Relaxed);
+        }
     }
 
     fn is(&self, phase: Phase) -> bool {
         self.phase.load(Ordering::Relaxed) == phase as u8
     }
 
-    /// Returns since when nothing is being answered here, if so.
+    /// Returns since when this connection waits for its client, if so: for a request, for its body, or for the answer to be taken.
     pub(super) fn idle_since(&self) -> Option<Instant> {
+        let at = |milliseconds| self.start + Duration::from_millis(milliseconds);
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        if blocked > 0 {
+            let since = at(blocked - 1);
+            return (since.elapsed() >= SLOW_READER).then_some(since);
+        }
         let idle = self.is(Phase::Idle) || self.is(Phase::Head);
-        idle.then(|| self.start + Duration::from_millis(self.since.load(Ordering::Relaxed)))
+        idle.then(|| at(self.since.load(Ordering::Relaxed)))
     }
 
     /// Returns what the client is late with, or else when to look again.
@@ -90,7 +147,7 @@ impl State {
             (blocked - 1, limits.write_timeout, Overdue::Write)
         } else if self.is(Phase::Idle) {
             (since, limits.idle_timeout, Overdue::Idle)
-        } else if self.is(Phase::Head) {
+        } else if self.is(Phase::Head) && !self.is_serving() {
             (since, limits.header_timeout, Overdue::Head)
         } else {
             // The time of a request is limited where it is answered; the next phase begins after now.
@@ -161,7 +218,10 @@ impl<S, R> Socket<S, R> {
 /// every answer of the gateway has. No answer's body can be taken for one: a write that begins with a body does not begin with a status line, and
 /// JSON has no line breaks of this kind.
 fn bare_refusal(text: &[u8]) -> Option<Code> {
-    let status = text.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    let rest = text
+        .strip_prefix(b"HTTP/1.1 ")
+        .or_else(|| text.strip_prefix(b"HTTP/1.0 "))?;
+    let status = rest.get(..3)?;
     let code = match status {
         b"400" => Code::InvalidArgument,
         b"414" => Code::UriTooLong,
@@ -235,6 +295,7 @@ impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if let [only] = texts
+            && !this.watched.state.is_serving()
             && !this.watched.state.is(Phase::Serving)
             && let Some(code) = bare_refusal(only)
         {
@@ -243,7 +304,7 @@ impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
             this.watched.instead = Some(Instead { text, written: 0 });
             return Poll::Ready(Ok(only.len()));
         }
-        if !this.watched.state.is(Phase::Answering) {
+        if !this.watched.state.is(Phase::Answering) && !this.watched.state.is_serving() {
             this.watched.state.enter(Phase::Answering);
         }
         let written = Pin::new(&mut this.watched.inner).poll_write_vectored(cx, texts);
@@ -319,9 +380,19 @@ mod tests {
         assert!(state.overdue(&limits).is_ok());
         pass(1).await;
         assert_eq!(state.overdue(&limits), Err(Overdue::Head));
-        state.enter(Phase::Serving);
+        let state = std::sync::Arc::new(state);
+        let serving = state.serve();
         pass(1000).await;
         assert!(state.overdue(&limits).is_ok());
+        assert_eq!(state.idle_since(), None);
+        // Its body does not come: the handler has a limit of its own, but others may need the place.
+        state.body_watch().waits();
+        assert!(state.idle_since().is_some());
+        pass(1000).await;
+        assert!(state.overdue(&limits).is_ok());
+        state.body_watch().has_come();
+        assert_eq!(state.idle_since(), None);
+        drop(serving);
         state.enter(Phase::Idle);
         pass(74).await;
         assert!(state.overdue(&limits).is_ok());

@@ -76,21 +76,27 @@ impl Certificates {
     /// Reads the files whenever they have changed, for as long as the future is polled. What does not fit together is not taken: most likely one of
     /// two files has been replaced so far.
     pub(crate) async fn keep_fresh(&self) {
-        let mut known = self.version();
+        let mut known = Some(self.version());
+        let mut failing = false;
         loop {
             tokio::time::sleep(LOOK).await;
             let version = self.version();
-            if version == known {
+            if known == Some(version) {
                 continue;
             }
-            known = version;
             match load(&self.files) {
                 Ok(loaded) => {
                     let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
                     *current = Arc::new(loaded);
+                    (known, failing) = (Some(version), false);
                     tracing::info!("the certificate has changed; new connections get the new one");
                 }
+                Err(error) if failing => {
+                    tracing::debug!("the certificate still cannot be used: {error}");
+                }
+                // Tried again even where the files stay as they are: their rights may have been mended.
                 Err(error) => {
+                    (known, failing) = (None, true);
                     tracing::error!(
                         "the changed certificate cannot be used, the last one stays: {error}"
                     );
@@ -136,4 +142,56 @@ fn load(files: &TlsFiles) -> Result<CertifiedKey, String> {
         ),
         error => format!("server.tls_cert_file and server.tls_key_file cannot be used: {error}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Certificates, LOOK};
+    use crate::config::TlsFiles;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    type Made = rcgen::CertifiedKey<rcgen::KeyPair>;
+
+    fn write(folder: &Path, cert: Option<&Made>, key: Option<&Made>) {
+        if let Some(cert) = cert {
+            std::fs::write(folder.join("cert.pem"), cert.cert.pem()).unwrap();
+        }
+        if let Some(key) = key {
+            std::fs::write(folder.join("key.pem"), key.signing_key.serialize_pem()).unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_pair_that_fits_is_taken() {
+        let made = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (old, new) = (made(), made());
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), Some(&old), Some(&old));
+        let files = TlsFiles {
+            cert_file: folder.path().join("cert.pem"),
+            key_file: folder.path().join("key.pem"),
+        };
+        let certificates = Certificates::new(files).unwrap();
+        let kept = Arc::clone(&certificates);
+        tokio::spawn(async move { kept.keep_fresh().await });
+        // The clock stands still but for these.
+        let looks = || tokio::time::sleep(LOOK * 3);
+        let current = || Arc::clone(&certificates.current.read().unwrap());
+        looks().await;
+        let first = current();
+        write(folder.path(), Some(&new), None);
+        looks().await;
+        assert!(Arc::ptr_eq(&first, &current()), "half of a pair");
+        std::fs::write(folder.path().join("cert.pem"), "no certificate").unwrap();
+        looks().await;
+        assert!(Arc::ptr_eq(&first, &current()), "no certificate");
+        write(folder.path(), Some(&new), Some(&new));
+        looks().await;
+        let second = current();
+        assert_eq!(second.cert[0], *new.cert.der());
+        std::fs::remove_file(folder.path().join("key.pem")).unwrap();
+        looks().await;
+        assert!(Arc::ptr_eq(&second, &current()), "no key");
+    }
 }
