@@ -94,7 +94,7 @@ impl Bench {
                 if waits == Waits::BeforeItsCall {
                     let _ = gate.acquire().await;
                 }
-                log.begin();
+                log.begin("Read");
                 let sent = Moment::now(&clock);
                 if waits == Waits::InItsCall {
                     let _ = gate.acquire().await;
