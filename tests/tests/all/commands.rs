@@ -250,6 +250,8 @@ async fn serve_answers_with_a_token_of_the_program_and_ends_cleanly_on_sigterm()
         .await
         .unwrap();
         signal(&child, "TERM").await;
+        // Nobody new is let in, while the one under way is waited for.
+        wire::until(async || tokio::net::TcpStream::connect(address).await.is_err()).await;
     };
     futures_util::future::join(slow, end).await;
     let status = tokio::time::timeout(wire::PATIENCE, child.wait())

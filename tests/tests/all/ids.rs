@@ -141,8 +141,7 @@ async fn an_identifier_of_5000_characters_is_not_found_without_a_call() {
     for provider in [ALI, HUA] {
         for id in [
             "x".repeat(5000),
-            // As long as a path may be at all.
-            "%E8%AE%BE".repeat(3500),
+            "%E8%AE%BE".repeat(5000),
             "%2F".repeat(5000),
         ] {
             for suffix in ["", "/stats", "/tasks"] {
@@ -151,10 +150,6 @@ async fn an_identifier_of_5000_characters_is_not_found_without_a_call() {
                 assert!(problem["detail"].as_str().unwrap().len() < 500);
             }
         }
-        let id = "%E8%AE%BE".repeat(5000);
-        let target = format!("{}/{id}", World::jobs_path(provider));
-        let reply = world.gateway.get(&target).await;
-        reply.problem(414, "uri_too_long");
         let name = "x".repeat(5000);
         world
             .gateway

@@ -91,7 +91,8 @@ impl Default for Raw {
             tls_key_file: None,
             max_connections: 2048,
             max_header_bytes: 65_536,
-            max_url_bytes: 32_768,
+            // An identifier of 5000 characters in percent-encoded UTF-8 is looked for and not found, as a shorter one is.
+            max_url_bytes: 49_152,
             max_body_bytes: 65_536,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,

@@ -165,7 +165,7 @@ pub(super) fn problem(code: Code) -> Value {
             code,
             "nothing is cached for this request; repeat it without `Cache-Control: only-if-cached`",
         ),
-        Code::UriTooLong => Failure::new(code, "path and query are longer than 32768 bytes"),
+        Code::UriTooLong => Failure::new(code, "path and query are longer than 49152 bytes"),
         Code::HeadersTooLarge => Failure::new(
             code,
             "the headers are larger than this gateway takes; an ordinary request has a few hundred bytes",
