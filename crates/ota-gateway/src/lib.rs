@@ -8,6 +8,7 @@ pub mod config;
 pub mod cursor;
 pub mod document;
 pub mod edge;
+pub mod escape;
 pub mod fresh;
 mod hits;
 pub mod metrics;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ota_gateway::commands::{self, Failed};
 use ota_gateway::config::{LogConfig, LogFormat};
+use ota_gateway::escape::OneLine;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -98,6 +99,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
 fn log_to_stderr(config: &LogConfig) {
     let layer = match config.format {
         LogFormat::Text => fmt::layer()
+            .fmt_fields(OneLine)
             .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr)
             .boxed(),
