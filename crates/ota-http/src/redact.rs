@@ -2,91 +2,150 @@
 
 use serde_json::Value;
 
+/// How much of a vendor's text is read where only its beginning is shown or judged, in bytes: in errors, codes and reasons of a failure.
+pub const MAX_READ_BYTES: usize = 16 * 1024;
+
+/// Returns the first [`MAX_READ_BYTES`] of `text`, or all of it when it is shorter.
+#[must_use]
+pub fn head(text: &str) -> &str {
+    if text.len() <= MAX_READ_BYTES {
+        return text;
+    }
+    let end = (0..=MAX_READ_BYTES)
+        .rev()
+        .find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
+}
+
 /// Takes the user info, the query and the fragment from every URL in `text`, and the values of parameters that are known to hold
 /// credentials or signatures wherever they stand.
 ///
-/// Slashes that are escaped once more (`https:\/\/`) are understood: vendors put JSON into text.
+/// Slashes that are escaped once more (`https:\/\/`) are understood: vendors put JSON into text. The work grows with the length of the
+/// text and with nothing else, whatever a hostile vendor writes.
 #[must_use]
 pub fn urls(text: &str) -> String {
+    clean(text, true, &mut 0)
+}
+
+/// Does the work of [`urls`]. `whole` is false when the text goes on behind its end; `examined` counts the bytes that were looked at.
+fn clean(text: &str, whole: bool, examined: &mut usize) -> String {
     // Nearly every text is an identifier, a version or a word: without these there is no scheme and no parameter.
+    *examined += text.len();
     if !text.bytes().any(|byte| matches!(byte, b':' | b'=')) {
         return text.to_owned();
     }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((start, after_slashes)) = scheme_end(rest) {
-        let (before, _) = rest.split_at(start);
-        out.push_str(before);
-        out.push_str(&rest[start..after_slashes]);
-        let after = &rest[after_slashes..];
-        let end = after.find(ends_url).unwrap_or(after.len());
-        let url = &after[..end];
-        let cut = url.find(['?', '#']);
-        let shown = cut.map_or(url, |cut| &url[..cut]);
-        // A query can hold any character that a careless writer put there, so only white space and markup end it.
-        rest = match cut {
-            Some(cut) => {
-                let query = &after[cut..];
-                &query[query.find(ends_query).unwrap_or(query.len())..]
-            }
-            None => &after[end..],
-        };
-        let authority = shown.find('/').unwrap_or(shown.len());
-        let host = shown[..authority].rfind('@').map_or(0, |user| user + 1);
-        out.push_str(&shown[host..]);
-    }
-    out.push_str(rest);
-    parameters(&out)
+    let text = without_url_secrets(text, whole, examined);
+    parameters(text, examined)
 }
 
-/// Finds `://`, plain or with escaped slashes; returns where it begins and ends.
-fn scheme_end(text: &str) -> Option<(usize, usize)> {
-    let mut found: Option<(usize, usize)> = None;
-    for mark in ["://", ":\\/\\/"] {
-        if let Some(at) = text.find(mark)
-            && found.is_none_or(|(other, _)| at < other)
-        {
-            found = Some((at, at + mark.len()));
-        }
+/// What separates the scheme of a URL from its host, plain or with escaped slashes.
+const MARKS: [&str; 2] = ["://", ":\\/\\/"];
+
+/// Reads a text forward once and counts the bytes that are looked at.
+struct Scan<'a, 'n> {
+    text: &'a str,
+    examined: &'n mut usize,
+}
+
+impl<'a> Scan<'a, '_> {
+    /// Returns where `byte` stands next.
+    fn next(&mut self, from: usize, byte: u8) -> Option<usize> {
+        let rest = self.text.as_bytes().get(from..)?;
+        let found = rest.iter().position(|other| *other == byte);
+        *self.examined += found.map_or(rest.len(), |at| at + 1);
+        found.map(|at| from + at)
     }
-    found
+
+    /// Returns where the first character that `ends` stands, or the end of the text.
+    fn until(&mut self, from: usize, ends: impl Fn(char) -> bool) -> usize {
+        let rest = self.text.get(from..).unwrap_or_default();
+        let length = rest.find(ends).unwrap_or(rest.len());
+        *self.examined += length;
+        from + length
+    }
+
+    /// Returns a part that has been read already, to be looked at again.
+    fn again(&mut self, from: usize, to: usize) -> &'a str {
+        *self.examined += to - from;
+        &self.text[from..to]
+    }
+}
+
+fn without_url_secrets(text: &str, whole: bool, examined: &mut usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut scan = Scan { text, examined };
+    // Everything before `copied` stands in `out`.
+    let (mut at, mut copied) = (0, 0);
+    while let Some(colon) = scan.next(at, b':') {
+        let Some(mark) = MARKS.iter().find(|mark| text[colon..].starts_with(**mark)) else {
+            at = colon + 1;
+            continue;
+        };
+        let start = colon + mark.len();
+        let end = scan.until(start, ends_url);
+        let url = scan.again(start, end);
+        let cut = url.find(['?', '#']);
+        let shown = cut.map_or(url, |cut| &url[..cut]);
+        let host = match shown.find('/') {
+            // Where the text was cut inside of it, this may be user info that has lost its `@`.
+            None if !whole && cut.is_none() && end == text.len() => shown.len(),
+            slash => shown[..slash.unwrap_or(shown.len())]
+                .rfind('@')
+                .map_or(0, |user| user + 1),
+        };
+        out.push_str(&text[copied..start]);
+        out.push_str(&shown[host..]);
+        // A query can hold any character that a careless writer put there, so only white space and markup end it.
+        at = match cut {
+            Some(cut) => scan.until(start + cut, ends_query),
+            None => end,
+        };
+        copied = at;
+    }
+    out.push_str(&text[copied..]);
+    out
 }
 
 /// Parameters whose values are credentials or signatures at one of the vendors or at their object stores.
 const SECRET_PARAMETERS: &[&str] = &[
-    "signature=",
-    "accesskeyid=",
-    "accesskeysecret=",
-    "securitytoken=",
-    "security-token=",
-    "access_token=",
-    "accesstoken=",
-    "refreshtoken=",
-    "signaturenonce=",
+    "signature",
+    "accesskeyid",
+    "accesskeysecret",
+    "securitytoken",
+    "security-token",
+    "access_token",
+    "accesstoken",
+    "refreshtoken",
+    "signaturenonce",
 ];
 
-fn parameters(text: &str) -> String {
-    if !text.contains('=') {
-        return text.to_owned();
+fn parameters(text: String, examined: &mut usize) -> String {
+    let mut out = String::new();
+    let mut scan = Scan {
+        text: &text,
+        examined,
+    };
+    let (mut at, mut copied) = (0, 0);
+    while let Some(equals) = scan.next(at, b'=') {
+        let before = &text.as_bytes()[copied..equals];
+        let secret = SECRET_PARAMETERS.iter().any(|name| {
+            before
+                .len()
+                .checked_sub(name.len())
+                .is_some_and(|start| before[start..].eq_ignore_ascii_case(name.as_bytes()))
+        });
+        at = equals + 1;
+        if secret {
+            out.push_str(&text[copied..at]);
+            out.push_str("***");
+            at = scan.until(at, ends_parameter);
+            copied = at;
+        }
     }
-    // ASCII lower-casing keeps every byte's place.
-    let lower = text.to_ascii_lowercase();
-    if !SECRET_PARAMETERS.iter().any(|name| lower.contains(name)) {
-        return text.to_owned();
+    if copied == 0 {
+        return text;
     }
-    let mut out = String::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(value) = SECRET_PARAMETERS
-        .iter()
-        .filter_map(|name| lower[at..].find(name).map(|found| at + found + name.len()))
-        .min()
-    {
-        out.push_str(&text[at..value]);
-        out.push_str("***");
-        let rest = &text[value..];
-        at = value + rest.find(ends_parameter).unwrap_or(rest.len());
-    }
-    out.push_str(&text[at..]);
+    out.push_str(&text[copied..]);
     out
 }
 
@@ -121,14 +180,17 @@ pub fn value(value: Value) -> Value {
 }
 
 /// Replaces every occurrence of each secret in `text`, plain and percent-encoded once or twice, and shortens the result to
-/// `max_chars` characters.
+/// `max_chars` characters. No more than [`MAX_READ_BYTES`] of the text are read.
 #[must_use]
 pub fn secrets<'a>(
     text: &str,
     secrets: impl IntoIterator<Item = &'a str>,
     max_chars: usize,
 ) -> String {
-    let mut text = urls(text);
+    let read = head(text);
+    let whole = read.len() == text.len();
+    let mut text = clean(read, whole, &mut 0);
+    let mut longest = 0;
     for secret in secrets {
         // Shorter texts are no secrets, and replacing them would shred ordinary words.
         if secret.len() < 4 {
@@ -136,21 +198,30 @@ pub fn secrets<'a>(
         }
         let once = crate::encode::percent_encode(secret);
         let twice = crate::encode::percent_encode(&once);
+        longest = longest.max(twice.len());
         for form in [twice.as_str(), once.as_str(), secret] {
             if text.contains(form) {
                 text = text.replace(form, "***");
             }
         }
     }
+    if !whole {
+        // The cut may have left the first part of a secret at the end, which no comparison finds.
+        let end = (0..=text.len().saturating_sub(longest))
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or(0));
+    }
     match text.char_indices().nth(max_chars) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text,
+        None if whole => text,
+        None => format!("{text}…"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{secrets, urls, value};
+    use super::{MAX_READ_BYTES, clean, secrets, urls, value};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -206,7 +277,73 @@ mod tests {
         assert_eq!(secrets("äöü", [], 2), "äö…");
     }
 
+    /// Cleans a text and checks that no byte was looked at more than a few times.
+    #[track_caller]
+    fn check_work(text: &str) -> String {
+        let mut examined = 0;
+        let cleaned = clean(text, true, &mut examined);
+        let most = 8 * text.len() + 64;
+        assert!(examined <= most, "{examined} of {} bytes", text.len());
+        cleaned
+    }
+
+    #[test]
+    fn the_work_grows_with_the_length_only() {
+        // Each of these took from seconds to minutes for a megabyte when a mark that is not there was searched from every place again.
+        for part in [
+            "a:// ",
+            "signature=,",
+            "a:\\/\\/ ",
+            "://?://?",
+            "https://a@",
+            "=",
+            ":",
+            "securitytoken=;access_token=&",
+            "http://h/?",
+            "AccessKeyId=\"",
+            "字://",
+        ] {
+            let text = part.repeat(1_000_000 / part.len());
+            check_work(&text);
+            let error = secrets(&text, ["s3cret/value"], 300);
+            assert!(error.chars().count() <= 301);
+        }
+        let parts: Vec<String> = (0..100_000)
+            .map(|n| format!("signature={n}, x://u{n}@h?q "))
+            .collect();
+        let cleaned = check_work(&parts.concat());
+        assert_eq!(cleaned, "signature=***, x://h ".repeat(100_000));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_without_showing_a_half_of_anything_secret() {
+        let secret = "s3cret/value+1=";
+        for before in 0..30 {
+            // Everything but the end is a query, which goes, so that what stands at the cut comes within the characters that are shown.
+            let query = "q".repeat(MAX_READ_BYTES - 12 - before);
+            let shown = secrets(
+                &format!("http://h/?{query} {secret}{secret}"),
+                [secret],
+                300,
+            );
+            assert!(!shown.contains("s3c"), "{before}: {shown}");
+            let shown = secrets(
+                &format!("http://h/?{query} https://user:passw0rd-of-somebody@h/x"),
+                [],
+                300,
+            );
+            assert!(!shown.contains("user"), "{before}: {shown}");
+            assert!(shown.ends_with('…'));
+        }
+        assert_eq!(secrets(&"字".repeat(MAX_READ_BYTES), [], 2), "字字…");
+    }
+
     proptest! {
+        #[test]
+        fn any_text_is_cleaned_in_one_pass(text in "([a-z:/?#@=,& \\\\\"{}|]|://|signature=|accesskeyid=|:\\\\/\\\\/|字){0,200}") {
+            check_work(&text);
+        }
+
         #[test]
         fn no_query_survives(text in "(https?://[a-z@:/?=&#]{0,20} ?){0,4}") {
             for word in urls(&text).split(' ') {

@@ -4,6 +4,7 @@
 //! in English and Chinese; the first row that occurs in the text decides, anything else is `other`.
 
 use ota_core::task::Failure;
+use ota_http::redact;
 
 const MARKS: &[(Failure, &[&str])] = &[
     (
@@ -79,7 +80,7 @@ pub(super) fn failure(text: Option<&str>) -> Failure {
     let Some(text) = text else {
         return Failure::Other;
     };
-    let text = text.to_lowercase();
+    let text = redact::head(text).to_lowercase();
     MARKS
         .iter()
         .find(|(_, marks)| marks.iter().any(|mark| text.contains(mark)))

@@ -1,6 +1,7 @@
 //! Why a device failed, read from the vendor's text.
 
 use ota_core::task::Failure;
+use ota_http::redact;
 
 /// Parts of the known texts, in lower case; the first that occurs decides.
 ///
@@ -23,7 +24,7 @@ const TEXTS: &[(&str, Failure)] = &[
 
 /// Returns why a device failed; text that is not known, or none, is `other`.
 pub(crate) fn failure(text: Option<&str>) -> Failure {
-    let text = text.unwrap_or_default().to_lowercase();
+    let text = redact::head(text.unwrap_or_default()).to_lowercase();
     TEXTS
         .iter()
         .find(|(part, _)| text.contains(part))
