@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ota_core::context::Context;
 use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
 use rustls::CertificateError;
 
+use crate::coding::{self, Packed};
 use crate::tls::{self, TlsError, TlsOptions};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -18,7 +20,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub struct Options {
     /// TLS; `None` for an endpoint without TLS, which then cannot be reached over `https`.
     pub tls: Option<TlsOptions>,
-    /// The largest answer that is read, in bytes; a longer one is a `protocol` error.
+    /// The largest answer that is read, in bytes, as it comes and once it is unpacked; a longer one is a `protocol` error.
     pub max_body_bytes: usize,
     /// How long connecting may take, TLS included.
     pub connect_timeout: Duration,
@@ -98,7 +100,7 @@ pub struct Response {
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body, unpacked.
     pub body: Bytes,
 }
 
@@ -171,12 +173,13 @@ impl Client {
     ///
     /// # Errors
     /// `unavailable` when the vendor cannot be reached or the connection breaks, `timeout` when connecting takes too long,
-    /// `protocol` for an answer over the limit, a redirect or something that is not HTTP, `misconfigured` for an endpoint that is
-    /// no URL. Errors never hold the URL.
+    /// `protocol` for an answer over the limit, a redirect, a content coding that is not read or something that is not HTTP, `misconfigured`
+    /// for an endpoint that is no URL. Errors never hold the URL.
     pub async fn send(&self, cx: &Context, mut request: Request) -> Result<Response> {
         if let Some(trace) = cx.trace {
             request.header(TRACEPARENT, &trace.to_string(), false)?;
         }
+        request.header(ACCEPT_ENCODING, coding::ACCEPTED, false)?;
         let url = reqwest::Url::parse(&request.url).map_err(|error| {
             Error::new(
                 ErrorKind::Misconfigured,
@@ -215,11 +218,33 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
+        let mut headers = std::mem::take(response.headers_mut());
+        let body = coding::unpack(&mut headers, body.freeze(), self.max_body_bytes)
+            .map_err(|packed| self.not_unpacked(status, packed))?;
         Ok(Response {
             status,
-            headers: std::mem::take(response.headers_mut()),
-            body: body.freeze(),
+            headers,
+            body,
         })
+    }
+
+    /// The error for a body that cannot be unpacked. Its status is all that is known of such an answer.
+    fn not_unpacked(&self, status: u16, packed: Packed) -> Error {
+        let message = match packed {
+            Packed::TooLarge => return self.too_large(),
+            Packed::Damaged => "the vendor's compressed answer is damaged".to_owned(),
+            Packed::Unknown(coding) => format!(
+                "the vendor's answer has the content coding `{coding}`, which was not asked for and is not read; a proxy in between may have added it"
+            ),
+        };
+        let kind = match status {
+            429 => ErrorKind::Throttled,
+            500..=599 => ErrorKind::Unavailable,
+            _ => ErrorKind::Protocol,
+        };
+        Error::new(kind, message)
+            .with_retry(Retry::Later)
+            .with_context("status", status.to_string())
     }
 
     fn too_large(&self) -> Error {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod client;
+mod coding;
 pub mod encode;
 pub mod endpoint;
 pub mod lenient;
