@@ -108,7 +108,13 @@ pub struct Rows<T>(pub Vec<T>);
 
 impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Rows<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let items = match Value::deserialize(deserializer)? {
+        Value::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl<T: serde::de::DeserializeOwned> From<Value> for Rows<T> {
+    fn from(value: Value) -> Self {
+        let items = match value {
             Value::Null => Vec::new(),
             Value::String(text) if text.trim().is_empty() => Vec::new(),
             Value::Array(items) => items,
@@ -117,12 +123,12 @@ impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Rows<T> {
             single => vec![single],
         };
         // An element of another shape is left out; wire rows are structs of leaves, so every object fits.
-        Ok(Self(
+        Self(
             items
                 .into_iter()
                 .filter_map(|item| serde_json::from_value(item).ok())
                 .collect(),
-        ))
+        )
     }
 }
 

@@ -4,10 +4,12 @@ pub mod client;
 mod coding;
 pub mod encode;
 pub mod endpoint;
+pub mod json;
 pub mod lenient;
 pub mod redact;
 pub mod secret;
 pub mod server_time;
+pub mod slower;
 pub mod tls;
 
 pub use client::{Client, Options, Request, Response};
