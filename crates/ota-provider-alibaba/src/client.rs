@@ -11,6 +11,7 @@ use ota_core::gate::{self, VendorCall};
 use ota_core::provider::{Dependencies, SettingError};
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::encode::query;
+use ota_http::json::Budget;
 use ota_http::lenient::Leaf;
 use ota_http::{Client as HttpClient, Options, Request, Response};
 use serde_json::Value;
@@ -22,7 +23,7 @@ use crate::config::{Config, Format, Signature};
 use crate::error::{Refusal, is_time_refusal, refusal, wait_of, with_wait};
 use crate::sign::{Acs3, acs3, rpc, sha256_hex};
 use crate::skew::Skew;
-use crate::wire::{self, Envelope};
+use crate::wire::{self, Decoded, Envelope, Undecodable};
 
 const VERSION: &str = "2018-01-20";
 
@@ -99,14 +100,14 @@ impl Client {
         let signed_at = self.skew.correct(self.deps.clock.now());
         let request = self.request(operation, params, &secrets, signed_at)?;
         let response = self.http.send(cx, request).await?;
-        let result = interpret(&response, &secrets, &|field| {
-            self.deps.drift.observe(DriftKind::Field, operation, field)
+        let result = interpret(&response, &secrets, &|kind, field| {
+            self.deps.drift.observe(kind, operation, field)
         });
         match result {
             Err(error) if is_time_refusal(&error) => {
                 let own = self.deps.clock.now();
                 let mended = response
-                    .date()
+                    .believable_date(own)
                     .is_some_and(|vendors| self.skew.learn(own, vendors, signed_at));
                 // With the vendor's time once more, or not at all: the same time would be refused again.
                 let retry = if mended { Retry::Once } else { Retry::Never };
@@ -299,7 +300,7 @@ pub(crate) struct Secrets {
 pub(crate) fn interpret(
     response: &Response,
     secrets: &Secrets,
-    unknown: &dyn Fn(&str),
+    drift: &dyn Fn(DriftKind, &str),
 ) -> Result<Answer> {
     let unreadable = |reason: String| unreadable(response, &reason);
     if response.is_html() {
@@ -307,7 +308,20 @@ pub(crate) fn interpret(
             "it is an HTML page, so a proxy or another server answered".to_owned(),
         ));
     }
-    let members = wire::decode(&response.body).map_err(unreadable)?;
+    let Decoded { mut members, odd } =
+        wire::decode(&response.body).map_err(|error| match error {
+            Undecodable::Malformed(reason) => unreadable(reason),
+            Undecodable::TooMuch => too_much(response),
+        })?;
+    for field in odd.fields() {
+        drift(DriftKind::Value, field);
+    }
+    // The rows are not copied with the rest: they are nearly all of the answer.
+    let data = members.remove("Data").unwrap_or_default();
+    let firmware_info = members.remove("FirmwareInfo").unwrap_or_default();
+    if rows_of(&data).max(rows_of(&firmware_info)) > Budget::MAX_ROWS {
+        return Err(too_much(response));
+    }
     let envelope: Envelope = serde_json::from_value(Value::Object(members))
         .map_err(|_| unreadable("its members are of no known form".to_owned()))?;
     let Envelope {
@@ -317,15 +331,13 @@ pub(crate) fn interpret(
         message,
         error_message,
         total,
-        data,
-        firmware_info,
         other,
     } = envelope;
     for name in other
         .keys()
         .filter(|name| !wire::ENVELOPE_REST.contains(&name.as_str()))
     {
-        unknown(name);
+        drift(DriftKind::Field, name);
     }
     let ok_status = (200..300).contains(&response.status);
     let code = code.text();
@@ -361,6 +373,29 @@ pub(crate) fn interpret(
         data,
         total: total.count(),
     })
+}
+
+/// Counts the rows of a list, in its wrapper or without it, before anything is made of them.
+fn rows_of(data: &Value) -> usize {
+    let length = |value: &Value| value.as_array().map_or(0, Vec::len);
+    let wrapped = data
+        .as_object()
+        .into_iter()
+        .flat_map(serde_json::Map::values);
+    wrapped.map(length).fold(length(data), usize::max)
+}
+
+/// An answer that would take more memory than any page that was asked for. The next one would be the same.
+fn too_much(response: &Response) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!(
+            "the vendor's answer holds far more than was asked for; at most {} rows are read of one answer",
+            Budget::MAX_ROWS
+        ),
+    )
+    .with_context("http_status", response.status.to_string())
+    .with_context("bytes", response.body.len().to_string())
 }
 
 /// An answer that is none of the vendor's forms. The status tells whether the vendor is out of order or somebody else spoke.

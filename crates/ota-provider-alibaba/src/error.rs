@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use ota_core::error::{Retry, VendorError};
 use ota_core::{Error, ErrorKind};
+use ota_http::server_time::whole_number;
+use ota_http::slower::asks_to_slow_down;
 use ota_http::{Response, redact};
 
 use crate::client::Secrets;
@@ -63,7 +65,7 @@ pub(crate) fn with_wait(error: Error, wait: Option<Duration>) -> Error {
 /// Reads how long the vendor asks to wait: `x-acs-retry-after` in milliseconds, which its current SDKs honour; `TimeLeft` in milliseconds of
 /// the rate-limit headers, which older ones did (vendor notes, section 5.2); or `Retry-After`, which a proxy in between may send.
 pub(crate) fn wait_of(response: &Response) -> Option<Duration> {
-    let millis = |text: &str| text.trim().parse().ok().map(Duration::from_millis);
+    let millis = |text: &str| whole_number(text).map(Duration::from_millis);
     let left = |name: &str| {
         let pairs = response.header(name)?.split(',');
         pairs
@@ -84,7 +86,11 @@ pub(crate) fn wait_of(response: &Response) -> Option<Duration> {
 /// Whether the vendor refused the time that a request was signed with.
 pub(crate) fn is_time_refusal(error: &Error) -> bool {
     let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
-    code.is_some_and(|code| code.eq_ignore_ascii_case("InvalidTimeStamp.Expired"))
+    code.is_some_and(|code| {
+        ["InvalidTimeStamp.Expired", "IllegalTimestamp"]
+            .iter()
+            .any(|known| code.eq_ignore_ascii_case(known))
+    })
 }
 
 fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
@@ -109,6 +115,7 @@ fn is_signature_refusal(code: &str) -> bool {
 
 /// Takes the plain words that such a text begins with: nothing that is signed looks like them.
 fn first_words(text: &str) -> Option<String> {
+    let text = redact::head(text);
     let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | ',' | '\'');
     let end = text.find(|c| !plain(c)).unwrap_or(text.len());
     // The last word is cut off unless a sentence ended there: it can be the first letters of what was signed.
@@ -121,7 +128,7 @@ fn first_words(text: &str) -> Option<String> {
 
 /// Cuts what a vendor's text must not carry on: a string-to-sign, credentials, signatures, queries of URLs.
 fn clean(text: &str, secrets: &Secrets) -> String {
-    let lower = text.to_ascii_lowercase();
+    let lower = redact::head(text).to_ascii_lowercase();
     let cut = [
         "server string to sign",
         "string to sign",
@@ -164,12 +171,14 @@ fn classify(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
         | "internalerror"
         | "internalfailure"
         | "unknownerror" => (Unavailable, Retry::Later, OUT_OF_ORDER),
-        "invalidtimestamp.expired" => (
+        // The second one's text says that the time is missing, but it comes for a time that is hours off
+        // (aliyun/aliyun-openapi-python-sdk issue 41, aliyun/aliyun-cli issue 18): setting the clock cured it.
+        "invalidtimestamp.expired" | "illegaltimestamp" => (
             Auth,
             Retry::Once,
             "the vendor refused the time of the request; check the clock of the gateway's machine",
         ),
-        "invalidtimestamp.format" | "illegaltimestamp" => (
+        "invalidtimestamp.format" => (
             Auth,
             Retry::Never,
             "the vendor refused the form of the request's time",
@@ -264,7 +273,7 @@ fn classify(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
 /// Judges a code that no document lists by its form.
 fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
     let product = code.starts_with("iot.");
-    if code.contains("throttling") || http_status == 429 {
+    if asks_to_slow_down(code) || http_status == 429 {
         return (ErrorKind::Throttled, Retry::Later, SLOW_DOWN);
     }
     // "backend query failed": iot.common.Query*ActionError, iot.device.Query*Failed.
@@ -366,7 +375,7 @@ mod tests {
         }
         check("InvalidTimeStamp.Expired", 400, Auth, Retry::Once);
         check("InvalidTimeStamp.Format", 400, Auth, Retry::Never);
-        check("IllegalTimestamp", 400, Auth, Retry::Never);
+        check("IllegalTimestamp", 400, Auth, Retry::Once);
         check("SignatureNonceUsed", 400, Unavailable, Retry::Once);
         for code in [
             "SignatureDoesNotMatch",
@@ -463,7 +472,17 @@ mod tests {
             Retry::Never,
         );
         check("iot.ota.SomethingNew", 200, Rejected, Retry::Never);
-        check("New.Throttling", 400, Throttled, Retry::Later);
+        for code in [
+            "New.Throttling",
+            "FlowControlError",
+            "SystemBusy",
+            "LastTokenProcessing",
+            "iot.system.SystemBusy",
+            "iot.ota.FlowControl",
+        ] {
+            check(code, 400, Throttled, Retry::Later);
+            check(code, 200, Throttled, Retry::Later);
+        }
         check("Whatever", 429, Throttled, Retry::Later);
         check("Whatever", 502, Unavailable, Retry::Later);
         check("Whatever", 400, Rejected, Retry::Never);
@@ -543,6 +562,15 @@ mod tests {
             &[("x-acs-retry-after", "18446744073709551615")],
             Some(60_000),
         );
+        check_wait(
+            &[("x-acs-retry-after", "99999999999999999999")],
+            Some(60_000),
+        );
+        check_wait(
+            &[("x-ratelimit-user", "TimeLeft:99999999999999999999")],
+            Some(60_000),
+        );
+        check_wait(&[("retry-after", "18446744073709551615")], Some(60_000));
         check_wait(&[("x-acs-retry-after", "soon")], None);
         check_wait(
             &[("x-ratelimit-user-api", "Limit:10,Remain:0,TimeLeft:700")],

@@ -71,7 +71,7 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
         access_key_secret: "secret-of-nobody".to_owned(),
         security_token: None,
     };
-    let answer = interpret(&response, &secrets, &|_| {})?;
+    let answer = interpret(&response, &secrets, &|_, _| {})?;
     let (provider, drift) = (
         ProviderName::parse("internals").expect("the name is valid"),
         DriftCounter::default(),

@@ -1,7 +1,7 @@
 //! How far the machine's clock is off, as the vendor's `Date` header has told.
 //!
 //! The vendor refuses requests whose time is more than 15 minutes off (`InvalidTimeStamp.Expired`, "once, after correcting the clock" in the
-//! vendor notes, section 5.1). Nothing is corrected before such a refusal: as long as the vendor takes the machine's time, it is right.
+//! vendor notes, section 5.1), or hours off (`IllegalTimestamp`). Nothing is corrected before such a refusal: as long as the vendor takes the machine's time, it is right.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 use ota_core::clock::Clock;
+use ota_core::drift::{DriftKind, DriftObserver};
 use ota_core::gate::{self, Gate, VendorCall};
 use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::{Request, Secret, encode};
@@ -27,6 +28,7 @@ pub(crate) struct Client {
     pub(crate) config: Config,
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) drift: Arc<dyn DriftObserver>,
     pub(crate) tokens: Arc<TokenCell>,
 }
 
@@ -74,7 +76,7 @@ impl Client {
             |_| async move {
                 // The gate may have made us wait; a login of somebody else has then killed the token that we came with.
                 let token = self.tokens.newest().unwrap_or_else(|| Arc::clone(token));
-                let result = self.read_once(cx, target, &token.access).await;
+                let result = self.read_once(cx, operation, target, &token.access).await;
                 let refused = matches!(&result, Err(refusal) if refusal.token).then_some(token);
                 *refused_slot.lock().unwrap_or_else(PoisonError::into_inner) = refused;
                 result.map_err(|refusal| refusal.error)
@@ -90,6 +92,7 @@ impl Client {
     async fn read_once(
         &self,
         cx: &Context,
+        operation: &'static str,
         target: &str,
         token: &Secret,
     ) -> Result<Map<String, Value>, Refusal> {
@@ -101,7 +104,7 @@ impl Client {
         )?;
         let authorization = format!("Bearer {}", token.expose_secret());
         request.header(AUTHORIZATION, &authorization, true)?;
-        self.send(cx, request, &[token]).await
+        self.send(cx, operation, request, &[token]).await
     }
 
     fn request(&self, method: Method, target: &str) -> Result<Request> {
@@ -114,6 +117,7 @@ impl Client {
     async fn send(
         &self,
         cx: &Context,
+        operation: &'static str,
         request: Request,
         secrets: &[&Secret],
     ) -> Result<Map<String, Value>, Refusal> {
@@ -125,7 +129,9 @@ impl Client {
             .chain(&own)
             .map(Secret::expose_secret)
             .collect();
-        judge(&response, &secrets)
+        judge(&response, &secrets, &|field| {
+            self.drift.observe(DriftKind::Value, operation, field)
+        })
     }
 
     async fn issue(
@@ -153,7 +159,7 @@ impl Client {
             let mut secrets = vec![&secret];
             secrets.extend(refresh_token);
             let answer = self
-                .send(cx, request, &secrets)
+                .send(cx, call.operation, request, &secrets)
                 .await
                 .map_err(|refusal| refusal.error)?;
             issued(answer, since)

@@ -1,8 +1,12 @@
 //! What an answer is: data, a refusal, or nothing of this API.
 
+use std::time::Duration;
+
 use ota_core::error::{Retry, VendorError};
 use ota_core::{Error, ErrorKind};
+use ota_http::json::{self, Budget, Unreadable};
 use ota_http::lenient::Leaf;
+use ota_http::slower::asks_to_slow_down;
 use ota_http::{Response, redact};
 use serde_json::{Map, Value};
 
@@ -11,6 +15,9 @@ const MAX_MESSAGE_CHARS: usize = 300;
 
 /// The longest vendor code that an error repeats, in characters; documented codes have seven.
 const MAX_CODE_CHARS: usize = 64;
+
+/// The longest hint to wait that is believed: the window in which the vendor counts calls.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The code of "the requested task does not exist".
 pub(crate) const UNKNOWN_OPERATION: &str = "123009";
@@ -156,12 +163,23 @@ fn by_status(status: u16) -> (ErrorKind, &'static str) {
 /// An `error_code` is a failure under every status, also 200, and one that is null is none: so does the vendor's
 /// Java SDK V1.5.1 (vendor notes, section 1.4). `secrets` are removed from what the error repeats of the answer.
 ///
+/// `odd` is called with the name of each field in which something was replaced or stays as text.
+///
 /// # Errors
 /// Why the answer holds no data.
-pub(crate) fn judge(response: &Response, secrets: &[&str]) -> Result<Map<String, Value>, Refusal> {
+pub(crate) fn judge(
+    response: &Response,
+    secrets: &[&str],
+    odd: &dyn Fn(&str),
+) -> Result<Map<String, Value>, Refusal> {
     // The content type is not asked: proxies and old platforms send good JSON as plain text.
-    let Ok(Value::Object(mut body)) = serde_json::from_slice::<Value>(without_mark(&response.body))
-    else {
+    let document = match json::read(&response.body) {
+        Ok(document) => document,
+        Err(Unreadable::TooMuch) => return Err(too_much().into()),
+        Err(_) => return Err(unreadable(response)),
+    };
+    document.odd.fields().for_each(odd);
+    let Value::Object(mut body) = document.value else {
         return Err(unreadable(response));
     };
     let code = body.remove("error_code").map(Leaf).unwrap_or_default();
@@ -179,6 +197,10 @@ pub(crate) fn judge(response: &Response, secrets: &[&str]) -> Result<Map<String,
     let known = code.as_deref().and_then(|code| documented(code.trim()));
     let (kind, message, token) = match (known, &code) {
         (Some(known), _) => known,
+        (None, Some(code)) if asks_to_slow_down(code) => {
+            let (kind, message) = by_status(429);
+            (kind, message, false)
+        }
         (None, Some(_)) => {
             let (kind, message) = match response.status {
                 status @ (401 | 429 | 500..=599) => by_status(status),
@@ -208,7 +230,7 @@ pub(crate) fn judge(response: &Response, secrets: &[&str]) -> Result<Map<String,
 
 /// Adds how long the server asks to wait. No document of this API has `Retry-After`; the gateways in front of it may send it.
 fn with_wait(error: Error, response: &Response) -> Error {
-    match response.retry_after() {
+    match response.retry_after().map(|wait| wait.min(MAX_RETRY_AFTER)) {
         Some(wait) if matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable) => {
             error.with_retry_after(wait)
         }
@@ -259,8 +281,15 @@ fn told_by_headers(response: &Response, secrets: &[&str]) -> VendorError {
     }
 }
 
-fn without_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+/// The error for an answer that would take more memory than any page that was asked for. The next one would be the same.
+pub(crate) fn too_much() -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!(
+            "the vendor's answer holds far more than was asked for; at most {} rows are read of one answer",
+            Budget::MAX_ROWS
+        ),
+    )
 }
 
 /// The error for JSON that is not the answer of the call.

@@ -56,7 +56,8 @@ pub fn read(operation: Operation, status: u16, body: &[u8], now: Instant) -> Res
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body),
     };
-    let members = judge(&response, &["secret-of-nobody"]).map_err(|refusal| refusal.error)?;
+    let members =
+        judge(&response, &["secret-of-nobody"], &|_| {}).map_err(|refusal| refusal.error)?;
     let provider = ProviderName::parse("internals").expect("the name is valid");
     Ok(match operation {
         Operation::Token => {

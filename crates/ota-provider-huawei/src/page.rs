@@ -5,21 +5,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ota_core::paging::{Fetched, Position, Walked};
 use ota_core::provider::{Cursor, Page};
 use ota_core::{Error, Result};
+use ota_http::json::Budget;
 use ota_http::lenient::Rows;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::error::wrong_shape;
+use crate::error::{too_much, wrong_shape};
 use crate::map::{self, Mapped, Met};
 use crate::wire::{self, Part};
 
 /// Takes the rows and the total out of a page.
 fn rows<W: DeserializeOwned>(
-    body: Map<String, Value>,
+    mut body: Map<String, Value>,
     mut tell: impl FnMut(&Met),
 ) -> Result<(Vec<Part<W>>, Option<u64>)> {
-    let page: wire::Page<W> =
+    // The rows are counted before anything is made of them, and not copied with the rest: they are nearly all of the answer.
+    let data = body.remove("data");
+    if data
+        .as_ref()
+        .and_then(Value::as_array)
+        .is_some_and(|rows| rows.len() > Budget::MAX_ROWS)
+    {
+        return Err(too_much());
+    }
+    let page: wire::Page =
         serde_json::from_value(Value::Object(body)).map_err(|_| wrong_shape("data"))?;
+    let data = data.filter(|data| !data.is_null()).map(Rows::from);
     for name in page.other.keys() {
         tell(&Met::field(name));
     }
@@ -30,7 +41,7 @@ fn rows<W: DeserializeOwned>(
         &page.total_count,
         &page.total_size,
     ];
-    match page.data {
+    match data {
         Some(Rows(rows)) => {
             let readable = |row: &Part<W>| matches!(row, Part::Object(_));
             if !rows.is_empty() && !rows.iter().any(readable) {

@@ -75,6 +75,7 @@ impl HuaweiProvider {
             config,
             gate: Arc::clone(&deps.gate),
             clock: Arc::clone(&deps.clock),
+            drift: Arc::clone(&deps.drift),
         };
         Ok(Self {
             name,

@@ -5,34 +5,69 @@
 
 pub mod xml;
 
+use ota_http::json::{self, Odd, Unreadable};
 use ota_http::lenient::{Leaf, Rows};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// An answer that was cut into its members.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The members of the answer.
+    pub members: Map<String, Value>,
+    /// The fields in which something was replaced or stays as text.
+    pub odd: Odd,
+}
+
+/// Why an answer cannot be read; the text holds nothing of it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Undecodable {
+    /// It is no whole document of its format.
+    Malformed(String),
+    /// It holds more than is read of one answer.
+    TooMuch,
+}
+
+impl From<String> for Undecodable {
+    fn from(reason: String) -> Self {
+        Self::Malformed(reason)
+    }
+}
+
+impl From<&str> for Undecodable {
+    fn from(reason: &str) -> Self {
+        Self::Malformed(reason.to_owned())
+    }
+}
+
+impl From<Unreadable> for Undecodable {
+    fn from(error: Unreadable) -> Self {
+        match error {
+            Unreadable::TooMuch => Self::TooMuch,
+            Unreadable::Empty => Self::Malformed(error.to_string()),
+            Unreadable::Syntax { .. } | Unreadable::Cut => {
+                Self::Malformed(format!("it is not JSON: {error}"))
+            }
+        }
+    }
+}
+
 /// Reads an answer in whichever of the two formats it comes.
 ///
 /// # Errors
-/// Returns what is wrong; the text holds nothing of the answer.
-pub fn decode(body: &[u8]) -> Result<Map<String, Value>, String> {
-    let start = body.trim_ascii_start();
-    let start = start
-        .strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(start)
-        .trim_ascii_start();
-    let value = match start.first() {
-        None => return Err("the answer is empty".to_owned()),
+/// Returns what is wrong.
+pub fn decode(body: &[u8]) -> Result<Decoded, Undecodable> {
+    let start = json::without_mark(body);
+    let document = match start.first() {
         Some(b'<') => xml::decode(start)?,
-        Some(_) => serde_json::from_slice(start).map_err(|error| {
-            format!(
-                "it is not JSON: error in line {}, column {}",
-                error.line(),
-                error.column()
-            )
-        })?,
+        _ => json::read(start)?,
     };
-    match value {
-        Value::Object(members) => Ok(members),
-        _ => Err("it is not an object".to_owned()),
+    match document.value {
+        Value::Object(members) => Ok(Decoded {
+            members,
+            odd: document.odd,
+        }),
+        _ => Err("it is not an object".into()),
     }
 }
 
@@ -46,8 +81,6 @@ pub(crate) struct Envelope {
     pub(crate) message: Leaf,
     pub(crate) error_message: Leaf,
     pub(crate) total: Leaf,
-    pub(crate) data: Value,
-    pub(crate) firmware_info: Value,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
 }

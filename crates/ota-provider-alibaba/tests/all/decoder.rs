@@ -168,3 +168,89 @@ proptest! {
         }
     }
 }
+
+/// A page of three tasks whose second one has `value` in `Progress`, in JSON or XML.
+fn page_with(value: &[u8], as_xml: bool) -> Vec<u8> {
+    let (before, after) = match as_xml {
+        true => (
+            "<R><Success>true</Success><Total>3</Total><Data><SimpleOTATaskInfo><TaskId>first</TaskId></SimpleOTATaskInfo><SimpleOTATaskInfo><TaskId>odd</TaskId><Progress>",
+            "</Progress></SimpleOTATaskInfo><SimpleOTATaskInfo><TaskId>last</TaskId></SimpleOTATaskInfo></Data></R>",
+        ),
+        false => (
+            r#"{"Success":true,"Total":3,"Data":{"SimpleOTATaskInfo":[{"TaskId":"first"},{"TaskId":"odd","Progress":"#,
+            r#"},{"TaskId":"last"}]}}"#,
+        ),
+    };
+    [before.as_bytes(), value, after.as_bytes()].concat()
+}
+
+#[track_caller]
+fn check_odd_value(value: &[u8], as_xml: bool, kept: Value) {
+    let Ok(Read::Tasks(tasks)) = read(Operation::Tasks, 200, &page_with(value, as_xml)) else {
+        panic!(
+            "a row has failed its page: {}",
+            String::from_utf8_lossy(value)
+        );
+    };
+    let tasks: Vec<_> = tasks.into_iter().flatten().collect();
+    let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!(ids, ["first", "odd", "last"]);
+    assert_eq!(tasks[1].vendor.fields["Progress"], kept);
+}
+
+#[test]
+fn one_value_that_is_not_as_it_should_be_costs_no_row() {
+    for (value, kept) in [
+        (&b"\"x\xffy\""[..], Value::from("x\u{fffd}y")),
+        (br#""x\udfffy""#, "x\u{fffd}y".into()),
+        (b"\"x\x01y\"", "x\u{1}y".into()),
+        (b"1e999", "1e999".into()),
+        (b"Infinity", "Infinity".into()),
+        (
+            b"123456789012345678901234567890",
+            "123456789012345678901234567890".into(),
+        ),
+        (br#"{"a":1,"a":2}"#, json!({"a": 2, "a (second)": 1})),
+    ] {
+        check_odd_value(value, false, kept);
+    }
+    for (value, kept) in [
+        (&b"x\xffy"[..], "x\u{fffd}y"),
+        (b"x&#xd800;y", "x\u{fffd}y"),
+        (b"1e999", "1e999"),
+        (b"x&nbsp;y & z", "x&nbsp;y & z"),
+        (b"x\x00y", "x\u{0}y"),
+    ] {
+        check_odd_value(value, true, kept.into());
+    }
+    let deep = [vec![b'['; 10_000], vec![b']'; 10_000]].concat();
+    assert!(read(Operation::Tasks, 200, &page_with(&deep, false)).is_ok());
+    let deep = format!("{}{}", "<a>".repeat(10_000), "</a>".repeat(10_000));
+    assert!(read(Operation::Tasks, 200, &page_with(deep.as_bytes(), true)).is_ok());
+    // What cannot be cut into rows is no page.
+    assert!(read(Operation::Tasks, 200, &page_with(b"\"x", false)).is_err());
+    assert!(read(Operation::Tasks, 200, &page_with(b"<x>", true)).is_err());
+}
+
+#[test]
+fn rows_are_counted_before_they_are_built() {
+    let page = |row: &str, count: usize| {
+        let rows = format!("{row},").repeat(count);
+        format!("{{\"Success\":true,\"Data\":{{\"SimpleOTATaskInfo\":[{rows}null]}}}}")
+    };
+    let mut bodies: Vec<String> = ["{}", "1", "[]", "{\"a\":1}"]
+        .map(|row| page(row, 7_700_000 / (row.len() + 1)))
+        .into();
+    let rows = "<SimpleOTATaskInfo/>".repeat(380_000);
+    bodies.push(format!("<R><Success>true</Success><Data>{rows}</Data></R>"));
+    let rows = "<a/>".repeat(1_900_000);
+    bodies.push(format!("<R><Success>true</Success><Data>{rows}</Data></R>"));
+    for body in &bodies {
+        let error = read(Operation::Tasks, 200, body.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ota_core::ErrorKind::Protocol);
+        assert!(error.message().contains("10000 rows"), "{error}");
+    }
+    let good = r#"{"TaskId":"t1"}"#;
+    assert!(read(Operation::Tasks, 200, page(good, 9_999).as_bytes()).is_ok());
+    assert!(read(Operation::Tasks, 200, page(good, 10_000).as_bytes()).is_err());
+}

@@ -3,9 +3,13 @@ use ota_core::ErrorKind;
 use ota_core::error::Retry;
 use ota_http::Response;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::judge;
+use super::Refusal;
+
+fn judge(response: &Response, secrets: &[&str]) -> Result<Map<String, Value>, Refusal> {
+    super::judge(response, secrets, &|_| {})
+}
 
 fn response(status: u16, content_type: &'static str, body: &str) -> Response {
     let mut headers = HeaderMap::new();
@@ -188,5 +192,47 @@ proptest! {
     fn no_answer_panics(status in 100_u16..600, body in prop::collection::vec(any::<u8>(), 0..64)) {
         let response = Response { status, headers: HeaderMap::new(), body: body.into() };
         let _ = judge(&response, &["some secret"]);
+    }
+}
+
+#[test]
+fn words_for_slower_are_a_throttle_under_any_code_that_is_not_documented() {
+    for word in [
+        "FlowControlError",
+        "SystemBusy",
+        "SYSTEM_BUSY",
+        "LastTokenProcessing",
+        "APIG.Throttling",
+    ] {
+        for status in [200, 400, 403, 500] {
+            let body = json!({"error_code": word, "error_desc": "come again"}).to_string();
+            check(status, &body, ErrorKind::Throttled, false);
+        }
+    }
+    let body = json!({"error_code": "999", "error_desc": "x"}).to_string();
+    check(400, &body, ErrorKind::Rejected, false);
+}
+
+#[test]
+fn a_hint_to_wait_is_believed_up_to_a_minute() {
+    for (value, seconds) in [
+        ("7", 7),
+        ("86400", 60),
+        ("18446744073709551615", 60),
+        ("99999999999999999999999", 60),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 60),
+    ] {
+        for body in [r#"{"error_code":"1010009"}"#, "no JSON"] {
+            let mut throttled = response(429, "application/json", body);
+            let headers = &mut throttled.headers;
+            headers.insert("retry-after", HeaderValue::from_static(value));
+            headers.insert(
+                "date",
+                HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"),
+            );
+            let error = judge(&throttled, &[]).unwrap_err().error;
+            let wait = error.retry_after().map(|wait| wait.as_secs());
+            assert_eq!(wait, Some(seconds), "{value}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use ota_core::job::{
 };
 use ota_core::task::{Device, Failure, Task, TaskStatus};
 use ota_core::vendor::VendorDetail;
+use ota_http::lenient::Rows;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -24,8 +25,9 @@ fn name() -> ProviderName {
 }
 
 fn rows<T: serde::de::DeserializeOwned>(text: &str) -> Vec<Option<T>> {
-    let page: wire::Page<T> = fixture(text);
-    let rows = page.data.unwrap().0.into_iter().map(|row| match row {
+    let mut page: Map<String, Value> = fixture(text);
+    let rows = Rows::from(page.remove("data").unwrap());
+    let rows = rows.0.into_iter().map(|row| match row {
         wire::Part::Object(row) => Some(row),
         wire::Part::Other(_) => None,
     });

@@ -1,16 +1,11 @@
-use ota_http::lenient::{Leaf, Rows};
+use ota_http::lenient::Leaf;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::Part;
-
-/// One page of a list.
+/// One page of a list, without its rows in `data`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
-pub(crate) struct Page<T> {
-    #[serde(default)]
-    pub(crate) data: Option<Rows<Part<T>>>,
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Page {
     #[serde(default)]
     pub(crate) page_no: Leaf,
     #[serde(default)]

@@ -128,3 +128,73 @@ proptest! {
         prop_assert_eq!(read.id.as_str(), "o1");
     }
 }
+
+/// A list whose second row has `value` in the place of a text, between two good rows.
+fn page_with(value: &[u8]) -> Vec<u8> {
+    let good = |id: &str| format!(r#"{{"operationId":"{id}","status":"wait"}}"#);
+    let start = format!(
+        r#"{{"data":[{},{{"operationId":"odd","status":"wait","extendPara":"#,
+        good("first")
+    );
+    let mut body = start.into_bytes();
+    body.extend_from_slice(value);
+    body.extend_from_slice(format!("}},{}],\"totalCount\":3}}", good("last")).as_bytes());
+    body
+}
+
+#[test]
+fn one_value_that_is_not_as_it_should_be_costs_no_row() {
+    let replaced = Value::from("x\u{fffd}y");
+    for (value, kept) in [
+        (&b"\"x\xffy\""[..], replaced.clone()),
+        (br#""x\ud800y""#, replaced.clone()),
+        (b"\"x\x01y\"", "x\u{1}y".into()),
+        (b"1e999", "1e999".into()),
+        (b"-1e999", "-1e999".into()),
+        (
+            b"123456789012345678901234567890",
+            "123456789012345678901234567890".into(),
+        ),
+        (b"NaN", "NaN".into()),
+        (br#"{"a":1,"a":2}"#, json!({"a": 2, "a (second)": 1})),
+        (b"\"x\\u0000y\"", "x\u{0}y".into()),
+    ] {
+        let Read::Jobs(jobs) = read(Operation::Jobs, 200, &page_with(value)).unwrap() else {
+            panic!("a list of jobs");
+        };
+        let jobs: Vec<_> = jobs.into_iter().flatten().collect();
+        let ids: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+        assert_eq!(ids, ["first", "odd", "last"]);
+        assert_eq!(jobs[1].vendor.fields["extendPara"], kept);
+    }
+    let deep = [vec![b'['; 10_000], vec![b']'; 10_000]].concat();
+    let Read::Jobs(jobs) = read(Operation::Jobs, 200, &page_with(&deep)).unwrap() else {
+        panic!("a list of jobs");
+    };
+    assert_eq!(jobs.len(), 3);
+    // What cannot be cut into rows is no list.
+    assert!(read(Operation::Jobs, 200, &page_with(b"\"x")).is_err());
+    assert!(read(Operation::Jobs, 200, &page_with(b"]")).is_err());
+}
+
+#[test]
+fn a_login_with_an_odd_value_beside_the_token_is_a_login() {
+    let body = b"\xef\xbb\xbf{\"accessToken\":\"t\",\"expiresIn\":1e999,\"scope\":\"\xff\"}";
+    assert!(read(Operation::Token, 200, body).is_ok());
+}
+
+#[test]
+fn rows_are_counted_before_they_are_built() {
+    let page =
+        |row: &str, count: usize| format!("{{\"data\":[{}null]}}", format!("{row},").repeat(count));
+    for row in ["{}", "1", "[]", "{\"a\":1}"] {
+        let body = page(row, 7_800_000 / (row.len() + 1));
+        let error = read(Operation::Tasks, 200, body.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ota_core::ErrorKind::Protocol);
+        let error = read(Operation::Jobs, 200, body.as_bytes()).unwrap_err();
+        assert!(error.message().contains("10000 rows"), "{error}");
+    }
+    let good = r#"{"operationId":"o1"}"#;
+    assert!(read(Operation::Jobs, 200, page(good, 9_999).as_bytes()).is_ok());
+    assert!(read(Operation::Jobs, 200, page(good, 10_000).as_bytes()).is_err());
+}
