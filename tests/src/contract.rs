@@ -80,7 +80,7 @@ fn violations(method: &str, target: &str, reply: &Reply) -> Vec<String> {
         }
         return errors;
     };
-    let response = &operation["responses"][reply.status.to_string()];
+    let response = resolved(&operation["responses"][reply.status.to_string()]);
     if response.is_null() {
         // A body where none belongs is no part of the operation.
         if reply.status != 413 {
@@ -89,8 +89,7 @@ fn violations(method: &str, target: &str, reply: &Reply) -> Vec<String> {
         return errors;
     }
     for (name, header) in response["headers"].as_object().into_iter().flatten() {
-        let optional = header["required"] == false || name == "WWW-Authenticate";
-        if reply.header(name).is_none() && !optional {
+        if reply.header(name).is_none() && resolved(header)["required"] == true {
             errors.push(format!("header {name} is documented and missing"));
         }
     }
@@ -211,12 +210,17 @@ pub fn matches(schema: &Value, value: &Value, at: &str, errors: &mut Vec<String>
     }
 }
 
-fn resolved(schema: &Value) -> &Value {
-    match schema["$ref"].as_str() {
+/// Follows a reference into the document.
+///
+/// # Panics
+/// When it leads nowhere.
+#[must_use]
+pub fn resolved(value: &Value) -> &Value {
+    match value["$ref"].as_str() {
         Some(reference) => document()
             .pointer(reference.trim_start_matches('#'))
             .unwrap_or_else(|| panic!("{reference} leads nowhere")),
-        None => schema,
+        None => value,
     }
 }
 

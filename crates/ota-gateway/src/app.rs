@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::header::{
-    AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    RETRY_AFTER,
-};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -32,7 +29,6 @@ use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::{Access, Caller, TokenError};
 use crate::config::{CacheConfig, EdgeLimits};
@@ -40,10 +36,10 @@ use crate::hits::Hits;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Failure};
 use crate::rate_limit::RateLimiter;
-use crate::rendered::{OTA_AS_OF, OTA_STALE, Rendered};
+use crate::rendered::Rendered;
 use crate::server::Certificates;
 use crate::telemetry::Telemetry;
-use crate::{document, edge, routes};
+use crate::{document, edge, headers, routes, swagger_ui};
 
 /// What every handler shares. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -81,6 +77,8 @@ pub struct Edge {
     pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) cors_origins: Vec<HeaderValue>,
     pub(crate) rate_limiter: Option<RateLimiter>,
+    /// The address of the API in its document, where that is not beside the document.
+    pub(crate) public_url: Option<String>,
 }
 
 #[derive(Debug)]
@@ -283,23 +281,11 @@ impl Service {
 /// Builds the router: the API, its document, Swagger UI, and the two health paths.
 fn router(app: App) -> Router {
     let (api, openapi) = routes::api().split_for_parts();
-    let openapi = document::finish(openapi);
+    let openapi = document::finish(openapi, app.edge().public_url.as_deref());
     let text = document::to_text(&openapi);
-    let swagger = utoipa_swagger_ui::SwaggerUi::new("/docs").config(
-        utoipa_swagger_ui::Config::from("/openapi.json")
-            .persist_authorization(true)
-            .display_request_duration(true)
-            .display_operation_id(true)
-            .try_it_out_enabled(true),
-    );
-    let swagger = Router::new()
-        .merge(swagger)
-        .layer(SetResponseHeaderLayer::overriding(
-            CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(edge::PAGES_POLICY),
-        ));
+    let open = matches!(app.access(), Access::Disabled);
     let pages = Router::new()
-        .merge(swagger)
+        .merge(swagger_ui::router(open))
         .route(
             "/openapi.json",
             get(|| async move { ([(CONTENT_TYPE, "application/json")], text) }),
@@ -350,15 +336,8 @@ fn cors(app: &App) -> Option<CorsLayer> {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins.iter().cloned()))
             .allow_methods([Method::GET, Method::HEAD, Method::POST])
-            .allow_headers([AUTHORIZATION, CACHE_CONTROL, IF_NONE_MATCH])
-            .expose_headers([
-                AGE,
-                ETAG,
-                RETRY_AFTER,
-                OTA_AS_OF,
-                OTA_STALE,
-                edge::X_REQUEST_ID,
-            ])
+            .allow_headers(headers::allowed())
+            .expose_headers(headers::exposed())
             .max_age(PREFLIGHT_AGE)
     })
 }

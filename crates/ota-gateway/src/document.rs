@@ -8,16 +8,17 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::problem::{Code, Failure, Problem};
-use crate::{auth, routes};
+use crate::problem::{Failure, Problem};
+use crate::{auth, headers, routes};
 
 mod examples;
+mod problems;
 
-/// Returns the document as it is served.
+/// Returns the document as it is served where `server.public_url` is not set.
 #[must_use]
 pub fn document() -> Value {
     let (_, openapi) = routes::api().split_for_parts();
-    finish(openapi)
+    finish(openapi, None)
 }
 
 /// Writes the document as it is checked in.
@@ -28,9 +29,9 @@ pub fn to_text(document: &Value) -> String {
     text
 }
 
-/// Adds to a generated document what holds for every operation.
+/// Adds to a generated document what holds for every operation, and where the API is: at `public_url`, else beside the document.
 #[must_use]
-pub fn finish(mut openapi: OpenApi) -> Value {
+pub fn finish(mut openapi: OpenApi, public_url: Option<&str>) -> Value {
     openapi.info.title = "OTA Gateway".to_owned();
     openapi.info.version = "1.0.0".to_owned();
     openapi.info.description = Some(DESCRIPTION.to_owned());
@@ -53,16 +54,23 @@ pub fn finish(mut openapi: OpenApi) -> Value {
         ),
     );
     let mut document = serde_json::to_value(&openapi).unwrap_or_default();
+    // Relative to the address of the document, so that it holds under every path prefix.
+    document["servers"] = json!([match public_url {
+        Some(url) => json!({"url": url, "description": "This gateway."}),
+        None => json!({"url": ".", "description": "The gateway that this document came from."}),
+    }]);
     document["tags"] = json!([
         {"name": "providers", "description": "The configured accounts: what they can do and how they are."},
         {"name": "jobs", "description": "Firmware jobs and their tasks, one for each device."},
     ]);
     add_problem_schemas(&mut document);
+    let mut shared = Shared::default();
     for (path, operations) in members(&mut document["paths"]) {
         for (method, operation) in members(operations) {
-            finish_operation(path, method, operation);
+            finish_operation(path, method, operation, &mut shared);
         }
     }
+    shared.write(&mut document["components"]);
     without_null(&mut document["components"]["schemas"]);
     for (name, schema) in members(&mut document["components"]["schemas"]) {
         if let Some(example) = examples::of_schema(name) {
@@ -125,42 +133,24 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// The codes that an operation can answer with, as far as whether it asks a vendor decides it.
-fn codes(live: bool) -> Vec<Code> {
-    let mut codes = vec![
-        Code::InvalidArgument,
-        Code::Unauthenticated,
-        Code::Forbidden,
-        Code::NotFound,
-        Code::NotAcceptable,
-        Code::PayloadTooLarge,
-        Code::MisdirectedRequest,
-        Code::RequestTimeout,
-        Code::UriTooLong,
-        Code::RateLimited,
-        Code::HeadersTooLarge,
-        Code::Internal,
-        Code::KeysUnavailable,
-        Code::Unavailable,
-    ];
-    if live {
-        codes.extend([
-            Code::InvalidCursor,
-            Code::UnsupportedByProvider,
-            Code::ProviderAuth,
-            Code::ProviderRejected,
-            Code::ProviderMisconfigured,
-            Code::ProviderProtocol,
-            Code::ProviderThrottled,
-            Code::ProviderUnavailable,
-            Code::ProviderTimeout,
-            Code::NothingCached,
-        ]);
-    }
-    codes
+/// What operations refer to.
+#[derive(Default)]
+struct Shared {
+    parameters: Map<String, Value>,
+    responses: Map<String, Value>,
+    statuses: Vec<u16>,
 }
 
-fn finish_operation(path: &str, method: &str, operation: &mut Value) {
+impl Shared {
+    fn write(mut self, components: &mut Value) {
+        self.parameters.extend(headers::parameters());
+        components["parameters"] = self.parameters.into();
+        components["responses"] = self.responses.into();
+        components["headers"] = headers::described(&self.statuses).into();
+    }
+}
+
+fn finish_operation(path: &str, method: &str, operation: &mut Value, shared: &mut Shared) {
     let scope = if method == "get" {
         auth::READ
     } else {
@@ -168,8 +158,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     };
     // OpenAPI 3.1 lets any scheme list the roles that it needs.
     operation["security"] = json!([{"bearer": [scope]}]);
-    let live = path.contains("/jobs");
-    finish_parameters(operation, method, path);
+    let paged = finish_parameters(operation, method, path, shared);
     let schema = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
         .as_str()
         .and_then(|reference| reference.rsplit('/').next())
@@ -177,86 +166,30 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     if let Some(example) = schema.as_deref().and_then(examples::of_schema) {
         operation["responses"]["200"]["content"]["application/json"]["example"] = example;
     }
-    operation["responses"]["200"]["headers"] = headers();
+    operation["responses"]["200"]["headers"] = headers::of_status(200);
     if method == "get" {
-        operation["responses"]["304"] = json!({
+        operation["responses"]["304"] = json!({"$ref": "#/components/responses/NotModified"});
+        shared.responses.insert("NotModified".to_owned(), json!({
             "description": "Unchanged since the answer whose ETag was sent in `If-None-Match`; the headers are those of the fresh answer.",
-            "headers": headers(),
-        });
+            "headers": headers::of_status(304),
+        }));
     }
-    add_problems(operation, &codes(live));
-}
-
-fn add_problems(operation: &mut Value, codes: &[Code]) {
-    let mut by_status: std::collections::BTreeMap<u16, Vec<Code>> =
-        std::collections::BTreeMap::new();
-    for code in codes {
-        by_status
-            .entry(code.status().as_u16())
-            .or_default()
-            .push(*code);
-    }
-    for (status, codes) in by_status {
-        let described: Vec<String> = codes
-            .iter()
-            .map(|code| format!("`{}`: {}.", code.as_str(), code.title()))
-            .collect();
-        let examples: Map<String, Value> = codes
-            .iter()
-            .map(|code| {
-                (
-                    code.as_str().to_owned(),
-                    json!({"summary": code.title(), "value": examples::problem(*code)}),
-                )
-            })
-            .collect();
-        let mut response = json!({
-            "description": described.join(" "),
-            "headers": {"X-Request-Id": header("string", "The identifier of the request.")},
-            "content": {"application/problem+json": {
-                "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": examples,
-            }},
-        });
-        if status == 503 || status == 429 {
-            response["headers"]["Retry-After"] =
-                header("integer", "Seconds to wait before trying again.");
-        }
-        if status == 429 {
-            response["headers"]["RateLimit"] = header("string", RATE_LIMIT);
-            response["headers"]["RateLimit-Policy"] = header("string", RATE_LIMIT_POLICY);
-        }
-        if status == 401 || status == 403 {
-            response["headers"]["WWW-Authenticate"] = header("string", "The challenge (RFC 6750).");
-        }
-        operation["responses"][status.to_string()] = response;
-    }
-}
-
-const RATE_LIMIT: &str = "What is left for this caller: `\"caller\";r=599;t=1` means 599 requests, and the whole allowance again in a second. Only where the gateway limits callers.";
-
-const RATE_LIMIT_POLICY: &str = "What a caller may send: `\"caller\";q=600;w=60` means 600 requests in 60 seconds. Only where the gateway limits callers.";
-
-fn header(kind: &str, description: &str) -> Value {
-    json!({"description": description, "schema": {"type": kind}})
-}
-
-fn headers() -> Value {
-    json!({
-        "X-Request-Id": header("string", "The identifier of the request."),
-        "OTA-As-Of": {
-            "description": "The time of the earliest vendor call behind the answer.",
-            "schema": {"type": "string", "format": "date-time"},
+    problems::add(
+        operation,
+        problems::Operation {
+            live: live(path),
+            paged,
         },
-        "OTA-Stale": header("boolean", "Whether the answer is older than asked for because the vendor did not answer."),
-        "Age": header("integer", "Seconds since `OTA-As-Of`."),
-        "ETag": header("string", "A weak validator over content and staleness, not over the time."),
-        "Cache-Control": header("string", "`private, no-cache`: keep it, and ask whether it changed."),
-        "Server-Timing": header("string", "Number and time of the vendor calls made for this answer."),
-    })
+        &mut shared.responses,
+    );
+    let statuses = members(&mut operation["responses"]).map(|(status, _)| status);
+    shared
+        .statuses
+        .extend(statuses.filter_map(|status| status.parse::<u16>().ok()));
 }
 
-fn finish_parameters(operation: &mut Value, method: &str, path: &str) {
+/// Finishes the parameters of an operation, and returns whether it takes a cursor.
+fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &mut Shared) -> bool {
     let tasks = path.ends_with("/tasks");
     let words = |name: &str| -> Option<Vec<&'static str>> {
         match name {
@@ -271,8 +204,9 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str) {
         operation["parameters"] = json!([]);
     }
     let Some(parameters) = operation["parameters"].as_array_mut() else {
-        return;
+        return false;
     };
+    let mut paged = false;
     for parameter in parameters.iter_mut() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if parameter["in"] == "query" {
@@ -300,22 +234,28 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str) {
                 None => {}
             }
         }
+        paged |= name == "cursor";
         if let Some(example) = examples::of_parameter(&name) {
             parameter["example"] = example;
         }
+        // The parameters of the path mean the same in every operation.
+        if parameter["in"] == "path" {
+            let reference = reference(&name);
+            let whole = std::mem::replace(parameter, reference);
+            shared.parameters.insert(name, whole);
+        }
     }
-    if method == "get" {
-        parameters.push(json!({
-            "name": "If-None-Match", "in": "header", "required": false, "schema": {"type": "string"},
-            "description": "The ETag of the answer that the caller has; an unchanged answer is a 304.",
-        }));
-    }
-    if method == "get" && path.contains("/jobs") {
-        parameters.push(json!({
-            "name": "Cache-Control", "in": "header", "required": false, "schema": {"type": "string"},
-            "description": "`max-age=N` or `no-cache` asks for a fresher answer, `only-if-cached` for one without a vendor call.",
-        }));
-    }
+    parameters.extend(headers::parameters_of(method, live(path)).map(reference));
+    paged
+}
+
+fn reference(parameter: &str) -> Value {
+    json!({"$ref": format!("#/components/parameters/{parameter}")})
+}
+
+/// Whether an operation asks a vendor for what it answers.
+fn live(path: &str) -> bool {
+    path.contains("/jobs")
 }
 
 /// Returns the example of a failure.
@@ -330,12 +270,20 @@ mod tests {
     use crate::routes::{list_jobs, list_tasks};
     use serde_json::Value;
 
+    fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+            None => value,
+        }
+    }
+
     fn names(document: &Value, path: &str) -> Vec<String> {
         let parameters = document["paths"][path]["get"]["parameters"]
             .as_array()
             .unwrap();
         let query = parameters
             .iter()
+            .map(|parameter| resolved(document, parameter))
             .filter(|parameter| parameter["in"] == "query");
         query
             .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
@@ -376,6 +324,7 @@ mod tests {
                 );
                 assert!(operation["security"][0]["bearer"].is_array(), "{id}");
                 for (status, response) in operation["responses"].as_object().unwrap() {
+                    let response = resolved(&document, response);
                     for (kind, content) in response["content"].as_object().into_iter().flatten() {
                         let shown =
                             content["example"].is_object() || content["examples"].is_object();
@@ -393,5 +342,41 @@ mod tests {
     #[test]
     fn the_document_is_openapi_3_1() {
         assert_eq!(document()["openapi"], "3.1.0");
+    }
+
+    #[test]
+    fn a_problem_is_described_once() {
+        let document = document();
+        let mut uses = 0;
+        for operations in document["paths"].as_object().unwrap().values() {
+            for operation in operations.as_object().unwrap().values() {
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    if status != "200" {
+                        assert!(response["$ref"].is_string(), "{status}: {response}");
+                        uses += 1;
+                    }
+                }
+            }
+        }
+        let shared = document["components"]["responses"].as_object().unwrap();
+        assert!(shared.len() * 4 < uses, "{} for {uses}", shared.len());
+        // A shared response must not promise more than each of its operations can answer.
+        let path = "/v1/providers";
+        let of = |path: &str, status: &str| {
+            let response = &document["paths"][path]["get"]["responses"][status];
+            resolved(&document, response)["description"].to_string()
+        };
+        assert!(!of(path, "400").contains("cursor") && !of(path, "503").contains("vendor"));
+        let path = "/v1/providers/{provider}/jobs";
+        assert!(of(path, "400").contains("cursor") && of(path, "503").contains("vendor"));
+    }
+
+    #[test]
+    fn the_api_is_beside_the_document_or_at_its_public_address() {
+        assert_eq!(document()["servers"][0]["url"], ".");
+        let (_, openapi) = crate::routes::api().split_for_parts();
+        let document = super::finish(openapi, Some("https://iot.example.com/ota"));
+        assert_eq!(document["servers"][0]["url"], "https://iot.example.com/ota");
+        assert_eq!(document["servers"].as_array().unwrap().len(), 1);
     }
 }

@@ -23,7 +23,7 @@ use crate::server::BodyWatch;
 /// The header that carries the identifier of a request, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Stands for the method of a request that could not be read.
 static UNREAD: LazyLock<Method> =

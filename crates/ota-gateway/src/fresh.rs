@@ -19,7 +19,7 @@ use crate::metrics::ReadResult;
 use crate::problem::{Code, Failure};
 use crate::rendered::{Coding, Rendered};
 
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

@@ -12,8 +12,8 @@ use quick_cache::sync::Cache;
 use crate::config::RateLimit;
 use crate::problem::{Code, Failure};
 
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The most callers that are told apart; who was not seen for longest is forgotten, and may then send a whole window's requests.
 const MAX_CALLERS: usize = 10_000;

@@ -72,6 +72,7 @@ fn edge(server: &ServerConfig) -> Result<Edge, ConfigError> {
         certificates: server.tls.clone().map(Certificates::new).transpose()?,
         cors_origins: server.cors_origins.clone(),
         rate_limiter: server.rate_limit.map(RateLimiter::new),
+        public_url: server.public_url.clone(),
     })
 }
 

@@ -111,13 +111,12 @@ async fn public_paths_need_no_token_and_name_nobody() {
 async fn swagger_ui_comes_from_the_gateway_alone() {
     let world = World::small().await;
     let get = |path: &str| world.gateway.ask("GET", path).anonymous();
-    let reply = get("/docs").send().await;
-    assert!(
-        [301, 302, 303, 307, 308].contains(&reply.status),
-        "{}",
-        reply.shown()
-    );
-    assert!(reply.must("location").ends_with("/docs/"));
+    // Relative, so that they hold under a path prefix that a proxy strips.
+    for path in ["/", "/docs"] {
+        let reply = get(path).send().await;
+        assert_eq!(reply.status, 307, "{}", reply.shown());
+        assert_eq!(reply.must("location"), "docs/", "{path}");
+    }
 
     let html = get("/docs/").send().await.text();
     let mut assets = Vec::new();
@@ -128,17 +127,17 @@ async fn swagger_ui_comes_from_the_gateway_alone() {
     }
     assert!(assets.len() >= 4, "{html}");
     for asset in &assets {
-        let elsewhere = asset.contains("://") || asset.starts_with("//");
-        assert!(!elsewhere, "{asset} is loaded from another host");
-        let path = match asset.strip_prefix('/') {
-            Some(absolute) => format!("/{absolute}"),
-            None => format!("/docs/{}", asset.trim_start_matches("./")),
-        };
+        let name = asset.strip_prefix("./");
+        let name = name.unwrap_or_else(|| panic!("{asset} is not beside the page"));
+        let path = format!("/docs/{name}");
         let reply = get(&path).send().await;
         assert_eq!(reply.status, 200, "{path}");
         assert!(!reply.body.is_empty(), "{path}");
     }
-    let initializer = get("/docs/swagger-initializer.js").send().await;
+    for path in ["/docs/nothing", "/docs/a/b"] {
+        get(path).send().await.problem(404, "not_found");
+    }
+    let initializer = get("/docs/initializer.js").send().await;
     assert_eq!(initializer.status, 200);
     assert!(
         initializer.text().contains("/openapi.json"),

@@ -1,6 +1,6 @@
 //! The OpenAPI document.
 
-use ota_tests::contract;
+use ota_tests::{Gateway, contract};
 use serde_json::Value;
 
 use crate::world::{ALI, HUA, World};
@@ -15,6 +15,27 @@ async fn the_served_document_is_the_checked_in_one() {
         reply.text() == contract::text(),
         "openapi/gateway.v1.json is not what is served; generate it again"
     );
+}
+
+#[tokio::test]
+async fn the_document_names_the_public_address_of_the_configuration() {
+    for (written, url) in [
+        ("https://iot.example.com/ota", "https://iot.example.com/ota"),
+        (
+            "https://iot.example.com/ota/",
+            "https://iot.example.com/ota",
+        ),
+        ("http://gateway.lan:8080", "http://gateway.lan:8080"),
+    ] {
+        let line = format!("[server]\npublic_url = \"{written}\"\n");
+        let text = ota_tests::gateway::head().replacen("[server]\n", &line, 1);
+        let gateway = Gateway::with_file(&text).await;
+        let reply = gateway.ask("GET", "/openapi.json").anonymous();
+        let document: Value = serde_json::from_str(&reply.send().await.text()).unwrap();
+        let servers = document["servers"].as_array().unwrap();
+        assert_eq!(servers.len(), 1, "{servers:?}");
+        assert_eq!(servers[0]["url"], url);
+    }
 }
 
 #[test]
@@ -33,6 +54,7 @@ fn every_reference_and_every_identifier_holds() {
         let parameters = operation["parameters"].as_array().unwrap();
         let in_path = parameters
             .iter()
+            .map(contract::resolved)
             .filter(|parameter| parameter["in"] == "path");
         assert_eq!(in_path.count(), templates, "{method} {path}");
         names.push(name);
@@ -79,6 +101,7 @@ fn every_example_fits_its_schema() {
     }
     for (method, path, operation) in contract::operations(document) {
         for (status, response) in operation["responses"].as_object().unwrap() {
+            let response = contract::resolved(response);
             for content in response["content"].as_object().into_iter().flatten() {
                 let at = format!("{method} {path} {status}");
                 let (schema, mut examples) = (&content.1["schema"], Vec::new());
@@ -109,6 +132,7 @@ async fn every_documented_parameter_is_taken() {
             .replace("{job_id}", &world.job(provider));
         world.gateway.ask(&method, &path).send().await.ok();
         for parameter in operation["parameters"].as_array().unwrap() {
+            let parameter = contract::resolved(parameter);
             let (name, place) = (parameter["name"].as_str().unwrap(), &parameter["in"]);
             if place != "query" || name == "cursor" {
                 continue;

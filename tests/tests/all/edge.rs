@@ -3,7 +3,7 @@
 use ota_sim::FleetShape;
 use ota_tests::token::{self, claims_with, signed};
 use ota_tests::vendors::alibaba_sim;
-use ota_tests::{Gateway, wire};
+use ota_tests::{Gateway, contract, wire};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -317,7 +317,7 @@ async fn only_pages_of_configured_origins_may_call() {
             ("Access-Control-Request-Method", "GET".to_owned()),
             (
                 "Access-Control-Request-Headers",
-                "authorization, cache-control, if-none-match".to_owned(),
+                "authorization, cache-control, if-none-match, traceparent, x-request-id".to_owned(),
             ),
         ]
         .map(|(name, value)| (name.to_owned(), value));
@@ -336,8 +336,21 @@ async fn only_pages_of_configured_origins_may_call() {
     let reply = preflight(PAGE).await;
     assert_eq!(reply.status, 200, "{}", reply.shown());
     assert_eq!(reply.must("access-control-allow-origin"), PAGE);
-    let headers = list(&reply, "access-control-allow-headers");
-    assert_eq!(headers, ["authorization", "cache-control", "if-none-match"]);
+    let allowed = list(&reply, "access-control-allow-headers");
+    for name in documented_request_headers() {
+        assert!(allowed.contains(&name), "{name} is documented: {allowed:?}");
+    }
+    // What OpenAPI describes elsewhere, and what pages that trace send.
+    for name in [
+        "authorization",
+        "accept",
+        "content-type",
+        "traceparent",
+        "tracestate",
+        "baggage",
+    ] {
+        assert!(allowed.contains(&name.to_owned()), "{name}: {allowed:?}");
+    }
     assert!(list(&reply, "access-control-allow-methods").contains(&"get".to_owned()));
     assert!(reply.header("access-control-allow-credentials").is_none());
     for foreign in [
@@ -372,17 +385,10 @@ async fn only_pages_of_configured_origins_may_call() {
         reply.ok();
         assert_eq!(reply.must("access-control-allow-origin"), PAGE, "{round}");
         let exposed = list(&reply, "access-control-expose-headers");
-        assert_eq!(
-            exposed,
-            [
-                "age",
-                "etag",
-                "ota-as-of",
-                "ota-stale",
-                "retry-after",
-                "x-request-id"
-            ]
-        );
+        for name in documented_response_headers() {
+            assert!(exposed.contains(&name), "{name} is documented: {exposed:?}");
+        }
+        readable(&reply, &exposed);
         let vary: Vec<&str> = reply
             .headers
             .iter()
@@ -403,9 +409,18 @@ async fn only_pages_of_configured_origins_may_call() {
         assert_eq!(reply.status, 304);
         assert_eq!(reply.must("access-control-allow-origin"), PAGE);
     }
-    for (path, status) in [("/v1/providers/nope", 404), ("/v1/providers?x=1", 400)] {
-        let reply = gateway.ask("GET", path).header("Origin", PAGE).send().await;
+    for (method, path, status) in [
+        ("GET", "/v1/providers/nope", 404),
+        ("GET", "/v1/providers?x=1", 400),
+        ("PUT", "/v1/providers", 405),
+    ] {
+        let reply = gateway
+            .ask(method, path)
+            .header("Origin", PAGE)
+            .send()
+            .await;
         assert_eq!(reply.status, status);
+        readable(&reply, &list(&reply, "access-control-expose-headers"));
         assert_eq!(reply.must("access-control-allow-origin"), PAGE);
     }
     let reply = gateway
@@ -418,6 +433,73 @@ async fn only_pages_of_configured_origins_may_call() {
         (reply.status, reply.must("access-control-allow-origin")),
         (401, PAGE)
     );
+    readable(&reply, &list(&reply, "access-control-expose-headers"));
+}
+
+#[tokio::test]
+async fn a_page_reads_how_much_of_its_limit_is_left() {
+    let line = format!("[server]\nrate_limit = 1\ncors_origins = [\"{PAGE}\"]\n");
+    let text = ota_tests::gateway::head().replacen("[server]\n", &line, 1);
+    let gateway = Gateway::with_file(&text).await;
+    for status in [200, 429] {
+        let ask = gateway.ask("GET", "/v1/providers");
+        let reply = ask.header("Origin", PAGE).send().await;
+        assert_eq!(reply.status, status);
+        assert!(reply.header("ratelimit").is_some());
+        let exposed = reply.must("access-control-expose-headers").to_lowercase();
+        let exposed: Vec<String> = exposed.split(',').map(|name| name.trim().into()).collect();
+        readable(&reply, &exposed);
+    }
+}
+
+fn documented_request_headers() -> Vec<String> {
+    let mut names = Vec::new();
+    for (_, _, operation) in contract::operations(contract::document()) {
+        for parameter in operation["parameters"].as_array().unwrap() {
+            let parameter = contract::resolved(parameter);
+            if parameter["in"] == "header" {
+                names.push(parameter["name"].as_str().unwrap().to_ascii_lowercase());
+            }
+        }
+    }
+    assert!(names.contains(&"x-request-id".to_owned()));
+    names
+}
+
+fn documented_response_headers() -> Vec<String> {
+    let mut names = Vec::new();
+    for (_, _, operation) in contract::operations(contract::document()) {
+        for response in operation["responses"].as_object().unwrap().values() {
+            let headers = contract::resolved(response)["headers"].as_object().unwrap();
+            names.extend(headers.keys().map(|name| name.to_ascii_lowercase()));
+        }
+    }
+    assert!(names.contains(&"ratelimit-policy".to_owned()));
+    names
+}
+
+/// Holds that a page can read every header of an answer that is meant for it. Browsers show some headers of their own accord, and keep those that
+/// are meant for themselves and for the connection.
+fn readable(reply: &wire::Reply, exposed: &[String]) {
+    const SHOWN_OR_NOT_MEANT: &[&str] = &[
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-security-policy",
+        "content-type",
+        "date",
+        "referrer-policy",
+        "transfer-encoding",
+        "vary",
+        "x-content-type-options",
+        "x-frame-options",
+    ];
+    for (name, _) in &reply.headers {
+        let other =
+            SHOWN_OR_NOT_MEANT.contains(&name.as_str()) || name.starts_with("access-control-");
+        assert!(other || exposed.contains(name), "{name}: {exposed:?}");
+    }
 }
 
 #[tokio::test]
@@ -491,11 +573,9 @@ async fn swagger_ui_needs_nothing_that_its_policy_forbids() {
             "from another origin: {attributes}"
         );
     }
-    let script = gateway
-        .ask("GET", "/docs/swagger-initializer.js")
-        .anonymous();
+    let script = gateway.ask("GET", "/docs/initializer.js").anonymous();
     let script = script.send().await.text();
-    assert!(script.contains("/openapi.json"), "{script}");
+    assert!(script.contains("\"../openapi.json\""), "{script}");
     assert!(!script.contains("eval("), "{script}");
 }
 

@@ -23,7 +23,7 @@ pub use cache::CacheConfig;
 pub use limits::{DefaultQuota, Limits};
 pub use log::{LogConfig, LogFormat};
 pub use metrics::MetricsConfig;
-pub use server::{EdgeLimits, RateLimit, ServerConfig, TlsFiles};
+pub use server::{EdgeLimits, RateLimit, ServerConfig, TlsFiles, cors_origin};
 pub use telemetry::{Collector, TelemetryConfig};
 
 use crate::query::nearest;

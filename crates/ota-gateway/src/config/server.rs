@@ -24,6 +24,8 @@ pub struct ServerConfig {
     pub cors_origins: Vec<HeaderValue>,
     /// How many requests a caller may send.
     pub rate_limit: Option<RateLimit>,
+    /// The address of the API in its document, without a slash at the end. Without it the document says that the API is beside it.
+    pub public_url: Option<String>,
 }
 
 /// The files of the gateway's own certificate.
@@ -80,6 +82,7 @@ struct Raw {
     cors_origins: Vec<String>,
     rate_limit: u32,
     rate_limit_window_s: u64,
+    public_url: Option<String>,
 }
 
 impl Default for Raw {
@@ -100,6 +103,7 @@ impl Default for Raw {
             cors_origins: Vec::new(),
             rate_limit: 0,
             rate_limit_window_s: 60,
+            public_url: None,
         }
     }
 }
@@ -187,29 +191,53 @@ pub(super) fn read(section: Section) -> Result<ServerConfig, ConfigError> {
             requests: raw.rate_limit,
             window: Duration::from_secs(window),
         }),
+        public_url: raw
+            .public_url
+            .map(|url| public_url(&section, &url))
+            .transpose()?,
     })
 }
 
-/// Reads an origin: browsers compare it letter by letter, so what they would never send is a mistake.
-fn origin(section: &Section, text: &str) -> Result<HeaderValue, ConfigError> {
+/// Reads the address that clients use. A slash at its end would stand before the slash that each path begins with.
+fn public_url(section: &Section, text: &str) -> Result<String, ConfigError> {
     let wrong = || {
+        section.error(
+            "public_url",
+            format_args!(
+                "is not an address such as https://iot.example.com/ota (http or https; no user name, query or fragment)"
+            ),
+        )
+    };
+    let url = text.parse::<Uri>().map_err(|_| wrong())?;
+    let web = matches!(url.scheme_str(), Some("http" | "https"));
+    let host = url.authority().map(|host| host.as_str());
+    // `{` begins a variable in the document.
+    if !web || host.is_none_or(|host| host.contains('@')) || text.contains(['?', '#', '{', '}']) {
+        return Err(wrong());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Reads an origin of `cors_origins`.
+fn origin(section: &Section, text: &str) -> Result<HeaderValue, ConfigError> {
+    cors_origin(text).ok_or_else(|| {
         section.error(
             "cors_origins",
             format_args!(
                 "`{text}` is not an origin such as https://dashboard.example.com (scheme, host and port if it is not the usual one; no path, no `*`)"
             ),
         )
-    };
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let (scheme, host) = (uri.scheme_str(), uri.authority());
-    let (Some(scheme @ ("http" | "https")), Some(host)) = (scheme, host) else {
-        return Err(wrong());
-    };
-    if format!("{scheme}://{host}") != text
-        || host.as_str().contains(['@', '*'])
-        || text != text.to_ascii_lowercase()
-    {
-        return Err(wrong());
-    }
-    HeaderValue::from_str(text).map_err(|_| wrong())
+    })
+}
+
+/// Reads the origin of a web page. Browsers compare it byte by byte, so what they would never send is none.
+#[must_use]
+pub fn cors_origin(text: &str) -> Option<HeaderValue> {
+    let uri: Uri = text.parse().ok()?;
+    let (scheme, host) = (uri.scheme_str()?, uri.authority()?);
+    let usual = matches!(scheme, "http" | "https")
+        && format!("{scheme}://{host}") == text
+        && !host.as_str().contains(['@', '*'])
+        && text == text.to_ascii_lowercase();
+    usual.then(|| HeaderValue::from_str(text).ok()).flatten()
 }

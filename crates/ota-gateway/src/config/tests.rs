@@ -193,3 +193,23 @@ fn a_file_that_is_not_there_is_named() {
         "{error}"
     );
 }
+
+#[test]
+fn a_public_address_that_no_client_could_use_is_refused() {
+    for wrong in [
+        "",
+        "/ota",
+        "iot.example.com/ota",
+        "ftp://iot.example.com",
+        "https://",
+        "https://user@iot.example.com",
+        "https://iot.example.com/?a=b",
+        "https://iot.example.com/#top",
+        "https://iot.example.com/{ota}",
+    ] {
+        check(
+            &format!("[server]\npublic_url = \"{wrong}\""),
+            &[":2: server.public_url", "https://iot.example.com/ota"],
+        );
+    }
+}

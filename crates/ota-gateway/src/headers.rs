@@ -1,0 +1,292 @@
+//! The headers of the API, in one list: the document describes them, and pages of other origins may send and read them.
+
+use axum::http::HeaderName;
+use serde_json::{Map, Value, json};
+
+/// A header that a request may carry.
+pub(crate) struct RequestHeader {
+    name: &'static str,
+    parameter: Option<Parameter>,
+}
+
+/// How the document describes a request header.
+struct Parameter {
+    on: Operations,
+    description: &'static str,
+}
+
+/// The operations that read a request header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operations {
+    All,
+    Reads,
+    LiveReads,
+}
+
+const fn read(name: &'static str, on: Operations, description: &'static str) -> RequestHeader {
+    let parameter = Some(Parameter { on, description });
+    RequestHeader { name, parameter }
+}
+
+/// A header without a parameter in the document.
+const fn bare(name: &'static str) -> RequestHeader {
+    let parameter = None;
+    RequestHeader { name, parameter }
+}
+
+/// What a page may send.
+const REQUEST: &[RequestHeader] = &[
+    // OpenAPI ignores parameters of these three names. The first is the security scheme.
+    bare("Authorization"),
+    bare("Accept"),
+    bare("Content-Type"),
+    read(
+        "If-None-Match",
+        Operations::Reads,
+        "The ETag of the answer that the caller has; an unchanged answer is a 304.",
+    ),
+    read(
+        "Cache-Control",
+        Operations::LiveReads,
+        "`max-age=N` or `no-cache` asks for a fresher answer, `only-if-cached` for one without a vendor call.",
+    ),
+    read(
+        "X-Request-Id",
+        Operations::All,
+        "Names the request in the answer and in the gateway's log: 1 to 64 letters, digits, `-`, `_` and `.`. The gateway chooses one if it is absent or has another form.",
+    ),
+    read(
+        "traceparent",
+        Operations::All,
+        "The trace that the request belongs to (W3C Trace Context).",
+    ),
+    // Not read. Pages that trace send them beside `traceparent`, and without permission the browser would not send the request at all.
+    bare("tracestate"),
+    bare("baggage"),
+];
+
+/// A header that a response may carry.
+pub(crate) struct ResponseHeader {
+    name: &'static str,
+    schema: Schema,
+    /// Whether each response that is described with the header has it.
+    always: bool,
+    on: fn(u16) -> bool,
+    description: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Schema {
+    Text,
+    Number,
+    Flag,
+    Time,
+}
+
+/// What a page may read.
+const RESPONSE: &[ResponseHeader] = &[
+    ResponseHeader {
+        name: "X-Request-Id",
+        schema: Schema::Text,
+        always: true,
+        on: |_| true,
+        description: "The identifier of the request.",
+    },
+    ResponseHeader {
+        name: "OTA-As-Of",
+        schema: Schema::Time,
+        always: true,
+        on: is_answer,
+        description: "The time of the earliest vendor call behind the answer.",
+    },
+    ResponseHeader {
+        name: "OTA-Stale",
+        schema: Schema::Flag,
+        always: true,
+        on: is_answer,
+        description: "Whether the answer is older than asked for because the vendor did not answer.",
+    },
+    ResponseHeader {
+        name: "Age",
+        schema: Schema::Number,
+        always: true,
+        on: is_answer,
+        description: "Seconds since `OTA-As-Of`.",
+    },
+    ResponseHeader {
+        name: "ETag",
+        schema: Schema::Text,
+        always: true,
+        on: is_answer,
+        description: "A weak validator over content and staleness, not over the time.",
+    },
+    ResponseHeader {
+        name: "Cache-Control",
+        schema: Schema::Text,
+        always: true,
+        on: is_answer,
+        description: "`private, no-cache`: keep it, and ask whether it changed.",
+    },
+    ResponseHeader {
+        name: "Server-Timing",
+        schema: Schema::Text,
+        always: true,
+        on: is_answer,
+        description: "Number and time of the vendor calls made for this answer.",
+    },
+    ResponseHeader {
+        name: "Retry-After",
+        schema: Schema::Number,
+        always: true,
+        on: |status| matches!(status, 429 | 503),
+        description: "Seconds to wait before trying again.",
+    },
+    ResponseHeader {
+        name: "RateLimit",
+        schema: Schema::Text,
+        always: false,
+        on: |status| is_answer(status) || status == 429,
+        description: "What is left for this caller: `\"caller\";r=599;t=1` means 599 requests, and the whole allowance again in a second. Only where the gateway limits callers.",
+    },
+    ResponseHeader {
+        name: "RateLimit-Policy",
+        schema: Schema::Text,
+        always: false,
+        on: |status| is_answer(status) || status == 429,
+        description: "What a caller may send: `\"caller\";q=600;w=60` means 600 requests in 60 seconds. Only where the gateway limits callers.",
+    },
+    ResponseHeader {
+        name: "WWW-Authenticate",
+        schema: Schema::Text,
+        always: false,
+        on: |status| matches!(status, 401 | 403),
+        description: "The challenge (RFC 6750).",
+    },
+    ResponseHeader {
+        name: "Allow",
+        schema: Schema::Text,
+        always: true,
+        on: |status| status == 405,
+        description: "The methods of this path.",
+    },
+];
+
+const fn is_answer(status: u16) -> bool {
+    status < 400
+}
+
+/// Returns the headers that a page of another origin may send.
+pub(crate) fn allowed() -> Vec<HeaderName> {
+    names(REQUEST.iter().map(|header| header.name))
+}
+
+/// Returns the headers that a page of another origin may read.
+pub(crate) fn exposed() -> Vec<HeaderName> {
+    names(RESPONSE.iter().map(|header| header.name))
+}
+
+fn names(texts: impl Iterator<Item = &'static str>) -> Vec<HeaderName> {
+    texts.filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Returns the parameters that the document describes, by name.
+pub(crate) fn parameters() -> Map<String, Value> {
+    let described = REQUEST
+        .iter()
+        .filter_map(|header| Some((header.name, header.parameter.as_ref()?)));
+    described
+        .map(|(name, parameter)| {
+            let value = json!({
+                "name": name, "in": "header", "required": false, "schema": {"type": "string"},
+                "description": parameter.description,
+            });
+            (name.to_owned(), value)
+        })
+        .collect()
+}
+
+/// Returns the names of the parameters of one operation.
+pub(crate) fn parameters_of(method: &str, live: bool) -> impl Iterator<Item = &'static str> {
+    REQUEST.iter().filter_map(move |header| {
+        let reads = match header.parameter.as_ref()?.on {
+            Operations::All => true,
+            Operations::Reads => method == "get",
+            Operations::LiveReads => method == "get" && live,
+        };
+        reads.then_some(header.name)
+    })
+}
+
+/// Returns the descriptions of all headers that a described response has, by name.
+pub(crate) fn described(statuses: &[u16]) -> Map<String, Value> {
+    let used = RESPONSE
+        .iter()
+        .filter(|header| statuses.iter().any(|status| (header.on)(*status)));
+    used.map(|header| {
+        let schema = match header.schema {
+            Schema::Text => json!({"type": "string"}),
+            Schema::Number => json!({"type": "integer", "minimum": 0}),
+            Schema::Flag => json!({"type": "boolean"}),
+            Schema::Time => json!({"type": "string", "format": "date-time"}),
+        };
+        let mut value = json!({"description": header.description, "schema": schema});
+        if header.always {
+            value["required"] = json!(true);
+        }
+        (header.name.to_owned(), value)
+    })
+    .collect()
+}
+
+/// Returns references to the headers of a response with this status.
+pub(crate) fn of_status(status: u16) -> Value {
+    let on = RESPONSE.iter().filter(|header| (header.on)(status));
+    on.map(|header| {
+        let reference = format!("#/components/headers/{}", header.name);
+        (header.name.to_owned(), json!({"$ref": reference}))
+    })
+    .collect::<Map<_, _>>()
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::{
+        AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, ETAG, IF_NONE_MATCH, RETRY_AFTER,
+        WWW_AUTHENTICATE,
+    };
+
+    use super::{REQUEST, RESPONSE, allowed, exposed};
+    use crate::rendered::{OTA_AS_OF, OTA_STALE};
+    use crate::{edge, fresh, rate_limit};
+
+    #[test]
+    fn the_lists_have_every_header_that_is_read_or_written() {
+        assert_eq!(allowed().len(), REQUEST.len());
+        assert_eq!(exposed().len(), RESPONSE.len());
+        for read in [
+            AUTHORIZATION,
+            CACHE_CONTROL,
+            IF_NONE_MATCH,
+            edge::X_REQUEST_ID,
+            edge::TRACEPARENT,
+        ] {
+            assert!(allowed().contains(&read), "{read}");
+        }
+        for written in [
+            AGE,
+            ALLOW,
+            ETAG,
+            RETRY_AFTER,
+            WWW_AUTHENTICATE,
+            OTA_AS_OF,
+            OTA_STALE,
+            edge::X_REQUEST_ID,
+            fresh::SERVER_TIMING,
+            rate_limit::RATE_LIMIT,
+            rate_limit::RATE_LIMIT_POLICY,
+        ] {
+            assert!(exposed().contains(&written), "{written}");
+        }
+    }
+}

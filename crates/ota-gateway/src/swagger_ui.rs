@@ -1,0 +1,134 @@
+//! Swagger UI at `/docs/`: the library's files with our page and our settings.
+//!
+//! All addresses are relative, so that it works under any path prefix that a proxy strips.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::app::App;
+use crate::edge;
+use crate::problem::{Code, Failure};
+
+const PAGE: &str = include_str!("swagger_ui/index.html");
+const SCRIPT: &str = include_str!("swagger_ui/initializer.js");
+
+/// The files of the library that the page loads.
+const LIBRARY: &[&str] = &[
+    "favicon-16x16.png",
+    "favicon-32x32.png",
+    "swagger-ui-bundle.js",
+    "swagger-ui.css",
+];
+
+/// A file below `/docs/`.
+#[derive(Clone, Debug)]
+struct File {
+    name: &'static str,
+    content_type: String,
+    bytes: Bytes,
+}
+
+/// Builds the routes. `open` says that the API asks for no token.
+pub(crate) fn router(open: bool) -> Router<App> {
+    let files: Arc<[File]> = files(open).into();
+    let page = Arc::clone(&files);
+    Router::new()
+        .route("/", get(async || to_page()))
+        .route("/docs", get(async || to_page()))
+        .route("/docs/", get(async move || answer(&page, "index.html")))
+        .route(
+            "/docs/{*file}",
+            get(async move |Path(name): Path<String>| answer(&files, &name)),
+        )
+        .layer(SetResponseHeaderLayer::overriding(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(edge::PAGES_POLICY),
+        ))
+}
+
+/// Leads to the page by a relative address. From `/` and from `/docs` it is the same one.
+fn to_page() -> Response {
+    (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "docs/")]).into_response()
+}
+
+fn answer(files: &[File], name: &str) -> Response {
+    match files.iter().find(|file| file.name == name) {
+        Some(file) => {
+            let content_type = [(CONTENT_TYPE, file.content_type.clone())];
+            (content_type, file.bytes.clone()).into_response()
+        }
+        None => {
+            Failure::new(Code::NotFound, "there is nothing at this path; see /docs").into_response()
+        }
+    }
+}
+
+fn files(open: bool) -> Vec<File> {
+    let script = SCRIPT.replace("OPEN_WITHOUT_TOKEN", if open { "true" } else { "false" });
+    let mut files = vec![
+        File {
+            name: "index.html",
+            content_type: "text/html; charset=utf-8".to_owned(),
+            bytes: Bytes::from_static(PAGE.as_bytes()),
+        },
+        File {
+            name: "initializer.js",
+            content_type: "text/javascript; charset=utf-8".to_owned(),
+            bytes: script.into(),
+        },
+    ];
+    let config = Arc::new(utoipa_swagger_ui::Config::default());
+    for name in LIBRARY {
+        if let Ok(Some(file)) = utoipa_swagger_ui::serve(name, Arc::clone(&config)) {
+            files.push(File {
+                name,
+                content_type: file.content_type,
+                bytes: match file.bytes {
+                    Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                    Cow::Owned(bytes) => bytes.into(),
+                },
+            });
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LIBRARY, PAGE, SCRIPT, files};
+
+    #[test]
+    fn every_file_that_the_page_names_is_there() {
+        let files = files(false);
+        assert_eq!(files.len(), LIBRARY.len() + 2);
+        for attribute in ["src=\"./", "href=\"./"] {
+            for part in PAGE.split(attribute).skip(1) {
+                let name = part.split('"').next().unwrap();
+                assert!(files.iter().any(|file| file.name == name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_script_asks_without_a_token_only_where_none_is_needed() {
+        assert_eq!(SCRIPT.matches("OPEN_WITHOUT_TOKEN").count(), 1);
+        for open in [true, false] {
+            let files = files(open);
+            let script = files.iter().find(|file| file.name == "initializer.js");
+            let text = std::str::from_utf8(&script.unwrap().bytes).unwrap();
+            assert!(
+                text.contains(&format!("const needsNoToken = {open};")),
+                "{text}"
+            );
+        }
+    }
+}
