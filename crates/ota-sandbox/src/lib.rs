@@ -34,6 +34,17 @@ fn failed(what: &str) -> impl FnOnce(&dyn std::fmt::Display) -> SandboxError {
     move |error| SandboxError(format!("{what}: {error}"))
 }
 
+/// How a sandbox is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address of the gateway.
+    pub listen: SocketAddr,
+    /// The address of the metrics. Where it is taken, another port serves them.
+    pub metrics: SocketAddr,
+    /// The web pages of other origins that may call.
+    pub cors_origins: Vec<String>,
+}
+
 /// A running sandbox. Dropping it stops the simulators.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -45,14 +56,20 @@ pub struct Sandbox {
     simulators: Vec<(&'static str, &'static str, Server)>,
     /// A job with failed tasks at each vendor.
     jobs: Vec<(&'static str, String)>,
+    cors_origins: Vec<String>,
 }
 
 impl Sandbox {
-    /// Starts the simulators and opens the gateway's ports. Where `metrics` is taken, another port serves them.
+    /// Starts the simulators and opens the gateway's ports.
     ///
     /// # Errors
-    /// When a port cannot be opened.
-    pub async fn start(listen: SocketAddr, metrics: SocketAddr) -> Result<Self, SandboxError> {
+    /// When a port cannot be opened, or an origin is none.
+    pub async fn start(options: Options) -> Result<Self, SandboxError> {
+        let Options {
+            listen,
+            metrics,
+            cors_origins,
+        } = options;
         // The simulators keep the vendors' real quotas; the gateway is what stays inside them.
         let alibaba = alibaba::start(alibaba::Config::default())
             .await
@@ -78,9 +95,15 @@ impl Sandbox {
         let secret = format!("{}{}", nonce()?, nonce()?);
         let config = Config::load(
             None,
-            settings(address, &secret, &alibaba.url(), &huawei.url()),
+            settings(
+                address,
+                &secret,
+                &cors_origins,
+                &alibaba.url(),
+                &huawei.url(),
+            ),
         )
-        .map_err(|error| failed("the sandbox's configuration is wrong")(&error))?;
+        .map_err(|error| failed("the sandbox cannot be configured")(&error))?;
         let app =
             server::app(&config).map_err(|error| failed("the gateway cannot start")(&error))?;
         let token = token(&config)?;
@@ -96,6 +119,7 @@ impl Sandbox {
             app,
             simulators,
             jobs,
+            cors_origins,
         })
     }
 
@@ -111,13 +135,18 @@ impl Sandbox {
         &self.token
     }
 
-    /// Returns the lines to paste into a shell: what each shows, and the command.
+    /// Returns the line that gives the token a name in a shell.
+    #[must_use]
+    pub fn token_line(&self) -> String {
+        format!("TOKEN={}", self.token)
+    }
+
+    /// Returns the lines to paste into a shell after that of the token: what each shows, and the command.
     #[must_use]
     pub fn curl_lines(&self) -> Vec<(String, String)> {
         let line = |path: &str| {
             format!(
-                "curl -sS -H 'Authorization: Bearer {}' '{}{path}'",
-                self.token,
+                "curl -sS -H \"Authorization: Bearer $TOKEN\" '{}{path}'",
                 self.url()
             )
         };
@@ -155,9 +184,16 @@ impl Sandbox {
                 server.url()
             ));
         }
+        let pages = match self.cors_origins.as_slice() {
+            [] => "only those of the gateway; for others: --cors-origin http://localhost:3000"
+                .to_owned(),
+            origins => format!("those of the gateway and of {}", origins.join(", ")),
+        };
+        text.push_str(&format!("  web pages    {pages}\n"));
+        // No quote in the text lines: some shells take one that is pasted for the beginning of a string.
         text.push_str(&format!(
-            "\nToken for \"Authorize\" in Swagger UI (scopes ota:read and ota:admin; valid for a day, or until the sandbox ends):\n\n{}\n\nPaste into another shell:\n",
-            self.token
+            "\nPaste the following into another shell. The text behind TOKEN= is also what Swagger UI takes under Authorize:\na token with the scopes ota:read and ota:admin, valid for a day or until the sandbox ends.\n\n{}\n",
+            self.token_line()
         ));
         for (what, line) in self.curl_lines() {
             text.push_str(&format!("\n# {what}\n{line}\n"));
@@ -210,11 +246,13 @@ fn nonce() -> Result<String, SandboxError> {
 fn settings(
     listen: SocketAddr,
     secret: &str,
+    cors_origins: &[String],
     alibaba: &str,
     huawei: &str,
 ) -> Vec<(String, String)> {
     [
         ("SERVER__LISTEN", listen.to_string().as_str()),
+        ("SERVER__CORS_ORIGINS", cors_origins.join(",").as_str()),
         ("AUTH__ISSUER", "https://sandbox.invalid"),
         ("AUTH__HS256_SECRET", secret),
         ("PROVIDERS__ALIYUN__VENDOR", "alibaba-iot"),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ota_sandbox::{Sandbox, SandboxError};
+use ota_sandbox::{Options, Sandbox, SandboxError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -19,6 +19,23 @@ struct Arguments {
     /// The address of the metrics; another port is taken where this one is not free
     #[arg(long, default_value = "127.0.0.1:9464", value_parser = loopback)]
     metrics: SocketAddr,
+    /// A web page of this origin may call, for instance http://localhost:3000; may be given several times. `localhost` and `127.0.0.1` are two origins
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    cors_origin: Vec<String>,
+}
+
+/// Refuses what no browser sends as the origin of a page.
+fn origin(text: &str) -> Result<String, String> {
+    match text {
+        "null" => Err(
+            "a page that is opened as a file has no origin; serve its folder (python3 -m http.server 3000) and give http://localhost:3000".to_owned(),
+        ),
+        // The variable that takes them to the gateway separates them by commas.
+        _ if text.contains(',') => Err("give each origin an option of its own".to_owned()),
+        _ => ota_gateway::config::cors_origin(text)
+            .map(|_| text.to_owned())
+            .ok_or_else(|| "give scheme, host and port of the page, such as http://localhost:3000".to_owned()),
+    }
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
@@ -48,7 +65,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), SandboxError> {
-    let sandbox = Sandbox::start(arguments.listen, arguments.metrics).await?;
+    let sandbox = Sandbox::start(Options {
+        listen: arguments.listen,
+        metrics: arguments.metrics,
+        cors_origins: arguments.cors_origin,
+    })
+    .await?;
     let signals = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),

@@ -1,17 +1,18 @@
 //! What the sandbox prints works.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
-use ota_sandbox::Sandbox;
+use ota_sandbox::{Options, Sandbox};
 use tokio::sync::oneshot;
 
-/// Runs a printed line in a shell, as a person does who pastes it.
-async fn paste(line: String) -> String {
+/// Runs what is printed in a POSIX shell, as a person does who pastes it.
+async fn paste(text: String) -> String {
     tokio::task::spawn_blocking(move || {
-        let output = Command::new("bash").args(["-c", &line]).output().unwrap();
+        let output = Command::new("sh").args(["-c", &text]).output().unwrap();
         assert!(
             output.status.success(),
-            "{line}: {}",
+            "{text}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).unwrap()
@@ -20,17 +21,29 @@ async fn paste(line: String) -> String {
     .unwrap()
 }
 
+fn options() -> Options {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    Options {
+        listen: free,
+        metrics: free,
+        cors_origins: Vec::new(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_printed_line_answers_when_pasted() {
-    let free = "127.0.0.1:0".parse().unwrap();
-    let sandbox = Sandbox::start(free, free).await.unwrap();
+    let sandbox = Sandbox::start(options()).await.unwrap();
     let (greeting, token, lines) = (
         sandbox.greeting(),
         sandbox.token().to_owned(),
         sandbox.curl_lines(),
     );
     assert_eq!(lines.len(), 4);
-    assert!(greeting.contains(&token) && greeting.contains("/docs/"));
+    assert!(greeting.contains("/docs/"));
+    // Once: it is long, and a person finds it.
+    assert_eq!(greeting.matches(&token).count(), 1);
+    let name_it = format!("TOKEN={token}");
+    assert!(greeting.lines().any(|printed| printed == name_it));
     let metrics = greeting
         .lines()
         .find_map(|line| line.trim().strip_prefix("metrics"))
@@ -43,7 +56,7 @@ async fn every_printed_line_answers_when_pasted() {
     }));
     for (what, line) in lines {
         assert!(greeting.lines().any(|printed| printed == line), "{what}");
-        let answer = paste(line).await;
+        let answer = paste(format!("{name_it}\n{line}")).await;
         let answer: serde_json::Value =
             serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{what}: {answer}"));
         match what.as_str() {
@@ -69,6 +82,13 @@ async fn every_printed_line_answers_when_pasted() {
             );
         }
     }
+    // All from the token on in one go, comments too.
+    let (_, block) = greeting.split_once("\nTOKEN=").unwrap();
+    let answers = paste(format!("TOKEN={block}")).await;
+    assert_eq!(answers.matches("\"as_of\"").count(), 4, "{answers}");
+    for comment in block.lines().filter(|line| line.starts_with('#')) {
+        assert!(!comment.contains(['\'', '"', '`', '$']), "{comment}");
+    }
     let text = paste(format!("curl -sS {metrics}")).await;
     assert!(
         text.contains("ota_vendor_calls_total{"),
@@ -81,11 +101,13 @@ async fn every_printed_line_answers_when_pasted() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let free = "127.0.0.1:0".parse().unwrap();
-    let error = Sandbox::start(taken.local_addr().unwrap(), free)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = Sandbox::start(Options {
+        listen: taken.local_addr().unwrap(),
+        ..options()
+    })
+    .await
+    .unwrap_err()
+    .to_string();
     assert!(
         error.contains("cannot listen on 127.0.0.1:") && error.contains("--listen"),
         "{error}"
@@ -95,8 +117,43 @@ async fn a_port_that_is_taken_is_named() {
 #[tokio::test]
 async fn metrics_take_another_port_where_theirs_is_taken() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (free, taken) = ("127.0.0.1:0".parse().unwrap(), taken.local_addr().unwrap());
-    let sandbox = Sandbox::start(free, taken).await.unwrap();
+    let taken = taken.local_addr().unwrap();
+    let sandbox = Sandbox::start(Options {
+        metrics: taken,
+        ..options()
+    })
+    .await
+    .unwrap();
     let greeting = sandbox.greeting();
     assert!(greeting.contains("/metrics") && !greeting.contains(&format!("{taken}/metrics")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_origin_may_call_where_the_sandbox_was_told_of_it() {
+    let page = "http://localhost:3000";
+    let allowed = async |cors_origins: Vec<String>| {
+        let sandbox = Sandbox::start(Options {
+            cors_origins,
+            ..options()
+        })
+        .await
+        .unwrap();
+        let (url, greeting) = (sandbox.url(), sandbox.greeting());
+        assert!(greeting.contains(page), "{greeting}");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(sandbox.serve(async {
+            let _ = stopped.await;
+        }));
+        let answer = paste(format!(
+            "curl -sSi -X OPTIONS -H 'Origin: {page}' -H 'Access-Control-Request-Method: GET' -H 'Access-Control-Request-Headers: authorization' {url}/v1/providers"
+        ))
+        .await
+        .to_ascii_lowercase();
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+        answer.contains(&format!("access-control-allow-origin: {page}\r\n"))
+    };
+    assert!(!allowed(Vec::new()).await);
+    let two = vec!["http://127.0.0.1:3000".to_owned(), page.to_owned()];
+    assert!(allowed(two).await);
 }
