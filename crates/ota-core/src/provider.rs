@@ -35,6 +35,9 @@ pub struct SettingError {
     pub key: &'static str,
     /// What is wrong with it and what to do.
     pub message: String,
+    /// For a key that is missing: all keys of which one would do. When one of them is there and could not be read, that mistake is named already,
+    /// and this one is left out.
+    pub alternatives: &'static [&'static str],
 }
 
 impl SettingError {
@@ -44,9 +47,80 @@ impl SettingError {
         Self {
             key,
             message: message.into(),
+            alternatives: &[],
+        }
+    }
+
+    /// Creates the error for a key that is missing, where one of `alternatives` (itself among them) would do.
+    #[must_use]
+    pub fn missing(
+        key: &'static str,
+        alternatives: &'static [&'static str],
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            alternatives,
+            ..Self::new(key, message)
         }
     }
 }
+
+/// All settings of a provider that cannot be used, in the order in which they were found.
+///
+/// An adapter goes on after the first one, so that one run names all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingErrors(Vec<SettingError>);
+
+impl SettingErrors {
+    /// Adds an error.
+    pub fn add(&mut self, error: SettingError) {
+        self.0.push(error);
+    }
+
+    /// Returns what could be used, or notes the errors.
+    pub fn check<T>(&mut self, result: Result<T, impl Into<Self>>) -> Option<T> {
+        result.map_err(|errors| self.0.extend(errors.into().0)).ok()
+    }
+
+    /// Ends the collecting: with what was built if nothing was wrong, else with all errors.
+    ///
+    /// # Errors
+    /// All errors that were collected.
+    ///
+    /// # Panics
+    /// When `built` returns nothing although nothing was wrong.
+    pub fn finish<T>(self, built: impl FnOnce() -> Option<T>) -> Result<T, Self> {
+        match self.0.is_empty() {
+            true => Ok(built().expect("what is missing has been named")),
+            false => Err(self),
+        }
+    }
+
+    /// Returns the errors.
+    pub fn iter(&self) -> impl Iterator<Item = &SettingError> {
+        self.0.iter()
+    }
+}
+
+impl From<SettingError> for SettingErrors {
+    fn from(error: SettingError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl std::fmt::Display for SettingErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingErrors {}
 
 impl std::fmt::Display for SettingError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -8,13 +8,14 @@ use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::clock::Clock;
 use ota_core::drift::{DriftCounter, DriftKind, DriftObserver};
 use ota_core::id::ProviderName;
-use ota_core::provider::{Dependencies, Provider, SettingError};
+use ota_core::provider::{Dependencies, Provider, SettingError, SettingErrors};
 use ota_core::random::Random;
 use ota_fleet::{Fleet, Member, Quota};
 use ota_guard::{AccountQuota, Guard, GuardLimits, QuotaLimits, QuotaScope};
 use ota_provider_huawei::TokenPool;
+use serde::de::DeserializeOwned;
 
-use crate::config::{Config, ConfigError, DefaultQuota, Limits, Section};
+use crate::config::{ConfigError, DefaultQuota, Limits, Mistakes, Section};
 use crate::metrics::Metrics;
 use crate::query::nearest;
 use crate::telemetry::Telemetry;
@@ -191,20 +192,26 @@ impl DriftObserver for CountedDrift {
 /// Builds every configured provider.
 ///
 /// # Errors
-/// Names the provider and the key that is missing or wrong; two providers of one account with different quotas are wrong too.
-pub fn build(config: &Config, shared: &Shared) -> Result<Providers, ConfigError> {
+/// Names every provider and key that is missing or wrong; two providers of one account with different quotas are wrong too.
+pub fn build(
+    sections: &BTreeMap<ProviderName, Section>,
+    shared: &Shared,
+) -> Result<Providers, ConfigError> {
     let mut builder = Builder {
         shared,
         accounts: Accounts::default(),
         gates: Vec::new(),
     };
+    let mut mistakes = Mistakes::default();
     let mut members = Vec::new();
-    for (name, section) in &config.providers {
-        members.push(builder.member(name, section.clone())?);
+    for (name, section) in sections {
+        members.extend(mistakes.check(builder.member(name, section.clone())));
     }
-    Ok(Providers {
-        fleet: Fleet::new(members, Arc::clone(&shared.clock)),
-        gates: builder.gates,
+    mistakes.finish(|| {
+        Some(Providers {
+            fleet: Fleet::new(members, Arc::clone(&shared.clock)),
+            gates: builder.gates,
+        })
     })
 }
 
@@ -216,84 +223,104 @@ struct Builder<'a> {
 
 /// What every adapter's configuration tells about itself.
 struct Vendor {
-    account: String,
+    /// Its own account; none where the settings are wrong.
+    account: Option<String>,
     default_calls: u32,
     quota: DocumentedQuota,
 }
 
 impl Builder<'_> {
     fn member(&mut self, name: &ProviderName, mut section: Section) -> Result<Member, ConfigError> {
-        let vendor = section.take_text("vendor")?;
-        let limits = section.take_section("limits")?;
-        match vendor.as_deref() {
-            Some(ota_provider_alibaba::VENDOR) => {
+        let mut mistakes = Mistakes::default();
+        let vendor = mistakes.check(section.take_text("vendor"));
+        let limits = mistakes.check(section.take_section("limits"));
+        match vendor.as_ref().map(Option::as_deref) {
+            Some(Some(ota_provider_alibaba::VENDOR)) => {
                 use ota_provider_alibaba::{AlibabaProvider, DEFAULT_CALLS, QUOTA, Settings};
-                let config = section
-                    .clone()
-                    .read::<Settings>()?
-                    .into_config()
-                    .map_err(|error| at(&section, &error))?;
+                let config = settings(&section, &mut mistakes, Settings::into_config);
                 let vendor = Vendor {
-                    account: config.account(),
+                    account: config.as_ref().map(|config| config.account()),
                     default_calls: DEFAULT_CALLS,
                     quota: QUOTA,
                 };
-                self.join(name, &section, limits, vendor, |deps| {
-                    AlibabaProvider::new(name.clone(), config, deps)
+                self.join(name, &section, limits, vendor, mistakes, |deps| {
+                    let provider = AlibabaProvider::new(name.clone(), config?, deps);
+                    Some(provider.map(|provider| Arc::new(provider) as Arc<dyn Provider>))
                 })
             }
-            Some(ota_provider_huawei::VENDOR) => {
+            Some(Some(ota_provider_huawei::VENDOR)) => {
                 use ota_provider_huawei::{DEFAULT_CALLS, HuaweiProvider, QUOTA, Settings};
-                let config = section
-                    .clone()
-                    .read::<Settings>()?
-                    .into_config()
-                    .map_err(|error| at(&section, &error))?;
+                let config = settings(&section, &mut mistakes, Settings::into_config);
                 let vendor = Vendor {
-                    account: config.account(),
+                    account: config.as_ref().map(|config| config.account()),
                     default_calls: DEFAULT_CALLS,
                     quota: QUOTA,
                 };
                 let tokens = Arc::clone(&self.shared.tokens);
-                self.join(name, &section, limits, vendor, |deps| {
-                    HuaweiProvider::new(name.clone(), config, deps, tokens)
+                self.join(name, &section, limits, vendor, mistakes, |deps| {
+                    let provider = HuaweiProvider::new(name.clone(), config?, deps, tokens);
+                    Some(provider.map(|provider| Arc::new(provider) as Arc<dyn Provider>))
                 })
             }
-            Some(other) => {
-                let advice = match nearest(other, VENDORS) {
-                    Some(nearest) => {
-                        format!("did you mean `{nearest}`? Known are {}", VENDORS.join(", "))
+            other => {
+                match other {
+                    Some(Some(other)) => {
+                        mistakes.push(section.error("vendor", unknown_vendor(other)));
                     }
-                    None => format!("known are {}", VENDORS.join(", ")),
+                    Some(None) => {
+                        // A key that looks like it is most likely the one; the others cannot be judged without a vendor.
+                        let known = VENDORS.join(", ");
+                        let advice = match section.similar("vendor") {
+                            Some(key) => format!("; is `{key}` meant to be it?"),
+                            None => String::new(),
+                        };
+                        let message = format_args!("is missing; use one of {known}{advice}");
+                        mistakes.push(section.error("vendor", message));
+                    }
+                    None => {}
+                }
+                // Its limits mean the same for every vendor.
+                let default = DefaultQuota {
+                    account: String::new(),
+                    calls: 1,
+                    window_s: 1,
                 };
-                Err(section.error("vendor", format_args!("`{other}` is not known; {advice}")))
+                mistakes.check(Limits::read(limits.flatten(), default));
+                mistakes.finish(|| None)
             }
-            None => Err(section.error(
-                "vendor",
-                format_args!("is missing; use one of {}", VENDORS.join(", ")),
-            )),
         }
     }
 
     /// Builds the gate of a provider, and the provider with it.
-    fn join<P: Provider + 'static>(
+    fn join(
         &mut self,
         name: &ProviderName,
         section: &Section,
-        limits: Option<Section>,
+        limits: Option<Option<Section>>,
         vendor: Vendor,
-        provider: impl FnOnce(Dependencies) -> Result<P, SettingError>,
+        mut mistakes: Mistakes,
+        provider: impl FnOnce(Dependencies) -> Option<Result<Arc<dyn Provider>, SettingError>>,
     ) -> Result<Member, ConfigError> {
         let default = DefaultQuota {
-            account: vendor.account,
+            account: vendor.account.clone().unwrap_or_default(),
             calls: vendor.default_calls,
             window_s: vendor.quota.window_s,
         };
-        let limits = Limits::read(limits, default)?;
+        let limits = limits.and_then(|limits| mistakes.check(Limits::read(limits, default)));
+        let Some(limits) = limits else {
+            return mistakes.finish(|| None);
+        };
+        // Which account it is, is not known where the settings that name it are wrong.
+        if vendor.account.is_none() && limits.account.is_empty() {
+            return mistakes.finish(|| None);
+        }
         let shared = self.shared;
         let quota = self
             .accounts
-            .quota(name, section, &limits, &vendor.quota, &shared.clock)?;
+            .quota(name, section, &limits, &vendor.quota, &shared.clock);
+        let Some(quota) = mistakes.check(quota) else {
+            return mistakes.finish(|| None);
+        };
         let gate = Arc::new(Guard::new(
             GuardLimits {
                 timeout: limits.timeout,
@@ -306,20 +333,67 @@ impl Builder<'_> {
             shared.metrics.meter(name, &shared.telemetry, &shared.clock),
         ));
         let deps = shared.dependencies(name, &limits, Arc::clone(&gate));
-        let provider = provider(deps).map_err(|error| at(section, &error))?;
-        let kept = KeptQuota {
-            gate: Arc::clone(&gate),
-            window_s: limits.window_s,
-        };
-        self.gates.push((name.clone(), gate));
-        Ok(Member::new(
-            Arc::new(provider),
-            Arc::new(kept),
-            limits.timeout,
-        ))
+        let provider = provider(deps).and_then(|provider| {
+            let provider = provider.map_err(|error| section.error(error.key, &error.message));
+            mistakes.check(provider)
+        });
+        mistakes.finish(|| {
+            let kept = KeptQuota {
+                gate: Arc::clone(&gate),
+                window_s: limits.window_s,
+            };
+            self.gates.push((name.clone(), gate));
+            Some(Member::new(provider?, Arc::new(kept), limits.timeout))
+        })
     }
 }
 
-fn at(section: &Section, error: &SettingError) -> ConfigError {
-    section.error(error.key, &error.message)
+/// Reads the section of a provider as its vendor's settings, and checks them as far as they could be read.
+fn settings<S: DeserializeOwned, C>(
+    section: &Section,
+    mistakes: &mut Mistakes,
+    into_config: impl FnOnce(S) -> Result<C, SettingErrors>,
+) -> Option<C> {
+    let (settings, mut found) = mistakes.check(section.clone().read::<S>())?;
+    let config = into_config(settings)
+        .map_err(|errors| errors.iter().for_each(|error| found.setting(error)))
+        .ok();
+    mistakes.check(found.finish(|| config))
+}
+
+/// Says which vendors there are. Every name ends in `-iot`, so what is compared is the part before it.
+fn unknown_vendor(name: &str) -> String {
+    let stem = |name: &str| name.trim_end_matches("-iot").to_ascii_lowercase();
+    let stems: Vec<String> = VENDORS.iter().map(|vendor| stem(vendor)).collect();
+    let known: Vec<&str> = stems.iter().map(String::as_str).collect();
+    let meant = nearest(&stem(name), &known)
+        .and_then(|near| VENDORS.iter().find(|vendor| stem(vendor) == near));
+    let advice = match meant {
+        Some(meant) => format!("did you mean `{meant}`? Known are"),
+        None => "known are".to_owned(),
+    };
+    format!("`{name}` is not known; {advice} {}", VENDORS.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unknown_vendor;
+
+    #[test]
+    fn a_vendor_is_suggested_only_when_it_is_near() {
+        for (name, meant) in [
+            ("alibaba", "alibaba-iot"),
+            ("alibabaiot", "alibaba-iot"),
+            ("Alibaba-IoT", "alibaba-iot"),
+            ("huawai-iot", "huawei-iot"),
+        ] {
+            let text = unknown_vendor(name);
+            assert!(text.contains(&format!("did you mean `{meant}`?")), "{text}");
+        }
+        for name in ["aws-iot", "azure-iot", "-iot", "", "sputnik", "tuya-iot"] {
+            let text = unknown_vendor(name);
+            assert!(!text.contains("did you mean"), "{text}");
+            assert!(text.contains("known are alibaba-iot, huawei-iot"), "{text}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod connections;
 mod socket;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ota_core::clock::{Clock, SystemClock};
+use ota_core::id::ProviderName;
 use ota_core::random::{BufferedRandom, Random};
 use tokio::net::TcpListener;
 
@@ -21,7 +23,10 @@ pub(crate) use tls::Certificates;
 
 use crate::app::{App, Edge, Parts};
 use crate::auth::{Access, Verifier};
-use crate::config::{AuthConfig, Config, ConfigError, ServerConfig};
+use crate::config::{
+    AuthConfig, Config, ConfigError, Draft, Mistakes, Origin, Section, ServerConfig,
+    TelemetryConfig,
+};
 use crate::metrics;
 use crate::providers::{self, Providers, Shared};
 use crate::rate_limit::RateLimiter;
@@ -48,32 +53,82 @@ pub fn app_on(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<App, ConfigError> {
-    let telemetry = Arc::new(Telemetry::new(&config.telemetry, &random)?);
-    let shared = Shared::new(clock, random).with_telemetry(telemetry);
-    let Providers { fleet, gates } = providers::build(config, &shared)?;
+    let mut mistakes = Mistakes::default();
+    let parts = assemble(
+        Some(&config.telemetry),
+        Some(&config.server),
+        &config.providers,
+        &config.origin,
+        (clock, random),
+        &mut mistakes,
+    );
     let access = access(&config.auth);
-    Ok(App::new(Parts {
-        fleet,
-        gates,
-        access,
-        cache: config.cache.clone(),
-        metrics: shared.metrics,
-        clock: shared.clock,
-        random: shared.random,
-        request_timeout: config.server.request_timeout,
-        edge: edge(&config.server)?,
-        telemetry: shared.telemetry,
-    }))
+    mistakes.finish(|| {
+        let (shared, Providers { fleet, gates }) = (parts.shared, parts.providers?);
+        Some(App::new(Parts {
+            fleet,
+            gates,
+            access,
+            cache: config.cache.clone(),
+            metrics: shared.metrics,
+            clock: shared.clock,
+            random: shared.random,
+            request_timeout: config.server.request_timeout,
+            edge: Edge {
+                limits: config.server.limits.clone(),
+                certificates: parts.certificates,
+                cors_origins: config.server.cors_origins.clone(),
+                rate_limiter: config.server.rate_limit.map(RateLimiter::new),
+                public_url: config.server.public_url.clone(),
+            },
+            telemetry: shared.telemetry,
+        }))
+    })
 }
 
-fn edge(server: &ServerConfig) -> Result<Edge, ConfigError> {
-    Ok(Edge {
-        limits: server.limits.clone(),
-        certificates: server.tls.clone().map(Certificates::new).transpose()?,
-        cors_origins: server.cors_origins.clone(),
-        rate_limiter: server.rate_limit.map(RateLimiter::new),
-        public_url: server.public_url.clone(),
-    })
+/// Puts together what a configuration with mistakes still allows, to find those that show only then. Nothing is called.
+#[must_use]
+pub fn mistakes_of(draft: &Draft) -> Mistakes {
+    let mut mistakes = Mistakes::default();
+    let random = Arc::new(BufferedRandom::default());
+    assemble(
+        draft.telemetry.as_ref(),
+        draft.server.as_ref(),
+        &draft.providers,
+        &draft.origin,
+        (Arc::new(SystemClock), random),
+        &mut mistakes,
+    );
+    mistakes
+}
+
+/// What an application is made of, as far as it can be used.
+struct Assembled {
+    shared: Shared,
+    providers: Option<Providers>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+fn assemble(
+    telemetry: Option<&TelemetryConfig>,
+    server: Option<&ServerConfig>,
+    providers: &BTreeMap<ProviderName, Section>,
+    origin: &Origin,
+    (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+    mistakes: &mut Mistakes,
+) -> Assembled {
+    let telemetry = telemetry
+        .and_then(|config| mistakes.check(Telemetry::new(config, origin, &random)))
+        .unwrap_or_default();
+    let shared = Shared::new(clock, random).with_telemetry(Arc::new(telemetry));
+    let providers = mistakes.check(providers::build(providers, &shared));
+    let files = server.and_then(|server| server.tls.clone());
+    let certificates = files.and_then(|files| mistakes.check(Certificates::new(files, origin)));
+    Assembled {
+        shared,
+        providers,
+        certificates,
+    }
 }
 
 fn access(auth: &AuthConfig) -> Access {

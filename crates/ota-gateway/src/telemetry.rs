@@ -13,7 +13,7 @@ use ota_core::random::Random;
 use ota_core::trace::TraceParent;
 use ota_guard::Outcome;
 
-use crate::config::{ConfigError, TelemetryConfig};
+use crate::config::{ConfigError, Origin, TelemetryConfig};
 use crate::edge::Line;
 
 #[cfg(feature = "otlp")]
@@ -23,10 +23,7 @@ mod otlp;
 mod otlp {
     //! Stands in where the feature is off.
 
-    use super::{
-        Arc, BoxFuture, Clock, ConfigError, Context, Duration, Line, Outcome, Random,
-        TelemetryConfig,
-    };
+    use super::{Arc, BoxFuture, Clock, Context, Duration, Line, Outcome, Random, TelemetryConfig};
 
     /// Never made.
     #[derive(Debug)]
@@ -36,10 +33,8 @@ mod otlp {
         pub(super) fn new(
             _config: &TelemetryConfig,
             _random: Arc<dyn Random>,
-        ) -> Result<Self, ConfigError> {
-            Err(ConfigError::new(
-                "telemetry.otlp_endpoint: this program was built without traces; build it with `--features otlp`, or leave the key out",
-            ))
+        ) -> Result<Self, String> {
+            Err("this program was built without traces; build it with `--features otlp`, or leave the key out".to_owned())
         }
 
         pub(super) fn samples(&self, _trace_id: [u8; 16]) -> bool {
@@ -77,11 +72,15 @@ impl Telemetry {
     ///
     /// # Errors
     /// Names the key that cannot be used, also when the program was built without traces.
-    pub fn new(config: &TelemetryConfig, random: &Arc<dyn Random>) -> Result<Self, ConfigError> {
+    pub fn new(
+        config: &TelemetryConfig,
+        origin: &Origin,
+        random: &Arc<dyn Random>,
+    ) -> Result<Self, ConfigError> {
         match config.otlp {
-            Some(_) => {
-                otlp::Exporter::new(config, Arc::clone(random)).map(|exporter| Self(Some(exporter)))
-            }
+            Some(_) => otlp::Exporter::new(config, Arc::clone(random))
+                .map(|exporter| Self(Some(exporter)))
+                .map_err(|error| origin.error("telemetry.otlp_endpoint", error)),
             None => Ok(Self(None)),
         }
     }

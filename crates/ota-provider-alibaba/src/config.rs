@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ota_core::capability::{DocumentedQuota, QuotaPer};
-use ota_core::provider::SettingError;
+use ota_core::provider::{SettingError, SettingErrors};
 use ota_http::SecretSource;
 use ota_http::endpoint::Endpoint;
 use serde::Deserialize;
@@ -114,105 +114,114 @@ impl Settings {
     ///
     /// # Errors
     /// Names the key that is missing or wrong and says what to do.
-    pub fn into_config(self) -> Result<Config, SettingError> {
-        if let Some(region) = self.region.as_deref()
-            && !REGIONS.contains(&region)
-        {
-            return Err(SettingError::new(
-                "region",
-                format!(
-                    "`{region}` has no IoT Platform endpoint; known regions are {} (for any other, leave `region` out and give `endpoint`)",
-                    REGIONS.join(", ")
-                ),
-            ));
-        }
-        let address = match (&self.endpoint, &self.region) {
-            (Some(endpoint), _) => endpoint.clone(),
-            (None, Some(region)) => format!("https://iot.{region}.aliyuncs.com"),
-            (None, None) => {
-                return Err(SettingError::new(
-                    "region",
-                    "it is missing; give `region` (for instance cn-shanghai) or `endpoint`",
-                ));
-            }
-        };
-        let endpoint = Endpoint::parse(&address, self.allow_http.unwrap_or(false))
-            .map_err(|message| SettingError::new("endpoint", message))?;
-        let access_key_id = SecretSource::from_settings(
-            "access_key_id",
-            self.access_key_id,
-            "access_key_id_file",
-            self.access_key_id_file,
-        )?
-        .ok_or_else(|| {
-            SettingError::new(
-                "access_key_id",
-                "it is missing; give the ID of an AccessKey that may read OTA jobs",
-            )
-        })?;
-        let present_id = access_key_id
-            .read()
-            .map_err(|error| SettingError::new("access_key_id_file", error.to_string()))?;
-        if !present_id
-            .expose_secret()
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b',')
-        {
-            return Err(SettingError::new(
-                "access_key_id",
-                "it has characters that no AccessKey ID has",
-            ));
-        }
-        let access_key_secret = SecretSource::from_settings(
+    pub fn into_config(self) -> Result<Config, SettingErrors> {
+        let mut errors = SettingErrors::default();
+        let address = errors.check(address(self.endpoint, self.region.as_deref()));
+        let endpoint = address.and_then(|address| {
+            let endpoint = Endpoint::parse(&address, self.allow_http.unwrap_or(false));
+            errors.check(endpoint.map_err(|message| SettingError::new("endpoint", message)))
+        });
+        let access_key_id =
+            errors.check(access_key_id(self.access_key_id, self.access_key_id_file));
+        let secret = SecretSource::from_settings(
             "access_key_secret",
             self.access_key_secret,
             "access_key_secret_file",
             self.access_key_secret_file,
-        )?
-        .ok_or_else(|| {
-            SettingError::new(
-                "access_key_secret_file",
-                "it is missing; give `access_key_secret_file` or `access_key_secret`",
-            )
-        })?;
-        let security_token = SecretSource::from_settings(
+        );
+        let access_key_secret = errors.check(secret.and_then(|secret| {
+            secret.ok_or_else(|| {
+                SettingError::missing(
+                    "access_key_secret_file",
+                    &["access_key_secret_file", "access_key_secret"],
+                    "it is missing; give `access_key_secret_file` or `access_key_secret`",
+                )
+            })
+        }));
+        let security_token = errors.check(SecretSource::from_settings(
             "security_token",
             self.security_token,
             "security_token_file",
             self.security_token_file,
-        )?;
-        let signature = match self.signature.as_deref() {
-            None | Some("acs3") => Signature::Acs3,
-            Some("hmac-sha1") => Signature::HmacSha1,
-            Some(other) => {
-                return Err(SettingError::new(
-                    "signature",
-                    format!("`{other}` is not known; use `acs3` or `hmac-sha1`"),
-                ));
-            }
-        };
-        let format = match self.format.as_deref() {
-            None | Some("json") => Format::Json,
-            Some("xml") => Format::Xml,
-            Some(other) => {
-                return Err(SettingError::new(
-                    "format",
-                    format!("`{other}` is not known; use `json` or `xml`"),
-                ));
-            }
-        };
-        Ok(Config {
-            endpoint,
-            region: self.region,
-            // Neither signature sends an empty `IotInstanceId`: an instance without an ID must leave the parameter out.
-            instance_id: present(self.instance_id),
-            access_key_id,
-            access_key_secret,
-            security_token,
-            signature,
-            format,
+        ));
+        let signature = errors.check(match self.signature.as_deref() {
+            None | Some("acs3") => Ok(Signature::Acs3),
+            Some("hmac-sha1") => Ok(Signature::HmacSha1),
+            Some(other) => Err(SettingError::new(
+                "signature",
+                format!("`{other}` is not known; use `acs3` or `hmac-sha1`"),
+            )),
+        });
+        let format = errors.check(match self.format.as_deref() {
+            None | Some("json") => Ok(Format::Json),
+            Some("xml") => Ok(Format::Xml),
+            Some(other) => Err(SettingError::new(
+                "format",
+                format!("`{other}` is not known; use `json` or `xml`"),
+            )),
+        });
+        errors.finish(|| {
+            Some(Config {
+                endpoint: endpoint?,
+                region: self.region,
+                // Neither signature sends an empty `IotInstanceId`: an instance without an ID must leave the parameter out.
+                instance_id: present(self.instance_id),
+                access_key_id: access_key_id?,
+                access_key_secret: access_key_secret?,
+                security_token: security_token?,
+                signature: signature?,
+                format: format?,
+            })
         })
     }
+}
+
+fn address(endpoint: Option<String>, region: Option<&str>) -> Result<String, SettingError> {
+    match (endpoint, region) {
+        (_, Some(region)) if !REGIONS.contains(&region) => Err(SettingError::new(
+            "region",
+            format!(
+                "`{region}` has no IoT Platform endpoint; known regions are {} (for any other, leave `region` out and give `endpoint`)",
+                REGIONS.join(", ")
+            ),
+        )),
+        (Some(endpoint), _) => Ok(endpoint),
+        (None, Some(region)) => Ok(format!("https://iot.{region}.aliyuncs.com")),
+        (None, None) => Err(SettingError::missing(
+            "region",
+            &["region", "endpoint"],
+            "it is missing; give `region` (for instance cn-shanghai) or `endpoint`",
+        )),
+    }
+}
+
+fn access_key_id(
+    value: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<SecretSource, SettingError> {
+    let key = match file {
+        Some(_) => "access_key_id_file",
+        None => "access_key_id",
+    };
+    let source = SecretSource::from_settings("access_key_id", value, "access_key_id_file", file)?
+        .ok_or_else(|| {
+        SettingError::missing(
+            "access_key_id",
+            &["access_key_id", "access_key_id_file"],
+            "it is missing; give the ID of an AccessKey that may read OTA jobs",
+        )
+    })?;
+    let present_id = source
+        .read()
+        .map_err(|error| SettingError::new("access_key_id_file", error.to_string()))?;
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+    if !present_id.expose_secret().bytes().all(fits) {
+        return Err(SettingError::new(
+            key,
+            "it has characters that no AccessKey ID has",
+        ));
+    }
+    Ok(source)
 }
 
 fn present(text: Option<String>) -> Option<String> {
@@ -222,10 +231,10 @@ fn present(text: Option<String>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, SettingError, Settings, Signature};
+    use super::{Config, SettingErrors, Settings, Signature};
     use serde_json::{Value, json};
 
-    fn config(mut change: Value) -> Result<Config, SettingError> {
+    fn config(mut change: Value) -> Result<Config, SettingErrors> {
         let mut settings = json!({"region": "cn-shanghai", "access_key_id": "id", "access_key_secret": "s3cret-value"});
         settings
             .as_object_mut()
@@ -250,8 +259,28 @@ mod tests {
     #[track_caller]
     fn check(change: Value, key: &str) {
         let error = config(change).unwrap_err();
-        assert_eq!(error.key, key);
+        let keys: Vec<&str> = error.iter().map(|error| error.key).collect();
+        assert_eq!(keys, [key]);
         assert!(!error.to_string().contains("s3cret-value"), "{error}");
+    }
+
+    #[test]
+    fn all_wrong_settings_are_named_at_once() {
+        let error = config(json!({
+            "region": "mars-1", "access_key_id": "a b", "access_key_secret": null, "signature": "md5", "format": "yaml",
+        }))
+        .unwrap_err();
+        let keys: Vec<&str> = error.iter().map(|error| error.key).collect();
+        assert_eq!(
+            keys,
+            [
+                "region",
+                "access_key_id",
+                "access_key_secret_file",
+                "signature",
+                "format"
+            ]
+        );
     }
 
     #[test]

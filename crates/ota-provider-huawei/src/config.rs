@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use http::HeaderName;
 use http::header;
 use ota_core::capability::{DocumentedQuota, QuotaPer};
-use ota_core::provider::SettingError;
+use ota_core::provider::{SettingError, SettingErrors};
 use ota_http::endpoint::Endpoint;
 use ota_http::secret::SecretSource;
 use ota_http::tls::{self, TlsOptions};
@@ -76,68 +76,84 @@ impl Settings {
     ///
     /// # Errors
     /// Names the key that is missing or wrong and says what to do.
-    pub fn into_config(self) -> Result<Config, SettingError> {
-        let endpoint = self.endpoint.as_deref().ok_or_else(|| {
-            SettingError::new(
-                "endpoint",
-                "it is missing; give the platform's address, for instance https://10.0.0.1:8743",
-            )
-        })?;
-        let endpoint = Endpoint::parse(endpoint.trim(), self.allow_http.unwrap_or(false))
-            .map_err(|message| SettingError::new("endpoint", message))?;
-        let app_id = app_id(self.app_id)?;
+    pub fn into_config(self) -> Result<Config, SettingErrors> {
+        let mut errors = SettingErrors::default();
+        let endpoint = errors.check(endpoint(self.endpoint.as_deref(), self.allow_http));
+        let app_id = errors.check(app_id(self.app_id));
         let secret =
-            SecretSource::from_settings("secret", self.secret, "secret_file", self.secret_file)?
-                .ok_or_else(|| {
-                    SettingError::new(
-                        "secret_file",
-                        "it is missing; give `secret_file` or `secret`",
-                    )
-                })?;
-        let app_key_header = app_key_header(self.app_key_header.as_deref().unwrap_or("app_key"))?;
-        let client_identity_pem = match (self.client_cert_file, self.client_key_file) {
-            (Some(certificate), Some(key)) => Some((
-                pem("client_cert_file", &certificate)?,
-                pem("client_key_file", &key)?,
-            )),
-            (None, None) => None,
-            (Some(_), None) => {
-                return Err(SettingError::new(
-                    "client_key_file",
-                    "it is missing; `client_cert_file` needs it",
-                ));
-            }
-            (None, Some(_)) => {
-                return Err(SettingError::new(
-                    "client_cert_file",
-                    "it is missing; `client_key_file` needs it",
-                ));
-            }
-        };
+            SecretSource::from_settings("secret", self.secret, "secret_file", self.secret_file);
+        let secret = errors.check(secret.and_then(|secret| {
+            secret.ok_or_else(|| {
+                SettingError::missing(
+                    "secret_file",
+                    &["secret_file", "secret"],
+                    "it is missing; give `secret_file` or `secret`",
+                )
+            })
+        }));
+        let app_key_header = errors.check(app_key_header(
+            self.app_key_header.as_deref().unwrap_or("app_key"),
+        ));
         if self.verify_hostname == Some(false) && self.server_name.is_some() {
-            return Err(SettingError::new(
+            errors.add(SettingError::new(
                 "server_name",
                 "it is compared with nothing while `verify_hostname` is false; remove one of them",
             ));
         }
+        let ca_pem = self.ca_file.map(|path| errors.check(pem("ca_file", &path)));
+        let certificate = self
+            .client_cert_file
+            .map(|path| errors.check(pem("client_cert_file", &path)));
+        let key = self
+            .client_key_file
+            .map(|path| errors.check(pem("client_key_file", &path)));
+        const BOTH: &[&str] = &["client_cert_file", "client_key_file"];
+        match (&certificate, &key) {
+            (Some(_), None) => errors.add(SettingError::missing(
+                "client_key_file",
+                BOTH,
+                "it is missing; `client_cert_file` needs it",
+            )),
+            (None, Some(_)) => errors.add(SettingError::missing(
+                "client_cert_file",
+                BOTH,
+                "it is missing; `client_key_file` needs it",
+            )),
+            _ => {}
+        }
         let tls = TlsOptions {
-            ca_pem: self.ca_file.map(|path| pem("ca_file", &path)).transpose()?,
-            client_identity_pem,
+            ca_pem: ca_pem.flatten(),
+            client_identity_pem: certificate.flatten().zip(key.flatten()),
             server_name: self.server_name,
             skip_hostname_verification: self.verify_hostname == Some(false),
         };
-        let tls = endpoint.is_https().then_some(tls);
-        if let Some(tls) = &tls {
-            check_tls(tls)?;
+        // An endpoint that cannot be read is no reason to leave its certificates unread.
+        let is_https = endpoint.as_ref().is_none_or(Endpoint::is_https);
+        if is_https {
+            check_tls(&tls, &mut errors);
         }
-        Ok(Config {
-            endpoint,
-            app_id,
-            secret,
-            tls,
-            app_key_header,
+        errors.finish(|| {
+            Some(Config {
+                endpoint: endpoint?,
+                app_id: app_id?,
+                secret: secret?,
+                tls: is_https.then_some(tls),
+                app_key_header: app_key_header?,
+            })
         })
     }
+}
+
+fn endpoint(text: Option<&str>, allow_http: Option<bool>) -> Result<Endpoint, SettingError> {
+    let text = text.ok_or_else(|| {
+        SettingError::missing(
+            "endpoint",
+            &["endpoint"],
+            "it is missing; give the platform's address, for instance https://10.0.0.1:8743",
+        )
+    })?;
+    Endpoint::parse(text.trim(), allow_http.unwrap_or(false))
+        .map_err(|message| SettingError::new("endpoint", message))
 }
 
 fn app_id(text: Option<String>) -> Result<String, SettingError> {
@@ -145,7 +161,11 @@ fn app_id(text: Option<String>) -> Result<String, SettingError> {
         .map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty())
         .ok_or_else(|| {
-            SettingError::new("app_id", "it is missing; give the ID of the application")
+            SettingError::missing(
+                "app_id",
+                &["app_id"],
+                "it is missing; give the ID of the application",
+            )
         })?;
     if app_id.len() > MAX_APP_ID_LEN || !app_id.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(SettingError::new(
@@ -193,23 +213,40 @@ fn pem(key: &'static str, path: &Path) -> Result<Vec<u8>, SettingError> {
     })
 }
 
-/// Builds the TLS configuration in steps, so that the error names the key that is at fault.
-fn check_tls(options: &TlsOptions) -> Result<(), SettingError> {
-    let mut step = TlsOptions {
+/// Builds the TLS configuration in parts, so that each error names the key that is at fault.
+fn check_tls(options: &TlsOptions, errors: &mut SettingErrors) {
+    let mut check = |key, part: &TlsOptions| {
+        let built = tls::client_config(part).map_err(|error| {
+            let message = error.to_string();
+            let key = match message.starts_with("client_key_file") {
+                true => "client_key_file",
+                false => key,
+            };
+            SettingError::new(key, message)
+        });
+        errors.check(built).is_some()
+    };
+    let mut base = TlsOptions {
         ca_pem: options.ca_pem.clone(),
         ..TlsOptions::default()
     };
-    let check = |key, step: &TlsOptions| {
-        tls::client_config(step)
-            .map(drop)
-            .map_err(|error| SettingError::new(key, error.to_string()))
-    };
-    check("ca_file", &step)?;
-    step.client_identity_pem
-        .clone_from(&options.client_identity_pem);
-    check("client_cert_file", &step)?;
-    step.server_name.clone_from(&options.server_name);
-    check("server_name", &step)
+    if !check("ca_file", &base) {
+        base.ca_pem = None;
+    }
+    if options.client_identity_pem.is_some() {
+        let part = TlsOptions {
+            client_identity_pem: options.client_identity_pem.clone(),
+            ..base.clone()
+        };
+        check("client_cert_file", &part);
+    }
+    if options.server_name.is_some() {
+        let part = TlsOptions {
+            server_name: options.server_name.clone(),
+            ..base
+        };
+        check("server_name", &part);
+    }
 }
 
 #[cfg(test)]

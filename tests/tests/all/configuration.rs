@@ -308,6 +308,98 @@ async fn a_wrong_variable_is_named() {
     }
 }
 
+/// Runs the program and returns the places and keys of the mistakes that it names, such as `3: server.listen`.
+async fn mistakes(file: &File, command: &str) -> Vec<String> {
+    let output = run(&[command, "--config", file.path()]).await;
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(78), "{error}");
+    assert!(!error.contains("panicked"), "{error}");
+    let place = format!("  {}:", file.path());
+    let mistakes: Vec<String> = error
+        .lines()
+        .filter_map(|line| line.strip_prefix(&place))
+        .map(|rest| {
+            let parts: Vec<&str> = rest.splitn(3, ": ").collect();
+            parts[..2].join(": ")
+        })
+        .collect();
+    let first = error.lines().next().unwrap_or_default();
+    assert_eq!(
+        first,
+        format!("configuration error: {} mistakes:", mistakes.len()),
+        "{error}"
+    );
+    mistakes
+}
+
+#[tokio::test]
+async fn all_mistakes_are_named_in_one_run_also_those_of_providers_and_certificates() {
+    let text = "[server]\n\
+        listen = \"127.0.0.1:0\"\n\
+        request_timeout_ms = \"long\"\n\
+        [auth]\n\
+        hs256_secret = \"0123456789abcdef0123456789abcdef\"\n\
+        [cache]\n\
+        max_age = 5\n\
+        [providers.one]\n\
+        vendor = \"alibaba-iot\"\n\
+        region = \"cn-atlantis\"\n\
+        acces_key_id = \"x\"\n\
+        access_key_secret_file = \"/no/such/secret\"\n\
+        signature = \"md5\"\n\
+        [providers.one.limits]\n\
+        calls = 0\n\
+        [providers.two]\n\
+        vendor = \"huawei-iot\"\n\
+        endpoint = \"ftp://x\"\n\
+        app_id = \"a\"\n\
+        ca_file = \"/no/such/ca.pem\"\n\
+        [providers.three]\n\
+        vendor = \"aws-iot\"\n\
+        [log]\n\
+        filter = \"inof\"\n";
+    let expected = [
+        "3: server.request_timeout_ms",
+        "7: cache.max_age",
+        "10: providers.one.region",
+        "11: providers.one.acces_key_id",
+        "12: providers.one.access_key_secret_file",
+        "13: providers.one.signature",
+        "15: providers.one.limits.calls",
+        "16: providers.two.secret_file",
+        "18: providers.two.endpoint",
+        "20: providers.two.ca_file",
+        "22: providers.three.vendor",
+        "24: log.filter",
+    ];
+    let file = File::new(text);
+    for command in ["serve", "check", "token"] {
+        assert_eq!(mistakes(&file, command).await, expected, "{command}");
+    }
+    // The same where the sections alone are right, and only what is put together is not.
+    let account = "[providers.NAME.limits]\naccount = \"a\"\ncalls = ";
+    let provider = |name: &str, calls: u32| {
+        let account = account.replace("NAME", name);
+        format!(
+            "[providers.{name}]\nvendor = \"alibaba-iot\"\nregion = \"cn-shanghai\"\naccess_key_id = \"x\"\naccess_key_secret = \"y\"\n{account}{calls}\n"
+        )
+    };
+    let text = format!(
+        "{}[server]\nlisten = \"127.0.0.1:0\"\ntls_cert_file = \"/no/such/cert.pem\"\ntls_key_file = \"/dev/null\"\n[auth]\nhs256_secret = \"0123456789abcdef0123456789abcdef\"\n{}",
+        provider("a", 1),
+        provider("b", 2),
+    );
+    let file = File::new(&text);
+    assert_eq!(
+        mistakes(&file, "check").await,
+        [
+            "11: server.tls_cert_file",
+            "12: server.tls_key_file",
+            "21: providers.b.limits.account"
+        ]
+    );
+}
+
 #[tokio::test]
 async fn two_providers_of_one_account_with_different_quotas_are_refused() {
     let section = |name: &str, limits: &[&str]| {

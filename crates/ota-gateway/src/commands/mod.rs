@@ -7,7 +7,8 @@ pub mod token;
 
 use std::path::Path;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Draft};
+use crate::server;
 
 /// The exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
@@ -69,11 +70,22 @@ pub fn load(path: Option<&Path>) -> Result<Config, Failed> {
             Err(_) => {}
         }
     }
-    Config::load(path, environment).map_err(|error| match path {
-        Some(_) => error.into(),
-        None => ConfigError::new(format!(
-            "{error} (no configuration file is given: use --config FILE or OTA_GATEWAY_CONFIG)"
-        ))
-        .into(),
+    let draft = Draft::read(path, environment);
+    if draft.mistakes.is_empty() {
+        return Ok(draft.finish()?);
+    }
+    // What shows only when the parts are put together is named in the same run.
+    let assembled = server::mistakes_of(&draft).error();
+    draft.finish().map_err(|mut error| {
+        if let Some(assembled) = assembled {
+            error.merge(assembled);
+        }
+        let error = match path {
+            Some(_) => error,
+            None => error.with_hint(
+                "no configuration file is given: use --config FILE or OTA_GATEWAY_CONFIG",
+            ),
+        };
+        error.into()
     })
 }

@@ -10,7 +10,7 @@ use ota_http::tls::TlsOptions;
 use ota_http::{Client, Options, SecretSource};
 use serde::Deserialize;
 
-use super::{ConfigError, Section, ServerConfig};
+use super::{ConfigError, Mistakes, Section, ServerConfig};
 use crate::auth::{KeyKind, KeySource, Keys, Rules};
 
 /// The shortest HS256 secret that is not warned about: RFC 7518 asks for as many bits as the hash has.
@@ -88,17 +88,75 @@ struct Raw {
 /// The keys that say where keys come from.
 const SOURCES: &str = "`hs256_secret_file`, `public_key_file`, `jwks_file`, `jwks_url`";
 
-pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig, ConfigError> {
-    let raw: Raw = section.clone().read()?;
+/// All keys that decide whether a source of keys is missing.
+const SOURCE_KEYS: &[&str] = &[
+    "mode",
+    "hs256_secret",
+    "hs256_secret_file",
+    "public_key_file",
+    "jwks_file",
+    "jwks_url",
+];
+
+/// Reads the section. `server` is there to know whether access may be disabled; without it, that is not judged.
+pub(super) fn read(
+    section: Section,
+    server: Option<&ServerConfig>,
+) -> Result<AuthConfig, ConfigError> {
+    let (raw, mut mistakes): (Raw, _) = section.clone().read()?;
     let secret = SecretSource::from_settings(
         "hs256_secret",
         raw.hs256_secret.clone(),
         "hs256_secret_file",
         raw.hs256_secret_file.clone(),
     )
-    .map_err(|error| section.error(error.key, &error.message))?;
+    .unwrap_or_else(|error| {
+        mistakes.setting(&error);
+        None
+    });
+    // An empty value is what an unset variable leaves behind; it must not switch a check off.
+    for (key, empty) in [
+        ("issuer", raw.issuer.as_deref() == Some("")),
+        ("audience", raw.audience.as_deref() == Some("")),
+    ] {
+        if empty {
+            mistakes.add(key, "is empty; give a value or leave the key out");
+        }
+    }
+    let mode = mode(&section, &raw, secret, server, &mut mistakes);
+    mistakes.finish(|| {
+        let mode = mode?;
+        Some(AuthConfig {
+            warning: warning(&mode),
+            mode,
+            issuer: raw.issuer,
+            requires_audience: raw.audience.is_some(),
+            audience: Some(raw.audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned())),
+        })
+    })
+}
+
+fn has_secret(raw: &Raw) -> bool {
+    raw.hs256_secret.is_some() || raw.hs256_secret_file.is_some()
+}
+
+/// Returns the key by which a secret is given.
+fn secret_key(raw: &Raw) -> &'static str {
+    match raw.hs256_secret {
+        Some(_) => "hs256_secret",
+        None => "hs256_secret_file",
+    }
+}
+
+fn mode(
+    section: &Section,
+    raw: &Raw,
+    secret: Option<SecretSource>,
+    server: Option<&ServerConfig>,
+    mistakes: &mut Mistakes,
+) -> Option<AuthMode> {
     let given: Vec<&str> = [
-        ("hs256_secret", secret.is_some()),
+        (secret_key(raw), has_secret(raw)),
         ("public_key_file", raw.public_key_file.is_some()),
         ("jwks_file", raw.jwks_file.is_some()),
         ("jwks_url", raw.jwks_url.is_some()),
@@ -106,60 +164,37 @@ pub(super) fn read(section: Section, server: &ServerConfig) -> Result<AuthConfig
     .into_iter()
     .filter_map(|(key, given)| given.then_some(key))
     .collect();
-    let mode = match (raw.mode.as_deref().unwrap_or("jwt"), given.as_slice()) {
-        ("jwt", []) => {
-            return Err(section.error(
-                "hs256_secret_file",
-                format_args!("is missing; give one of {SOURCES}, or set `mode = \"disabled\"` on a loopback address"),
-            ));
-        }
-        ("jwt", [_]) => jwt(&section, &raw, secret)?,
-        ("jwt", [_, second, ..]) => {
-            return Err(section.error(
-                second,
-                format_args!("is given beside `{}`; give one of {SOURCES}", given[0]),
-            ));
-        }
-        ("disabled", []) if server.listen.ip().is_loopback() => AuthMode::Disabled,
-        ("disabled", []) => {
-            return Err(section.error(
+    match (raw.mode.as_deref().unwrap_or("jwt"), given.as_slice()) {
+        ("jwt", []) => mistakes.missing(
+            "hs256_secret_file",
+            SOURCE_KEYS,
+            format_args!("is missing; give one of {SOURCES}, or set `mode = \"disabled\"` on a loopback address"),
+        ),
+        ("jwt", [_]) => return jwt(raw, secret, mistakes),
+        ("jwt", [_, second, ..]) => mistakes.add(
+            second,
+            format_args!("is given beside `{}`; give one of {SOURCES}", given[0]),
+        ),
+        ("disabled", []) => match server.map(|server| server.listen) {
+            Some(listen) if !listen.ip().is_loopback() => mistakes.add(
                 "mode",
                 format_args!(
-                    "`disabled` is allowed on a loopback address only, and server.listen is {}; use `jwt`",
-                    server.listen
+                    "`disabled` is allowed on a loopback address only, and server.listen is {listen}{}; use `jwt`",
+                    section.origin.hint("server.listen")
                 ),
-            ));
-        }
-        ("disabled", _) => {
-            return Err(section.error(
-                "mode",
-                "is `disabled`, yet a secret or a key is given; remove one of them",
-            ));
-        }
-        (other, _) => {
-            return Err(section.error(
-                "mode",
-                format_args!("`{other}` is not known; use `jwt` or `disabled`"),
-            ));
-        }
-    };
-    // An empty value is what an unset variable leaves behind; it must not switch a check off.
-    for (key, empty) in [
-        ("issuer", raw.issuer.as_deref() == Some("")),
-        ("audience", raw.audience.as_deref() == Some("")),
-    ] {
-        if empty {
-            return Err(section.error(key, "is empty; give a value or leave the key out"));
-        }
+            ),
+            _ => return Some(AuthMode::Disabled),
+        },
+        ("disabled", _) => mistakes.add(
+            "mode",
+            "is `disabled`, yet a secret or a key is given; remove one of them",
+        ),
+        (other, _) => mistakes.add(
+            "mode",
+            format_args!("`{other}` is not known; use `jwt` or `disabled`"),
+        ),
     }
-    let warning = warning(&mode);
-    Ok(AuthConfig {
-        mode,
-        issuer: raw.issuer,
-        requires_audience: raw.audience.is_some(),
-        audience: Some(raw.audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned())),
-        warning,
-    })
+    None
 }
 
 fn warning(mode: &AuthMode) -> Option<String> {
@@ -172,58 +207,71 @@ fn warning(mode: &AuthMode) -> Option<String> {
     })
 }
 
-fn jwt(
-    section: &Section,
-    raw: &Raw,
-    secret: Option<SecretSource>,
-) -> Result<AuthMode, ConfigError> {
+fn jwt(raw: &Raw, secret: Option<SecretSource>, mistakes: &mut Mistakes) -> Option<AuthMode> {
     if raw.jwks_url.is_none() {
         for (key, given) in [
             ("jwks_refresh_s", raw.jwks_refresh_s.is_some()),
             ("jwks_ca_file", raw.jwks_ca_file.is_some()),
         ] {
             if given {
-                return Err(section.error(key, "means something only beside `jwks_url`; remove it"));
+                mistakes.add(key, "means something only beside `jwks_url`; remove it");
             }
         }
     }
-    if let Some(secret) = secret {
+    if has_secret(raw) {
         if raw.algorithm.as_deref().is_some_and(|name| name != "HS256") {
-            return Err(section.error("algorithm", "a secret is for `HS256` only"));
+            mistakes.add("algorithm", "a secret is for `HS256` only");
         }
-        let secret = Arc::new(secret);
+        let secret = Arc::new(secret?);
         let keys = Keys::new(KeySource::Secret(Arc::clone(&secret)), None)
-            .map_err(|error| section.error("hs256_secret", error))?;
-        return Ok(AuthMode::Hs256(secret, Arc::new(keys)));
+            .map_err(|error| mistakes.add(secret_key(raw), error))
+            .ok()?;
+        return Some(AuthMode::Hs256(secret, Arc::new(keys)));
     }
-    let pinned = match raw.algorithm.as_deref() {
-        None => None,
-        Some(name) => Some(KeyKind::public_by_name(name).ok_or_else(|| {
-            section.error(
+    let pinned = raw.algorithm.as_deref().and_then(|name| {
+        let kind = KeyKind::public_by_name(name);
+        if kind.is_none() {
+            mistakes.add(
                 "algorithm",
                 format_args!(
                     "`{name}` is not taken with public keys; use `RS256`, `ES256` or `EdDSA`"
                 ),
-            )
-        })?),
-    };
+            );
+        }
+        kind
+    });
     let (key, source) = if let Some(path) = &raw.public_key_file {
         ("public_key_file", KeySource::PemFile(path.clone()))
     } else if let Some(path) = &raw.jwks_file {
         ("jwks_file", KeySource::JwksFile(path.clone()))
     } else {
-        ("jwks_url", jwks_url(section, raw)?)
+        ("jwks_url", jwks_url(raw, mistakes)?)
     };
-    let keys = Keys::new(source, pinned).map_err(|error| section.error(key, error))?;
-    Ok(AuthMode::PublicKeys(Arc::new(keys)))
+    let keys = Keys::new(source, pinned)
+        .map_err(|error| mistakes.add(key, error))
+        .ok()?;
+    Some(AuthMode::PublicKeys(Arc::new(keys)))
 }
 
-fn jwks_url(section: &Section, raw: &Raw) -> Result<KeySource, ConfigError> {
-    let url = raw.jwks_url.clone().unwrap_or_default();
-    let seconds = raw.jwks_refresh_s.unwrap_or(300);
-    if !(1..=86_400).contains(&seconds) {
-        return Err(section.error("jwks_refresh_s", "is a number of seconds from 1 to 86400"));
-    }
+fn jwks_url(raw: &Raw, mistakes: &mut Mistakes) -> Option<KeySource> {
+    let url = raw.jwks_url.clone()?;
+    let seconds = mistakes.range(
+        "jwks_refresh_s",
+        "seconds",
+        raw.jwks_refresh_s.unwrap_or(300),
+        1..=86_400,
+    );
+    let ca_pem = raw.jwks_ca_file.as_ref().and_then(|path| {
+        std::fs::read(path)
+            .map_err(|error| {
+                let path = path.display();
+                mistakes.add(
+                    "jwks_ca_file",
+                    format_args!("`{path}` cannot be read: {error}"),
+                );
+            })
+            .ok()
+    });
     // Who can change the answer on its way can let anybody in.
     let parsed: Option<Uri> = url.parse().ok();
     let origin = parsed.as_ref().and_then(|uri| {
@@ -238,16 +286,8 @@ fn jwks_url(section: &Section, raw: &Raw) -> Result<KeySource, ConfigError> {
                 false => error,
             })
         })
-        .map_err(|error| section.error("jwks_url", error))?;
-    let ca_pem = match &raw.jwks_ca_file {
-        None => None,
-        Some(path) => Some(std::fs::read(path).map_err(|error| {
-            section.error(
-                "jwks_ca_file",
-                format_args!("`{}` cannot be read: {error}", path.display()),
-            )
-        })?),
-    };
+        .map_err(|error| mistakes.add("jwks_url", error))
+        .ok()?;
     let options = Options {
         tls: endpoint.is_https().then(|| TlsOptions {
             ca_pem,
@@ -257,10 +297,12 @@ fn jwks_url(section: &Section, raw: &Raw) -> Result<KeySource, ConfigError> {
         connect_timeout: Duration::from_secs(5),
         direct: endpoint.is_loopback(),
     };
-    let client = Client::new(&options).map_err(|error| section.error("jwks_ca_file", error))?;
-    Ok(KeySource::JwksUrl {
+    let client = Client::new(&options)
+        .map_err(|error| mistakes.add("jwks_ca_file", error))
+        .ok()?;
+    Some(KeySource::JwksUrl {
         client,
         url,
-        refresh: Duration::from_secs(seconds),
+        refresh: Duration::from_secs(seconds?),
     })
 }

@@ -47,22 +47,22 @@ impl Default for Raw {
 const MAX_S: u64 = 604_800;
 
 pub(super) fn read(section: Section) -> Result<CacheConfig, ConfigError> {
-    let raw: Raw = section.clone().read()?;
-    for (key, seconds) in [
-        ("max_age_s", raw.max_age_s),
-        ("min_age_s", raw.min_age_s),
-        ("stats_max_age_s", raw.stats_max_age_s),
-        ("stale_if_error_s", raw.stale_if_error_s),
-    ] {
-        if seconds > MAX_S {
-            return Err(section.error(key, format_args!("is a number of seconds up to {MAX_S}")));
-        }
-    }
-    Ok(CacheConfig {
-        max_age: Duration::from_secs(raw.max_age_s),
-        min_age: Duration::from_secs(raw.min_age_s),
-        stats_max_age: Duration::from_secs(raw.stats_max_age_s),
-        stale_if_error: Duration::from_secs(raw.stale_if_error_s),
-        max_bytes: raw.max_bytes,
+    let (raw, mut mistakes): (Raw, _) = section.read()?;
+    let mut age = |key: &str, seconds: u64| {
+        let seconds = mistakes.range(key, "seconds", seconds, 0..=MAX_S)?;
+        Some(Duration::from_secs(seconds))
+    };
+    let max_age = age("max_age_s", raw.max_age_s);
+    let min_age = age("min_age_s", raw.min_age_s);
+    let stats_max_age = age("stats_max_age_s", raw.stats_max_age_s);
+    let stale_if_error = age("stale_if_error_s", raw.stale_if_error_s);
+    mistakes.finish(|| {
+        Some(CacheConfig {
+            max_age: max_age?,
+            min_age: min_age?,
+            stats_max_age: stats_max_age?,
+            stale_if_error: stale_if_error?,
+            max_bytes: raw.max_bytes,
+        })
     })
 }

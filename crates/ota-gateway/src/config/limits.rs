@@ -57,17 +57,9 @@ impl Limits {
     /// # Errors
     /// Names the key that is out of range.
     pub fn read(section: Option<Section>, default: DefaultQuota) -> Result<Self, ConfigError> {
-        let raw: Raw = section
-            .clone()
-            .map(Section::read)
-            .transpose()?
-            .unwrap_or_default();
-        let range = |key: &str, value: u64, least: u64, most: u64| match &section {
-            Some(section) if !(least..=most).contains(&value) => Err(section.error(
-                key,
-                format_args!("is a whole number from {least} to {most}"),
-            )),
-            _ => Ok(()),
+        let (raw, mut mistakes): (Raw, _) = match section {
+            Some(section) => section.read()?,
+            None => Default::default(),
         };
         let limits = Self {
             account: raw
@@ -82,18 +74,21 @@ impl Limits {
             max_concurrent: raw.max_concurrent.unwrap_or(16),
             max_calls_per_page: raw.max_calls_per_page.unwrap_or(5),
         };
-        range("calls", limits.calls.into(), 1, 1_000_000)?;
-        range("window_s", limits.window_s.into(), 1, 86_400)?;
-        range("margin_ms", raw.margin_ms.unwrap_or(100), 0, 60_000)?;
-        range("timeout_ms", raw.timeout_ms.unwrap_or(8000), 1, 600_000)?;
-        range("max_attempts", limits.max_attempts.into(), 1, 10)?;
-        range("max_concurrent", limits.max_concurrent.into(), 1, 1000)?;
+        let mut range = |key: &str, value: u64, least: u64, most: u64| {
+            mistakes.range(key, "", value, least..=most);
+        };
+        range("calls", limits.calls.into(), 1, 1_000_000);
+        range("window_s", limits.window_s.into(), 1, 86_400);
+        range("margin_ms", raw.margin_ms.unwrap_or(100), 0, 60_000);
+        range("timeout_ms", raw.timeout_ms.unwrap_or(8000), 1, 600_000);
+        range("max_attempts", limits.max_attempts.into(), 1, 10);
+        range("max_concurrent", limits.max_concurrent.into(), 1, 1000);
         range(
             "max_calls_per_page",
             limits.max_calls_per_page.into(),
             1,
             100,
-        )?;
-        Ok(limits)
+        );
+        mistakes.finish(|| Some(limits))
     }
 }

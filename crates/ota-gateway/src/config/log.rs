@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tracing_subscriber::filter::Targets;
 
 use super::{ConfigError, Section};
+use crate::query::nearest;
 
 /// What is logged and how.
 #[derive(Clone, Debug)]
@@ -40,22 +41,62 @@ impl Default for Raw {
 }
 
 pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {
-    let raw: Raw = section.clone().read()?;
+    let (raw, mut mistakes): (Raw, _) = section.read()?;
     let format = match raw.format.as_str() {
-        "text" => LogFormat::Text,
-        "json" => LogFormat::Json,
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
         other => {
-            return Err(section.error(
+            mistakes.add(
                 "format",
                 format_args!("`{other}` is not known; use `text` or `json`"),
-            ));
+            );
+            None
         }
     };
-    let filter = raw.filter.parse().map_err(|_| {
-        section.error(
-            "filter",
-            "is a level, or levels by target: `info`, `warn,ota_gateway=debug`",
-        )
-    })?;
-    Ok(LogConfig { format, filter })
+    let filter = filter(&raw.filter)
+        .map_err(|message| mistakes.add("filter", message))
+        .ok();
+    mistakes.finish(|| {
+        Some(LogConfig {
+            format: format?,
+            filter: filter?,
+        })
+    })
+}
+
+/// The levels of the log, as a filter names them.
+const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
+
+/// Reads levels and levels by target. A word that is no level would be taken for a target whose every level is on, and all else would be off.
+fn filter(text: &str) -> Result<Targets, String> {
+    const FORM: &str = "is a level, or levels by target: `info`, `warn,ota_gateway=debug`";
+    for part in text.split(',').map(str::trim) {
+        let (target, level) = match part.split_once('=') {
+            Some((target, level)) => (Some(target.trim()), level.trim()),
+            None => (None, part),
+        };
+        let lower = level.to_ascii_lowercase();
+        if !LEVELS.contains(&lower.as_str()) && !matches!(level, "0" | "1" | "2" | "3" | "4" | "5")
+        {
+            let advice = match nearest(&lower, LEVELS) {
+                Some(level) => format!("did you mean `{level}`? "),
+                None => String::new(),
+            };
+            let what = match part {
+                "" => "has an empty part".to_owned(),
+                _ => format!("`{level}` is no level"),
+            };
+            let levels = LEVELS.join(", ");
+            return Err(format!("{what}; {advice}Levels are {levels}; it {FORM}"));
+        }
+        if target.is_some_and(|target| {
+            target.is_empty()
+                || !target
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "_:".contains(c))
+        }) {
+            return Err(format!("`{part}` names no target; it {FORM}"));
+        }
+    }
+    text.parse().map_err(|_| FORM.to_owned())
 }

@@ -32,18 +32,21 @@ impl Default for Raw {
 }
 
 pub(super) fn read(section: Section) -> Result<MetricsConfig, ConfigError> {
-    let raw: Raw = section.clone().read()?;
-    let listen = raw.listen.parse().map_err(|_| {
-        section.error(
+    let (raw, mut mistakes): (Raw, _) = section.read()?;
+    let listen = raw.listen.parse().ok();
+    if listen.is_none() {
+        mistakes.add(
             "listen",
             format_args!(
                 "`{}` is not an address and port such as 127.0.0.1:9464",
                 raw.listen
             ),
-        )
-    })?;
-    Ok(MetricsConfig {
-        listen,
-        enabled: raw.enabled,
+        );
+    }
+    mistakes.finish(|| {
+        Some(MetricsConfig {
+            listen: listen?,
+            enabled: raw.enabled,
+        })
     })
 }

@@ -1,13 +1,14 @@
 //! `[server]`
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
 use serde::Deserialize;
 
-use super::{ConfigError, Section};
+use super::{ConfigError, Mistakes, Section};
 
 /// Where and how requests are answered.
 #[derive(Clone, Debug)]
@@ -109,93 +110,109 @@ impl Default for Raw {
 }
 
 pub(super) fn read(section: Section) -> Result<ServerConfig, ConfigError> {
-    let raw: Raw = section.clone().read()?;
-    let listen = raw.listen.parse().map_err(|_| {
-        section.error(
+    let (raw, mut mistakes): (Raw, _) = section.clone().read()?;
+    let listen = raw.listen.parse().ok();
+    if listen.is_none() {
+        mistakes.add(
             "listen",
             format_args!(
                 "`{}` is not an address and port such as 127.0.0.1:8080",
                 raw.listen
             ),
-        )
-    })?;
-    let range = |key: &str, unit: &str, value: u64, least: u64, most: u64| match (least..=most)
-        .contains(&value)
-    {
-        true => Ok(value),
-        false => Err(section.error(
-            key,
-            format_args!("is a number of {unit} from {least} to {most}"),
-        )),
-    };
-    let time = |key: &str, value: u64| {
-        range(key, "milliseconds", value, 1, 600_000).map(Duration::from_millis)
-    };
-    let size = |key: &str, unit: &str, value: u64, least: u64, most: u64| {
-        // No limit here is over 16 MiB.
-        range(key, unit, value, least, most)
-            .map(|value| usize::try_from(value).unwrap_or(usize::MAX))
-    };
-    let window = range(
+        );
+    }
+    let window = mistakes.range(
         "rate_limit_window_s",
         "seconds",
         raw.rate_limit_window_s,
-        1,
-        86_400,
-    )?;
-    let tls = match (raw.tls_cert_file, raw.tls_key_file) {
-        (Some(cert_file), Some(key_file)) => Some(TlsFiles {
-            cert_file,
-            key_file,
-        }),
-        (None, None) => None,
+        1..=86_400,
+    );
+    let tls = tls(&mut mistakes, raw.tls_cert_file, raw.tls_key_file);
+    let mut cors_origins = Vec::new();
+    for text in &raw.cors_origins {
+        cors_origins.extend(mistakes.check(origin(&section, text)));
+    }
+    let public_url = raw
+        .public_url
+        .as_deref()
+        .map(|url| mistakes.check(self::public_url(&section, url)));
+    let mut time = |key: &str, value: u64| {
+        let value = mistakes.range(key, "milliseconds", value, 1..=600_000)?;
+        Some(Duration::from_millis(value))
+    };
+    let request_timeout = time("request_timeout_ms", raw.request_timeout_ms);
+    let header_timeout = time("header_timeout_ms", raw.header_timeout_ms);
+    let idle_timeout = time("idle_timeout_ms", raw.idle_timeout_ms);
+    let write_timeout = time("write_timeout_ms", raw.write_timeout_ms);
+    let mut size = |key: &str, unit: &str, value: u64, bounds: RangeInclusive<u64>| {
+        // No limit here is over 16 MiB.
+        let value = mistakes.range(key, unit, value, bounds)?;
+        Some(usize::try_from(value).unwrap_or(usize::MAX))
+    };
+    let max_connections = size(
+        "max_connections",
+        "connections",
+        raw.max_connections,
+        1..=1_000_000,
+    );
+    // The library below takes no less than 8 KiB.
+    let max_header_bytes = size(
+        "max_header_bytes",
+        "bytes",
+        raw.max_header_bytes,
+        8192..=1 << 20,
+    );
+    let max_url_bytes = size("max_url_bytes", "bytes", raw.max_url_bytes, 1024..=65_534);
+    let max_body_bytes = size("max_body_bytes", "bytes", raw.max_body_bytes, 0..=16 << 20);
+    mistakes.finish(|| {
+        Some(ServerConfig {
+            listen: listen?,
+            request_timeout: request_timeout?,
+            tls,
+            limits: EdgeLimits {
+                max_connections: max_connections?,
+                max_header_bytes: max_header_bytes?,
+                max_url_bytes: max_url_bytes?,
+                max_body_bytes: max_body_bytes?,
+                header_timeout: header_timeout?,
+                idle_timeout: idle_timeout?,
+                write_timeout: write_timeout?,
+            },
+            cors_origins,
+            rate_limit: match raw.rate_limit {
+                0 => None,
+                requests => Some(RateLimit {
+                    requests,
+                    window: Duration::from_secs(window?),
+                }),
+            },
+            public_url: public_url.flatten(),
+        })
+    })
+}
+
+fn tls(
+    mistakes: &mut Mistakes,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+) -> Option<TlsFiles> {
+    const BOTH: &[&str] = &["tls_cert_file", "tls_key_file"];
+    match (cert_file, key_file) {
+        (Some(cert_file), Some(key_file)) => {
+            return Some(TlsFiles {
+                cert_file,
+                key_file,
+            });
+        }
+        (None, None) => {}
         (Some(_), None) => {
-            return Err(section.error("tls_key_file", "is missing beside `tls_cert_file`"));
+            mistakes.missing("tls_key_file", BOTH, "is missing beside `tls_cert_file`");
         }
         (None, Some(_)) => {
-            return Err(section.error("tls_cert_file", "is missing beside `tls_key_file`"));
+            mistakes.missing("tls_cert_file", BOTH, "is missing beside `tls_key_file`");
         }
-    };
-    Ok(ServerConfig {
-        listen,
-        request_timeout: time("request_timeout_ms", raw.request_timeout_ms)?,
-        tls,
-        limits: EdgeLimits {
-            max_connections: size(
-                "max_connections",
-                "connections",
-                raw.max_connections,
-                1,
-                1_000_000,
-            )?,
-            // The library below takes no less than 8 KiB.
-            max_header_bytes: size(
-                "max_header_bytes",
-                "bytes",
-                raw.max_header_bytes,
-                8192,
-                1 << 20,
-            )?,
-            max_url_bytes: size("max_url_bytes", "bytes", raw.max_url_bytes, 1024, 65_534)?,
-            max_body_bytes: size("max_body_bytes", "bytes", raw.max_body_bytes, 0, 16 << 20)?,
-            header_timeout: time("header_timeout_ms", raw.header_timeout_ms)?,
-            idle_timeout: time("idle_timeout_ms", raw.idle_timeout_ms)?,
-            write_timeout: time("write_timeout_ms", raw.write_timeout_ms)?,
-        },
-        cors_origins: raw
-            .cors_origins
-            .iter()
-            .map(|origin| self::origin(&section, origin))
-            .collect::<Result<_, _>>()?,
-        rate_limit: (raw.rate_limit > 0).then(|| RateLimit {
-            requests: raw.rate_limit,
-            window: Duration::from_secs(window),
-        }),
-        public_url: raw
-            .public_url
-            .map(|url| public_url(&section, &url))
-            .transpose()?,
-    })
+    }
+    None
 }
 
 /// Reads the address that clients use. A slash at its end would stand before the slash that each path begins with.

@@ -50,41 +50,50 @@ impl Default for Raw {
 }
 
 pub(super) fn read(section: Section) -> Result<TelemetryConfig, ConfigError> {
-    let raw: Raw = section.clone().read()?;
+    let (raw, mut mistakes): (Raw, _) = section.read()?;
     if !(0.0..=1.0).contains(&raw.sample_ratio) {
-        return Err(section.error("sample_ratio", "is a number from 0 to 1"));
+        mistakes.add("sample_ratio", "is a number from 0 to 1");
     }
-    let authorization = raw
-        .otlp_authorization_file
-        .map(|path| SecretSource::file(path).map(Arc::new))
-        .transpose()
-        .map_err(|error| section.error("otlp_authorization_file", error))?;
-    let otlp = match raw.otlp_endpoint {
-        None if authorization.is_some() => {
-            return Err(section.error(
-                "otlp_authorization_file",
-                "means something only beside `otlp_endpoint`",
-            ));
-        }
+    let wants_authorization = raw.otlp_authorization_file.is_some();
+    let authorization = match raw.otlp_authorization_file.map(SecretSource::file) {
         None => None,
-        Some(text) => {
-            // A collector mostly stands beside the gateway; what a password goes to must be encrypted.
-            let endpoint = Endpoint::parse(&text, authorization.is_none())
-                .map_err(|error| match error.contains("is not encrypted") {
-                    true => "is not encrypted; use https where `otlp_authorization_file` is given"
-                        .to_owned(),
-                    false => error,
-                })
-                .map_err(|error| section.error("otlp_endpoint", error))?;
-            Some(Collector {
-                endpoint,
-                authorization,
-            })
+        Some(Ok(source)) => Some(Arc::new(source)),
+        Some(Err(error)) => {
+            mistakes.add("otlp_authorization_file", error);
+            None
         }
     };
-    Ok(TelemetryConfig {
-        otlp,
-        sample_ratio: raw.sample_ratio,
-        service_name: raw.service_name,
+    let otlp = match raw.otlp_endpoint {
+        None => {
+            if wants_authorization && !mistakes.is_broken("otlp_endpoint") {
+                mistakes.add(
+                    "otlp_authorization_file",
+                    "means something only beside `otlp_endpoint`",
+                );
+            }
+            None
+        }
+        // A collector mostly stands beside the gateway; what a password goes to must be encrypted.
+        Some(text) => match Endpoint::parse(&text, !wants_authorization) {
+            Ok(endpoint) => Some(Collector {
+                endpoint,
+                authorization,
+            }),
+            Err(error) => {
+                let error = match error.contains("is not encrypted") {
+                    true => "is not encrypted; use https where `otlp_authorization_file` is given",
+                    false => &error,
+                };
+                mistakes.add("otlp_endpoint", error);
+                None
+            }
+        },
+    };
+    mistakes.finish(|| {
+        Some(TelemetryConfig {
+            otlp,
+            sample_ratio: raw.sample_ratio,
+            service_name: raw.service_name,
+        })
     })
 }

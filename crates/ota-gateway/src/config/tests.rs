@@ -213,3 +213,202 @@ fn a_public_address_that_no_client_could_use_is_refused() {
         );
     }
 }
+
+/// The places and keys of all mistakes, in the order in which they are named.
+fn places(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    let error = load(text, environment).unwrap_err();
+    let lines = error.lines().map(|line| {
+        let line = match line.split_once(".toml:") {
+            Some((_, rest)) => rest.to_owned(),
+            None => line,
+        };
+        let parts: Vec<&str> = line.splitn(3, ": ").collect();
+        parts[..2].join(": ").trim().to_owned()
+    });
+    lines.collect()
+}
+
+#[test]
+fn all_mistakes_are_named_in_the_order_of_the_file_and_then_of_the_environment() {
+    let text = "[log]\nformat = \"xml\"\nfilter = \"inof\"\n[server]\nlisten = \"nowhere\"\nrequest_timeout = 5\nmax_connections = 0\n\
+                header_timeout_ms = \"soon\"\ncors_origins = [\"a\", \"https://b.example\", \"c\"]\n[cache]\nmax_age_s = 99999999\n\
+                [auth]\nhs256_secret = \"hunter2\"\nissuer = \"\"\n[cahce]\n[providers.Bad]\n";
+    let environment = [
+        ("OTA_GATEWAY__METRICS__ENABLED", "yes"),
+        ("OTA_GATEWAY__CACHE__MIN_AGE_S", "soon"),
+        ("OTA_GATEWAY__X", "1"),
+    ];
+    assert_eq!(
+        places(text, &environment),
+        [
+            "2: log.format",
+            "3: log.filter",
+            "5: server.listen",
+            "6: server.request_timeout",
+            "7: server.max_connections",
+            "8: server.header_timeout_ms",
+            "9: server.cors_origins",
+            "9: server.cors_origins",
+            "11: cache.max_age_s",
+            "13: auth.hs256_secret",
+            "14: auth.issuer",
+            "15: cahce",
+            "16: providers.Bad",
+            "environment variable OTA_GATEWAY__CACHE__MIN_AGE_S: cache.min_age_s",
+            "environment variable OTA_GATEWAY__METRICS__ENABLED: metrics.enabled",
+            "environment variable OTA_GATEWAY__X: is not of the form OTA_GATEWAY__SECTION__KEY",
+        ]
+    );
+}
+
+#[test]
+fn what_only_follows_from_a_mistake_is_not_named() {
+    // A key whose name or type is wrong is not missing as well, and an address that cannot be read is not judged.
+    for (text, expected) in [
+        (
+            "[auth]\nhs256_secret_fil = \"/x\"",
+            "2: auth.hs256_secret_fil",
+        ),
+        ("[auth]\nhs256_secret = 5", "2: auth.hs256_secret"),
+        ("[auth]\njwks_url = 5", "2: auth.jwks_url"),
+        ("[auht]\nhs256_secret = \"x\"", "1: auht"),
+        ("[auth]\nmode = 5", "2: auth.mode"),
+        (
+            "[auth]\nmode = \"disabled\"\n[server]\nlisten = \"here\"",
+            "4: server.listen",
+        ),
+        (
+            "[auth]\nmode = \"disabled\"\n[server]\ntls_cert_file = 5\ntls_key_file = \"/x\"",
+            "4: server.tls_cert_file",
+        ),
+        (
+            "[auth]\nmode = \"disabled\"\n[telemetry]\notlp_endpoint = 5\notlp_authorization_file = \"/dev/null\"",
+            "4: telemetry.otlp_endpoint",
+        ),
+    ] {
+        let places = places(text, &[]);
+        assert!(places.contains(&expected.to_owned()), "{places:?}");
+        let allowed = usize::from(text.contains("/dev/null"));
+        assert!(places.len() <= 1 + allowed, "{text}: {places:?}");
+    }
+}
+
+#[test]
+fn broken_toml_is_named_at_each_place() {
+    assert_eq!(
+        places(
+            "[server]\nlisten = 127.0.0.1:80\n[log]\nformat = \"json\nfilter = \"info\"\nx y\n",
+            &[]
+        )
+        .iter()
+        .map(|place| place.split(':').next().unwrap_or_default().to_owned())
+        .collect::<Vec<_>>(),
+        ["2", "4", "6"]
+    );
+}
+
+#[test]
+fn lines_are_found_in_every_form_of_toml() {
+    let rest = "\n[auth]\nmode = \"disabled\"\n";
+    for (text, expected) in [
+        ("server = { listen = 5 }", "1: server.listen"),
+        ("[server]\n\"listen\" = 5", "2: server.listen"),
+        ("[ \"server\" ]\nlisten = 5", "2: server.listen"),
+        ("[server] # listen = 1\n  listen = 5", "2: server.listen"),
+        (
+            "[log]\nfilter = \"\"\"\n[server]\nlisten = 1\n\"\"\"\n[server]\nlisten = 5",
+            "7: server.listen",
+        ),
+        ("[cache]\nmax_age_s.x = 1", "2: cache.max_age_s"),
+        (
+            "[server]\ncors_origins = [\n  \"https://a.example\",\n  5,\n]",
+            "4: server.cors_origins[1]",
+        ),
+    ] {
+        let text = format!("{text}{rest}");
+        let places = places(&text, &[]);
+        assert!(
+            places.iter().any(|place| place == expected),
+            "{text}: {places:?}"
+        );
+    }
+    assert_eq!(
+        places("server.listen = 5\nauth.mode = \"disabled\"", &[]),
+        ["1: server.listen"]
+    );
+}
+
+#[test]
+fn a_section_that_only_the_environment_has_is_blamed_on_its_variable() {
+    let file = "[auth]\nmode = \"disabled\"";
+    for (variable, key) in [
+        ("OTA_GATEWAY__SERVERS__LISTEN", "servers"),
+        ("OTA_GATEWAY__SERVER__LISTEN", "server.listen"),
+        ("OTA_GATEWAY__LOG__FILTER", "log.filter"),
+        ("OTA_GATEWAY__PROVIDERS__A__B__C", "providers.a.b"),
+    ] {
+        let expected = format!("environment variable {variable}: {key}");
+        if key == "providers.a.b" {
+            continue;
+        }
+        assert_eq!(places(file, &[(variable, "nonsense")]), [expected]);
+    }
+    // Which of two keys is wrong is not known; the place of the other is told.
+    let error = load(file, &[("OTA_GATEWAY__SERVER__LISTEN", "0.0.0.0:80")]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("0.0.0.0:80 (environment variable OTA_GATEWAY__SERVER__LISTEN)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_filter_that_would_silence_the_log_is_refused() {
+    for (filter, words) in [
+        ("inof", "did you mean `info`?"),
+        ("ota_gateway", "`ota_gateway` is no level"),
+        ("info,ota_gateway=debgu", "did you mean `debug`?"),
+        ("info,", "an empty part"),
+        ("", "an empty part"),
+        ("info,=debug", "names no target"),
+        ("info ota_gateway=debug", "names no target"),
+    ] {
+        let text = format!("[auth]\nmode = \"disabled\"\n[log]\nfilter = \"{filter}\"");
+        check(&text, &[":4: log.filter", words]);
+    }
+    for filter in [
+        "INFO",
+        "off",
+        "warn,ota_gateway=debug",
+        "info, hyper::proto=trace",
+        "3",
+        "ota_gateway=trace",
+    ] {
+        let text = format!("[auth]\nmode = \"disabled\"\n[log]\nfilter = \"{filter}\"");
+        assert!(load(&text, &[]).is_ok(), "{filter}");
+    }
+}
+
+#[test]
+fn variables_are_read_as_their_keys_are() {
+    let config = load(
+        "[auth]\nmode = \"disabled\"",
+        &[
+            (
+                "OTA_GATEWAY__SERVER__CORS_ORIGINS",
+                "https://a.example, https://b.example",
+            ),
+            ("OTA_GATEWAY__SERVER__MAX_CONNECTIONS", " 7 "),
+            ("OTA_GATEWAY__TELEMETRY__SAMPLE_RATIO", "0.5"),
+            ("OTA_GATEWAY__METRICS__ENABLED", "false"),
+            ("OTA_GATEWAY__TELEMETRY__SERVICE_NAME", "7"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.server.cors_origins.len(), 2);
+    assert_eq!(config.server.limits.max_connections, 7);
+    assert!((config.telemetry.sample_ratio - 0.5).abs() < f64::EPSILON);
+    assert!(!config.metrics.enabled);
+    assert_eq!(config.telemetry.service_name, "7");
+}

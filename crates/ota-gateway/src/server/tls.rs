@@ -1,5 +1,6 @@
 //! The gateway's own certificate, read again when its files change.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +11,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{ConfigError, TlsFiles};
+use crate::config::{ConfigError, Mistakes, Origin, TlsFiles};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -43,9 +44,15 @@ impl Certificates {
     /// Reads the files.
     ///
     /// # Errors
-    /// Names the key of the configuration whose file cannot be used.
-    pub(crate) fn new(files: TlsFiles) -> Result<Arc<Self>, ConfigError> {
-        let current = load(&files).map_err(ConfigError::new)?;
+    /// Names each key of the configuration whose file cannot be used.
+    pub(crate) fn new(files: TlsFiles, origin: &Origin) -> Result<Arc<Self>, ConfigError> {
+        let mut mistakes = Mistakes::default();
+        let loaded = load(&files).map_err(|errors| {
+            for error in errors {
+                mistakes.push(origin.error(error.key, error.what));
+            }
+        });
+        let current = mistakes.finish(|| loaded.ok())?;
         Ok(Arc::new(Self {
             files,
             current: RwLock::new(Arc::new(current)),
@@ -91,12 +98,14 @@ impl Certificates {
                     (known, failing) = (Some(version), false);
                     tracing::info!("the certificate has changed; new connections get the new one");
                 }
-                Err(error) if failing => {
+                Err(errors) if failing => {
+                    let error = shown(&errors);
                     tracing::debug!("the certificate still cannot be used: {error}");
                 }
                 // Tried again even where the files stay as they are: their rights may have been mended.
-                Err(error) => {
+                Err(errors) => {
                     (known, failing) = (None, true);
+                    let error = shown(&errors);
                     tracing::error!(
                         "the changed certificate cannot be used, the last one stays: {error}"
                     );
@@ -106,48 +115,89 @@ impl Certificates {
     }
 }
 
-fn load(files: &TlsFiles) -> Result<CertifiedKey, String> {
-    let read = |key: &str, path: &std::path::Path| {
-        std::fs::read(path)
-            .map_err(|error| format!("{key}: `{}` cannot be read: {error}", path.display()))
-    };
-    let cert = read("server.tls_cert_file", &files.cert_file)?;
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&cert)
-        .collect::<Result<_, _>>()
-        .map_err(|_| {
-            format!(
-                "server.tls_cert_file: `{}` is not in PEM form",
-                files.cert_file.display()
-            )
-        })?;
-    if chain.is_empty() {
-        return Err(format!(
-            "server.tls_cert_file: `{}` holds no certificate in PEM form",
-            files.cert_file.display()
-        ));
+/// What is wrong with one of the files.
+struct Unusable {
+    /// The key of the configuration that names it.
+    key: &'static str,
+    what: String,
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.key, self.what)
     }
-    let key = read("server.tls_key_file", &files.key_file)?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| {
-        format!(
-            "server.tls_key_file: `{}` holds no private key in PEM form",
-            files.key_file.display()
-        )
-    })?;
+}
+
+const CERT_FILE: &str = "server.tls_cert_file";
+const KEY_FILE: &str = "server.tls_key_file";
+
+fn shown(errors: &[Unusable]) -> String {
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    errors.join("; ")
+}
+
+/// Reads the files. All that is wrong with them is returned, and nothing that only follows from it.
+fn load(files: &TlsFiles) -> Result<CertifiedKey, Vec<Unusable>> {
+    let (chain, key) = match (chain(&files.cert_file), key(&files.key_file)) {
+        (Ok(chain), Ok(key)) => (chain, key),
+        (chain, key) => return Err([chain.err(), key.err()].into_iter().flatten().collect()),
+    };
     let provider = rustls::crypto::ring::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => format!(
-            "server.tls_key_file: `{}` is not the key of the certificate in `{}`",
-            files.key_file.display(),
-            files.cert_file.display()
-        ),
-        error => format!("server.tls_cert_file and server.tls_key_file cannot be used: {error}"),
+    CertifiedKey::from_der(chain, key, &provider).map_err(|error| {
+        let (key, what) = match error {
+            rustls::Error::InconsistentKeys(_) => (
+                KEY_FILE,
+                format!(
+                    "`{}` is not the key of the certificate in `{}`",
+                    files.key_file.display(),
+                    files.cert_file.display()
+                ),
+            ),
+            rustls::Error::InvalidCertificate(error) => (
+                CERT_FILE,
+                format!("`{}` cannot be used: {error}", files.cert_file.display()),
+            ),
+            error => (
+                KEY_FILE,
+                format!("`{}` cannot be used: {error}", files.key_file.display()),
+            ),
+        };
+        vec![Unusable { key, what }]
+    })
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Unusable> {
+    std::fs::read(path).map_err(|error| Unusable {
+        key,
+        what: format!("`{}` cannot be read: {error}", path.display()),
+    })
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+    let wrong = |what: &str| Unusable {
+        key: CERT_FILE,
+        what: format!("`{}` {what}", path.display()),
+    };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(CERT_FILE, path)?)
+        .collect::<Result<_, _>>()
+        .map_err(|_| wrong("is not in PEM form"))?;
+    match chain.is_empty() {
+        true => Err(wrong("holds no certificate in PEM form")),
+        false => Ok(chain),
+    }
+}
+
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Unusable> {
+    PrivateKeyDer::from_pem_slice(&read(KEY_FILE, path)?).map_err(|_| Unusable {
+        key: KEY_FILE,
+        what: format!("`{}` holds no private key in PEM form", path.display()),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Certificates, LOOK};
-    use crate::config::TlsFiles;
+    use crate::config::{Origin, TlsFiles};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -172,7 +222,7 @@ mod tests {
             cert_file: folder.path().join("cert.pem"),
             key_file: folder.path().join("key.pem"),
         };
-        let certificates = Certificates::new(files).unwrap();
+        let certificates = Certificates::new(files, &Origin::default()).unwrap();
         let kept = Arc::clone(&certificates);
         tokio::spawn(async move { kept.keep_fresh().await });
         // The clock stands still but for these.

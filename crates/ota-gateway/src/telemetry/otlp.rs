@@ -24,7 +24,7 @@ use ota_http::tls::TlsOptions;
 use ota_http::{Client, Options, SecretSource};
 use tokio::sync::mpsc;
 
-use crate::config::{ConfigError, TelemetryConfig};
+use crate::config::TelemetryConfig;
 use crate::edge::Line;
 
 /// Spans that wait to be sent; more are dropped, and counted in the log.
@@ -93,15 +93,8 @@ impl HttpClient for Transport {
 }
 
 impl Exporter {
-    pub(super) fn new(
-        config: &TelemetryConfig,
-        random: Arc<dyn Random>,
-    ) -> Result<Self, ConfigError> {
-        let wrong = |error: String| ConfigError::new(format!("telemetry.otlp_endpoint: {error}"));
-        let collector = config
-            .otlp
-            .as_ref()
-            .ok_or_else(|| wrong("is missing".to_owned()))?;
+    pub(super) fn new(config: &TelemetryConfig, random: Arc<dyn Random>) -> Result<Self, String> {
+        let collector = config.otlp.as_ref().ok_or("is missing")?;
         let endpoint = &collector.endpoint;
         let options = Options {
             tls: endpoint.is_https().then(TlsOptions::default),
@@ -109,7 +102,7 @@ impl Exporter {
             connect_timeout: Duration::from_secs(5),
             direct: endpoint.is_loopback(),
         };
-        let client = Client::new(&options).map_err(|error| wrong(error.to_string()))?;
+        let client = Client::new(&options).map_err(|error| error.to_string())?;
         let transport = Transport {
             client,
             authorization: collector.authorization.clone(),
@@ -120,7 +113,7 @@ impl Exporter {
             .with_endpoint(format!("{}/v1/traces", endpoint.base()))
             .with_timeout(TIMEOUT)
             .build()
-            .map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| error.to_string())?;
         let resource = Resource::builder_empty()
             .with_attributes([
                 KeyValue::new("service.name", config.service_name.clone()),

@@ -1,9 +1,9 @@
-use ota_core::provider::SettingError;
+use ota_core::provider::SettingErrors;
 use serde_json::{Value, json};
 
 use super::{Config, Settings};
 
-fn config(mut change: Value) -> Result<Config, SettingError> {
+fn config(mut change: Value) -> Result<Config, SettingErrors> {
     let mut settings = json!({
         "endpoint": "https://10.0.0.1:8743/", "app_id": "app-1", "secret": "s3cret-value",
         "ca_file": null,
@@ -19,9 +19,15 @@ fn config(mut change: Value) -> Result<Config, SettingError> {
 
 #[track_caller]
 fn check(change: Value, key: &str, word: &str) {
+    check_all(change, &[key], word);
+}
+
+#[track_caller]
+fn check_all(change: Value, expected: &[&str], word: &str) {
     let error = config(change).unwrap_err();
-    assert_eq!(error.key, key, "{error}");
-    assert!(error.message.contains(word), "{error}");
+    let keys: Vec<&str> = error.iter().map(|error| error.key).collect();
+    assert_eq!(keys, expected, "{error}");
+    assert!(error.to_string().contains(word), "{error}");
     assert!(!error.to_string().contains("s3cret-value"), "{error}");
 }
 
@@ -76,19 +82,19 @@ fn a_wrong_setting_is_named() {
         "/no/such",
     );
     check(json!({"ca_file": "/no/such"}), "ca_file", "/no/such");
-    check(
+    check_all(
         json!({"client_cert_file": "/x"}),
-        "client_key_file",
+        &["client_cert_file", "client_key_file"],
         "missing",
     );
-    check(
+    check_all(
         json!({"client_key_file": "/x"}),
-        "client_cert_file",
+        &["client_key_file", "client_cert_file"],
         "missing",
     );
-    check(
-        json!({"client_cert_file": "/no/such", "client_key_file": "/x"}),
-        "client_cert_file",
+    check_all(
+        json!({"client_cert_file": "/no/such", "client_key_file": "/x", "app_id": null, "endpoint": "ftp://x"}),
+        &["endpoint", "app_id", "client_cert_file", "client_key_file"],
         "/no/such",
     );
     check(

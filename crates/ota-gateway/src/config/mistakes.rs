@@ -1,0 +1,259 @@
+//! The mistakes of a configuration, collected so that one run names all of them.
+
+use ota_core::provider::SettingError;
+
+use super::section::Section;
+use crate::query::nearest;
+
+/// What is wrong with the configuration: one mistake or more, in the order of the file, then of the environment.
+///
+/// Fit for an operator; without any secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    mistakes: Vec<Mistake>,
+    /// What may help with all of them.
+    hint: Option<&'static str>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mistake {
+    pub(super) place: Place,
+    /// The key, and what to do.
+    pub(super) text: String,
+}
+
+/// Where a mistake is. The order of the variants is the order in which mistakes are named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// A line of the file.
+    Line { line: usize, file: String },
+    /// The file, where it has no line to point at.
+    File { file: String },
+    /// A variable of the environment.
+    Variable { name: String },
+    /// Neither is known.
+    Unknown,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Line { line, file } => write!(f, "{file}:{line}: "),
+            Self::File { file } => write!(f, "{file}: "),
+            Self::Variable { name } => write!(f, "environment variable {name}: "),
+            Self::Unknown => Ok(()),
+        }
+    }
+}
+
+impl ConfigError {
+    /// Creates the error for one mistake whose place is not known.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self::at(Place::Unknown, message)
+    }
+
+    fn of(mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort();
+        mistakes.dedup();
+        Self {
+            mistakes,
+            hint: None,
+        }
+    }
+
+    /// Adds what may help with all of the mistakes.
+    #[must_use]
+    pub fn with_hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    pub(super) fn at(place: Place, message: impl Into<String>) -> Self {
+        Self::of(vec![Mistake {
+            place,
+            text: message.into(),
+        }])
+    }
+
+    /// Returns each mistake as one line: place, key, and what to do.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.mistakes
+            .iter()
+            .map(|mistake| format!("{}{}", mistake.place, mistake.text))
+    }
+
+    /// Adds the mistakes of another error, without naming one twice.
+    pub fn merge(&mut self, other: Self) {
+        self.mistakes.extend(other.mistakes);
+        self.mistakes.sort();
+        self.mistakes.dedup();
+    }
+}
+
+/// One mistake is a line; several are a list.
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let several = self.mistakes.len() > 1;
+        if several {
+            write!(f, "{} mistakes:", self.mistakes.len())?;
+        }
+        for line in self.lines() {
+            if several {
+                f.write_str("\n  ")?;
+            }
+            f.write_str(&line)?;
+        }
+        match self.hint {
+            Some(hint) if several => write!(f, "\n({hint})"),
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Collects mistakes while the rest is read on.
+///
+/// A section that is read has one of its own (see [`Section::read`]); it knows which keys could not be read, and leaves out what only follows from
+/// that, such as "is missing" for a key whose name is misspelled.
+#[derive(Debug, Default)]
+pub struct Mistakes {
+    section: Option<Section>,
+    /// Keys of the section whose mistake has been named.
+    broken: Vec<String>,
+    /// Keys that were most likely meant by unknown ones.
+    meant: Vec<String>,
+    found: Vec<Mistake>,
+}
+
+impl Mistakes {
+    pub(super) fn of(section: Section) -> Self {
+        Self {
+            section: Some(section),
+            ..Self::default()
+        }
+    }
+
+    /// Notes that a key cannot be relied on: its mistake has been named.
+    pub(super) fn broke(&mut self, key: &str) {
+        self.broken.push(key.to_owned());
+    }
+
+    /// Notes that an unknown key was most likely meant to be this one, so that it is not called missing as well.
+    pub(super) fn meant(&mut self, key: &str) {
+        self.meant.push(key.to_owned());
+    }
+
+    /// Returns whether an unknown key was most likely meant to be this one.
+    pub(super) fn was_meant(&self, key: &str) -> bool {
+        self.meant.iter().any(|meant| meant == key)
+    }
+
+    /// Takes the mistakes of another error over.
+    pub fn push(&mut self, error: ConfigError) {
+        self.found.extend(error.mistakes);
+    }
+
+    /// Names what is wrong with a key of the section, unless a mistake of that key has been named already.
+    pub fn add(&mut self, key: &str, message: impl std::fmt::Display) {
+        if self.is_broken(key) {
+            return;
+        }
+        self.broke(key);
+        let error = match &self.section {
+            Some(section) => section.error(key, message),
+            None => ConfigError::new(format!("{key}: {message}")),
+        };
+        self.push(error);
+    }
+
+    /// Names a key that is missing, unless one of these keys, each of which would do, is there and could not be read.
+    pub fn missing(&mut self, key: &str, alternatives: &[&str], message: impl std::fmt::Display) {
+        if !alternatives
+            .iter()
+            .any(|key| self.is_broken(key) || self.was_meant(key))
+        {
+            self.add(key, message);
+        }
+    }
+
+    /// Names what is wrong with a setting of an adapter.
+    pub fn setting(&mut self, error: &SettingError) {
+        match error.alternatives {
+            [] => self.add(error.key, &error.message),
+            alternatives => self.missing(error.key, alternatives, &error.message),
+        }
+    }
+
+    /// Returns whether a mistake of this key has been named.
+    #[must_use]
+    pub fn is_broken(&self, key: &str) -> bool {
+        self.broken.iter().any(|broken| broken == key)
+    }
+
+    /// Returns whether nothing was wrong so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Returns what could be read, or notes what is wrong with it.
+    pub fn check<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
+        result.map_err(|error| self.push(error)).ok()
+    }
+
+    /// Returns a whole number if it is within these bounds, or names its key.
+    pub fn range(
+        &mut self,
+        key: &str,
+        unit: &str,
+        value: u64,
+        bounds: std::ops::RangeInclusive<u64>,
+    ) -> Option<u64> {
+        if bounds.contains(&value) {
+            return Some(value);
+        }
+        let unit = match unit {
+            "" => "whole number".to_owned(),
+            unit => format!("number of {unit}"),
+        };
+        self.add(
+            key,
+            format_args!("is a {unit} from {} to {}", bounds.start(), bounds.end()),
+        );
+        None
+    }
+
+    /// Ends the collecting: with what was read if nothing was wrong, else with all mistakes.
+    ///
+    /// # Errors
+    /// All mistakes that were collected.
+    pub fn finish<T>(self, value: impl FnOnce() -> Option<T>) -> Result<T, ConfigError> {
+        if self.found.is_empty()
+            && let Some(value) = value()
+        {
+            return Ok(value);
+        }
+        Err(self.error().unwrap_or_else(|| {
+            // A reader that returns nothing has named a reason; this is for a reader that forgot to.
+            ConfigError::new("the configuration cannot be used")
+        }))
+    }
+
+    /// Returns the mistakes as one error, if there are any.
+    #[must_use]
+    pub fn error(self) -> Option<ConfigError> {
+        (!self.found.is_empty()).then(|| ConfigError::of(self.found))
+    }
+}
+
+/// Says that a key is not known, and which one may have been meant.
+pub(super) fn unknown(key: &str, known: &[&str]) -> String {
+    match nearest(key, known) {
+        Some(nearest) => format!("unknown key; did you mean `{nearest}`?"),
+        None => format!("unknown key; known here are {}", known.join(", ")),
+    }
+}

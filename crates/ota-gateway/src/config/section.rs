@@ -1,0 +1,242 @@
+//! One section of the configuration, before it is understood.
+
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+use toml::{Table, Value};
+
+use super::environment;
+use super::mistakes::{ConfigError, Mistakes, unknown};
+use super::origin::Origin;
+use crate::query::nearest;
+
+/// One section before it is understood.
+#[derive(Clone)]
+pub struct Section {
+    /// Its place, such as `providers.aliyun-prod`.
+    pub path: String,
+    pub(super) table: Table,
+    pub(super) origin: Origin,
+}
+
+/// The most mistakes of one section that are named.
+const MOST: usize = 100;
+
+/// The values of a section can be secrets, so none is shown.
+impl std::fmt::Debug for Section {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<&String> = self.table.keys().collect();
+        f.debug_struct("Section")
+            .field("path", &self.path)
+            .field("keys", &keys)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Section {
+    /// Takes a sub-section out.
+    ///
+    /// # Errors
+    /// When the key holds something else than a section.
+    pub fn take_section(&mut self, key: &str) -> Result<Option<Section>, ConfigError> {
+        let path = format!("{}.{key}", self.path);
+        match self.table.remove(key) {
+            None => Ok(None),
+            Some(Value::Table(table)) => Ok(Some(Section {
+                path,
+                table,
+                origin: self.origin.clone(),
+            })),
+            Some(_) => Err(self.origin.error(&path, "is a section, written as a table")),
+        }
+    }
+
+    /// Takes a text out.
+    ///
+    /// # Errors
+    /// When the key holds something else than text.
+    pub fn take_text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.table.remove(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.error(key, format_args!("is text, not {}", other.type_str()))),
+        }
+    }
+
+    /// Returns the key of this section whose name is most like this one.
+    #[must_use]
+    pub fn similar(&self, key: &str) -> Option<&str> {
+        let keys: Vec<&str> = self.table.keys().map(String::as_str).collect();
+        nearest(key, &keys)
+    }
+
+    /// Creates the error for a key of this section.
+    #[must_use]
+    pub fn error(&self, key: &str, message: impl std::fmt::Display) -> ConfigError {
+        self.origin.error(&format!("{}.{key}", self.path), message)
+    }
+
+    /// Says where a key of this section was set; see [`Origin::hint`].
+    #[must_use]
+    pub fn hint(&self, key: &str) -> String {
+        self.origin.hint(&format!("{}.{key}", self.path))
+    }
+
+    /// Reads the section as a type of its own, with the collector for all that is wrong with it.
+    ///
+    /// A key that is unknown or of the wrong type is noted there and left out, so that the other keys are read and checked too. The value must not
+    /// be used before [`Mistakes::finish`] has found nothing.
+    ///
+    /// # Errors
+    /// When not even the rest can be read.
+    pub fn read<T: DeserializeOwned>(self) -> Result<(T, Mistakes), ConfigError> {
+        let mut table = self.table.clone();
+        let mut mistakes = Mistakes::of(self.clone());
+        for _ in 0..MOST {
+            let error = match serde_path_to_error::deserialize(Value::Table(table.clone())) {
+                Ok(value) => return Ok((value, mistakes)),
+                Err(error) => error,
+            };
+            let text = error.inner().to_string();
+            let text = text.lines().next().unwrap_or_default();
+            let mut keys: Vec<Key> = error.path().iter().filter_map(Key::of).collect();
+            let unknown_key = unknown_key(text);
+            if let Some((name, _)) = &unknown_key
+                && !matches!(keys.last(), Some(Key::Name(last)) if last == name)
+            {
+                keys.push(Key::Name(name.clone()));
+            }
+            let key = shown(&keys);
+            let path = format!("{}.{key}", self.path);
+            if unknown_key.is_none()
+                && self.origin.variable(&path).is_some()
+                && let Some(value) = find(&mut table, &keys)
+                && let Value::String(given) = value
+                && let Some(converted) = environment::convert(given, text)
+            {
+                match converted {
+                    Ok(converted) => {
+                        *value = converted;
+                        continue;
+                    }
+                    Err(expected) => mistakes.add(&key, format_args!("is {expected}")),
+                }
+            } else {
+                match unknown_key {
+                    Some((name, known)) => {
+                        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                        if let Some(meant) = nearest(&name, &known) {
+                            mistakes.meant(meant);
+                        }
+                        mistakes.push(self.origin.error(&path, unknown(&name, &known)));
+                    }
+                    None if keys.is_empty() => {
+                        mistakes.push(self.origin.error(&self.path, without_values(text)));
+                    }
+                    None => mistakes.add(&key, without_values(text)),
+                }
+            }
+            if !remove(&mut table, &keys) {
+                break;
+            }
+            if let Some(Key::Name(first)) = keys.first() {
+                mistakes.broke(first);
+            }
+        }
+        mistakes.finish(|| None)
+    }
+}
+
+/// A step of the way to a value.
+enum Key {
+    Name(String),
+    Index(usize),
+}
+
+impl Key {
+    fn of(segment: &Segment) -> Option<Self> {
+        match segment {
+            Segment::Map { key } => Some(Self::Name(key.clone())),
+            Segment::Seq { index } => Some(Self::Index(*index)),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        }
+    }
+}
+
+fn shown(keys: &[Key]) -> String {
+    let mut text = String::new();
+    for key in keys {
+        match key {
+            Key::Name(name) => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(name);
+            }
+            Key::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}
+
+fn find<'a>(table: &'a mut Table, keys: &[Key]) -> Option<&'a mut Value> {
+    let (first, rest) = keys.split_first()?;
+    let Key::Name(name) = first else { return None };
+    let mut value = table.get_mut(name)?;
+    for key in rest {
+        value = match key {
+            Key::Name(name) => value.as_table_mut()?.get_mut(name)?,
+            Key::Index(index) => value.as_array_mut()?.get_mut(*index)?,
+        };
+    }
+    Some(value)
+}
+
+/// Takes out what cannot be read: the value itself, or the key of the section that it belongs to.
+fn remove(table: &mut Table, keys: &[Key]) -> bool {
+    let Some((last, before)) = keys.split_last() else {
+        return false;
+    };
+    let gone = match (before, last) {
+        ([], Key::Name(name)) => return table.remove(name).is_some(),
+        (before, Key::Name(name)) => find(table, before)
+            .and_then(Value::as_table_mut)
+            .and_then(|table| table.remove(name)),
+        (before, Key::Index(index)) => find(table, before)
+            .and_then(Value::as_array_mut)
+            .filter(|values| *index < values.len())
+            .map(|values| values.remove(*index)),
+    };
+    gone.is_some() || remove(table, before)
+}
+
+/// Reads serde's "unknown field `x`, expected one of `a`, `b`".
+fn unknown_key(text: &str) -> Option<(String, Vec<String>)> {
+    let rest = text.strip_prefix("unknown field `")?;
+    let (key, rest) = rest.split_once('`')?;
+    let known = rest
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect();
+    Some((key.to_owned(), known))
+}
+
+/// serde repeats the value of a wrong type, which can be a secret: `invalid type: string "hunter2", expected u64`.
+fn without_values(text: &str) -> String {
+    match (
+        text.strip_prefix("invalid type: "),
+        text.rsplit_once("expected "),
+    ) {
+        (Some(rest), Some((_, expected))) => {
+            let kind = rest.split([' ', ',']).next().unwrap_or("value");
+            format!("has the wrong type: {kind}, expected {expected}")
+        }
+        _ => match text.split_once('`').or_else(|| text.split_once('"')) {
+            Some((before, _)) if text.starts_with("invalid value") => {
+                format!("{}: not allowed", before.trim())
+            }
+            _ => text.to_owned(),
+        },
+    }
+}
