@@ -14,16 +14,16 @@ import importlib
 import json
 import os
 import pathlib
-import queue
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
 import venv
+
+# Nothing that Python keeps of a program belongs beside its source.
+sys.dont_write_bytecode = True
+from sandbox import Sandbox, end_on_signals, holds  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
@@ -43,98 +43,6 @@ CHECKS = (
     "status_code_conformance", "unsupported_method",
 )
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
-
-
-class NotProven(Exception):
-    """What was to be proven does not hold."""
-
-
-def holds(condition, what):
-    if not condition:
-        raise NotProven(what)
-
-
-# ---------------------------------------------------------------- the sandbox
-
-class Sandbox:
-    """One sandbox on free ports of the loopback interface, from what it prints to its end."""
-
-    def __init__(self, program):
-        self.command = [str(program), "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]
-        self.log = tempfile.TemporaryFile("w+")
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        try:
-            self.read_greeting()
-            self.wait_until_ready()
-        except BaseException:
-            self.end()
-            raise
-        return self
-
-    def read_greeting(self):
-        lines = queue.Queue()
-        threading.Thread(target=self.pass_on, args=(lines,), daemon=True).start()
-        greeting, deadline = "", time.monotonic() + 60
-        found = None
-        while not found:
-            try:
-                line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                line = None
-            holds(line is not None, f"the sandbox printed no address and no token, but {greeting!r} and {self.complaints()!r}")
-            greeting += line
-            found = re.search(r"Bearer (\S+)' '(http://[^/]+)/v1/", greeting)
-        self.token, self.url = found.groups()
-        self.simulators = dict(re.findall(r"^  (\w+) +simulates .* (http://\S+/_sim/)$", greeting, re.MULTILINE))
-
-    def pass_on(self, lines):
-        """Reads to the end, so that the sandbox never waits for a reader."""
-        for line in self.process.stdout:
-            lines.put(line)
-        lines.put(None)
-
-    def wait_until_ready(self):
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.read("/readyz")
-                return
-            except OSError as error:
-                holds(time.monotonic() < deadline and self.process.poll() is None, f"/readyz: {error}; {self.complaints()!r}")
-                time.sleep(0.05)
-
-    def read(self, path):
-        """Returns the text of one answer of the gateway, whose status must be 200."""
-        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.read().decode()
-
-    def fleet(self, provider):
-        """Returns the jobs that the vendor's simulator holds, by identifier."""
-        with urllib.request.urlopen(self.simulators[provider] + "fleet", timeout=60) as answer:
-            return {job["id"]: job for job in json.load(answer)["jobs"]}
-
-    def complaints(self):
-        self.log.seek(0)
-        return self.log.read()[-2000:]
-
-    def end(self):
-        """Stops the sandbox and returns its exit code."""
-        self.process.terminate()
-        try:
-            return self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
-
-    def __exit__(self, kind, *_):
-        code, complaints = self.end(), self.complaints()
-        self.log.close()
-        if kind is None:  # what went wrong before is the better story
-            holds(code == 0, f"the sandbox ended with {code}: {complaints!r}")
-            holds("ERROR" not in complaints and "panicked" not in complaints, f"the sandbox logged an error: {complaints}")
 
 
 # ---------------------------------------------------------------- the document
@@ -164,7 +72,7 @@ def valid_document(*_):
         harmed = copy.deepcopy(document)
         if harm == "a path parameter left out":
             parameters = harmed["paths"]["/v1/providers/{provider}"]["get"]["parameters"]
-            parameters[:] = [parameter for parameter in parameters if parameter["in"] != "path"]
+            parameters.remove({"$ref": "#/components/parameters/provider"})
         elif harm == "a schema of no type":
             harmed["components"]["schemas"]["Job"]["type"] = "thing"
         else:
@@ -350,9 +258,8 @@ def main():
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
-    # Nothing that Python keeps of a program belongs beside its source.
-    sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    end_on_signals()
     program = arguments.sandbox.resolve()
     proven = failed = 0
     for name, prove in PROOFS:

@@ -4,13 +4,13 @@
 // Whether the API answers without a token; the gateway fills it in.
 const needsNoToken = OPEN_WITHOUT_TOKEN;
 
-// Shows a problem response as one line until it is opened. Fifteen of them with an example each are ten screens.
-const shortProblems = () => ({
+// Shows all responses but the good one as a line until they are opened. Fifteen problems with an example each are ten screens.
+const shortResponses = () => ({
   wrapComponents: {
     response: (Response, system) => (props) => {
       const { createElement, useState } = system.React;
       const [opened, setOpened] = useState(false);
-      if (opened || Number(props.code) < 400) {
+      if (opened || Number(props.code) < 300) {
         return createElement(Response, props);
       }
       const Markdown = system.getComponent("Markdown", true);
@@ -19,13 +19,12 @@ const shortProblems = () => ({
         "tr",
         { className: "response", "data-code": props.code },
         createElement("td", { className: "response-col_status" }, props.code),
+        createElement("td", { className: "response-col_description" }, createElement(Markdown, { source })),
         createElement(
           "td",
-          { className: "response-col_description" },
-          createElement(Markdown, { source }),
-          createElement("button", { className: "model-box-control", onClick: () => setOpened(true) }, "Show example and headers"),
+          { className: "response-col_links" },
+          createElement("button", { className: "model-box-control", onClick: () => setOpened(true) }, "Show all"),
         ),
-        createElement("td", { className: "response-col_links" }),
       );
     },
   },
@@ -90,7 +89,7 @@ const ui = SwaggerUIBundle({
   url: "../openapi.json",
   dom_id: "#swagger-ui",
   presets: [SwaggerUIBundle.presets.apis],
-  plugins: [shortProblems],
+  plugins: [shortResponses],
   // Nothing is sent to another host.
   validatorUrl: null,
   persistAuthorization: true,
