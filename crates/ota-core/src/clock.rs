@@ -8,6 +8,16 @@ use tokio::sync::watch;
 
 use crate::BoxFuture;
 
+/// The longest time that anything is put off: longer ones come from a number that was never meant, and would overflow.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Returns the instant `wait` after `instant`. Every wait that came from outside (a vendor, a file, a caller) is added with this: `+` panics
+/// where the result cannot be shown.
+#[must_use]
+pub fn after(instant: Instant, wait: Duration) -> Instant {
+    instant.checked_add(wait.min(FAR)).unwrap_or(instant)
+}
+
 /// A source of wall time (signatures, `as_of`) and of monotonic time (deadlines, ages, waits).
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Returns the wall time in UTC. It may step.
@@ -100,9 +110,29 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, ManualClock};
+    use super::{Clock, ManualClock, SystemClock, after};
+    use proptest::prelude::*;
     use std::time::Duration;
     use time::macros::datetime;
+
+    proptest! {
+        #[test]
+        fn any_wait_can_be_added(
+            first in prop_oneof![any::<u64>(), 0_u64..1000, Just(u64::MAX)], nanos in 0_u32..1_000_000_000, second: u64,
+        ) {
+            let now = SystemClock.monotonic();
+            let wait = Duration::new(first, nanos);
+            let then = after(now, wait);
+            prop_assert!(then >= now);
+            prop_assert!(after(then, Duration::MAX) >= then);
+            if first < 1000 {
+                prop_assert_eq!(then - now, wait);
+            }
+            // A longer wait never ends earlier.
+            let other = after(now, Duration::from_secs(second));
+            prop_assert_eq!((other <= then) || second > first, true);
+        }
+    }
 
     #[tokio::test]
     async fn a_sleeper_wakes_when_the_clock_reaches_its_instant() {

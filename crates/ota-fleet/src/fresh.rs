@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use ota_core::clock::Clock;
+use ota_core::clock::{Clock, after};
 use ota_core::context::{CallLog, CallSummary, Moment};
 use ota_core::{BoxFuture, Error, ErrorKind, Result};
 use tokio::sync::watch;
@@ -188,7 +188,7 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         let usable = kept.is_some_and(|entry| entry.age(now) <= limits.stale_if_error);
         let (flight, source) = self.join_or_start(key, fetch);
         // Whoever has an older answer to fall back on does not wait for a slow vendor's last attempt.
-        let patience = now + limits.patience;
+        let patience = after(now, limits.patience);
         let until = if usable {
             deadline.min(patience)
         } else {

@@ -17,7 +17,7 @@ use axum::routing::future::RouteFuture;
 use axum::routing::get;
 use futures_util::future::Either;
 use ota_core::BoxFuture;
-use ota_core::clock::Clock;
+use ota_core::clock::{Clock, after};
 use ota_core::context::Moment;
 use ota_core::id::ProviderName;
 use ota_core::random::Random;
@@ -222,7 +222,7 @@ impl App {
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.monotonic() + self.request_timeout()
+        after(self.monotonic(), self.request_timeout())
     }
 
     /// Returns a provider that the caller may know about.

@@ -324,7 +324,10 @@ impl Failure {
         log(error, code, provider, request_id);
         let retry_after_s = error
             .retry_after()
-            .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+            .map(|wait| {
+                wait.as_secs()
+                    .saturating_add(u64::from(wait.subsec_nanos() > 0))
+            })
             .or_else(|| code.default_retry_after_s());
         Self {
             field: error.field().map(str::to_owned),

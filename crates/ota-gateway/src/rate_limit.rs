@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use ota_core::clock::after;
 use quick_cache::sync::Cache;
 
 use crate::config::RateLimit;
@@ -69,7 +70,7 @@ impl RateLimiter {
             }
         };
         let mut paid = paid.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = self.limit.window / self.limit.requests;
+        let share = self.limit.window / self.limit.requests.max(1);
         let debt = paid.saturating_duration_since(now);
         let free = self.limit.window.saturating_sub(debt);
         if free < share {
@@ -80,12 +81,12 @@ impl RateLimiter {
                 wait: Some(share - free),
             };
         }
-        *paid = now + debt + share;
+        *paid = after(now, debt.saturating_add(share));
         let left = (free - share).as_nanos() / share.as_nanos().max(1);
         Allowance {
             limit: self.limit,
             remaining: u32::try_from(left).unwrap_or(u32::MAX),
-            reset: debt + share,
+            reset: debt.saturating_add(share),
             wait: None,
         }
     }
@@ -127,7 +128,8 @@ impl Allowance {
 
 /// Rounds up, so that who waits so long is not refused again.
 fn seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+    time.as_secs()
+        .saturating_add(u64::from(time.subsec_nanos() > 0))
 }
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ impl Admission<'_> {
                 self.breaker,
                 &mut inner,
                 now,
-                (pause.length * 2).min(LONGEST_PAUSE),
+                pause.length.saturating_mul(2).min(LONGEST_PAUSE),
             ),
             (None, weight) => {
                 inner.weight += weight;

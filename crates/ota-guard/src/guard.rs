@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ota_core::clock::Clock;
+use ota_core::clock::{Clock, after};
 use ota_core::context::{Context, Moment};
 use ota_core::error::Retry;
 use ota_core::gate::{Attempt, Gate, VendorCall};
@@ -163,12 +163,12 @@ impl Guard {
             sent.monotonic.saturating_duration_since(came),
         );
         cx.calls.begin(call.operation);
-        let end = cx.deadline.min(sent.monotonic + self.limits.timeout);
+        let end = cx.deadline.min(after(sent.monotonic, self.limits.timeout));
         let result = tokio::select! {
             result = attempt.run(number) => result,
             () = self.clock.sleep_until(end) => Err(Error::new(
                 ErrorKind::Timeout,
-                format!("the vendor did not answer within {} ms", (end - sent.monotonic).as_millis()),
+                format!("the vendor did not answer within {} ms", end.saturating_duration_since(sent.monotonic).as_millis()),
             )),
         };
         let took = self
@@ -238,9 +238,8 @@ impl Guard {
                 now
             }
             (_, Retry::Later) => {
-                now + error
-                    .retry_after()
-                    .unwrap_or_else(|| self.backoff(attempts))
+                let wait = error.retry_after();
+                after(now, wait.unwrap_or_else(|| self.backoff(attempts)))
             }
         };
         (at < cx.deadline).then_some(at)

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ota_core::clock::after;
 use ota_core::context::Priority;
 use tokio::sync::Notify;
 
@@ -156,7 +157,7 @@ impl Bucket {
         back_at: Instant,
         held: Duration,
     ) {
-        self.held = (self.held * 7 + held) / 8;
+        self.held = self.held.saturating_mul(7).saturating_add(held) / 8;
         if back_at < known && self.sent.remove(&(known, ticket)) {
             self.sent.insert((back_at, ticket));
         }
@@ -289,7 +290,7 @@ impl Bucket {
             .iter()
             .map(|(back_at, _)| Reverse((*back_at).max(begin)))
             .collect();
-        let taken_now = begin + window + self.held;
+        let taken_now = after(begin, window.saturating_add(self.held));
         places.extend(std::iter::repeat_n(Reverse(taken_now), free));
         let mut served = begin;
         for _ in free..=ahead {
@@ -297,7 +298,7 @@ impl Bucket {
                 break;
             };
             served = place;
-            places.push(Reverse(place + window + self.held));
+            places.push(Reverse(after(place, window.saturating_add(self.held))));
         }
         served
     }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ota_core::clock::Clock;
+use ota_core::clock::{Clock, after};
 use ota_core::context::Priority;
 use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
@@ -183,10 +183,8 @@ impl AccountQuota {
                 half_random(full.min(longest), random)
             }
         };
-        let until = state
-            .blocked_until
-            .map_or(now + wait, |other| other.max(now + wait));
-        state.blocked_until = Some(until);
+        let until = after(now, wait);
+        state.blocked_until = Some(state.blocked_until.map_or(until, |other| other.max(until)));
         // Whoever cannot wait that long is told at once.
         state.wake_all();
     }
@@ -240,7 +238,7 @@ impl AccountQuota {
                 });
                 let until = match bucket.turn(ticket, now, blocked) {
                     Turn::Now => {
-                        let back_at = now + self.limits.margin + self.limits.window;
+                        let back_at = after(after(now, self.limits.margin), self.limits.window);
                         bucket.take(ticket, back_at);
                         slots.take();
                         bucket.wake(now);
@@ -292,7 +290,11 @@ pub(crate) fn half_random(full: Duration, random: &dyn Random) -> Duration {
     let part = random
         .fill(&mut bytes)
         .map_or(u32::MAX, |()| u32::from_be_bytes(bytes));
-    full / 2 + full.mul_f64(f64::from(part) / f64::from(u32::MAX) / 2.0)
+    let half = full / 2;
+    // Not by a factor as a double: rounded up, it would overflow for the longest times.
+    let random = half.as_nanos() * u128::from(part) / u128::from(u32::MAX);
+    let random = Duration::from_nanos(u64::try_from(random).unwrap_or(u64::MAX)).min(half);
+    half.saturating_add(random)
 }
 
 impl State {
@@ -350,7 +352,7 @@ impl Permit {
         let now = self.quota.clock.monotonic();
         let took = now.saturating_duration_since(self.sent);
         let limits = &self.quota.limits;
-        let (back_at, held) = (now + limits.window, took.min(limits.margin));
+        let (back_at, held) = (after(now, limits.window), took.min(limits.margin));
         let (ticket, known) = (self.ticket, self.back_at);
         self.quota.change(self.key, |bucket| {
             bucket.answered(ticket, known, back_at, held)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use ota_core::ErrorKind;
-use ota_core::clock::{Clock, SystemClock};
+use ota_core::clock::{Clock, SystemClock, after};
 use ota_core::context::{Context, Priority};
 use ota_core::random::SystemRandom;
 use ota_fleet::{Fleet, Health, HealthState};
@@ -117,7 +117,7 @@ async fn providers(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> Vec<R
     join_all(fleet.members().map(async |member| {
         let provider = member.provider();
         let start = clock.monotonic();
-        let cx = Context::new("check", start + timeout, Priority::Interactive);
+        let cx = Context::new("check", after(start, timeout), Priority::Interactive);
         let result = provider.check(&cx).await;
         let took = clock.monotonic().saturating_duration_since(start);
         let health = Health::from_result(result.as_ref().map(drop), clock.now());

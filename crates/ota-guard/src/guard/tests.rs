@@ -10,6 +10,8 @@ use ota_core::random::SequenceRandom;
 use ota_core::{Error, ErrorKind, Result};
 use time::macros::datetime;
 
+use proptest::prelude::*;
+
 use super::{Guard, GuardLimits};
 use crate::breaker::BreakerState;
 use crate::observer::{Observer, Outcome};
@@ -374,4 +376,58 @@ async fn everything_is_told_to_the_observer() {
     open_breaker(&bench).await;
     let _refused = bench.run(READ, 60, |_| Ok(1)).await;
     assert_eq!(bench.book.lines().last().unwrap(), "Read breaker after 0");
+}
+
+fn any_time() -> impl Strategy<Value = Duration> {
+    let seconds = prop_oneof![
+        any::<u64>(),
+        Just(u64::MAX),
+        Just(u64::MAX / 2),
+        Just(i64::MAX as u64),
+        0_u64..100
+    ];
+    (seconds, 0_u32..1_000_000_000).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
+}
+
+proptest! {
+    /// A vendor may send any number as a time to wait, and an operator may have set any.
+    #[test]
+    fn no_time_from_outside_panics(
+        hint in proptest::option::of(any_time()), timeout in any_time(), window in any_time(), margin in any_time(),
+        kind in prop_oneof![Just(ErrorKind::Unavailable), Just(ErrorKind::Throttled), Just(ErrorKind::Protocol)],
+    ) {
+        let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let scope = QuotaScope::Account;
+        let limits = QuotaLimits { calls: 2, window, margin, scope };
+        let quota = Arc::new(AccountQuota::new(limits, Arc::clone(&shared)));
+        let limits = GuardLimits { timeout, max_attempts: 3, max_concurrent: 2 };
+        let random = Arc::new(SequenceRandom::new(1));
+        let guard = Guard::new(limits, quota, shared, random, Arc::new(Book::default()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..3 {
+                let deadline = clock.monotonic() + Duration::from_secs(5);
+                let cx = Context::new("r", deadline, Priority::Interactive);
+                let work = call(&guard, &cx, READ, |_| async {
+                    let error = Error::new(kind, "no").with_retry(Retry::Later);
+                    Err::<(), _>(match hint {
+                        Some(hint) => error.with_retry_after(hint),
+                        None => error,
+                    })
+                });
+                let ticks = async {
+                    loop {
+                        tokio::task::yield_now().await;
+                        clock.advance(Duration::from_millis(500));
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    result = work => assert!(result.is_err()),
+                    () = ticks => unreachable!("the clock runs for ever"),
+                }
+            }
+        });
+    }
 }
