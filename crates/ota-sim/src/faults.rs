@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fleet::Stream;
+use crate::odd;
 
 /// A way to misbehave; the names on the wire are in `snake_case`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,6 +54,22 @@ pub enum FaultKind {
     BadDate,
     /// Gives every row of the answer a field that no document mentions.
     UnknownField,
+    /// Gives one row of the answer a text with bytes that are not UTF-8.
+    BadUtf8,
+    /// Gives one row of the answer a text with one half of a surrogate pair.
+    HalfSurrogate,
+    /// Gives one row of the answer a number that no type holds, in a field that no document mentions.
+    HugeNumber,
+    /// Gives one row of the answer a value that nests very deep, in a field that no document mentions.
+    DeepValue,
+    /// Gives one row of the answer a field twice, with two values.
+    DoubleName,
+    /// Gives a list millions of rows without a field, within what is usually read of one answer.
+    ManyRows,
+    /// Compresses the answer although nobody asked: `gzip`, or what `coding` says.
+    Compress,
+    /// Refuses the request's time as one that is missing (Alibaba).
+    IllegalTimestamp,
     /// Answers with the rows of the first page whatever page is asked for.
     RepeatPage,
     /// Answers 302 to `location`.
@@ -83,6 +100,18 @@ pub struct Fault {
     /// Where [`FaultKind::Redirect`] points to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// The content coding that [`FaultKind::Compress`] claims; only `gzip` is one that can be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coding: Option<String>,
+    /// The code of [`FaultKind::Throttle`] in place of the vendor's documented one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// `Retry-After` of the answer, whatever it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<String>,
+    /// `Date` of the answer in place of the server's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
 }
 
 fn always() -> f64 {
@@ -101,6 +130,10 @@ impl Fault {
             delay_ms: None,
             size_bytes: None,
             location: None,
+            coding: None,
+            code: None,
+            retry_after: None,
+            date: None,
         }
     }
 
@@ -145,6 +178,34 @@ impl Fault {
         self
     }
 
+    /// Sets the content coding of [`FaultKind::Compress`].
+    #[must_use]
+    pub fn coding(mut self, coding: impl Into<String>) -> Self {
+        self.coding = Some(coding.into());
+        self
+    }
+
+    /// Sets the code of [`FaultKind::Throttle`].
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Sets `Retry-After` of the answer.
+    #[must_use]
+    pub fn retry_after(mut self, value: impl Into<String>) -> Self {
+        self.retry_after = Some(value.into());
+        self
+    }
+
+    /// Sets `Date` of the answer.
+    #[must_use]
+    pub fn date(mut self, value: impl Into<String>) -> Self {
+        self.date = Some(value.into());
+        self
+    }
+
     /// Sets where [`FaultKind::Redirect`] points to.
     #[must_use]
     pub fn location(mut self, location: impl Into<String>) -> Self {
@@ -177,14 +238,40 @@ impl Drawn {
         self.0.iter().map(|fault| fault.kind)
     }
 
-    /// Changes rows of an answer: the first row for a status or a date, every row for a field.
-    pub(crate) fn spoil(&self, rows: &mut [Value], status: &str, date: &str) {
+    /// Returns what one of the faults says about a header.
+    pub(crate) fn said<'a>(
+        &'a self,
+        header: impl Fn(&'a Fault) -> Option<&'a String>,
+    ) -> Option<&'a str> {
+        self.0.iter().find_map(header).map(String::as_str)
+    }
+
+    /// Puts a mark in the place of a list's rows for [`FaultKind::ManyRows`]. A list without rows stays as it is.
+    pub(crate) fn flood(&self, rows: &mut [Value]) {
+        if let (Some(first), true) = (rows.first_mut(), self.has(FaultKind::ManyRows)) {
+            *first = odd::rows();
+        }
+    }
+
+    /// Changes rows of an answer: the first row for a status, a date or a text, every row for a field.
+    pub(crate) fn spoil(&self, rows: &mut [Value], status: &str, date: &str, text: &str) {
         if let Some(first) = rows.first_mut() {
             if self.has(FaultKind::UnknownStatus) {
                 first[status] = UNKNOWN_STATUS.into();
             }
             if self.has(FaultKind::BadDate) {
                 first[date] = BAD_DATE.into();
+            }
+            let in_text = [
+                FaultKind::BadUtf8,
+                FaultKind::HalfSurrogate,
+                FaultKind::DoubleName,
+            ];
+            if in_text.into_iter().any(|kind| self.has(kind)) {
+                first[text] = odd::mark();
+            }
+            if self.has(FaultKind::HugeNumber) || self.has(FaultKind::DeepValue) {
+                first[UNKNOWN_FIELD] = odd::mark();
             }
         }
         if self.has(FaultKind::UnknownField) {
@@ -262,6 +349,13 @@ impl FaultKind {
             | Self::UnknownStatus
             | Self::BadDate
             | Self::UnknownField
+            | Self::BadUtf8
+            | Self::HalfSurrogate
+            | Self::HugeNumber
+            | Self::DeepValue
+            | Self::DoubleName
+            | Self::ManyRows
+            | Self::Compress
             | Self::RepeatPage => false,
             Self::Throttle
             | Self::GatewayError
@@ -278,6 +372,7 @@ impl FaultKind {
             | Self::Hang
             | Self::EchoSignature
             | Self::TokenExpired
+            | Self::IllegalTimestamp
             | Self::Redirect => true,
         }
     }

@@ -7,6 +7,7 @@ mod counters;
 mod faults;
 mod fleet;
 pub mod huawei;
+mod odd;
 mod quota;
 mod server;
 mod wire_text;

@@ -1,15 +1,20 @@
 //! The HTTP server under both simulators: accept loop, transport faults, counting.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_util::{StreamExt, stream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER,
+};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
@@ -27,6 +32,7 @@ use crate::control;
 use crate::counters::{Counters, Ledger, RecordedRequest, Refusal};
 use crate::faults::{Drawn, Fault, FaultKind, Faults};
 use crate::fleet::FleetTruth;
+use crate::odd;
 use crate::wire_text::{decode_pairs, html_page, http_date};
 
 /// Largest request body that is read.
@@ -358,7 +364,7 @@ async fn handle(
         Err(_) => page(StatusCode::PAYLOAD_TOO_LARGE),
     };
     if let Ok(date) = HeaderValue::from_str(&http_date(shared.now())) {
-        response.headers_mut().insert(DATE, date);
+        response.headers_mut().entry(DATE).or_insert(date);
     }
     Ok(response)
 }
@@ -384,7 +390,7 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Body>, Drop
         std::future::pending::<Infallible>().await;
     }
     if let Some(response) = foreign_answer(&faults) {
-        return Ok(response);
+        return Ok(with_headers(response, &faults));
     }
 
     let answer = vendor.answer(arrival, &faults);
@@ -400,7 +406,21 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Body>, Drop
         }
         Verdict::Refused(reason) => shared.ledger.refused(reason),
     }
-    Ok(finish(answer, &faults))
+    Ok(with_headers(finish(answer, &faults), &faults))
+}
+
+/// Adds the headers that faults ask for.
+fn with_headers(mut response: Response<Body>, faults: &Drawn) -> Response<Body> {
+    let said = [
+        (RETRY_AFTER, faults.said(|fault| fault.retry_after.as_ref())),
+        (DATE, faults.said(|fault| fault.date.as_ref())),
+    ];
+    for (name, value) in said {
+        if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 fn recorded(shared: &Shared, arrival: &Arrival, operation: &str) -> RecordedRequest {
@@ -473,6 +493,14 @@ fn finish(answer: Answer, faults: &Drawn) -> Response<Body> {
         mut body,
         ..
     } = answer;
+    let kinds: Vec<FaultKind> = faults.kinds().collect();
+    body = odd::put(body, &kinds);
+    let coding = faults
+        .get(FaultKind::Compress)
+        .map(|fault| fault.coding.as_deref().unwrap_or("gzip"));
+    if let Some(coding) = coding {
+        body = compressed(&body, coding);
+    }
     let full_length = body.len();
     if faults.has(FaultKind::CutJson) {
         body.truncate(full_length / 2);
@@ -503,7 +531,20 @@ fn finish(answer: Answer, faults: &Drawn) -> Response<Body> {
             .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     response.headers_mut().extend(headers);
+    if let Some(Ok(coding)) = coding.map(HeaderValue::from_str) {
+        response.headers_mut().insert(CONTENT_ENCODING, coding);
+    }
     response
+}
+
+/// Compresses a body. What is not gzip only has to be something that cannot be read as it is.
+fn compressed(body: &[u8], coding: &str) -> Vec<u8> {
+    if coding != "gzip" {
+        return body.iter().map(|byte| byte ^ 0x5a).collect();
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.unwrap_or_default()
 }
 
 /// Sends `head`, lets it reach the wire, and breaks the connection.

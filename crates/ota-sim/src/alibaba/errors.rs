@@ -176,6 +176,16 @@ impl Error {
         }
     }
 
+    /// What comes for a time that is hours off; the text is the vendor's, though the time was there.
+    pub(super) fn illegal_timestamp() -> Self {
+        Self::gateway(
+            StatusCode::BAD_REQUEST,
+            "IllegalTimestamp",
+            "The input parameter \"Timestamp\" that is mandatory for processing this request is not supplied.",
+            Refusal::Fault,
+        )
+    }
+
     pub(super) fn service_unavailable() -> Self {
         Self::gateway(
             StatusCode::SERVICE_UNAVAILABLE,

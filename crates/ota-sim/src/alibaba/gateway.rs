@@ -186,8 +186,14 @@ impl Alibaba {
         params: &[(String, String)],
         faults: &Drawn,
     ) -> Option<Error> {
-        if faults.has(FaultKind::Throttle) {
-            Some(Error::throttled(self.config.throttle_style))
+        if let Some(fault) = faults.get(FaultKind::Throttle) {
+            let mut error = Error::throttled(self.config.throttle_style);
+            if let Some(code) = &fault.code {
+                error.code.clone_from(code);
+            }
+            Some(error)
+        } else if faults.has(FaultKind::IllegalTimestamp) {
+            Some(Error::illegal_timestamp())
         } else if faults.has(FaultKind::GatewayError) {
             Some(Error::service_unavailable())
         } else if faults.has(FaultKind::ProductError) {

@@ -135,7 +135,8 @@ impl Call<'_> {
             return Ok(json!({ "Data": {} }));
         };
         let mut row = [to_value(self.rows().job_detail(job))];
-        self.faults.spoil(&mut row, "JobStatus", "UtcCreate");
+        self.faults
+            .spoil(&mut row, "JobStatus", "UtcCreate", "JobDesc");
         let [row] = row;
         Ok(json!({ "Data": row }))
     }
@@ -176,7 +177,9 @@ impl Call<'_> {
             .iter()
             .map(|task| to_value(self.rows().task(job, task)))
             .collect();
-        self.faults.spoil(&mut rows, "TaskStatus", "UtcCreate");
+        self.faults
+            .spoil(&mut rows, "TaskStatus", "UtcCreate", "TaskDesc");
+        self.faults.flood(&mut rows);
         Ok(self.list("SimpleOTATaskInfo", &page, total, rows))
     }
 
@@ -219,7 +222,9 @@ impl Call<'_> {
             .iter()
             .map(|job| to_value(self.rows().job(job)))
             .collect();
-        self.faults.spoil(&mut rows, "JobStatus", "UtcCreate");
+        self.faults
+            .spoil(&mut rows, "JobStatus", "UtcCreate", "JobDesc");
+        self.faults.flood(&mut rows);
         self.list("SimpleOTAJobInfo", page, jobs.len() as u64, rows)
     }
 
@@ -245,7 +250,9 @@ impl Call<'_> {
             .iter()
             .map(|package| to_value(self.rows().firmware(package)))
             .collect();
-        self.faults.spoil(&mut rows, "Status", "UtcCreate");
+        self.faults
+            .spoil(&mut rows, "Status", "UtcCreate", "FirmwareDesc");
+        self.faults.flood(&mut rows);
         let mut answer = self.list("SimpleFirmwareInfo", &page, packages.len() as u64, rows);
         if let Some(fields) = answer.as_object_mut()
             && let Some(data) = fields.remove("Data")
@@ -258,7 +265,8 @@ impl Call<'_> {
     fn query_firmware(&self) -> Result<Value, Error> {
         let package = self.find_package()?;
         let mut row = [to_value(self.rows().firmware_detail(package))];
-        self.faults.spoil(&mut row, "Status", "UtcCreate");
+        self.faults
+            .spoil(&mut row, "Status", "UtcCreate", "FirmwareDesc");
         let [row] = row;
         Ok(json!({ "FirmwareInfo": row }))
     }

@@ -212,13 +212,14 @@ impl Huawei {
         }
     }
 
-    fn refusal(&self, error: Error) -> Answer {
+    /// Words an error. `code` goes in the place of the documented one.
+    fn refusal(&self, error: Error, code: Option<&str>) -> Answer {
         let status = if self.config.errors_with_200 || error.with_200 {
             StatusCode::OK
         } else {
             error.status
         };
-        let body = json!({ "error_code": error.code, "error_desc": error.text });
+        let body = json!({ "error_code": code.unwrap_or(error.code), "error_desc": error.text });
         json_answer(status, &body, Verdict::Refused(error.refusal))
     }
 
@@ -253,7 +254,7 @@ impl Vendor for Huawei {
     }
 
     fn serves(&self, kind: FaultKind) -> bool {
-        kind != FaultKind::EchoSignature
+        !matches!(kind, FaultKind::EchoSignature | FaultKind::IllegalTimestamp)
     }
 
     fn answer(&self, arrival: &Arrival, faults: &Drawn) -> Answer {
@@ -261,7 +262,10 @@ impl Vendor for Huawei {
             return xml_refusal();
         }
         if let Some(error) = self.injected(faults) {
-            return self.refusal(error);
+            let code = faults
+                .get(FaultKind::Throttle)
+                .and_then(|fault| fault.code.as_deref());
+            return self.refusal(error, code);
         }
         let route = route(arrival);
         match route {
@@ -282,7 +286,7 @@ impl Vendor for Huawei {
                 };
                 json_answer(StatusCode::OK, &content, verdict)
             }
-            Err(error) => self.refusal(error),
+            Err(error) => self.refusal(error, None),
         }
     }
 

@@ -74,7 +74,9 @@ impl Call<'_> {
             .iter()
             .map(|job| to_value(rows.operation(job)))
             .collect();
-        self.faults.spoil(&mut data, "status", "createTime");
+        self.faults
+            .spoil(&mut data, "status", "createTime", "extendPara");
+        self.faults.flood(&mut data);
         let total_name = match self.config.total_name {
             TotalName::TotalCount => "totalCount",
             TotalName::TotalSize => "totalSize",
@@ -86,7 +88,8 @@ impl Call<'_> {
     pub(super) fn get_operation(&self, id: &str) -> Result<Value, Error> {
         let job = self.find_job(id)?;
         let mut row = [to_value(self.rows().operation(job))];
-        self.faults.spoil(&mut row, "status", "createTime");
+        self.faults
+            .spoil(&mut row, "status", "createTime", "extendPara");
         let [row] = row;
         Ok(row)
     }
@@ -108,7 +111,9 @@ impl Call<'_> {
             .iter()
             .map(|task| to_value(rows.sub_operation(job, task)))
             .collect();
-        self.faults.spoil(&mut data, "status", "createTime");
+        self.faults
+            .spoil(&mut data, "status", "createTime", "detailInfo");
+        self.faults.flood(&mut data);
         Ok(listed(&page, data, total, "totalCount"))
     }
 
@@ -137,7 +142,9 @@ impl Call<'_> {
             .iter()
             .map(|package| to_value(self.rows().package(package)))
             .collect();
-        self.faults.spoil(&mut data, "fileType", "uploadTime");
+        self.faults
+            .spoil(&mut data, "fileType", "uploadTime", "description");
+        self.faults.flood(&mut data);
         Ok(listed(&page, data, packages.len() as u64, "totalCount"))
     }
 
