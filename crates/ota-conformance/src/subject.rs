@@ -142,6 +142,26 @@ pub enum Trouble {
     BadDateRow,
     /// Gives rows a field that no document mentions.
     UnknownField,
+    /// Gives one row of each answer a text with bytes that are not UTF-8.
+    BadUtf8Row,
+    /// Gives one row of each answer a text with one half of a surrogate pair.
+    HalfSurrogateRow,
+    /// Gives one row of each answer a field twice, with two values.
+    DoubleNameRow,
+    /// Gives one row of each answer a number that no type holds.
+    HugeNumberRow,
+    /// Gives one row of each answer a value that nests very deep.
+    DeepValueRow,
+    /// Answers lists with millions of rows, within what is read of one answer.
+    ManyRows,
+    /// Compresses every answer with gzip.
+    Gzip,
+    /// Answers with a content coding that nobody asked for.
+    OtherCoding,
+    /// Refuses as if its quota were used up, with a word of an API gateway that the vendor's documents do not have.
+    SlowerWord,
+    /// Refuses as if its quota were used up, with the longest wait that a number can hold.
+    EndlessWait,
     /// Answers with the first page whatever page is asked for.
     RepeatPage,
 }
@@ -151,18 +171,27 @@ impl Trouble {
     #[must_use]
     pub const fn expected(self) -> Option<ErrorKind> {
         match self {
-            Self::Throttle => Some(ErrorKind::Throttled),
+            Self::Throttle | Self::SlowerWord | Self::EndlessWait => Some(ErrorKind::Throttled),
             Self::ServerError | Self::HtmlError | Self::CutBody | Self::Drop => {
                 Some(ErrorKind::Unavailable)
             }
             Self::CredentialRefused => Some(ErrorKind::Auth),
-            Self::Html | Self::CutJson | Self::EmptyBody => Some(ErrorKind::Protocol),
+            Self::Html | Self::CutJson | Self::EmptyBody | Self::OtherCoding => {
+                Some(ErrorKind::Protocol)
+            }
             Self::Hang => Some(ErrorKind::Timeout),
             Self::None
             | Self::ErrorUnder200
             | Self::UnknownStatusRow
             | Self::BadDateRow
             | Self::UnknownField
+            | Self::BadUtf8Row
+            | Self::HalfSurrogateRow
+            | Self::DoubleNameRow
+            | Self::HugeNumberRow
+            | Self::DeepValueRow
+            | Self::ManyRows
+            | Self::Gzip
             | Self::RepeatPage => None,
         }
     }

@@ -278,6 +278,63 @@ pub(crate) async fn an_unknown_field_leaves_the_page_whole(subject: &Subject) ->
     passed()
 }
 
+pub(crate) async fn an_odd_value_leaves_the_page_whole(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    for trouble in [
+        Trouble::BadUtf8Row,
+        Trouble::HalfSurrogateRow,
+        Trouble::DoubleNameRow,
+        Trouble::HugeNumberRow,
+        Trouble::DeepValueRow,
+    ] {
+        let told = subject.drift.as_ref().map(|drift| drift());
+        let Some((odd_jobs, odd_tasks)) = with_trouble(subject, trouble).await? else {
+            return skipped(format!("the subject cannot make {trouble:?}"));
+        };
+        let mut met = 0;
+        for (row, odd) in same_rows("jobs", &jobs, &odd_jobs)? {
+            met += usize::from(odd != row);
+            let mut same = odd.clone();
+            same.description.clone_from(&row.description);
+            same.vendor.fields.clone_from(&row.vendor.fields);
+            ensure!(
+                same == *row,
+                "{trouble:?}: job `{}` has changed in another field",
+                odd.id
+            );
+        }
+        ensure!(met > 0, "{trouble:?}: no job shows the odd value");
+        met = 0;
+        for (row, odd) in same_rows("tasks", &tasks, &odd_tasks)? {
+            met += usize::from(odd != row);
+            let mut same = odd.clone();
+            same.message.clone_from(&row.message);
+            // Read from the message.
+            same.failure = row.failure;
+            same.vendor.fields.clone_from(&row.vendor.fields);
+            ensure!(
+                same == *row,
+                "{trouble:?}: task `{}` has changed in another field",
+                odd.id
+            );
+            if trouble == Trouble::HugeNumberRow && more_fields(&row.vendor, &odd.vendor) {
+                let kept = odd.vendor.fields.values().any(|value| value == HUGE_NUMBER);
+                ensure!(kept, "task `{}` does not keep the number's text", odd.id);
+            }
+        }
+        ensure!(met > 0, "{trouble:?}: no task shows the odd value");
+        let told_now = subject.drift.as_ref().map(|drift| drift());
+        ensure!(
+            told.is_none() || told_now > told,
+            "{trouble:?} is reported to no drift observer"
+        );
+    }
+    passed()
+}
+
+/// The number of [`Trouble::HugeNumberRow`].
+pub(crate) const HUGE_NUMBER: &str = "1e999";
+
 pub(crate) async fn drift_is_told(subject: &Subject) -> Verdict {
     let Some(drift) = &subject.drift else {
         return skipped("the subject watches no drift");

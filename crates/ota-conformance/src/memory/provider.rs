@@ -13,7 +13,7 @@ use ota_core::provider::{
     Cursor, Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider,
 };
 use ota_core::task::{Failure, Task, TaskStatus};
-use ota_core::{Error, Result};
+use ota_core::{Error, ErrorKind, Result};
 
 use crate::memory::vendor::{MemoryVendor, spoil_job, spoil_task};
 use crate::memory::{SECRET, VENDOR};
@@ -79,6 +79,17 @@ fn position(list: char, cursor: Option<&Cursor>) -> Result<Position> {
     let position = cursor.0.strip_prefix(list).map(str::to_owned);
     let position = position.ok_or_else(Error::invalid_cursor)?;
     Position::from_cursor(Some(&Cursor(position)), 1)
+}
+
+/// Refuses an answer with more rows than any page has.
+fn few_enough(trouble: Trouble) -> Result<()> {
+    match trouble {
+        Trouble::ManyRows => Err(Error::new(
+            ErrorKind::Protocol,
+            "the vendor's answer has more rows than are read of one answer",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Cuts one page out of all matching rows.
@@ -157,6 +168,7 @@ impl JobReader for MemoryProvider {
             return Ok(Page::empty());
         }
         let trouble = self.send(cx, "ListJobs").await?;
+        few_enough(trouble)?;
         let mut rows = self.vendor.jobs().to_vec();
         if let Some(first) = rows.first_mut() {
             self.tell("ListJobs", spoil_job(trouble, first));
@@ -226,6 +238,7 @@ impl JobReader for MemoryProvider {
             return Ok(Some(Page::empty()));
         }
         let trouble = self.send(cx, "ListTasks").await?;
+        few_enough(trouble)?;
         if !self
             .vendor
             .jobs()

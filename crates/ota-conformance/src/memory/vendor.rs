@@ -15,6 +15,7 @@ use ota_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
 use time::macros::datetime;
 
+use crate::cases::rows::HUGE_NUMBER;
 use crate::memory::VENDOR;
 use crate::subject::Trouble;
 
@@ -141,10 +142,23 @@ impl MemoryVendor {
             | Trouble::UnknownStatusRow
             | Trouble::BadDateRow
             | Trouble::UnknownField
+            | Trouble::BadUtf8Row
+            | Trouble::HalfSurrogateRow
+            | Trouble::DoubleNameRow
+            | Trouble::HugeNumberRow
+            | Trouble::DeepValueRow
+            | Trouble::ManyRows
+            | Trouble::Gzip
             | Trouble::RepeatPage => return Ok(trouble),
             Trouble::Hang => std::future::pending().await,
-            Trouble::Throttle => Error::new(ErrorKind::Throttled, "the vendor asked to slow down")
-                .with_retry_after(Duration::from_secs(1)),
+            Trouble::Throttle | Trouble::SlowerWord => {
+                Error::new(ErrorKind::Throttled, "the vendor asked to slow down")
+                    .with_retry_after(Duration::from_secs(1))
+            }
+            Trouble::EndlessWait => {
+                Error::new(ErrorKind::Throttled, "the vendor asked to slow down")
+                    .with_retry_after(Duration::from_secs(60))
+            }
             Trouble::ServerError | Trouble::HtmlError | Trouble::CutBody | Trouble::Drop => {
                 Error::new(ErrorKind::Unavailable, "the vendor is out of order")
             }
@@ -152,7 +166,7 @@ impl MemoryVendor {
             Trouble::CredentialRefused => {
                 Error::new(ErrorKind::Auth, "the vendor refused the credential")
             }
-            Trouble::Html | Trouble::CutJson | Trouble::EmptyBody => {
+            Trouble::Html | Trouble::CutJson | Trouble::EmptyBody | Trouble::OtherCoding => {
                 Error::new(ErrorKind::Protocol, "the vendor's answer cannot be read")
             }
         };
@@ -202,6 +216,17 @@ fn spoil(trouble: Trouble, vendor: &mut VendorDetail) -> Option<(DriftKind, &'st
         Trouble::UnknownField => {
             vendor.fields.insert("ring".to_owned(), text("new"));
             Some((DriftKind::Field, "ring"))
+        }
+        Trouble::BadUtf8Row
+        | Trouble::HalfSurrogateRow
+        | Trouble::DoubleNameRow
+        | Trouble::DeepValueRow => {
+            vendor.fields.insert("note".to_owned(), text("\u{fffd}"));
+            Some((DriftKind::Value, "note"))
+        }
+        Trouble::HugeNumberRow => {
+            vendor.fields.insert("note".to_owned(), text(HUGE_NUMBER));
+            Some((DriftKind::Value, "note"))
         }
         _ => None,
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ota_conformance::memory::{MemoryProvider, SECRET, full_capability, small_capability};
-use ota_conformance::{CASES, Case, Subject, run_all, run_case};
+use ota_conformance::{CASES, Case, Subject, Trouble, run_all, run_case};
 use ota_core::capability::Capability;
 use ota_core::context::{Context, Priority};
 use ota_core::id::{JobId, ProviderName, TaskId};
@@ -28,6 +28,9 @@ enum Flaw {
     AsksBeforeItRefuses,
     AsksForUnusedWords,
     BelievesRepeatedPages,
+    BelievesEveryWait,
+    BuildsEveryRow,
+    CannotUnpack,
     CapabilityBeforeCursor,
     ChangesItsCapability,
     CallsSilenceUnavailable,
@@ -78,6 +81,8 @@ struct Flawed {
     /// How often the capability was asked for, and errors met.
     counted: AtomicU64,
     busy: AtomicBool,
+    /// Whether the vendor compresses its answers.
+    compressed: Arc<AtomicBool>,
     other: Capability,
 }
 
@@ -123,12 +128,18 @@ impl Flawed {
             Flaw::CallsSilenceUnavailable if error.kind() == ErrorKind::Timeout => {
                 Error::new(ErrorKind::Unavailable, "the vendor is silent")
             }
+            Flaw::BelievesEveryWait if error.kind() == ErrorKind::Throttled => {
+                error.with_retry_after(std::time::Duration::from_secs(u64::MAX))
+            }
             Flaw::TellsWrongKind if vendors => Error::new(ErrorKind::Unexpected, "something broke"),
             _ => error,
         }
     }
 
     fn stuck(&self) -> Result<()> {
+        if self.has(Flaw::CannotUnpack) && self.compressed.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Protocol, "it is not JSON"));
+        }
         if self.has(Flaw::NeverRecovers) && self.counted.load(Ordering::Relaxed) > 0 {
             return Err(Error::new(ErrorKind::Unavailable, "still broken"));
         }
@@ -262,11 +273,13 @@ impl JobReader for Flawed {
             _ => {}
         }
         request.cursor = cursor(self.flaw, 'j', request.cursor);
-        let mut page = self
-            .reader()
-            .list_jobs(&self.context(cx), request)
-            .await
-            .map_err(|error| self.error(error))?;
+        let page = self.reader().list_jobs(&self.context(cx), request).await;
+        let mut page = match page {
+            Err(error) if self.has(Flaw::BuildsEveryRow) && error.message().contains("rows") => {
+                Page::empty()
+            }
+            page => page.map_err(|error| self.error(error))?,
+        };
         for job in &mut page.items {
             match self.flaw {
                 Flaw::OtherProviderName => job.provider = ProviderName::from("another"),
@@ -397,15 +410,24 @@ fn flawed(flaw: Flaw) -> Subject {
         other.max_page_size = 0;
     }
     let through = Through::Guard;
+    let compressed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&compressed);
     let mut subject = memory_subject("flawed", capability, through, move |inner| {
         Arc::new(Flawed {
             inner,
             flaw,
             counted: AtomicU64::new(0),
             busy: AtomicBool::new(false),
+            compressed,
             other,
         })
     });
+    if let Some(make) = subject.make_trouble.take() {
+        subject.make_trouble = Some(Box::new(move |trouble| {
+            seen.store(trouble == Trouble::Gzip, Ordering::Relaxed);
+            make(trouble)
+        }));
+    }
     if flaw == Flaw::SwallowsDrift {
         subject.drift = Some(Box::new(|| 0));
     }
@@ -421,6 +443,9 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::AsksBeforeItRefuses, &["C10", "C13"]),
     (Flaw::AsksForUnusedWords, &["C14"]),
     (Flaw::BelievesRepeatedPages, &["C27"]),
+    (Flaw::BelievesEveryWait, &["C79"]),
+    (Flaw::BuildsEveryRow, &["C76"]),
+    (Flaw::CannotUnpack, &["C77"]),
     (Flaw::CapabilityBeforeCursor, &["C12"]),
     (Flaw::ChangesItsCapability, &["C02"]),
     (Flaw::CallsSilenceUnavailable, &["C82"]),
@@ -430,7 +455,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::CursorAfterTheEnd, &["C22"]),
     (Flaw::CursorForever, &["C20", "C26", "C40"]),
     (Flaw::DropsRowAtPageBorder, &["C20", "C21", "C26"]),
-    (Flaw::DropsOddRows, &["C54", "C55"]),
+    (Flaw::DropsOddRows, &["C54", "C55", "C58"]),
     (Flaw::EmptyVendorWord, &["C51"]),
     (Flaw::FailsOnUnknownJob, &["C31", "C32"]),
     (Flaw::FindsHostileIds, &["C32"]),
@@ -455,8 +480,11 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::SpendsTooMuch, &["C23"]),
     (Flaw::StatsCostMore, &["C62"]),
     (Flaw::StaysBusy, &["C83"]),
-    (Flaw::SwallowsDrift, &["C56"]),
-    (Flaw::TellsWrongKind, &["C70", "C71", "C72", "C73", "C74"]),
+    (Flaw::SwallowsDrift, &["C56", "C58"]),
+    (
+        Flaw::TellsWrongKind,
+        &["C70", "C71", "C72", "C73", "C74", "C77", "C78", "C79"],
+    ),
     (Flaw::UnknownIsDropped, &["C44", "C53"]),
     (Flaw::WrongFailure, &["C52"]),
     (Flaw::WrongJobInRow, &["C30"]),

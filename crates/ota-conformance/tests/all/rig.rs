@@ -249,8 +249,22 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         Trouble::BadDateRow => FaultKind::BadDate,
         Trouble::UnknownField => FaultKind::UnknownField,
         Trouble::RepeatPage => FaultKind::RepeatPage,
+        Trouble::BadUtf8Row => FaultKind::BadUtf8,
+        Trouble::HalfSurrogateRow => FaultKind::HalfSurrogate,
+        Trouble::DoubleNameRow => FaultKind::DoubleName,
+        Trouble::HugeNumberRow => FaultKind::HugeNumber,
+        Trouble::DeepValueRow => FaultKind::DeepValue,
+        Trouble::ManyRows => FaultKind::ManyRows,
+        Trouble::Gzip | Trouble::OtherCoding => FaultKind::Compress,
+        Trouble::SlowerWord | Trouble::EndlessWait => FaultKind::Throttle,
     };
-    server.set_faults(vec![Fault::always(kind)]);
+    let fault = Fault::always(kind);
+    server.set_faults(vec![match trouble {
+        Trouble::OtherCoding => fault.coding("br"),
+        Trouble::SlowerWord => fault.code("SystemBusy"),
+        Trouble::EndlessWait => fault.retry_after(u64::MAX.to_string()),
+        _ => fault,
+    }]);
     true
 }
 
