@@ -135,7 +135,11 @@ fn walk(from: Position) {
         let rows = rows.map(|row| format!("{segment}/{row}")).collect();
         Box::pin(async move {
             let total = Some(250);
-            Ok::<_, Error>(Fetched { rows, total })
+            Ok::<_, Error>(Fetched {
+                rows,
+                total,
+                size: None,
+            })
         })
     };
     let mut walked = pin!(walk.run(fetch, |row: &String| row, |_| true));

@@ -12,11 +12,13 @@ pub enum DriftKind {
     Field,
     /// A value that could not be read, such as a date in another form.
     Value,
+    /// A page or a number that does not fit what was asked for or what came with it.
+    Page,
 }
 
 impl DriftKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Word, Self::Field, Self::Value];
+    pub const ALL: [Self; 4] = [Self::Word, Self::Field, Self::Value, Self::Page];
 
     /// Returns the kind as a metric label.
     #[must_use]
@@ -25,11 +27,12 @@ impl DriftKind {
             Self::Word => "word",
             Self::Field => "field",
             Self::Value => "value",
+            Self::Page => "page",
         }
     }
 }
 
-/// Is told about every unknown word, unknown field and unreadable value that an adapter meets.
+/// Is told about every unknown word, unknown field, unreadable value and page that differs which an adapter meets.
 pub trait DriftObserver: Send + Sync + std::fmt::Debug {
     /// Notes one meeting. `operation` is the vendor's operation and `field` the vendor's field; a field that the vendor
     /// invented arrives under its own name, so an implementation must bound how many names it keeps.

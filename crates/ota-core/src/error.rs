@@ -130,6 +130,14 @@ impl Error {
         .with_field(CURSOR_FIELD)
     }
 
+    /// Replaces kind and public message, for what turns out to be another party's fault. Everything else stays.
+    #[must_use]
+    pub fn as_kind(mut self, kind: ErrorKind, message: impl Into<String>) -> Self {
+        self.0.kind = kind;
+        self.0.message = message.into();
+        self
+    }
+
     /// Replaces the retry advice.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {

@@ -278,7 +278,7 @@ pub struct Policy {
 /// Counts of a job's tasks; each is absent where the vendor does not tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobStats {
-    /// All tasks.
+    /// All tasks. Absent when the vendor's numbers do not fit each other, as they may while tasks move.
     pub total: Option<u64>,
     /// Tasks not started.
     pub pending: Option<u64>,
@@ -301,6 +301,21 @@ pub struct JobStats {
 }
 
 impl JobStats {
+    /// Returns the sum of the counts by status.
+    #[must_use]
+    pub fn counted(&self) -> u64 {
+        let parts = [
+            self.pending,
+            self.in_progress,
+            self.succeeded,
+            self.failed,
+            self.canceled,
+            self.skipped,
+            self.unknown,
+        ];
+        parts.into_iter().flatten().fold(0, u64::saturating_add)
+    }
+
     /// Returns how the job ended as far as the counts prove it.
     ///
     /// They prove nothing while a task is pending, running or unknown, when the total is missing or zero, or when no

@@ -3,16 +3,20 @@
 //! A walk goes through one or several *segments* (vendor words, packages), each a list that the vendor numbers in pages.
 //! A [`Position`] is a segment and the number of vendor rows already passed in it, so a page of ours can end in the middle of a
 //! page of the vendor's, and a later call goes on exactly there.
+//!
+//! What counts is the vendor's answer, not what was asked: a vendor may serve smaller pages than it was asked for, leave pages out, or
+//! report another total on every page. [`Walk::run`] says what follows from that.
 
-use std::collections::HashSet;
+mod walk;
+
+pub use walk::{Walk, Walked, unreachable_rows};
 
 use serde::{Deserialize, Serialize};
 
-use crate::BoxFuture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::Cursor;
 
-/// Where a walk goes on.
+/// Where a walk goes on, with what it has learned about the vendor's pages of the segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Which segment.
@@ -21,6 +25,12 @@ pub struct Position {
     pub offset: u64,
     /// How the vendor's last page of the segment began; tells a page that comes again.
     pub mark: Option<Mark>,
+    /// The page size in force, where the vendor serves other pages than it was asked for.
+    pub size: Option<u32>,
+    /// The largest total that the vendor has reported for the segment.
+    pub total: Option<u64>,
+    /// Whether rows had to be passed over that the vendor counts and does not give.
+    pub gap: bool,
 }
 
 /// More rows than any list has.
@@ -34,31 +44,65 @@ impl Position {
             segment,
             offset,
             mark: None,
+            size: None,
+            total: None,
+            gap: false,
         }
     }
 
-    /// Writes the position for a cursor: digits, dots, and a `~` before the mark.
+    /// Returns the start of the next segment. That rows were passed over stays known.
+    #[must_use]
+    pub const fn next_segment(self) -> Self {
+        Self {
+            gap: self.gap,
+            ..Self::new(self.segment + 1, 0)
+        }
+    }
+
+    /// Writes the position for a cursor: digits and a dot, then `~` before the mark, `x` before the page size, `t` before the total,
+    /// and `!` where rows were passed over.
     #[must_use]
     pub fn encode(self) -> String {
-        let mark = self
-            .mark
-            .map_or_else(String::new, |mark| format!("~{}", mark.0));
-        format!("{}.{}{mark}", self.segment, self.offset)
+        let mut text = format!("{}.{}", self.segment, self.offset);
+        let parts = [
+            ('~', self.mark.map(|mark| u64::from(mark.0))),
+            ('x', self.size.map(u64::from)),
+            ('t', self.total),
+        ];
+        for (letter, value) in parts {
+            if let Some(value) = value {
+                text.push(letter);
+                text.push_str(&value.to_string());
+            }
+        }
+        if self.gap {
+            text.push('!');
+        }
+        text
     }
 
     /// Reads what [`Position::encode`] wrote. A row that no list reaches is none: a cursor can be forged, and numbers of pages must not
     /// overflow.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
-        let (segment, offset) = text.split_once('.')?;
-        let (offset, mark) = match offset.split_once('~') {
-            None => (offset, None),
-            Some((offset, mark)) => (offset, Some(Mark(number(mark)?))),
+        let (text, gap) = match text.strip_suffix('!') {
+            Some(text) => (text, true),
+            None => (text, false),
         };
+        let (text, total) = part(text, 't')?;
+        let (text, size) = part(text, 'x')?;
+        let (text, mark) = part(text, '~')?;
+        let (segment, offset) = text.split_once('.')?;
         Some(Self {
             segment: number(segment)?,
             offset: number(offset).filter(|offset| *offset < MAX_OFFSET)?,
-            mark,
+            mark: mark.map(Mark),
+            size: match size {
+                Some(0) => return None,
+                size => size,
+            },
+            total,
+            gap,
         })
     }
 
@@ -73,6 +117,14 @@ impl Position {
         Self::decode(&cursor.0)
             .filter(|position| (position.segment as usize) < segments)
             .ok_or_else(Error::invalid_cursor)
+    }
+}
+
+/// Takes the number behind the letter off the end of a text; `None` when something else than a number stands there.
+fn part<T: std::str::FromStr + ToString>(text: &str, letter: char) -> Option<(&str, Option<T>)> {
+    match text.split_once(letter) {
+        None => Some((text, None)),
+        Some((text, value)) => Some((text, Some(number(value)?))),
     }
 }
 
@@ -160,6 +212,28 @@ impl Window {
         }
         best.map(|(_, window)| window)
     }
+
+    /// Returns the page of exactly this size that holds a row.
+    fn holding(offset: u64, size: u32) -> Self {
+        let size = size.max(1);
+        Self {
+            index: offset / u64::from(size),
+            size,
+            skip: u32::try_from(offset % u64::from(size)).unwrap_or(0),
+        }
+    }
+
+    /// Returns the largest page of at most `most` rows that begins with a row.
+    fn beginning_at(offset: u64, most: u32) -> Self {
+        let fits = |size: &u32| offset.is_multiple_of(u64::from(*size));
+        let size = (1..=most.max(1)).rev().find(fits).unwrap_or(1);
+        Self::holding(offset, size)
+    }
+
+    /// The place of the page's first row.
+    fn start(self) -> u64 {
+        self.index.saturating_mul(u64::from(self.size))
+    }
 }
 
 /// What the vendor answered for one [`Window`].
@@ -167,148 +241,70 @@ impl Window {
 pub struct Fetched<R> {
     /// The rows of the whole vendor page.
     pub rows: Vec<R>,
-    /// All rows of the segment, when the vendor tells it.
+    /// All rows of the segment, when the vendor reports it.
     pub total: Option<u64>,
+    /// Rows in a page, when the vendor reports it.
+    pub size: Option<u32>,
 }
 
-/// A walk through segments until a page of ours is full.
-#[derive(Clone, Copy, Debug)]
-pub struct Walk {
-    /// How many segments there are.
-    pub segments: u32,
-    /// Where to start.
-    pub from: Position,
-    /// How many rows a page of ours takes.
-    pub page_size: u32,
-    /// The vendor's largest page.
-    pub max_vendor_page: u32,
-    /// The row of a segment behind which the vendor answers nothing.
-    pub limit: Option<u64>,
-    /// The most vendor calls.
-    pub max_calls: u32,
-    /// Whether rows are filtered here: then the largest vendor pages are read, since most rows may be left out.
-    pub filtered: bool,
+/// How an answer differs from the page that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageDrift {
+    /// The vendor serves pages of another size.
+    Size,
+    /// The page has fewer rows than belong into it, although the total says that there are more.
+    Rows,
+    /// The total is smaller than the number of rows up to the end of the page.
+    Total,
 }
 
-/// The result of a walk.
-#[derive(Clone, Debug)]
-pub struct Walked<R> {
-    /// The rows that were kept, none twice.
-    pub rows: Vec<R>,
-    /// Where to go on; absent at the end.
-    pub next: Option<Position>,
-    /// The vendor's total for each segment that was asked.
-    pub totals: Vec<(u32, u64)>,
-    /// How many vendor calls were made.
-    pub calls: u32,
-}
-
-impl Walk {
-    /// Reads vendor pages until the page is full, the calls are used up or the list ends.
-    ///
-    /// `fetch` asks the vendor for one window of one segment. `key` identifies a row; rows met twice are left out. `keep`
-    /// filters.
-    ///
-    /// A vendor that ignores paging and answers with more rows than were asked for is taken to have answered with the whole
-    /// segment.
-    ///
-    /// A page that begins as the page before began is compared with the page that stands directly before it, asked for now: if both begin
-    /// with the same row, the vendor repeats itself. That takes one call, which may be one more than `max_calls`.
-    ///
-    /// # Errors
-    /// The first error of `fetch`; `protocol` when the vendor's next page is the one before.
-    pub async fn run<'a, R>(
-        self,
-        mut fetch: impl FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-        key: impl Fn(&R) -> &str + Send + Sync,
-        keep: impl Fn(&R) -> bool + Send + Sync,
-    ) -> Result<Walked<R>>
-    where
-        R: Send,
-    {
-        let mut position = self.from;
-        let mut seen = HashSet::new();
-        let mut walked = Walked {
+impl<R> Fetched<R> {
+    /// Returns the answer that has no rows.
+    #[must_use]
+    pub const fn nothing(total: Option<u64>) -> Self {
+        Self {
             rows: Vec::new(),
-            next: None,
-            totals: Vec::new(),
-            calls: 0,
-        };
-        while position.segment < self.segments {
-            let missing = self
-                .page_size
-                .saturating_sub(u32::try_from(walked.rows.len()).unwrap_or(u32::MAX));
-            if missing == 0 || walked.calls >= self.max_calls {
-                walked.next = Some(position);
-                return Ok(walked);
-            }
-            let want = if self.filtered {
-                self.max_vendor_page
-            } else {
-                missing
-            };
-            let Some(window) =
-                Window::covering(position.offset, want, self.max_vendor_page, self.limit)
-            else {
-                position = Position::new(position.segment + 1, 0);
-                continue;
-            };
-            walked.calls += 1;
-            let fetched = fetch(position.segment, window).await?;
-            let unpaged = fetched.rows.len() as u64 > u64::from(window.size);
-            let mark = fetched.rows.first().and_then(|row| Mark::of(key(row)));
-            // A window that starts at its offset starts behind the window before it, so it cannot begin with the same row.
-            let suspicious = window.index > 0 && window.skip == 0 && !unpaged;
-            if suspicious && mark.is_some() && mark == position.mark {
-                walked.calls += 1;
-                let before = Window {
-                    index: window.index - 1,
-                    ..window
-                };
-                let before = fetch(position.segment, before).await?;
-                if before.rows.first().and_then(|row| Mark::of(key(row))) == mark {
-                    return Err(repeated_page());
-                }
-            }
-            position.mark = mark;
-            if let Some(total) = fetched.total {
-                walked.totals.push((position.segment, total));
-            }
-            let rows = fetched.rows.len() as u64;
-            let skip = if unpaged {
-                position.offset
-            } else {
-                u64::from(window.skip)
-            };
-            let mut passed = 0;
-            for row in fetched
-                .rows
-                .into_iter()
-                .skip(usize::try_from(skip).unwrap_or(usize::MAX))
-            {
-                if walked.rows.len() >= self.page_size as usize {
-                    break;
-                }
-                passed += 1;
-                // A row without an identifier cannot be compared, so it is never taken for a repetition.
-                let repeated = !key(&row).is_empty() && !seen.insert(key(&row).to_owned());
-                if !repeated && keep(&row) {
-                    walked.rows.push(row);
-                }
-            }
-            position.offset += passed;
-            let rest = rows.saturating_sub(skip + passed);
-            let ended = rest == 0
-                && match fetched.total {
-                    // An empty page ends the segment whatever the total says: rows may have gone since.
-                    Some(total) => unpaged || passed == 0 || position.offset >= total,
-                    None => unpaged || rows < u64::from(window.size),
-                };
-            if ended {
-                position = Position::new(position.segment + 1, 0);
-            }
+            total,
+            size: None,
         }
-        Ok(walked)
+    }
+
+    /// Returns how the answer differs from the page that was asked for, as far as it alone shows that.
+    ///
+    /// A difference that nothing follows from is none: a list that ends with this page has no size of pages.
+    #[must_use]
+    pub fn drift(&self, window: Window) -> Option<PageDrift> {
+        let size = self.size_in_force(window);
+        let (rows, total) = (self.rows.len() as u64, self.total?);
+        if self.ignores_paging(window) {
+            return None;
+        }
+        let start = window.index.saturating_mul(u64::from(size));
+        let end = start.saturating_add(rows);
+        if rows > 0 && total < end {
+            return Some(PageDrift::Total);
+        }
+        match total > end {
+            true if size != window.size => Some(PageDrift::Size),
+            true if rows < u64::from(size) => Some(PageDrift::Rows),
+            true | false => None,
+        }
+    }
+
+    /// Whether the vendor answered with the whole list: more rows than were asked for, and no total that says more.
+    fn ignores_paging(&self, window: Window) -> bool {
+        let rows = self.rows.len() as u64;
+        rows > u64::from(window.size) && self.total.is_none_or(|total| rows >= total)
+    }
+
+    /// The page size that the vendor used: what it reports, unless the rows prove it wrong, else what was asked for.
+    fn size_in_force(&self, window: Window) -> u32 {
+        let rows = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let reported = self.size.filter(|size| *size >= rows.max(1));
+        match reported {
+            Some(size) if size < window.size || rows > window.size => size,
+            _ => window.size.max(rows),
+        }
     }
 }
 

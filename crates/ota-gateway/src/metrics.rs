@@ -418,7 +418,7 @@ impl Metrics {
     ) {
         let field = match kind {
             DriftKind::Field => NEW_FIELD,
-            DriftKind::Word | DriftKind::Value => field,
+            DriftKind::Word | DriftKind::Value | DriftKind::Page => field,
         };
         let labels = [provider, operation, kind.as_str(), field];
         self.drift.with_label_values(&labels).inc();

@@ -177,14 +177,25 @@ impl DriftObserver for CountedDrift {
     fn observe(&self, kind: DriftKind, operation: &'static str, field: &str) {
         self.metrics
             .drifted(self.provider.as_str(), kind, operation, field);
-        if self.seen.count(kind, operation, field) == 1 {
-            tracing::warn!(
+        if self.seen.count(kind, operation, field) > 1 {
+            return;
+        }
+        match kind {
+            DriftKind::Word | DriftKind::Field | DriftKind::Value => tracing::warn!(
                 provider.name = %self.provider,
                 vendor.operation = operation,
                 vendor.field = ?field,
                 drift = kind.as_str(),
                 "the vendor sent something that is not in its documents; the answer shows it verbatim"
-            );
+            ),
+            DriftKind::Page => tracing::warn!(
+                provider.name = %self.provider,
+                vendor.operation = operation,
+                vendor.field = ?field,
+                drift = kind.as_str(),
+                "the vendor answered with another page than was asked for, or with numbers that do not fit each other; \
+                 no row is left out without an error or `truncated`, and a total that does not fit is left out"
+            ),
         }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn jobs(source: Source<'_>, answer: Answer) -> Fetched<Option<Job>> {
             .map(|row| row.map(|row| map::job::job(source, row, Detail::Summary)))
             .collect(),
         total: answer.total,
+        size: answer.page_size,
     }
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn tasks(source: Source<'_>, answer: Answer, job_id: &JobId) -> Fetch
             .map(|row| row.map(|row| map::task::task(source, row, job_id)))
             .collect(),
         total: answer.total,
+        size: answer.page_size,
     }
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn packages(source: Source<'_>, answer: Answer) -> Fetched<Firmware> 
     Fetched {
         rows,
         total: answer.total,
+        size: answer.page_size,
     }
 }
 

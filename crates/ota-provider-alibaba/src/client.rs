@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
+use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
 use crate::error::{Refusal, is_time_refusal, refusal, wait_of, with_wait};
 use crate::sign::{Acs3, acs3, rpc, sha256_hex};
@@ -53,6 +54,8 @@ pub(crate) struct Answer {
     pub(crate) data: Value,
     /// `Total` of a list.
     pub(crate) total: Option<u64>,
+    /// `PageSize` of a list.
+    pub(crate) page_size: Option<u32>,
 }
 
 impl Client {
@@ -76,18 +79,21 @@ impl Client {
         &self.config
     }
 
-    /// Calls a reading operation through the gate; every attempt is signed afresh.
+    /// Calls a reading operation through the gate; every attempt is signed afresh. `callers` names the parameters whose values the
+    /// caller gave: only for these can a refusal be the caller's fault.
     pub(crate) async fn read(
         &self,
         cx: &Context,
         operation: &'static str,
         params: Params,
+        callers: &[&str],
     ) -> Result<Answer> {
         let gate = Arc::clone(&self.deps.gate);
         gate::call(&*gate, cx, VendorCall::read(operation), |_| {
             self.attempt(cx, operation, &params)
         })
         .await
+        .map_err(|error| blame(error, &params, callers))
     }
 
     async fn attempt(
@@ -331,6 +337,7 @@ pub(crate) fn interpret(
         message,
         error_message,
         total,
+        page_size,
         other,
     } = envelope;
     for name in other
@@ -372,6 +379,7 @@ pub(crate) fn interpret(
     Ok(Answer {
         data,
         total: total.count(),
+        page_size: page_size.count().and_then(|size| u32::try_from(size).ok()),
     })
 }
 

@@ -270,6 +270,14 @@ fn classify(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
     }
 }
 
+/// Whether a code says that something does not exist.
+pub(crate) fn is_absence(code: &str) -> bool {
+    let code = code.to_ascii_lowercase();
+    ["notfound", "notexist", "nosuch", "nonexist"]
+        .iter()
+        .any(|mark| code.contains(mark))
+}
+
 /// Judges a code that no document lists by its form.
 fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
     let product = code.starts_with("iot.");
@@ -286,10 +294,7 @@ fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
     if code.contains("invalidjobid") {
         return (ErrorKind::NotFound, Retry::Never, NO_SUCH);
     }
-    let absent = ["notfound", "notexist", "nosuch", "nonexist"]
-        .iter()
-        .any(|mark| code.contains(mark));
-    if product && absent {
+    if product && is_absence(code) {
         // Only what a request names can be missing for its sender; a missing tenant or user is a matter of our settings.
         let named = ["iot.ota.", "job", "task", "firmware", "product", "device"]
             .iter()

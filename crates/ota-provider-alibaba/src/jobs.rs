@@ -3,17 +3,20 @@
 //! The vendor has no operation that lists all jobs: packages are listed first, then the jobs of each. A cursor carries the package
 //! that the walk stands in, so that going on costs no call for finding it again.
 
+use std::collections::VecDeque;
+
 use ota_core::context::Context;
 use ota_core::id::{PackageId, ProductId};
 use ota_core::job::{Job, JobKind, Package};
-use ota_core::paging::{Fetched, Mark, Position, Walk, Window, repeated_page};
+use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
 use ota_core::provider::{Cursor, JobFilter, ListJobs, Page};
-use ota_core::{Error, Result};
-use serde::{Deserialize, Serialize};
+use ota_core::{Error, ErrorKind, Result};
 
 use crate::answers;
 use crate::client::Params;
+use crate::error::is_absence;
 use crate::map::status::JOB_STATUSES;
+use crate::package_cursor::{PackageCursor, WalkedPackage};
 use crate::provider::AlibabaProvider;
 
 pub(crate) const LIST_PACKAGES: &str = "ListOTAFirmware";
@@ -21,95 +24,13 @@ const LIST_BY_PACKAGE: &str = "ListOTAJobByFirmware";
 const LIST_BY_DEVICE: &str = "ListOTAJobByDevice";
 
 /// "PageSize: maximum 100" of `ListOTAFirmware`; the largest page makes the fewest calls.
-const PACKAGES_IN_PAGE: u64 = 100;
+const PACKAGES_IN_PAGE: u32 = 100;
 
 /// "PageSize: maximum 200" of `ListOTAJobByFirmware`.
 const MAX_BY_PACKAGE: u32 = 200;
 
 /// "PageSize: maximum 100" of `ListOTAJobByDevice`.
 const MAX_BY_DEVICE: u32 = 100;
-
-/// A package as the walk needs it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct WalkedPackage {
-    id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    product: Option<String>,
-}
-
-/// Where the walk over packages stands.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PackageCursor {
-    /// Number of the package in the vendor's list, from 0.
-    #[serde(rename = "i")]
-    index: u64,
-    /// Jobs of that package already passed.
-    #[serde(rename = "o")]
-    offset: u64,
-    /// How the vendor's last page of those jobs began.
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    mark: Option<Mark>,
-    /// How the vendor's last page of packages began.
-    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
-    packages_mark: Option<Mark>,
-    /// All packages, as far as known.
-    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
-    packages: Option<u64>,
-    /// The package itself, when it is known already.
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    package: Option<WalkedPackage>,
-}
-
-impl PackageCursor {
-    fn decode(cursor: Option<&Cursor>) -> Result<Self> {
-        let Some(cursor) = cursor else {
-            return Ok(Self::default());
-        };
-        let position: Self =
-            serde_json::from_str(&cursor.0).map_err(|_| Error::invalid_cursor())?;
-        // Far beyond every real account, and small enough that page numbers cannot overflow.
-        let sane = position.index < 1 << 32 && position.offset < 1 << 32;
-        if sane {
-            Ok(position)
-        } else {
-            Err(Error::invalid_cursor())
-        }
-    }
-
-    fn next_package(self) -> Self {
-        Self {
-            index: self.index + 1,
-            offset: 0,
-            mark: None,
-            package: None,
-            ..self
-        }
-    }
-
-    fn encode(mut self) -> Result<Cursor> {
-        let write = |position: &Self| {
-            serde_json::to_string(position).map_err(|error| {
-                Error::new(
-                    ota_core::ErrorKind::Unexpected,
-                    "a cursor could not be written",
-                )
-                .with_source(error)
-            })
-        };
-        let text = write(&self)?;
-        if text.len() <= Cursor::MAX_LEN {
-            return Ok(Cursor(text));
-        }
-        // An unusually long name: the package is looked up again, which costs one call more.
-        self.package = None;
-        write(&self).map(Cursor)
-    }
-}
 
 /// Which of the vendor's three ways answers a request.
 enum Way {
@@ -201,6 +122,8 @@ impl AlibabaProvider {
         from: Position,
     ) -> Result<Page<Job>> {
         let filtered = filters_here(filter);
+        let callers = ["FirmwareId", "ProductKey", "DeviceName"];
+        let callers: &[&str] = &callers[..params.len().min(callers.len())];
         let params = &params;
         let walked = Walk {
             segments: 1,
@@ -212,20 +135,16 @@ impl AlibabaProvider {
             filtered,
         }
         .run(
-            |_, window| Box::pin(self.fetch_jobs(cx, operation, params.clone(), window)),
+            |_, window| Box::pin(self.fetch_jobs(cx, operation, params.clone(), callers, window)),
             job_id,
             |job| job.as_ref().is_some_and(|job| matches(filter, job)),
         )
         .await?;
         Ok(Page {
+            total: walked.fitting_total(None).filter(|_| !filtered),
+            truncated: walked.gap,
             items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| Cursor(position.encode())),
-            total: walked
-                .totals
-                .last()
-                .map(|(_, total)| *total)
-                .filter(|_| !filtered),
-            truncated: false,
         })
     }
 
@@ -239,65 +158,55 @@ impl AlibabaProvider {
         let max_calls = self.client.deps.max_calls_per_page;
         let mut calls = 0;
         let mut items: Vec<Job> = Vec::new();
-        let mut packages: Option<(u64, Vec<WalkedPackage>)> = None;
+        let mut packages: Option<Packages> = None;
         loop {
-            if at.packages.is_some_and(|all| at.index >= all) {
-                return Ok(Page {
-                    items,
-                    next: None,
-                    total: None,
-                    truncated: false,
-                });
+            if at.packages.is_some_and(|end| at.index >= end) {
+                return last_page(items, at.gap);
             }
             let full = items.len() >= page_size as usize;
-            let package = match at.package.take() {
-                Some(package) => package,
-                None => {
-                    let page = at.index / PACKAGES_IN_PAGE;
-                    let loaded = match packages.take() {
-                        Some((loaded, rows)) if loaded == page => rows,
-                        _ if full || calls >= max_calls => {
-                            return Ok(Page {
-                                items,
-                                next: Some(at.encode()?),
-                                total: None,
-                                truncated: false,
-                            });
-                        }
-                        _ => {
-                            calls += 1;
-                            let (rows, all) = self.fetch_packages(cx, filter, page).await?;
-                            let mark = first_of(&rows);
-                            if page > 0 && mark.is_some() && mark == at.packages_mark {
-                                // As in `Walk::run`: only the page directly before, asked for now, tells a repetition from rows that moved.
-                                calls += 1;
-                                let (before, _) = self.fetch_packages(cx, filter, page - 1).await?;
-                                if first_of(&before) == mark {
-                                    return Err(repeated_page().with_operation(LIST_PACKAGES));
-                                }
-                            }
-                            at.packages_mark = mark;
-                            at.packages = all;
-                            rows
-                        }
-                    };
-                    let found = usize::try_from(at.index % PACKAGES_IN_PAGE)
-                        .ok()
-                        .and_then(|row| loaded.get(row))
-                        .cloned();
-                    packages = Some((page, loaded));
-                    match found {
-                        Some(package) => package,
-                        // The list is shorter than its total said: packages were deleted meanwhile.
-                        None => {
-                            return Ok(Page {
-                                items,
-                                next: None,
-                                total: None,
-                                truncated: false,
-                            });
+            let known = at.package.take();
+            let next = match (&known, &mut packages) {
+                (None, Some(packages)) => packages.rows.pop_front(),
+                _ => None,
+            };
+            let package = match (known, next) {
+                (Some(package), _) => package,
+                (None, Some((index, package))) => {
+                    at.index = index;
+                    package
+                }
+                (None, None) => {
+                    if let Some(read) = packages.take() {
+                        match read.next {
+                            Some(position) => at = at.with_packages_position(position),
+                            None => return last_page(items, at.gap),
                         }
                     }
+                    if full || calls >= max_calls {
+                        return page_to_go_on(items, at);
+                    }
+                    let position = at.packages_position();
+                    let walked = self.read_packages(cx, filter, position).await;
+                    let walked = match walked {
+                        Ok(walked) => walked,
+                        // What came before is given first; the next request meets the error again.
+                        Err(error) if ends_early(&error, &items) => {
+                            return page_to_go_on(items, at);
+                        }
+                        Err(error) => return Err(error.with_operation(LIST_PACKAGES)),
+                    };
+                    calls += walked.calls;
+                    at.gap |= walked.gap;
+                    if walked.next.is_none() {
+                        // Behind the last one that was read, nothing has to be asked for.
+                        let end = walked.places.last().map(|place| place + 1);
+                        at.packages = end.or(Some(at.index));
+                    }
+                    packages = Some(Packages {
+                        rows: walked.places.into_iter().zip(walked.rows).collect(),
+                        next: walked.next,
+                    });
+                    continue;
                 }
             };
             if package.id.is_empty() {
@@ -307,21 +216,12 @@ impl AlibabaProvider {
             }
             if full || calls >= max_calls {
                 at.package = Some(package);
-                return Ok(Page {
-                    items,
-                    next: Some(at.encode()?),
-                    total: None,
-                    truncated: false,
-                });
+                return page_to_go_on(items, at);
             }
             // One vendor call for one package; the outer loop keeps the account of calls.
             let walk = Walk {
                 segments: 1,
-                from: Position {
-                    segment: 0,
-                    offset: at.offset,
-                    mark: at.mark,
-                },
+                from: at.jobs_position(),
                 page_size: page_size - u32::try_from(items.len()).unwrap_or(page_size),
                 max_vendor_page: MAX_BY_PACKAGE,
                 limit: None,
@@ -332,7 +232,7 @@ impl AlibabaProvider {
                 .run(
                     |_, window| {
                         let params = vec![("FirmwareId".to_owned(), package.id.clone())];
-                        Box::pin(self.fetch_jobs(cx, LIST_BY_PACKAGE, params, window))
+                        Box::pin(self.fetch_jobs(cx, LIST_BY_PACKAGE, params, &[], window))
                     },
                     job_id,
                     |job| {
@@ -346,14 +246,19 @@ impl AlibabaProvider {
             let walked = match walked {
                 Ok(walked) => walked,
                 // Deleted between the two calls: its jobs are gone with it.
-                Err(error) if error.kind() == ota_core::ErrorKind::NotFound => {
+                Err(error) if is_unknown_package(&error) => {
                     calls += 1;
                     at = at.next_package();
                     continue;
                 }
+                Err(error) if ends_early(&error, &items) => {
+                    at.package = Some(package);
+                    return page_to_go_on(items, at);
+                }
                 Err(error) => return Err(error),
             };
             calls += walked.calls;
+            at.gap |= walked.gap;
             items.extend(
                 walked
                     .rows
@@ -363,8 +268,7 @@ impl AlibabaProvider {
             );
             match walked.next {
                 Some(position) => {
-                    at.offset = position.offset;
-                    at.mark = position.mark;
+                    at = at.with_jobs_position(position);
                     at.package = Some(package);
                 }
                 None => at = at.next_package(),
@@ -377,31 +281,56 @@ impl AlibabaProvider {
         cx: &Context,
         operation: &'static str,
         mut params: Params,
+        callers: &[&str],
         window: Window,
     ) -> Result<Fetched<Option<Job>>> {
         params.extend(page_params(window));
-        let answer = self.client.read(cx, operation, params).await;
-        match answer {
-            Ok(answer) => Ok(answers::jobs(self.source(operation), answer)),
-            Err(error) => end_of_list(window, Err(error)),
-        }
+        let answer = self.client.read(cx, operation, params, callers).await;
+        let fetched = answer.map(|answer| answers::jobs(self.source(operation), answer));
+        let fetched = end_of_list(window, fetched)?;
+        self.tell_page(operation, window, &fetched);
+        Ok(fetched)
+    }
+
+    /// Reads one page of packages, or more where the vendor's answer leaves a doubt.
+    async fn read_packages(
+        &self,
+        cx: &Context,
+        filter: &JobFilter,
+        from: Position,
+    ) -> Result<Walked<WalkedPackage>> {
+        let walk = Walk {
+            segments: 1,
+            from,
+            page_size: PACKAGES_IN_PAGE,
+            max_vendor_page: PACKAGES_IN_PAGE,
+            limit: None,
+            max_calls: 1,
+            filtered: false,
+        };
+        walk.run(
+            |_, window| Box::pin(self.fetch_packages(cx, filter, window)),
+            |package| &package.id,
+            |_| true,
+        )
+        .await
     }
 
     async fn fetch_packages(
         &self,
         cx: &Context,
         filter: &JobFilter,
-        page: u64,
-    ) -> Result<(Vec<WalkedPackage>, Option<u64>)> {
-        let mut params: Params = vec![
-            ("CurrentPage".to_owned(), (page + 1).to_string()),
-            ("PageSize".to_owned(), PACKAGES_IN_PAGE.to_string()),
-        ];
+        window: Window,
+    ) -> Result<Fetched<WalkedPackage>> {
+        let mut params: Params = page_params(window).into();
+        let mut callers: &[&str] = &[];
         if let Some(product) = &filter.product_id {
             params.push(("ProductKey".to_owned(), product.as_str().to_owned()));
+            callers = &["ProductKey"];
         }
-        let answer = self.client.read(cx, LIST_PACKAGES, params).await?;
-        let Fetched { rows, total } = answers::packages(self.source(LIST_PACKAGES), answer);
+        let answer = self.client.read(cx, LIST_PACKAGES, params, callers).await;
+        let fetched = answer.map(|answer| answers::packages(self.source(LIST_PACKAGES), answer));
+        let Fetched { rows, total, size } = end_of_list(window, fetched)?;
         let packages = rows.into_iter().map(|row| WalkedPackage {
             id: row.firmware_id.text().unwrap_or_default(),
             name: row.firmware_name.text(),
@@ -409,12 +338,51 @@ impl AlibabaProvider {
             product: row.product_key.text(),
         });
         // A row without an identifier has no jobs that could be asked for, but keeps its place in the numbering.
-        Ok((packages.collect(), total))
+        let fetched = Fetched {
+            rows: packages.collect(),
+            total,
+            size,
+        };
+        self.tell_page(LIST_PACKAGES, window, &fetched);
+        Ok(fetched)
     }
 }
 
-fn first_of(packages: &[WalkedPackage]) -> Option<Mark> {
-    packages.first().and_then(|package| Mark::of(&package.id))
+/// Packages that were read and not yet walked.
+struct Packages {
+    /// Each with its number in the vendor's list.
+    rows: VecDeque<(u64, WalkedPackage)>,
+    /// Where the list goes on behind them.
+    next: Option<Position>,
+}
+
+fn last_page(items: Vec<Job>, gap: bool) -> Result<Page<Job>> {
+    Ok(Page {
+        items,
+        next: None,
+        total: None,
+        truncated: gap,
+    })
+}
+
+fn page_to_go_on(items: Vec<Job>, at: PackageCursor) -> Result<Page<Job>> {
+    Ok(Page {
+        items,
+        truncated: at.gap,
+        next: Some(at.encode()?),
+        total: None,
+    })
+}
+
+/// Whether an error of a list ends the page early, so that the jobs before it are not lost.
+fn ends_early(error: &Error, items: &[Job]) -> bool {
+    error.kind() == ErrorKind::Protocol && !items.is_empty()
+}
+
+/// Whether the vendor does not know a package that its own list has named a moment before.
+fn is_unknown_package(error: &Error) -> bool {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    is_absence(code.unwrap_or_default())
 }
 
 fn way(filter: &JobFilter) -> Result<Way> {
@@ -514,39 +482,8 @@ pub(crate) fn end_of_list<R>(window: Window, result: Result<Fetched<R>>) -> Resu
             if window.index > 0
                 && code(&error).eq_ignore_ascii_case("iot.common.InvalidPageParams") =>
         {
-            Ok(Fetched {
-                rows: Vec::new(),
-                total: None,
-            })
+            Ok(Fetched::nothing(None))
         }
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Mark, PackageCursor, WalkedPackage};
-    use ota_core::provider::Cursor;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_cursor_comes_back_and_stays_short(
-            index in 0_u64..1 << 32, offset in 0_u64..1 << 32, packages: Option<u64>, name in ".{0,2000}",
-        ) {
-            let position = PackageCursor {
-                index, offset, packages, mark: Mark::of("job"), packages_mark: Mark::of("package"),
-                package: Some(WalkedPackage { id: "p".into(), name: Some(name), version: None, product: None }),
-            };
-            let cursor = position.clone().encode().unwrap();
-            prop_assert!(cursor.0.len() <= Cursor::MAX_LEN);
-            let back = PackageCursor::decode(Some(&cursor)).unwrap();
-            prop_assert_eq!((back.index, back.offset, back.packages), (index, offset, packages));
-        }
-
-        #[test]
-        fn no_text_panics(text in ".{0,100}") {
-            let _ = PackageCursor::decode(Some(&Cursor(text)));
-        }
     }
 }

@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 
 mod answers;
+mod blame;
 mod client;
 mod config;
+mod counts;
 mod error;
 pub mod internals;
 mod jobs;
 mod map;
+mod package_cursor;
 mod provider;
 mod sign;
 mod skew;

@@ -4,8 +4,10 @@ use ota_core::capability::{
     Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
 use ota_core::context::Context;
+use ota_core::drift::DriftKind;
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobStats};
+use ota_core::paging::{Fetched, PageDrift, Window};
 use ota_core::provider::{
     Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, SettingError,
 };
@@ -48,6 +50,33 @@ impl AlibabaProvider {
 
     pub(crate) fn capability_ref(&self) -> &Capability {
         &self.capability
+    }
+
+    /// Reports a page that is not the one that was asked for.
+    pub(crate) fn tell_page<R>(
+        &self,
+        operation: &'static str,
+        window: Window,
+        fetched: &Fetched<R>,
+    ) {
+        let field = match fetched.drift(window) {
+            None => return,
+            Some(PageDrift::Size) => "PageSize",
+            Some(PageDrift::Rows) => "Data",
+            Some(PageDrift::Total) => "Total",
+        };
+        let drift = &self.client.deps.drift;
+        drift.observe(DriftKind::Page, operation, field);
+        tracing::debug!(
+            vendor.operation = operation,
+            vendor.field = field,
+            page.index = window.index,
+            page.size = window.size,
+            vendor.rows = fetched.rows.len(),
+            vendor.total = fetched.total,
+            vendor.page_size = fetched.size,
+            "the vendor answered with another page than was asked for"
+        );
     }
 
     pub(crate) fn source(&self, operation: &'static str) -> Source<'_> {
@@ -113,7 +142,10 @@ impl Provider for AlibabaProvider {
             ("CurrentPage".to_owned(), "1".to_owned()),
             ("PageSize".to_owned(), "1".to_owned()),
         ];
-        self.client.read(cx, LIST_PACKAGES, params).await.map(drop)
+        self.client
+            .read(cx, LIST_PACKAGES, params, &[])
+            .await
+            .map(drop)
     }
 
     fn jobs(&self) -> Option<&dyn JobReader> {
@@ -135,7 +167,7 @@ impl JobReader for AlibabaProvider {
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
         let params: Params = vec![("JobId".to_owned(), request.job_id.as_str().to_owned())];
-        let Some(answer) = found(self.client.read(cx, QUERY_JOB, params).await)? else {
+        let Some(answer) = found(self.client.read(cx, QUERY_JOB, params, &["JobId"]).await)? else {
             return Ok(None);
         };
         let Some(mut job) = answers::job(self.source(QUERY_JOB), answer)? else {

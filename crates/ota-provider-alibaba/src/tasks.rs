@@ -1,12 +1,10 @@
-//! Listing and counting the tasks of a job.
+//! Listing the tasks of a job, and counting those in one word.
 //!
 //! `CurrentPage × PageSize ≤ 100000` (page of `ListOTATaskByJob`, read 2026-11-23): what lies behind the first 100,000 rows of a
 //! batch is reached by walking status by status, each with a window of its own.
 
-use futures_util::future::join_all;
 use ota_core::context::Context;
-use ota_core::id::JobId;
-use ota_core::job::JobStats;
+use ota_core::id::{DeviceName, JobId};
 use ota_core::paging::{Fetched, Position, Walk, Window};
 use ota_core::provider::{Cursor, ListTasks, Page, TaskFilter};
 use ota_core::task::{Task, TaskStatus};
@@ -18,7 +16,7 @@ use crate::jobs::{end_of_list, page_params};
 use crate::map::status::{CONFIRM, TASK_WORDS};
 use crate::provider::AlibabaProvider;
 
-const LIST_TASKS: &str = "ListOTATaskByJob";
+pub(crate) const LIST_TASKS: &str = "ListOTATaskByJob";
 
 /// "The product of CurrentPage and PageSize must be less than or equal to 100,000."
 const WINDOW: u64 = 100_000;
@@ -201,7 +199,7 @@ impl AlibabaProvider {
                 let (page, total) = self
                     .all(cx, job_id, filter, page_size, start, spent)
                     .await?;
-                if !page.truncated || only_here {
+                if only_here || total.is_none_or(|total| total <= WINDOW) {
                     return Ok(page);
                 }
                 total
@@ -241,8 +239,9 @@ impl AlibabaProvider {
             )
             .await?;
         let total = walked.totals.last().map(|(_, total)| *total);
-        let truncated = total.is_some_and(|total| total > WINDOW);
+        let truncated = walked.gap || total.is_some_and(|total| total > WINDOW);
         let page = Page {
+            total: walked.fitting_total(Some(WINDOW)).filter(|_| !filtered),
             items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| {
                 TaskCursor {
@@ -253,7 +252,6 @@ impl AlibabaProvider {
                 }
                 .encode()
             }),
-            total: total.filter(|_| !filtered),
             truncated,
         };
         Ok((page, total))
@@ -291,9 +289,10 @@ impl AlibabaProvider {
             )
             .await?;
         let single = (words.len() == 1)
-            .then(|| walked.totals.last().map(|(_, total)| *total))
+            .then(|| walked.fitting_total(Some(WINDOW)))
             .flatten();
-        let truncated = truncated || walked.totals.iter().any(|(_, total)| *total > WINDOW);
+        let truncated =
+            truncated || walked.gap || walked.totals.iter().any(|(_, total)| *total > WINDOW);
         Ok(Page {
             items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| {
@@ -310,8 +309,8 @@ impl AlibabaProvider {
         })
     }
 
-    /// Asks for named devices. The vendor ignores paging then, so each call names at most as many devices as a page has room for. A device
-    /// has one task in a batch; where a platform shows more, the page still ends at its size and the cursor goes on inside the answer.
+    /// Asks for named devices, at most as many in a call as a page has room for. The vendor's documents say that it ignores paging then; a
+    /// platform that pages all the same, or shows several tasks of one device, is walked like any other list.
     async fn by_names(
         &self,
         cx: &Context,
@@ -320,76 +319,62 @@ impl AlibabaProvider {
         page_size: u32,
         from: Position,
     ) -> Result<Page<Task>> {
-        let batch = name_batch(page_size);
-        let batches: Vec<_> = filter.device_names.chunks(batch).collect();
-        let size = page_size as usize;
-        let mut items: Vec<Task> = Vec::new();
-        let mut at = from;
-        let mut calls = 0;
-        while let Some(names) = batches.get(at.segment as usize) {
-            let room = size.saturating_sub(items.len());
-            let starts = at.offset == 0;
-            if calls == self.client.deps.max_calls_per_page
-                || room == 0
-                || (starts && room < names.len())
-            {
-                break;
-            }
-            calls += 1;
-            let mut params = job_params(job_id);
-            params.extend(page_params(Window {
-                index: 0,
-                size: u32::try_from(batch).unwrap_or(MAX_PAGE),
-                skip: 0,
-            }));
-            for (number, name) in names.iter().enumerate() {
-                params.push((
-                    format!("DeviceNames.{}", number + 1),
-                    name.as_str().to_owned(),
-                ));
-            }
-            let fetched = self.read_tasks(cx, job_id, params).await?;
-            let all = fetched.rows.len() as u64;
-            for task in fetched
-                .rows
-                .into_iter()
-                .skip(usize::try_from(at.offset).unwrap_or(usize::MAX))
-            {
-                if items.len() == size {
-                    break;
-                }
-                at.offset += 1;
-                let Some(task) = task else { continue };
-                let asked = task
-                    .device
-                    .name
-                    .as_ref()
-                    .is_some_and(|name| names.contains(name));
-                let repeated = items.iter().any(|seen: &Task| seen.id == task.id);
-                if asked && !repeated && matches(filter, &task) {
-                    items.push(task);
-                }
-            }
-            if at.offset >= all {
-                at = Position::new(at.segment + 1, 0);
-            }
-        }
-        let next = batches.get(at.segment as usize).map(|_| {
-            TaskCursor {
-                mode: Mode::Names,
-                truncated: false,
-                position: at,
-                total: None,
-            }
-            .encode()
-        });
-        let total = (from == Position::default() && next.is_none()).then_some(items.len() as u64);
+        let batches: Vec<_> = filter.device_names.chunks(name_batch(page_size)).collect();
+        let segments = u32::try_from(batches.len()).unwrap_or(u32::MAX);
+        let batches = &batches;
+        let walked = self
+            .walk(segments, from, page_size, false)
+            .run(
+                |segment, window| {
+                    let names = batches.get(segment as usize).copied().unwrap_or_default();
+                    Box::pin(self.fetch_names(cx, job_id, names, window))
+                },
+                task_id,
+                |task| task.as_ref().is_some_and(|task| matches(filter, task)),
+            )
+            .await?;
+        let whole = from == Position::default() && walked.next.is_none() && !walked.gap;
         Ok(Page {
-            items,
-            next,
-            total,
-            truncated: false,
+            truncated: walked.gap,
+            next: walked.next.map(|position| {
+                TaskCursor {
+                    mode: Mode::Names,
+                    truncated: walked.gap,
+                    position,
+                    total: None,
+                }
+                .encode()
+            }),
+            total: whole.then_some(walked.rows.len() as u64),
+            items: walked.rows.into_iter().flatten().collect(),
         })
+    }
+
+    /// Reads one page of the tasks of these devices. A row of another device keeps its place and is none.
+    async fn fetch_names(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        names: &[DeviceName],
+        window: Window,
+    ) -> Result<Fetched<Option<Task>>> {
+        let mut params = job_params(job_id);
+        params.extend(page_params(window));
+        for (number, name) in names.iter().enumerate() {
+            params.push((
+                format!("DeviceNames.{}", number + 1),
+                name.as_str().to_owned(),
+            ));
+        }
+        let fetched = self.read_tasks(cx, job_id, params, window).await;
+        let mut fetched = end_of_list(window, fetched)?;
+        for row in &mut fetched.rows {
+            *row = row.take().filter(|task| {
+                let name = task.device.name.as_ref();
+                name.is_some_and(|name| names.contains(name))
+            });
+        }
+        Ok(fetched)
     }
 
     /// Finds out before the first page whether one of the words has more tasks than a window holds.
@@ -445,57 +430,8 @@ impl AlibabaProvider {
         Ok(())
     }
 
-    /// Counts by eight one-row calls side by side: one for each word and one without a filter.
-    pub(crate) async fn count_tasks(&self, cx: &Context, job_id: &JobId) -> Result<JobStats> {
-        let counts = join_all(
-            TASK_WORDS
-                .iter()
-                .map(|(word, _, _)| self.count_word(cx, job_id, word)),
-        );
-        let (total, counts) =
-            futures_util::future::join(self.count(cx, job_id, None), counts).await;
-        let total = total?;
-        let counts = counts.into_iter().collect::<Result<Vec<_>>>()?;
-        let sum = |status: TaskStatus| {
-            let mut told = None;
-            for ((_, of, _), count) in TASK_WORDS.iter().zip(&counts) {
-                if *of == status {
-                    told = count.map_or(told, |count| {
-                        Some(told.unwrap_or(0_u64).saturating_add(count))
-                    });
-                }
-            }
-            told
-        };
-        let known: u64 = counts
-            .iter()
-            .flatten()
-            .fold(0, |sum, count| sum.saturating_add(*count));
-        let rest = total.map(|total| total.saturating_sub(known));
-        // Without the number of CONFIRM the pending ones are told only where nothing is left that could be among them.
-        let whole = rest == Some(0) || counts.iter().all(Option::is_some);
-        let mut stats = JobStats {
-            total,
-            pending: sum(TaskStatus::Pending).filter(|_| whole),
-            in_progress: sum(TaskStatus::InProgress),
-            succeeded: sum(TaskStatus::Succeeded),
-            failed: sum(TaskStatus::Failed),
-            canceled: sum(TaskStatus::Canceled),
-            skipped: None,
-            // Tasks move while the calls run, so the parts can exceed the total for a moment. Without the number of CONFIRM a rest can be
-            // either.
-            unknown: total
-                .map(|total| total.saturating_sub(known))
-                .filter(|rest| *rest == 0 || counts.iter().all(Option::is_some)),
-            timed_out: None,
-            outcome: None,
-        };
-        stats.outcome = stats.proven_outcome();
-        Ok(stats)
-    }
-
     /// Counts the tasks in one word, or `None` on a platform that does not know the word `CONFIRM`.
-    async fn count_word(
+    pub(crate) async fn count_word(
         &self,
         cx: &Context,
         job_id: &JobId,
@@ -507,15 +443,25 @@ impl AlibabaProvider {
         }
     }
 
-    async fn count(&self, cx: &Context, job_id: &JobId, word: Option<&str>) -> Result<Option<u64>> {
-        let mut params = job_params(job_id);
-        params.extend(page_params(Window {
+    pub(crate) async fn count(
+        &self,
+        cx: &Context,
+        job_id: &JobId,
+        word: Option<&str>,
+    ) -> Result<Option<u64>> {
+        let window = Window {
             index: 0,
             size: 1,
             skip: 0,
-        }));
+        };
+        let mut params = job_params(job_id);
+        params.extend(page_params(window));
         params.extend(word.map(|word| ("TaskStatus".to_owned(), word.to_owned())));
-        Ok(self.client.read(cx, LIST_TASKS, params).await?.total)
+        let fetched = self.read_tasks(cx, job_id, params, window).await?;
+        // A total below the rows that came with it counts something else.
+        Ok(fetched
+            .total
+            .filter(|total| *total >= fetched.rows.len() as u64))
     }
 
     async fn fetch_word(
@@ -526,10 +472,9 @@ impl AlibabaProvider {
         window: Window,
     ) -> Result<Fetched<Option<Task>>> {
         match self.fetch_tasks(cx, job_id, word, window).await {
-            Err(error) if word.is_some_and(|word| is_old_platform(word, &error)) => Ok(Fetched {
-                rows: Vec::new(),
-                total: Some(0),
-            }),
+            Err(error) if word.is_some_and(|word| is_old_platform(word, &error)) => {
+                Ok(Fetched::nothing(Some(0)))
+            }
             other => other,
         }
     }
@@ -544,7 +489,7 @@ impl AlibabaProvider {
         let mut params = job_params(job_id);
         params.extend(page_params(window));
         params.extend(word.map(|word| ("TaskStatus".to_owned(), word.to_owned())));
-        end_of_list(window, self.read_tasks(cx, job_id, params).await)
+        end_of_list(window, self.read_tasks(cx, job_id, params, window).await)
     }
 
     async fn read_tasks(
@@ -552,9 +497,13 @@ impl AlibabaProvider {
         cx: &Context,
         job_id: &JobId,
         params: Params,
+        window: Window,
     ) -> Result<Fetched<Option<Task>>> {
-        let answer = self.client.read(cx, LIST_TASKS, params).await?;
-        Ok(answers::tasks(self.source(LIST_TASKS), answer, job_id))
+        let callers = ["JobId", "DeviceNames"];
+        let answer = self.client.read(cx, LIST_TASKS, params, &callers).await?;
+        let fetched = answers::tasks(self.source(LIST_TASKS), answer, job_id);
+        self.tell_page(LIST_TASKS, window, &fetched);
+        Ok(fetched)
     }
 
     fn walk(&self, segments: u32, from: Position, page_size: u32, filtered: bool) -> Walk {

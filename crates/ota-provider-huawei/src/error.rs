@@ -22,8 +22,32 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The code of "the requested task does not exist".
 pub(crate) const UNKNOWN_OPERATION: &str = "123009";
 
+/// The code of a device or a package that does not exist.
+pub(crate) const UNKNOWN_DEVICE: &str = "123002";
+
 /// "pageNo or pageSize beyond the limit." (vendor notes, section 1.4)
 pub(crate) const PAGE_BEYOND_LIMIT: &str = "123029";
+
+/// "Bad request. The required fields is invalid." Says nothing about which field.
+const UNREADABLE_ARGUMENT: &str = "120015";
+
+/// Turns the refusal of an argument that the caller did not send into a refusal of the vendor's. `sent` says whether the call carried an
+/// identifier or a text of the caller's. Page numbers are the gateway's, and no call of this adapter carries fields of a new task.
+pub(crate) fn blame(error: Error, sent: bool) -> Error {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    let callers = match error.kind() {
+        ErrorKind::NotFound => sent,
+        ErrorKind::InvalidArgument => sent && code.is_none_or(|code| code == UNREADABLE_ARGUMENT),
+        _ => return error,
+    };
+    match callers {
+        true => error,
+        false => error.as_kind(
+            ErrorKind::Rejected,
+            "the vendor refused something that the gateway sent on its own; `vendor` says what",
+        ),
+    }
+}
 
 /// Why a call brought no data.
 #[derive(Debug)]
@@ -108,7 +132,7 @@ fn documented(code: &str) -> Option<(ErrorKind, &'static str, bool)> {
             "the vendor cannot use the callback address",
             OTHER,
         ),
-        "120015" => (
+        UNREADABLE_ARGUMENT => (
             ErrorKind::InvalidArgument,
             "the vendor cannot read an argument of the request",
             OTHER,
@@ -130,7 +154,7 @@ fn documented(code: &str) -> Option<(ErrorKind, &'static str, bool)> {
             "the vendor does not know the task",
             OTHER,
         ),
-        "123002" => (
+        UNKNOWN_DEVICE => (
             ErrorKind::NotFound,
             "the vendor does not know the device or the package",
             OTHER,

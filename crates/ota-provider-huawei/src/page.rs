@@ -14,11 +14,11 @@ use crate::error::{too_much, wrong_shape};
 use crate::map::{self, Mapped, Met};
 use crate::wire::{self, Part};
 
-/// Takes the rows and the total out of a page.
+/// Takes rows, total and page size out of a page.
 fn rows<W: DeserializeOwned>(
     mut body: Map<String, Value>,
     mut tell: impl FnMut(&Met),
-) -> Result<(Vec<Part<W>>, Option<u64>)> {
+) -> Result<Fetched<Part<W>>> {
     // The rows are counted before anything is made of them, and not copied with the rest: they are nearly all of the answer.
     let data = body.remove("data");
     if data
@@ -35,6 +35,12 @@ fn rows<W: DeserializeOwned>(
         tell(&Met::field(name));
     }
     let total = page.total_count.count().or(page.total_size.count());
+    let size = page.page_size.count();
+    let fetched = |rows| Fetched {
+        rows,
+        total,
+        size: size.and_then(|size| u32::try_from(size).ok()),
+    };
     let paged = [
         &page.page_no,
         &page.page_size,
@@ -47,10 +53,10 @@ fn rows<W: DeserializeOwned>(
             if !rows.is_empty() && !rows.iter().any(readable) {
                 return Err(wrong_shape("data"));
             }
-            Ok((rows, total))
+            Ok(fetched(rows))
         }
         // A page without rows may leave them out, but JSON of something else is no empty page.
-        None if paged.iter().any(|leaf| !leaf.is_absent()) => Ok((Vec::new(), total)),
+        None if paged.iter().any(|leaf| !leaf.is_absent()) => Ok(fetched(Vec::new())),
         None => Err(wrong_shape("data")),
     }
 }
@@ -61,7 +67,7 @@ pub(crate) fn mapped<W: DeserializeOwned, T>(
     map: impl Fn(W) -> Mapped<T>,
     mut tell: impl FnMut(&Met),
 ) -> Result<Fetched<Option<Mapped<T>>>> {
-    let (rows, total) = rows(body, &mut tell)?;
+    let Fetched { rows, total, size } = rows(body, &mut tell)?;
     let rows = rows.into_iter().map(|row| match row {
         Part::Object(row) => {
             let row = map(row);
@@ -76,6 +82,7 @@ pub(crate) fn mapped<W: DeserializeOwned, T>(
     Ok(Fetched {
         rows: rows.collect(),
         total,
+        size,
     })
 }
 
@@ -121,6 +128,7 @@ pub(crate) fn choose<T>(
     Fetched {
         rows: rows.collect(),
         total: fetched.total,
+        size: fetched.size,
     }
 }
 
@@ -165,11 +173,12 @@ pub(crate) fn page<T>(
     left_out: &AtomicBool,
 ) -> Page<T> {
     let exact = segments == 1 && !left_out.load(Ordering::Relaxed);
-    let total = walked.totals.last().map(|(_, total)| *total);
+    let total = walked.fitting_total(None);
+    let truncated = walked.gap;
     Page {
         items: walked.rows.into_iter().filter_map(|row| row.item).collect(),
         next: walked.next.map(|position| list.cursor(position)),
         total: total.filter(|_| exact),
-        truncated: false,
+        truncated,
     }
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicBool;
 use ota_core::capability::{
     Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
+use ota_core::drift::DriftKind;
 use ota_core::id::{JobId, ProviderName};
 use ota_core::job::{Job, JobStats};
-use ota_core::paging::{Fetched, Position, Walk, Window};
+use ota_core::paging::{Fetched, PageDrift, Position, Walk, Window};
 use ota_core::provider::{
-    Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, SettingError,
+    Dependencies, GetJob, JobFilter, JobReader, ListJobs, ListTasks, Page, Provider, SettingError,
 };
 use ota_core::task::Task;
 use ota_core::{Context, Error, ErrorKind, Result};
@@ -19,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::client::Client;
 use crate::config::{Config, QUOTA, VENDOR};
-use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_OPERATION};
+use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_DEVICE, UNKNOWN_OPERATION, blame};
 use crate::map::{self, JobPlan, Mapped, Met, TaskPlan, Word};
 use crate::page::{List, choose, mapped, one, page};
 use crate::token::TokenPool;
@@ -103,11 +104,35 @@ impl HuaweiProvider {
         cx: &Context,
         operation: &'static str,
         target: &str,
+        window: Window,
         map: impl Fn(W) -> Mapped<T>,
     ) -> Result<Fetched<Option<Mapped<T>>>> {
         let body = self.client.read(cx, operation, target).await?;
-        mapped(body, map, |met| self.tell(operation, met))
-            .map_err(|error| error.with_operation(operation))
+        let fetched = mapped(body, map, |met| self.tell(operation, met))
+            .map_err(|error| error.with_operation(operation))?;
+        self.tell_page(operation, window, &fetched);
+        Ok(fetched)
+    }
+
+    /// Reports a page that is not the one that was asked for.
+    fn tell_page<R>(&self, operation: &'static str, window: Window, fetched: &Fetched<R>) {
+        let field = match fetched.drift(window) {
+            None => return,
+            Some(PageDrift::Size) => "pageSize",
+            Some(PageDrift::Rows) => "data",
+            Some(PageDrift::Total) => "totalCount",
+        };
+        self.deps.drift.observe(DriftKind::Page, operation, field);
+        tracing::debug!(
+            vendor.operation = operation,
+            vendor.field = field,
+            page.index = window.index,
+            page.size = window.size,
+            vendor.rows = fetched.rows.len(),
+            vendor.total = fetched.total,
+            vendor.page_size = fetched.size,
+            "the vendor answered with another page than was asked for"
+        );
     }
 
     async fn fetch_jobs(
@@ -119,19 +144,27 @@ impl HuaweiProvider {
     ) -> Result<Fetched<Option<Mapped<Job>>>> {
         let query = map::job_query(&request.filter, word, window);
         let target = format!("{OPERATIONS}?{query}");
-        self.fetch(cx, LIST_JOBS, &target, |row| map::job(&self.name, row))
-            .await
-            .or_else(|error| {
-                // Documented for this call too, where it can only mean that no task matches.
-                if is_unknown_operation(&error) || is_behind_the_end(&error, window) {
-                    Ok(Fetched {
-                        rows: Vec::new(),
-                        total: (window.index == 0).then_some(0),
-                    })
-                } else {
-                    Err(error)
-                }
+        let filter = &request.filter;
+        let nothing = |total| Ok(Fetched::nothing(total));
+        match self
+            .fetch(cx, LIST_JOBS, &target, window, |row| {
+                map::job(&self.name, row)
             })
+            .await
+        {
+            Err(error) if is_behind_the_end(&error, window) => nothing(None),
+            // Documented for this call too, where it can only mean that no task matches.
+            Err(error) if has_code(&error, UNKNOWN_OPERATION) => nothing(Some(0)),
+            Err(error) if filter.device_id.is_some() && has_code(&error, UNKNOWN_DEVICE) => {
+                nothing(Some(0))
+            }
+            // What else the vendor does not find is nothing that a filter names.
+            Err(error) => {
+                let named = error.kind() == ErrorKind::InvalidArgument && has_text(filter);
+                Err(blame(error, named))
+            }
+            fetched => fetched,
+        }
     }
 
     fn tell(&self, operation: &'static str, met: &Met) {
@@ -141,13 +174,20 @@ impl HuaweiProvider {
 
 /// Reads "pageNo beyond the limit" behind the end of a list as what it means: a list that does not tell its total ends with it.
 fn is_behind_the_end(error: &Error, window: Window) -> bool {
-    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
-    window.index > 0 && code == Some(PAGE_BEYOND_LIMIT)
+    window.index > 0 && has_code(error, PAGE_BEYOND_LIMIT)
 }
 
-fn is_unknown_operation(error: &Error) -> bool {
-    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
-    error.kind() == ErrorKind::NotFound && code == Some(UNKNOWN_OPERATION)
+fn has_code(error: &Error, code: &str) -> bool {
+    let vendor = error.vendor();
+    vendor.and_then(|vendor| vendor.code.as_deref()) == Some(code)
+}
+
+/// Whether a filter carries text of the caller's; words of enumerations are the gateway's.
+fn has_text(filter: &JobFilter) -> bool {
+    filter.device_id.is_some()
+        || [&filter.device_type, &filter.model, &filter.manufacturer]
+            .iter()
+            .any(|text| text.is_some())
 }
 
 fn capability() -> Capability {
@@ -252,7 +292,8 @@ impl JobReader for HuaweiProvider {
         let Some(target) = operation_path(&request.job_id) else {
             return Ok(None);
         };
-        let Some(body) = known(self.client.read(cx, GET_JOB, &target).await)? else {
+        let body = self.client.read(cx, GET_JOB, &target).await;
+        let Some(body) = known(body.map_err(|error| blame(error, true)))? else {
             return Ok(None);
         };
         let row = one(body).map_err(|error| error.with_operation(GET_JOB))?;
@@ -294,16 +335,13 @@ impl JobReader for HuaweiProvider {
                         let query = map::task_query(word, window);
                         let target = format!("{path}/subOperations?{query}");
                         let fetched = self
-                            .fetch(cx, LIST_TASKS, &target, |row| {
+                            .fetch(cx, LIST_TASKS, &target, window, |row| {
                                 map::task(&self.name, &request.job_id, row)
                             })
                             .await
                             .or_else(|error| match is_behind_the_end(&error, window) {
-                                true => Ok(Fetched {
-                                    rows: Vec::new(),
-                                    total: None,
-                                }),
-                                false => Err(error),
+                                true => Ok(Fetched::nothing(None)),
+                                false => Err(blame(error, true)),
                             })?;
                         let wants = |row: &Mapped<Task>| plan.wants(&request.filter, word, row);
                         Ok(choose(fetched, seen, wants))

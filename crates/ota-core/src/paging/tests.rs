@@ -1,3 +1,5 @@
+mod vendor;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
@@ -27,6 +29,7 @@ async fn walk_all(segments: &[u32], walk: Walk, with_total: bool) -> (Vec<String
                         Ok(Fetched {
                             rows,
                             total: with_total.then_some(u64::from(all)),
+                            size: None,
                         })
                     })
                 },
@@ -108,6 +111,7 @@ async fn an_answer_with_more_rows_than_asked_for_is_the_whole_list() {
                     Ok(Fetched {
                         rows: (0..90).map(|row| row.to_string()).collect(),
                         total: Some(90),
+                        size: None,
                     })
                 })
             },
@@ -130,6 +134,14 @@ fn a_position_that_is_written_otherwise_is_no_position() {
         ..Position::new(1, 250)
     };
     assert_eq!(Position::decode(&marked.encode()), Some(marked));
+    let learned = Position {
+        size: Some(10),
+        total: Some(230),
+        gap: true,
+        ..marked
+    };
+    assert_eq!(Position::decode(&learned.encode()), Some(learned));
+    assert!(learned.encode().ends_with("x10t230!"));
     for text in [
         "",
         "1",
@@ -145,6 +157,14 @@ fn a_position_that_is_written_otherwise_is_no_position() {
         "1.2~3~4",
         "1.2~99999999999",
         "1.99999999999999999999999",
+        "1.2x0",
+        "1.2x",
+        "1.2t",
+        "1.2t01",
+        "1.2t5x5",
+        "1.2x5~5",
+        "1.2!!",
+        "1.2!x5",
     ] {
         assert_eq!(Position::decode(text), None, "{text}");
     }
@@ -163,7 +183,13 @@ async fn walk_with(
             .run(
                 |_, window| {
                     let (rows, total) = serve(window);
-                    Box::pin(async move { Ok(Fetched { rows, total }) })
+                    Box::pin(async move {
+                        Ok(Fetched {
+                            rows,
+                            total,
+                            size: None,
+                        })
+                    })
                 },
                 |row: &String| row,
                 |_| true,
@@ -266,7 +292,13 @@ async fn a_walk_goes_on_from_every_position_that_a_cursor_can_hold() {
             |_, window: Window| -> crate::BoxFuture<'static, crate::Result<Fetched<String>>> {
                 let rows = (0..window.size).map(|row| format!("{}", u64::from(row) + window.index));
                 let rows = rows.collect();
-                Box::pin(async move { Ok(Fetched { rows, total: None }) })
+                Box::pin(async move {
+                    Ok(Fetched {
+                        rows,
+                        total: None,
+                        size: None,
+                    })
+                })
             };
         let walked = walk.run(same, |row| row, |_| true).await.unwrap();
         assert_eq!(walked.rows.len(), 10, "{offset}");

@@ -81,18 +81,13 @@ pub(crate) struct Envelope {
     pub(crate) message: Leaf,
     pub(crate) error_message: Leaf,
     pub(crate) total: Leaf,
+    pub(crate) page_size: Leaf,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
 }
 
 /// Documented members around the data that mean nothing to us.
-pub(crate) const ENVELOPE_REST: &[&str] = &[
-    "CurrentPage",
-    "PageSize",
-    "PageCount",
-    "HostId",
-    "Recommend",
-];
+pub(crate) const ENVELOPE_REST: &[&str] = &["CurrentPage", "PageCount", "HostId", "Recommend"];
 
 /// Documented fields of a package that a job does not need.
 pub(crate) const FIRMWARE_REST: &[&str] = &[

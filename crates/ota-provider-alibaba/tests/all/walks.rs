@@ -1,10 +1,11 @@
 //! Walks over lists, against a vendor of numbered rows.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ota_core::id::{JobId, ProductId};
-use ota_core::job::{JobKind, JobStatus};
-use ota_core::provider::{JobFilter, JobReader, ListJobs, ListTasks, TaskFilter};
+use ota_core::job::{JobKind, JobStats, JobStatus};
+use ota_core::provider::{GetJob, JobFilter, JobReader, ListJobs, ListTasks, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_core::{ErrorKind, provider::Cursor};
 use serde_json::{Value, json};
@@ -344,31 +345,38 @@ async fn a_page_size_that_does_not_divide_the_window_reaches_its_end() {
     assert_eq!((ids.len(), ids[53].as_str()), (54, "SUCCEEDED-99999"));
 }
 
+fn get() -> GetJob {
+    GetJob {
+        job_id: JobId::from("j"),
+    }
+}
+
+const KNOWN_WORDS: &[(&str, u64)] = &[
+    ("CONFIRM", 1),
+    ("QUEUED", 2),
+    ("NOTIFIED", 3),
+    ("IN_PROGRESS", 4),
+    ("SUCCEEDED", 5),
+    ("FAILED", 6),
+    ("CANCELED", 7),
+];
+
 #[tokio::test]
 async fn statistics_are_eight_calls() {
-    let server = batch(
-        &[
-            ("CONFIRM", 1),
-            ("QUEUED", 2),
-            ("NOTIFIED", 3),
-            ("IN_PROGRESS", 4),
-            ("SUCCEEDED", 5),
-            ("FAILED", 6),
-            ("CANCELED", 7),
-            ("MELTED", 8),
-        ],
-        true,
-    )
-    .await;
-    let get = || ota_core::provider::GetJob {
-        job_id: JobId::from("j"),
+    let server = batch(KNOWN_WORDS, true).await;
+    let provider = server.provider();
+    let stats = provider.job_stats(&context(), get()).await.unwrap();
+    let expected = JobStats {
+        total: Some(28),
+        pending: Some(6),
+        in_progress: Some(4),
+        succeeded: Some(5),
+        failed: Some(6),
+        canceled: Some(7),
+        unknown: Some(0),
+        ..JobStats::default()
     };
-    let stats = server
-        .provider()
-        .job_stats(&context(), get())
-        .await
-        .unwrap()
-        .unwrap();
+    assert_eq!(stats, Some(expected));
     assert_eq!(server.seen().len(), 8);
     assert!(
         server
@@ -376,30 +384,75 @@ async fn statistics_are_eight_calls() {
             .iter()
             .all(|seen| seen.param("PageSize") == "1")
     );
-    assert_eq!(
-        (
-            stats.total,
-            stats.pending,
-            stats.in_progress,
-            stats.succeeded,
-            stats.failed,
-            stats.canceled,
-            stats.unknown
-        ),
-        (
-            Some(36),
-            Some(6),
-            Some(4),
-            Some(5),
-            Some(6),
-            Some(7),
-            Some(8)
-        )
-    );
-    assert_eq!(
-        (stats.skipped, stats.timed_out, stats.outcome),
-        (None, None, None)
-    );
+}
+
+#[tokio::test]
+async fn tasks_in_unknown_words_are_counted_when_two_readings_agree() {
+    let server = Server::start(|seen| {
+        let mut counts = KNOWN_WORDS.to_vec();
+        counts.push(("MELTED", 8));
+        tasks(seen, &counts, true)
+    })
+    .await;
+    let provider = server.provider();
+    let stats = provider.job_stats(&context(), get()).await.unwrap();
+    let stats = stats.unwrap();
+    assert_eq!((stats.total, stats.unknown), (Some(36), Some(8)));
+    assert_eq!(server.seen().len(), 16);
+}
+
+/// Ten tasks that move from QUEUED to SUCCEEDED: each reading of the vendor's counts is off as its number says, and the last one for ever.
+async fn moving(readings: &'static [(u64, u64)]) -> (JobStats, usize) {
+    let calls = AtomicUsize::new(0);
+    let server = Server::start(move |seen| {
+        let reading = calls.fetch_add(1, Ordering::SeqCst) / 8;
+        let (queued, succeeded) = readings[reading.min(readings.len() - 1)];
+        let total = match seen.param("TaskStatus") {
+            "" => 10,
+            "QUEUED" => queued,
+            "SUCCEEDED" => succeeded,
+            _ => 0,
+        };
+        json_answer(json!({"Success": true, "Total": total, "Data": {"SimpleOTATaskInfo": []}}))
+    })
+    .await;
+    let provider = server.provider();
+    let stats = provider.job_stats(&context(), get()).await.unwrap();
+    (stats.unwrap(), server.seen().len())
+}
+
+#[tokio::test]
+async fn counts_that_do_not_fit_are_read_once_more() {
+    for first in [(6, 6), (2, 2)] {
+        let readings: &'static [(u64, u64)] = match first {
+            (6, 6) => &[(6, 6), (4, 6)],
+            _ => &[(2, 2), (4, 6)],
+        };
+        let (stats, calls) = moving(readings).await;
+        assert_eq!((stats.total, stats.counted()), (Some(10), 10));
+        assert_eq!((stats.unknown, calls), (Some(0), 16));
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_were_counted_in_no_word_are_not_unknown() {
+    let (stats, calls) = moving(&[(2, 2), (3, 4)]).await;
+    assert_eq!((stats.total, stats.unknown, calls), (Some(10), None, 16));
+    assert_eq!((stats.pending, stats.succeeded), (Some(3), Some(4)));
+}
+
+#[tokio::test]
+async fn a_total_below_its_parts_is_left_out() {
+    for readings in [&[(6, 6), (5, 6)][..], &[(6, 6)]] {
+        let readings: &'static [(u64, u64)] = readings;
+        let (stats, calls) = moving(readings).await;
+        assert_eq!((stats.total, stats.unknown, calls), (None, None, 16));
+        assert_eq!(stats.outcome, None);
+    }
+}
+
+#[tokio::test]
+async fn statistics_of_an_old_platform_leave_out_what_cannot_be_counted() {
     let old = batch(&[("QUEUED", 2), ("FAILED", 1)], false).await;
     let stats = old
         .provider()

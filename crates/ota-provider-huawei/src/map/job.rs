@@ -199,7 +199,9 @@ fn max_retries(rest: &mut Rest, retry_type: Leaf, retry_times: Leaf) -> Option<u
 
 /// Reads the counts; `None` when not one is told.
 fn stats(rest: &mut Rest, counts: OperationStaResult) -> Option<JobStats> {
-    let mut count = |name, leaf| rest.count(Some("staResult"), name, leaf);
+    const GROUP: Option<&str> = Some("staResult");
+    let stated_total = counts.total.clone();
+    let mut count = |name, leaf| rest.count(GROUP, name, leaf);
     let total = count("total", counts.total);
     let wait = count("wait", counts.wait);
     let processing = count("processing", counts.processing);
@@ -207,8 +209,8 @@ fn stats(rest: &mut Rest, counts: OperationStaResult) -> Option<JobStats> {
     let fail = count("fail", counts.fail);
     let stop = count("stop", counts.stop);
     let timeout = count("timeout", counts.timeout);
-    rest.unknown(Some("staResult"), counts.other);
-    let stats = JobStats {
+    rest.unknown(GROUP, counts.other);
+    let mut stats = JobStats {
         total,
         pending: wait,
         in_progress: processing,
@@ -223,13 +225,18 @@ fn stats(rest: &mut Rest, counts: OperationStaResult) -> Option<JobStats> {
         timed_out: timeout,
         ..JobStats::default()
     };
+    if stats.total.is_some_and(|total| total < stats.counted()) {
+        // The numbers were taken while devices moved, or count something else: which of them is wrong is not known.
+        stats.total = None;
+        rest.unmapped(DriftKind::Page, GROUP, "total", stated_total);
+    }
     (stats != JobStats::default()).then_some(stats)
 }
 
 /// Returns the number of failed devices, those that timed out included.
 ///
-/// Whether the vendor's `fail` contains its `timeout` differs between platforms, so the two are added only where the total
-/// proves that they are counted apart.
+/// Whether the vendor's `fail` contains its `timeout` differs between platforms, so the two are added only where the numbers prove that
+/// they are counted apart: the total is the sum of all, or more devices ran out of time than failed.
 fn failed(
     total: Option<u64>,
     parts: [Option<u64>; 5],
@@ -244,7 +251,8 @@ fn failed(
         let (total, timeout) = (total?, timeout?);
         (sum != total && sum.checked_add(timeout)? == total).then_some(fail.checked_add(timeout)?)
     };
-    Some(apart().unwrap_or(fail))
+    let more_than_all = || timeout.filter(|timeout| *timeout > fail)?.checked_add(fail);
+    Some(apart().or_else(more_than_all).unwrap_or(fail))
 }
 
 #[cfg(test)]

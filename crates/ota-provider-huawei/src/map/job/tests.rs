@@ -1,3 +1,4 @@
+use ota_core::drift::DriftKind;
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobKind, JobOutcome, JobPurpose, JobStats, ScheduleMode, Scope};
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ fn timeouts_are_added_only_where_the_total_proves_it() {
         Some(2),
     );
     check_failed(json!({"timeout": 2}), None, Some(2));
+    // More ran out of time than failed, so they are no part of them.
+    check_failed(json!({"fail": 1, "timeout": 2}), Some(3), Some(2));
     let max = u64::MAX;
     check_failed(
         json!({"total": max, "wait": max, "processing": max, "success": max, "fail": max, "stop": max, "timeout": max}),
@@ -59,6 +62,19 @@ fn counts_that_are_not_told_are_absent() {
         ..JobStats::default()
     };
     assert_eq!(stats, Some(expected));
+}
+
+#[test]
+fn a_total_below_its_parts_is_left_out_and_kept_verbatim() {
+    let counts = json!({"total": 10, "wait": 3, "processing": 4, "success": 5, "fail": 0, "stop": 0, "timeout": 0});
+    let row = serde_json::from_value(json!({"staResult": counts})).unwrap();
+    let mapped = super::job(&ProviderName::parse("p").unwrap(), row);
+    let stats = mapped.item.stats.unwrap();
+    assert_eq!((stats.total, stats.counted()), (None, 12));
+    assert_eq!(stats.outcome, None);
+    assert_eq!(mapped.item.vendor.fields["staResult"], json!({"total": 10}));
+    let met: Vec<_> = mapped.met.iter().map(|met| met.kind).collect();
+    assert_eq!(met, [DriftKind::Page]);
 }
 
 #[test]

@@ -1,0 +1,326 @@
+//! Walks against a vendor that does not answer what was asked for.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+
+use crate::error::{ErrorKind, Result};
+use crate::paging::{Fetched, Position, Walk, Window};
+
+/// What the vendor says about its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Echo {
+    /// The page size in force.
+    Size,
+    /// Nothing.
+    Nothing,
+    /// The page size that was asked for, whatever is in force.
+    Asked,
+}
+
+/// What the vendor says about its total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Totals {
+    True,
+    /// Another one on every page.
+    Changing,
+    /// None at all.
+    None,
+}
+
+/// A vendor of numbered rows.
+#[derive(Clone, Debug)]
+struct Vendor {
+    rows: u64,
+    /// The largest page that it serves, from this call on.
+    cap: Option<(u32, u32)>,
+    echo: Echo,
+    totals: Totals,
+    /// A page number that has no rows, for that many calls.
+    empty: Option<(u64, u32)>,
+    /// Rows that are missing at the end of each page that does not end the list.
+    cut: u32,
+    /// Rows that the total counts and no page shows.
+    hidden: BTreeSet<u64>,
+    /// By how many rows the list is longer or shorter at each call, the last one for ever.
+    moves: Vec<i8>,
+}
+
+impl Vendor {
+    fn of(rows: u64) -> Self {
+        Self {
+            rows,
+            cap: None,
+            echo: Echo::Size,
+            totals: Totals::True,
+            empty: None,
+            cut: 0,
+            hidden: BTreeSet::new(),
+            moves: Vec::new(),
+        }
+    }
+
+    /// The vendor as it is at a call.
+    fn at(&self, call: u32) -> Self {
+        let place = (call as usize).min(self.moves.len().saturating_sub(1));
+        let change = i64::from(self.moves.get(place).copied().unwrap_or(0));
+        Self {
+            rows: self.rows.saturating_add_signed(change),
+            ..self.clone()
+        }
+    }
+
+    fn answer(&self, window: Window, calls: u32, empties: &mut u32) -> Fetched<String> {
+        let size = match self.cap {
+            Some((from, cap)) if calls >= from => window.size.min(cap),
+            _ => window.size,
+        };
+        let start = (window.index * u64::from(size)).min(self.rows);
+        let end = (start + u64::from(size)).min(self.rows);
+        let mut shown: Vec<u64> = (start..end)
+            .filter(|row| !self.hidden.contains(row))
+            .collect();
+        if end < self.rows && shown.len() > self.cut as usize {
+            shown.truncate(shown.len() - self.cut as usize);
+        }
+        if let Some((page, times)) = self.empty
+            && page == window.index
+            && *empties < times
+        {
+            *empties += 1;
+            shown.clear();
+        }
+        let total = match self.totals {
+            Totals::True => Some(self.rows),
+            Totals::None => None,
+            Totals::Changing => Some(match (window.index, window.index % 2) {
+                (0, _) => self.rows,
+                (_, 0) => self.rows / 2,
+                _ => self.rows + 7,
+            }),
+        };
+        Fetched {
+            rows: shown.iter().map(u64::to_string).collect(),
+            total,
+            size: match self.echo {
+                Echo::Size => Some(size),
+                Echo::Nothing => None,
+                Echo::Asked => Some(window.size),
+            },
+        }
+    }
+}
+
+/// How a walk to the end of a list came out.
+#[derive(Debug)]
+struct End {
+    rows: Vec<u64>,
+    gap: bool,
+    error: Option<ErrorKind>,
+    most_calls: u32,
+    last_total: Option<u64>,
+}
+
+impl End {
+    fn exact(&self, rows: u64) -> bool {
+        self.error.is_none() && !self.gap && self.rows == (0..rows).collect::<Vec<_>>()
+    }
+
+    /// Every row once, or an end that says that rows are missing.
+    fn honest(&self, rows: u64) -> bool {
+        let unique: BTreeSet<u64> = self.rows.iter().copied().collect();
+        let once = unique.len() == self.rows.len();
+        once && (self.exact(rows) || self.gap || self.error == Some(ErrorKind::Protocol))
+    }
+}
+
+fn walk(vendor: &Vendor, page_size: u32, max_calls: u32, filtered: bool) -> End {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(walk_to_the_end(vendor, page_size, max_calls, filtered))
+        .unwrap()
+}
+
+async fn walk_to_the_end(
+    vendor: &Vendor,
+    page_size: u32,
+    max_calls: u32,
+    filtered: bool,
+) -> Result<End> {
+    let state = Mutex::new((0_u32, 0_u32));
+    let mut end = End {
+        rows: Vec::new(),
+        gap: false,
+        error: None,
+        most_calls: 0,
+        last_total: None,
+    };
+    let mut next = Some(Position::default());
+    let mut pages = 0;
+    while let Some(from) = next {
+        pages += 1;
+        assert!(pages < 3_000, "the walk does not end: {vendor:?} {from:?}");
+        let from = Position::decode(&from.encode()).unwrap();
+        let walked = Walk {
+            segments: 1,
+            from,
+            page_size,
+            max_vendor_page: 100,
+            limit: None,
+            max_calls,
+            filtered,
+        }
+        .run(
+            |_, window| {
+                let mut state = state.lock().unwrap();
+                let (calls, empties) = &mut *state;
+                *calls += 1;
+                let fetched = vendor.at(*calls).answer(window, *calls, empties);
+                Box::pin(async move { Ok(fetched) })
+            },
+            |row: &String| row,
+            |_| true,
+        )
+        .await;
+        match walked {
+            Ok(walked) => {
+                assert!(walked.rows.len() <= page_size as usize);
+                assert_eq!(walked.rows.len(), walked.places.len());
+                end.rows
+                    .extend(walked.rows.iter().map(|row| row.parse::<u64>().unwrap()));
+                end.gap = walked.gap;
+                end.most_calls = end.most_calls.max(walked.calls);
+                end.last_total = walked.fitting_total(None);
+                next = walked.next;
+                assert_ne!(next, Some(from), "a walk goes on");
+            }
+            Err(error) => {
+                end.error = Some(error.kind());
+                next = None;
+            }
+        }
+    }
+    Ok(end)
+}
+
+fn echoes() -> impl Strategy<Value = Echo> {
+    prop_oneof![Just(Echo::Size), Just(Echo::Nothing), Just(Echo::Asked)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_capped_page_size_loses_no_row(
+        rows in 0_u64..240, cap in 1_u32..=60, from in 0_u32..6, echo in echoes(),
+        page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
+    ) {
+        // A cap that comes without a word in the middle of a page that ends the list just there looks like its end.
+        let from = if echo == Echo::Size { from } else { 0 };
+        let vendor = Vendor { cap: Some((from, cap)), echo, ..Vendor::of(rows) };
+        let end = walk(&vendor, page_size, max_calls, filtered);
+        prop_assert!(end.exact(rows), "{:?}", end);
+        prop_assert!(end.most_calls <= max_calls + 3, "{:?}", end);
+    }
+
+    #[test]
+    fn pages_without_a_total_lose_no_row(
+        rows in 0_u64..240, cap in 1_u32..=60, echo in prop_oneof![Just(Echo::Size), Just(Echo::Nothing)],
+        page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
+    ) {
+        let vendor = Vendor { cap: Some((0, cap)), echo, totals: Totals::None, ..Vendor::of(rows) };
+        let end = walk(&vendor, page_size, max_calls, filtered);
+        prop_assert!(end.exact(rows), "{:?}", end);
+    }
+
+    #[test]
+    fn an_empty_page_ends_no_list_in_silence(
+        rows in 1_u64..240, page in 0_u64..6, times in prop_oneof![1_u32..=2, Just(u32::MAX)], echo in echoes(),
+        page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
+    ) {
+        let vendor = Vendor { empty: Some((page, times)), echo, ..Vendor::of(rows) };
+        let end = walk(&vendor, page_size, max_calls, filtered);
+        prop_assert!(end.honest(rows), "{:?}", end);
+        prop_assert!(times > 1 || end.exact(rows), "asked once more, every row comes: {:?}", end);
+    }
+
+    #[test]
+    fn short_pages_lose_no_row(
+        rows in 0_u64..240, cut in 1_u32..=20, echo in echoes(),
+        page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
+    ) {
+        let vendor = Vendor { cut, echo, ..Vendor::of(rows) };
+        let end = walk(&vendor, page_size, max_calls, filtered);
+        prop_assert!(end.honest(rows), "{:?}", end);
+    }
+
+    #[test]
+    fn totals_that_change_end_no_list_in_silence(
+        rows in 0_u64..240, echo in echoes(), cap in proptest::option::of(1_u32..=60),
+        page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
+    ) {
+        let cap = cap.map(|cap| (0, cap));
+        let vendor = Vendor { totals: Totals::Changing, echo, cap, ..Vendor::of(rows) };
+        let end = walk(&vendor, page_size, max_calls, filtered);
+        prop_assert!(end.honest(rows), "{:?}", end);
+    }
+
+    #[test]
+    fn rows_that_are_counted_and_hidden_are_said_to_be_missing(
+        rows in 1_u64..240, hidden in proptest::collection::btree_set(0_u64..240, 1..8), echo in echoes(),
+        page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
+    ) {
+        let hidden: BTreeSet<u64> = hidden.into_iter().filter(|row| *row < rows).collect();
+        let none = hidden.is_empty();
+        let vendor = Vendor { hidden, echo, ..Vendor::of(rows) };
+        let end = walk(&vendor, page_size, max_calls, filtered);
+        prop_assert!(end.honest(rows), "{:?}", end);
+        prop_assert!(!none || end.exact(rows), "{:?}", end);
+    }
+
+    #[test]
+    fn a_list_that_grows_and_shrinks_is_no_contradiction(
+        rows in 0_u64..240, moves in proptest::collection::vec(-40_i8..=40, 1..30), echo in echoes(),
+        page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
+    ) {
+        let vendor = Vendor { moves, echo, ..Vendor::of(rows) };
+        let end = walk(&vendor, page_size, max_calls, filtered);
+        prop_assert_eq!((end.error, end.gap), (None, false));
+        // The rows that were there all the time all come.
+        let least = rows.saturating_sub(40);
+        prop_assert!((0..least).eq(end.rows.iter().copied().take(usize::try_from(least).unwrap())), "{:?}", end);
+        let came = end.rows.len() as u64;
+        prop_assert!(end.last_total.is_none_or(|total| total == came), "{:?}", end);
+    }
+}
+
+#[test]
+fn a_page_that_is_not_the_one_asked_for_is_told_by_its_kind() {
+    use crate::paging::PageDrift;
+    let window = Window {
+        index: 1,
+        size: 50,
+        skip: 0,
+    };
+    for (rows, total, size, expected) in [
+        (50, Some(230), Some(50), None),
+        (50, Some(230), None, None),
+        (10, Some(230), Some(10), Some(PageDrift::Size)),
+        (10, Some(230), None, Some(PageDrift::Rows)),
+        (0, Some(230), Some(50), Some(PageDrift::Rows)),
+        (50, Some(70), Some(50), Some(PageDrift::Total)),
+        (20, Some(70), Some(50), None),
+        (0, Some(40), Some(50), None),
+        (230, Some(230), Some(230), None),
+        (3, None, None, None),
+        // A size that the rows prove wrong is not believed.
+        (50, Some(230), Some(10), None),
+    ] {
+        let rows: Vec<()> = vec![(); rows];
+        let fetched = Fetched { rows, total, size };
+        assert_eq!(fetched.drift(window), expected, "{fetched:?}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Statistics of a job: the vendor has none, so the tasks in each word are counted.
+
+use futures_util::future::{join, join_all};
+use ota_core::Result;
+use ota_core::context::Context;
+use ota_core::drift::DriftKind;
+use ota_core::id::JobId;
+use ota_core::job::JobStats;
+use ota_core::task::TaskStatus;
+
+use crate::map::status::TASK_WORDS;
+use crate::provider::AlibabaProvider;
+use crate::tasks::LIST_TASKS;
+
+impl AlibabaProvider {
+    /// Counts by eight one-row calls side by side: one for each word and one without a filter.
+    ///
+    /// Tasks move while the calls run: one that is counted in two words, or in none, makes numbers that do not fit. They are then read
+    /// once more.
+    pub(crate) async fn count_tasks(&self, cx: &Context, job_id: &JobId) -> Result<JobStats> {
+        let first = self.read_counts(cx, job_id).await?;
+        if first.fit() {
+            return Ok(first.stats(true));
+        }
+        let second = self.read_counts(cx, job_id).await?;
+        // The same numbers twice: nothing has moved, so what is in no known word is in an unknown one.
+        let stable = first == second;
+        if !second.fit() && !(stable && second.rest().is_some()) {
+            let drift = &self.client.deps.drift;
+            drift.observe(DriftKind::Page, LIST_TASKS, "Total");
+        }
+        Ok(second.stats(stable))
+    }
+
+    async fn read_counts(&self, cx: &Context, job_id: &JobId) -> Result<Counts> {
+        let words = join_all(
+            TASK_WORDS
+                .iter()
+                .map(|(word, _, _)| self.count_word(cx, job_id, word)),
+        );
+        let (total, words) = join(self.count(cx, job_id, None), words).await;
+        Ok(Counts {
+            total: total?,
+            words: words.into_iter().collect::<Result<Vec<_>>>()?,
+        })
+    }
+}
+
+/// What one reading of a job's counts gave.
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    total: Option<u64>,
+    /// One for each of [`TASK_WORDS`]; none for a word that the platform does not know.
+    words: Vec<Option<u64>>,
+}
+
+impl Counts {
+    fn sum(&self) -> u64 {
+        let words = self.words.iter().flatten();
+        words.fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// The tasks in none of the counted words; none when the words count more than there are.
+    fn rest(&self) -> Option<u64> {
+        self.total.and_then(|total| total.checked_sub(self.sum()))
+    }
+
+    fn every_word_counts(&self) -> bool {
+        self.words.iter().all(Option::is_some)
+    }
+
+    /// Whether the numbers fit each other by themselves. Where a word cannot be counted, a rest is nothing odd.
+    fn fit(&self) -> bool {
+        self.total.is_none()
+            || match self.rest() {
+                Some(0) => true,
+                Some(_) => !self.every_word_counts(),
+                None => false,
+            }
+    }
+
+    /// Makes statistics of the counts; `stable` says that no task has moved while they were read.
+    fn stats(&self, stable: bool) -> JobStats {
+        let sum = |status: TaskStatus| {
+            let mut told = None;
+            for ((_, of, _), count) in TASK_WORDS.iter().zip(&self.words) {
+                if *of == status {
+                    told = count.map_or(told, |count| {
+                        Some(told.unwrap_or(0_u64).saturating_add(count))
+                    });
+                }
+            }
+            told
+        };
+        let rest = self.rest();
+        // Without the number of CONFIRM the pending ones are told only where nothing is left that could be among them.
+        let whole = rest == Some(0) || self.every_word_counts();
+        let mut stats = JobStats {
+            // A total that is smaller than its parts is none.
+            total: self.total.filter(|_| rest.is_some()),
+            pending: sum(TaskStatus::Pending).filter(|_| whole),
+            in_progress: sum(TaskStatus::InProgress),
+            succeeded: sum(TaskStatus::Succeeded),
+            failed: sum(TaskStatus::Failed),
+            canceled: sum(TaskStatus::Canceled),
+            skipped: None,
+            // A rest is tasks in unknown words only if no task was on its way from one word to the next.
+            unknown: rest.filter(|rest| *rest == 0 || (stable && self.every_word_counts())),
+            timed_out: None,
+            outcome: None,
+        };
+        stats.outcome = stats.proven_outcome();
+        stats
+    }
+}

@@ -1,0 +1,170 @@
+//! The cursor of the list of all jobs, which is walked package by package.
+
+use ota_core::paging::{Mark, Position};
+use ota_core::provider::Cursor;
+use ota_core::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A package as the walk needs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WalkedPackage {
+    pub(crate) id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) product: Option<String>,
+}
+
+/// Where the walk over packages stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PackageCursor {
+    /// Number of the package in the vendor's list, from 0.
+    #[serde(rename = "i")]
+    pub(crate) index: u64,
+    /// Jobs of that package already passed.
+    #[serde(rename = "o")]
+    pub(crate) offset: u64,
+    /// How the vendor's last page of those jobs began.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    mark: Option<Mark>,
+    /// The page size in force for those jobs.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    size: Option<u32>,
+    /// The largest total that the vendor has reported for those jobs.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// How the vendor's last page of packages began.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    packages_mark: Option<Mark>,
+    /// The page size in force for packages.
+    #[serde(rename = "fs", default, skip_serializing_if = "Option::is_none")]
+    packages_size: Option<u32>,
+    /// The largest total that the vendor has reported for packages.
+    #[serde(rename = "ft", default, skip_serializing_if = "Option::is_none")]
+    packages_total: Option<u64>,
+    /// Where the list of packages ends, once that is known.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) packages: Option<u64>,
+    /// Whether rows had to be passed over that the vendor counts and does not give.
+    #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) gap: bool,
+    /// The package itself, when it is known already.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) package: Option<WalkedPackage>,
+}
+
+impl PackageCursor {
+    pub(crate) fn decode(cursor: Option<&Cursor>) -> Result<Self> {
+        let Some(cursor) = cursor else {
+            return Ok(Self::default());
+        };
+        let position: Self =
+            serde_json::from_str(&cursor.0).map_err(|_| Error::invalid_cursor())?;
+        // Far beyond every real account, and small enough that page numbers cannot overflow.
+        let sane = position.index < 1 << 32 && position.offset < 1 << 32;
+        if sane {
+            Ok(position)
+        } else {
+            Err(Error::invalid_cursor())
+        }
+    }
+
+    /// Where the walk over the jobs of the package stands.
+    pub(crate) fn jobs_position(&self) -> Position {
+        Position {
+            mark: self.mark,
+            size: self.size,
+            total: self.total,
+            ..Position::new(0, self.offset)
+        }
+    }
+
+    pub(crate) fn with_jobs_position(self, jobs: Position) -> Self {
+        Self {
+            offset: jobs.offset,
+            mark: jobs.mark,
+            size: jobs.size,
+            total: jobs.total,
+            ..self
+        }
+    }
+
+    /// Where the walk over the list of packages stands.
+    pub(crate) fn packages_position(&self) -> Position {
+        Position {
+            mark: self.packages_mark,
+            size: self.packages_size,
+            total: self.packages_total,
+            ..Position::new(0, self.index)
+        }
+    }
+
+    pub(crate) fn with_packages_position(self, packages: Position) -> Self {
+        Self {
+            index: packages.offset,
+            packages_mark: packages.mark,
+            packages_size: packages.size,
+            packages_total: packages.total,
+            ..self
+        }
+    }
+
+    pub(crate) fn next_package(self) -> Self {
+        Self {
+            index: self.index + 1,
+            package: None,
+            ..self.with_jobs_position(Position::default())
+        }
+    }
+
+    pub(crate) fn encode(mut self) -> Result<Cursor> {
+        let write = |position: &Self| {
+            serde_json::to_string(position).map_err(|error| {
+                Error::new(
+                    ota_core::ErrorKind::Unexpected,
+                    "a cursor could not be written",
+                )
+                .with_source(error)
+            })
+        };
+        let text = write(&self)?;
+        if text.len() <= Cursor::MAX_LEN {
+            return Ok(Cursor(text));
+        }
+        // An unusually long name: the package is looked up again, which costs one call more.
+        self.package = None;
+        write(&self).map(Cursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mark, PackageCursor, WalkedPackage};
+    use ota_core::provider::Cursor;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_comes_back_and_stays_short(
+            index in 0_u64..1 << 32, offset in 0_u64..1 << 32, packages: Option<u64>, name in ".{0,2000}",
+        ) {
+            let position = PackageCursor {
+                index, offset, packages, mark: Mark::of("job"), packages_mark: Mark::of("package"),
+                size: Some(u32::MAX), total: Some(u64::MAX), packages_size: Some(10), packages_total: packages, gap: true,
+                package: Some(WalkedPackage { id: "p".into(), name: Some(name), version: None, product: None }),
+            };
+            let cursor = position.clone().encode().unwrap();
+            prop_assert!(cursor.0.len() <= Cursor::MAX_LEN);
+            let back = PackageCursor::decode(Some(&cursor)).unwrap();
+            prop_assert_eq!((back.index, back.offset, back.packages), (index, offset, packages));
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,100}") {
+            let _ = PackageCursor::decode(Some(&Cursor(text)));
+        }
+    }
+}
