@@ -33,6 +33,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::auth::{Access, Caller, TokenError};
 use crate::config::{CacheConfig, EdgeLimits};
 use crate::hits::Hits;
+use crate::log::DroppedLines;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Failure};
 use crate::rate_limit::RateLimiter;
@@ -123,7 +124,13 @@ impl App {
         self.metrics().text(
             gates.map(|(name, gate)| (name, &**gate)),
             self.store().usage(),
+            self.telemetry().dropped_spans(),
         )
+    }
+
+    /// Shows in the metrics how many lines of the log were dropped.
+    pub fn watch_log(&self, dropped: DroppedLines) {
+        self.metrics().watch_log(dropped);
     }
 
     /// Returns what must run beside the requests, for as long as they are served: keys and certificates are kept fresh.
@@ -139,7 +146,6 @@ impl App {
             let certificates = Arc::clone(certificates);
             tasks.push(Box::pin(async move { certificates.keep_fresh().await }));
         }
-        tasks.extend(self.telemetry().run());
         tasks
     }
 

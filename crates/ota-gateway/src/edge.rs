@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::log;
 use crate::problem::{self, Code, Failure};
 use crate::rate_limit::Allowance;
 use crate::server::BodyWatch;
@@ -391,11 +392,8 @@ fn bare_failure(status: StatusCode, headers: &HeaderMap) -> Failure {
 
 /// Turns a panic into a problem; the log has the text of the panic.
 pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("(no text)");
+    // Where it was raised stands in the line of the panic itself.
+    let text = log::text_of(&*panic);
     tracing::error!("a handler panicked: {text}");
     Failure::new(
         Code::Internal,

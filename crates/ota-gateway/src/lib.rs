@@ -12,6 +12,7 @@ pub mod escape;
 pub mod fresh;
 mod headers;
 mod hits;
+pub mod log;
 pub mod metrics;
 pub mod problem;
 pub mod providers;

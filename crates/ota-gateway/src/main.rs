@@ -1,17 +1,14 @@
 //! The gateway's program.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use ota_gateway::commands::{self, Failed};
-use ota_gateway::config::{LogConfig, LogFormat};
-use ota_gateway::escape::OneLine;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt};
+use ota_gateway::log::Output;
 
 /// One REST API over the firmware-update services of all IoT clouds.
 ///
@@ -40,16 +37,21 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments) {
+    let Ok(output) = Output::to_stderr() else {
+        // Without a thread or a descriptor nothing can be served, and nothing can be said.
+        return ExitCode::FAILURE;
+    };
+    let _ending = output.ending();
+    match run(arguments, &output) {
         Ok(code) => code,
         Err(failed) => {
-            eprintln!("{failed}");
+            output.print(&failed.to_string());
             ExitCode::from(failed.exit_code())
         }
     }
 }
 
-fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
+fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failed> {
     // An empty variable is one that was not set.
     let path = arguments
         .config
@@ -65,8 +67,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
         )),
         Command::Check => {
             let config = commands::load(path)?;
-            log_to_stderr(&config.log);
-            let (table, all_ok) = runtime()?.block_on(commands::check::run(&config))?;
+            output.install(&config.log);
+            let (table, all_ok) = on_runtime(commands::check::run(&config))??;
             show(&table);
             return Ok(if all_ok {
                 ExitCode::SUCCESS
@@ -76,8 +78,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failed> {
         }
         Command::Serve => {
             let config = commands::load(path)?;
-            log_to_stderr(&config.log);
-            runtime()?.block_on(commands::serve::run(config))?;
+            output.install(&config.log);
+            on_runtime(commands::serve::run(config, output.dropped()))??;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -89,27 +91,16 @@ fn show(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
-    tokio::runtime::Builder::new_multi_thread()
+/// How long the end waits for what still runs on the runtime, such as a name that is looked up.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+fn on_runtime<F: Future>(future: F) -> Result<F::Output, Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failed::Other(format!("cannot start threads: {error}")))
-}
-
-fn log_to_stderr(config: &LogConfig) {
-    let layer = match config.format {
-        LogFormat::Text => fmt::layer()
-            .fmt_fields(OneLine)
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr)
-            .boxed(),
-        LogFormat::Json => fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_writer(std::io::stderr)
-            .boxed(),
-    };
-    tracing_subscriber::registry()
-        .with(layer.with_filter(config.filter.clone()))
-        .init();
+        .map_err(|error| Failed::Other(format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(future);
+    // Dropping it would wait without end for a blocking call, and those of the system's resolver take as long as they like.
+    runtime.shutdown_timeout(LAST_TASKS);
+    Ok(result)
 }

@@ -2,7 +2,7 @@
 //!
 //! [`CATALOG`] describes every metric once; the metrics are made from it, and the table in `docs/operations.md` is generated from it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ota_core::ErrorKind;
@@ -17,6 +17,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::log::DroppedLines;
 use crate::problem::Code;
 use crate::telemetry::Telemetry;
 
@@ -103,6 +104,10 @@ catalog! {
         "Requests that were not let in: unauthenticated (no valid token), forbidden (no scope), rate_limited, keys_unavailable (tokens cannot be verified).";
     KEY_REFRESHES = Counter "ota_auth_key_refreshes_total" ["result"]
         "Attempts to read the keys that tokens are verified with again: ok, failed (the last good ones stay in use).";
+    LOG_DROPPED = Counter "ota_log_lines_dropped_total" []
+        "Lines of the log that were dropped because they were not read in time; see log.buffer_bytes.";
+    SPANS_DROPPED = Counter "ota_trace_spans_dropped_total" []
+        "Spans that were dropped because the collector did not take them, or not in time.";
     BUILD = Gauge "ota_build_info" ["version"]
         "Always 1; the label tells the version.";
     STARTED = Gauge "process_start_time_seconds" []
@@ -262,7 +267,10 @@ pub struct Metrics {
     cut_off: IntCounterVec,
     auth_failures: IntCounterVec,
     key_refreshes: IntCounterVec,
+    log_dropped: IntCounterVec,
+    spans_dropped: IntCounterVec,
     memory: IntGaugeVec,
+    log: Arc<OnceLock<DroppedLines>>,
 }
 
 /// Makes and registers metrics. Names and labels are constants that a test makes once, so an error is a mistake of this file.
@@ -328,7 +336,10 @@ impl Metrics {
             cut_off: make.counter(CUT_OFF),
             auth_failures: make.counter(AUTH_FAILURES),
             key_refreshes: make.counter(KEY_REFRESHES),
+            log_dropped: make.counter(LOG_DROPPED),
+            spans_dropped: make.counter(SPANS_DROPPED),
             memory: make.gauge(MEMORY),
+            log: Arc::default(),
             registry: make.0,
         };
         // What can happen in a few ways is there from the start, so that the first time is an increase.
@@ -343,6 +354,12 @@ impl Metrics {
         }
         metrics.connections(0);
         metrics
+    }
+
+    /// Takes the number of dropped lines of the log from here.
+    pub(crate) fn watch_log(&self, dropped: DroppedLines) {
+        // A process has one log; a second one would be counted by nothing.
+        let _first = self.log.set(dropped);
     }
 
     /// Notes how many connections are open.
@@ -448,6 +465,7 @@ impl Metrics {
         &self,
         gates: impl IntoIterator<Item = (&'a ProviderName, &'a Guard)>,
         cache: (u64, u64),
+        dropped_spans: u64,
     ) -> Result<Vec<u8>, prometheus::Error> {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         for (provider, guard) in gates {
@@ -474,6 +492,15 @@ impl Metrics {
             .with_label_values(&NONE)
             .set(number(entries));
         self.cache_bytes.with_label_values(&NONE).set(number(bytes));
+        let raise = |counter: &IntCounterVec, to: u64| {
+            let counter = counter.with_label_values(&NONE);
+            counter.inc_by(to.saturating_sub(counter.get()));
+        };
+        raise(
+            &self.log_dropped,
+            self.log.get().map_or(0, DroppedLines::count),
+        );
+        raise(&self.spans_dropped, dropped_spans);
         if let Some(bytes) = resident_bytes() {
             self.memory.with_label_values(&NONE).set(number(bytes));
         }
@@ -623,7 +650,7 @@ mod tests {
         metrics.not_let_in(Code::Unauthenticated);
         metrics.not_let_in(Code::NotFound);
         metrics.key_refresh(true);
-        let text = metrics.text([(&name, &guard)], (3, 4096)).unwrap();
+        let text = metrics.text([(&name, &guard)], (3, 4096), 7).unwrap();
         drop(running);
         String::from_utf8(text).unwrap()
     }

@@ -60,6 +60,14 @@ mod otlp {
         pub(super) fn run(&self) -> Option<BoxFuture<'static, ()>> {
             match *self {}
         }
+
+        pub(super) fn dropped(&self) -> u64 {
+            match *self {}
+        }
+
+        pub(super) fn end(&self) {
+            match *self {}
+        }
     }
 }
 
@@ -133,6 +141,18 @@ impl Telemetry {
             && cx.trace.is_some_and(|trace| trace.sampled)
         {
             exporter.attempt(cx, clock, provider, operation, outcome, took);
+        }
+    }
+
+    /// Returns how many spans were dropped.
+    pub(crate) fn dropped_spans(&self) -> u64 {
+        self.0.as_ref().map_or(0, otlp::Exporter::dropped)
+    }
+
+    /// Lets what [`Telemetry::run`] returned end after it has sent what waits.
+    pub(crate) fn end(&self) {
+        if let Some(exporter) = &self.0 {
+            exporter.end();
         }
     }
 

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ota_gateway::config::{LogConfig, LogFormat};
+use ota_gateway::log::{BUFFER_BYTES, Output};
 use ota_sandbox::{Options, Sandbox, SandboxError};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// The gateway and a simulator of every vendor in one process, on loopback only.
 #[derive(Parser)]
@@ -51,14 +53,19 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::WARN)
-        .with_writer(std::io::stderr)
-        .init();
+    let Ok(output) = Output::to_stderr() else {
+        return ExitCode::FAILURE;
+    };
+    let _ending = output.ending();
+    output.install(&LogConfig {
+        format: LogFormat::Text,
+        filter: Targets::new().with_default(LevelFilter::WARN),
+        buffer_bytes: BUFFER_BYTES,
+    });
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            output.print(&error.to_string());
             ExitCode::FAILURE
         }
     }

@@ -18,6 +18,7 @@ mod fresh;
 mod fuzz;
 mod huawei;
 mod huge;
+mod hung_log;
 mod ids;
 mod jobs;
 mod kept;

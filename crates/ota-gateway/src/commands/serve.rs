@@ -5,15 +5,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failed;
 use crate::config::{AuthMode, Config};
+use crate::log::DroppedLines;
 use crate::server;
 
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When the configuration cannot be used or the address cannot be listened on.
-pub async fn run(config: Config) -> Result<(), Failed> {
+pub async fn run(config: Config, dropped_lines: DroppedLines) -> Result<(), Failed> {
     open_file_limit(config.server.limits.max_connections);
     let app = server::app(&config)?;
+    app.watch_log(dropped_lines);
     let names: Vec<String> = app
         .fleet()
         .members()

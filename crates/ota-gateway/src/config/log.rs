@@ -4,6 +4,7 @@ use serde::Deserialize;
 use tracing_subscriber::filter::Targets;
 
 use super::{ConfigError, Section};
+use crate::log::BUFFER_BYTES;
 use crate::query::nearest;
 
 /// What is logged and how.
@@ -13,6 +14,8 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is logged, for instance `info` or `info,ota_gateway=debug`.
     pub filter: Targets,
+    /// The memory for lines that wait to be written; what finds no room is dropped.
+    pub buffer_bytes: usize,
 }
 
 /// The form of a log line.
@@ -29,6 +32,7 @@ pub enum LogFormat {
 struct Raw {
     format: String,
     filter: String,
+    buffer_bytes: u64,
 }
 
 impl Default for Raw {
@@ -36,6 +40,7 @@ impl Default for Raw {
         Self {
             format: "text".to_owned(),
             filter: "info".to_owned(),
+            buffer_bytes: BUFFER_BYTES as u64,
         }
     }
 }
@@ -56,10 +61,13 @@ pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {
     let filter = filter(&raw.filter)
         .map_err(|message| mistakes.add("filter", message))
         .ok();
+    // The least takes the longest line; the most keeps a mistake in the unit from taking the memory of requests.
+    let buffer_bytes = mistakes.range("buffer_bytes", "bytes", raw.buffer_bytes, 16_384..=64 << 20);
     mistakes.finish(|| {
         Some(LogConfig {
             format: format?,
             filter: filter?,
+            buffer_bytes: usize::try_from(buffer_bytes?).ok()?,
         })
     })
 }

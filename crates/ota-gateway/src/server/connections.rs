@@ -29,6 +29,9 @@ use crate::problem::Code;
 /// How much longer than a request may take the gateway waits for requests under way once it was told to stop.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
+/// How long the end waits for the last spans to be taken by the collector.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 /// How long nothing is accepted after an error: most likely all file descriptors are in use, and some must be closed first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -148,6 +151,10 @@ async fn accept(
     for task in app.background() {
         background.spawn(task);
     }
+    let mut spans = JoinSet::new();
+    if let Some(sending) = app.telemetry().run() {
+        spans.spawn(sending);
+    }
     let (stopping, stopped) = watch::channel(false);
     let (open, mut all_closed) = mpsc::channel(1);
     let places = Arc::new(Open::default());
@@ -209,6 +216,9 @@ async fn accept(
             tracing::warn!("requests were still under way after {} s and were cut off", drain.as_secs());
         }
     }
+    app.telemetry().end();
+    // A collector that does not answer must not hold the end up.
+    let _sent = tokio::time::timeout(LAST_SPANS, spans.join_next()).await;
     Ok(())
 }
 

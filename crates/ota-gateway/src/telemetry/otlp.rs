@@ -1,6 +1,7 @@
 //! The exporter: OpenTelemetry's own encoding, sent by the client that vendors are called with.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +23,7 @@ use ota_core::trace::TraceParent;
 use ota_guard::Outcome;
 use ota_http::tls::TlsOptions;
 use ota_http::{Client, Options, SecretSource};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::config::TelemetryConfig;
 use crate::edge::Line;
@@ -46,6 +47,16 @@ pub(super) struct Exporter {
     scope: InstrumentationScope,
     spans: mpsc::Sender<SpanData>,
     run: Mutex<Option<BoxFuture<'static, ()>>>,
+    state: Arc<State>,
+}
+
+/// What the exporter and its task share.
+#[derive(Debug, Default)]
+struct State {
+    dropped: AtomicU64,
+    /// Whether spans are being dropped, so that the log names the first of a row only.
+    dropping: AtomicBool,
+    ended: Notify,
 }
 
 impl std::fmt::Debug for Exporter {
@@ -122,6 +133,7 @@ impl Exporter {
             .build();
         exporter.set_resource(&resource);
         let (spans, waiting) = mpsc::channel(WAITING);
+        let state = Arc::<State>::default();
         Ok(Self {
             sample_ratio: config.sample_ratio,
             random,
@@ -129,7 +141,8 @@ impl Exporter {
                 .with_version(env!("CARGO_PKG_VERSION"))
                 .build(),
             spans,
-            run: Mutex::new(Some(Box::pin(send(exporter, waiting)))),
+            run: Mutex::new(Some(Box::pin(send(exporter, waiting, Arc::clone(&state))))),
+            state,
         })
     }
 
@@ -217,9 +230,21 @@ impl Exporter {
 
     /// Hands a span over; one that finds the queue full is lost, so that a slow collector slows nobody else.
     fn push(&self, span: SpanData) {
-        if self.spans.try_send(span).is_err() {
-            tracing::debug!("a span is dropped: the collector does not keep up");
+        if self.spans.try_send(span).is_ok() {
+            return;
         }
+        self.state.dropped.fetch_add(1, Ordering::Relaxed);
+        if !self.state.dropping.swap(true, Ordering::Relaxed) {
+            tracing::warn!("spans are dropped: the collector does not keep up");
+        }
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.state.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.state.ended.notify_one();
     }
 
     /// What sends the spans; there is one, so it is given out once.
@@ -241,31 +266,61 @@ fn context(trace: TraceParent) -> SpanContext {
     )
 }
 
-async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>) {
-    let mut batch = Vec::new();
+async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>, state: Arc<State>) {
     let mut failing = false;
-    while waiting.recv_many(&mut batch, BATCH).await > 0 {
-        let gathered = async {
-            while batch.len() < BATCH {
-                let left = BATCH - batch.len();
-                if waiting.recv_many(&mut batch, left).await == 0 {
-                    break;
+    let mut ended = false;
+    while !ended {
+        let mut batch = Vec::new();
+        tokio::select! {
+            count = waiting.recv_many(&mut batch, BATCH) => ended = count == 0,
+            () = state.ended.notified() => ended = true,
+        }
+        if !ended {
+            let gathered = async {
+                while batch.len() < BATCH {
+                    let left = BATCH - batch.len();
+                    if waiting.recv_many(&mut batch, left).await == 0 {
+                        break;
+                    }
+                }
+            };
+            tokio::select! {
+                _time_is_up = tokio::time::timeout(GATHER, gathered) => {}
+                () = state.ended.notified() => ended = true,
+            }
+        }
+        loop {
+            // At the end all that waits is sent, without waiting for more.
+            while ended
+                && batch.len() < BATCH
+                && let Ok(span) = waiting.try_recv()
+            {
+                batch.push(span);
+            }
+            if batch.is_empty() {
+                break;
+            }
+            let count = batch.len() as u64;
+            match exporter.export(std::mem::take(&mut batch)).await {
+                Ok(()) => {
+                    if failing {
+                        tracing::info!("the collector takes traces again");
+                    }
+                    failing = false;
+                    state.dropping.store(false, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    state.dropped.fetch_add(count, Ordering::Relaxed);
+                    if !failing {
+                        tracing::warn!(
+                            "traces are lost, the collector does not take them: {error}"
+                        );
+                    }
+                    failing = true;
                 }
             }
-        };
-        let _time_is_up = tokio::time::timeout(GATHER, gathered).await;
-        match exporter.export(std::mem::take(&mut batch)).await {
-            Ok(()) => {
-                if failing {
-                    tracing::info!("the collector takes traces again");
-                }
-                failing = false;
-            }
-            Err(error) => {
-                if !failing {
-                    tracing::warn!("traces are lost, the collector does not take them: {error}");
-                }
-                failing = true;
+            if !ended || failing {
+                break;
             }
         }
     }
