@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Proves in Chromium what people see: Swagger UI with and without a path prefix, and pages of other origins.
 
-Usage: python3 tests/outside/browser.py --sandbox target/debug/ota-sandbox [--pictures DIR]
+Usage: python3 tests/outside/browser.py --sandbox target/debug/ota-sandbox --gateway target/debug/ota-gateway [--pictures DIR]
 
 Prints a line for each proof and ends with `N proven, N failed`; exit code 0 if all is proven, 1 if not, 2 if it could not start.
 """
@@ -203,6 +203,48 @@ def without_a_proxy(tools, folder, picture):
         return f"{sandbox.url}/docs/, list_jobs is {height:.0f} px tall"
 
 
+CONFIGURATION = """
+[server]
+listen = "127.0.0.1:{port}"
+[auth]
+mode = "disabled"
+[metrics]
+enabled = false
+[providers.north-hall]
+vendor = "huawei-iot"
+endpoint = "{endpoint}"
+app_id = "nobody"
+secret = "nothing"
+"""
+
+
+def without_access_control(tools, folder, picture):
+    """Where no token is needed, Swagger UI has the names from the start: those of this gateway, and no others."""
+    with Browser(tools.browser, folder) as browser:
+        configuration, port = folder / "gateway.toml", free_port()
+        # Nothing listens there: to list providers no vendor is asked.
+        configuration.write_text(CONFIGURATION.format(port=port, endpoint=f"http://127.0.0.1:{free_port()}"))
+        process = start([tools.gateway, "--config", configuration, "serve"], stderr=open(folder / "gateway.log", "w"))
+        try:
+            address = f"http://127.0.0.1:{port}"
+            holds(answers(f"{address}/healthz", process), f"it does not start: {(folder / 'gateway.log').read_text()[-1000:]}")
+            page = browser.page()
+            page.open(f"{address}/")
+            page.until("document.querySelectorAll('.opblock').length >= 7", "the operations")
+            picture(page, "start")
+            unfold(page, "get_provider")
+            page.until(f"document.querySelectorAll('{operation('get_provider')} option').length > 0", "the names of the providers")
+            named = field(page, "get_provider", "provider")
+            holds(named == {"value": "north-hall", "choices": ["north-hall"]}, f"providers: {named}")
+            execute(page, "get_provider")
+            # A POST of a page of its own; the vendor's trouble is part of the answer.
+            unfold(page, "check_provider")
+            execute(page, "check_provider")
+            return f"{address}/docs/"
+        finally:
+            end(process)
+
+
 CALL = """
 (async () => {
   const send = {Authorization: 'Bearer %(token)s', 'Cache-Control': 'no-cache', 'If-None-Match': '"x"', 'X-Request-Id': 'page-1', Accept: 'application/json',
@@ -260,7 +302,7 @@ def nothing_is_left(tools, folder, _):
     for number in (signal.SIGINT, signal.SIGKILL):
         place = folder / str(int(number))
         place.mkdir()
-        command = [sys.executable, __file__, "--sandbox", str(tools.sandbox), "--only", "prefix"]
+        command = [sys.executable, __file__, "--sandbox", str(tools.sandbox), "--gateway", str(tools.gateway), "--only", "prefix"]
         # Ctrl-C must mean something to it, even where this program was started in the background.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(
@@ -291,6 +333,7 @@ def wait(condition, state):
 PROOFS = (
     ("Swagger UI under a path prefix of nginx", under_a_prefix),
     ("Swagger UI without a proxy", without_a_proxy),
+    ("Swagger UI without access control", without_access_control),
     ("pages of other origins", other_origins),
     ("nothing is left after Ctrl-C", nothing_is_left),
 )
@@ -304,12 +347,14 @@ def give_up(message):
 def main():
     parser = argparse.ArgumentParser(description="Proves in Chromium what people see.")
     parser.add_argument("--sandbox", required=True, type=pathlib.Path, help="the ota-sandbox program")
+    parser.add_argument("--gateway", required=True, type=pathlib.Path, help="the ota-gateway program")
     parser.add_argument("--only", default="", help="only the proofs whose name has this in it")
     parser.add_argument("--pictures", type=pathlib.Path, help="a folder for pictures of the pages")
     tools = parser.parse_args()
-    if not tools.sandbox.is_file():
-        give_up(f"there is no program {tools.sandbox}; build it with: cargo build -p ota-sandbox")
-    tools.sandbox = tools.sandbox.resolve()
+    for package, program in (("ota-sandbox", tools.sandbox), ("ota-gateway", tools.gateway)):
+        if not program.is_file():
+            give_up(f"there is no program {program}; build it with: cargo build -p {package}")
+    tools.sandbox, tools.gateway = tools.sandbox.resolve(), tools.gateway.resolve()
     tools.browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     tools.nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     missing = [name for name, found in (("chromium", tools.browser), ("nginx", tools.nginx)) if not found]

@@ -89,7 +89,7 @@ class Sandbox:
                 line = None
             holds(line is not None, f"the sandbox printed no address and no token, but {greeting!r} and {self.complaints()!r}")
             greeting += line
-            found = re.search(r"^TOKEN=(\S+)\n[^']*'(http://[^/]+)/v1/", greeting, re.MULTILINE)
+            found = re.search(r"^TOKEN=(\S+)$(?:.|\n)*?'(http://[^/]+)/v1/", greeting, re.MULTILINE)
         self.token, self.url = found.groups()
         self.simulators = dict(re.findall(r"^  (\w+) +simulates .* (http://\S+/_sim/)$", greeting, re.MULTILINE))
 

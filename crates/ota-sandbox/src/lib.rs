@@ -144,9 +144,10 @@ impl Sandbox {
     /// Returns the lines to paste into a shell after that of the token: what each shows, and the command.
     #[must_use]
     pub fn curl_lines(&self) -> Vec<(String, String)> {
+        // Answers end without a line end, and the next prompt would stand behind them.
         let line = |path: &str| {
             format!(
-                "curl -sS -H \"Authorization: Bearer $TOKEN\" '{}{path}'",
+                "curl -sS -w '\\n' -H \"Authorization: Bearer $TOKEN\" '{}{path}'",
                 self.url()
             )
         };

@@ -26,17 +26,23 @@ struct Arguments {
     cors_origin: Vec<String>,
 }
 
-/// Refuses what no browser sends as the origin of a page.
+/// Reads the origin of a page. Browsers show it with a slash at its end.
 fn origin(text: &str) -> Result<String, String> {
-    match text {
-        "null" => Err(
+    let origin = text.strip_suffix('/').unwrap_or(text);
+    if origin == "null" {
+        return Err(
             "a page that is opened as a file has no origin; serve its folder (python3 -m http.server 3000) and give http://localhost:3000".to_owned(),
-        ),
-        // The variable that takes them to the gateway separates them by commas.
-        _ if text.contains(',') => Err("give each origin an option of its own".to_owned()),
-        _ => ota_gateway::config::cors_origin(text)
-            .map(|_| text.to_owned())
-            .ok_or_else(|| "give scheme, host and port of the page, such as http://localhost:3000".to_owned()),
+        );
+    }
+    // The variable that takes them to the gateway separates them by commas.
+    if origin.contains(',') {
+        return Err("give each origin an option of its own".to_owned());
+    }
+    match ota_gateway::config::cors_origin(origin) {
+        Some(_) => Ok(origin.to_owned()),
+        None => {
+            Err("give scheme, host and port of the page, such as http://localhost:3000".to_owned())
+        }
     }
 }
 

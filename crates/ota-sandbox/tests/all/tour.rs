@@ -157,3 +157,21 @@ async fn a_page_of_another_origin_may_call_where_the_sandbox_was_told_of_it() {
     let two = vec!["http://127.0.0.1:3000".to_owned(), page.to_owned()];
     assert!(allowed(two).await);
 }
+
+#[test]
+fn an_origin_that_no_page_has_is_refused_with_what_to_do() {
+    for (origin, advice) in [
+        ("null", "http.server"),
+        ("localhost:3000", "http://localhost:3000"),
+        ("http://localhost:3000/page.html", "http://localhost:3000"),
+        ("http://a.lan,http://b.lan", "an option of its own"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_ota-sandbox"))
+            .args(["--cors-origin", origin])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{origin}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(advice), "{text}");
+    }
+}
