@@ -58,6 +58,8 @@ pub enum Answer {
     Whole(u16, &'static str, String),
     /// Sends 200 and then a body without announced length, for as long as somebody reads.
     Endless,
+    /// Takes the request and never answers.
+    Silent,
 }
 
 impl Answer {
@@ -179,6 +181,7 @@ async fn serve(mut stream: TcpStream, book: &Mutex<Vec<Seen>>, tell: &Tell) -> s
             stream.write_all(head.as_bytes()).await?;
             stream.write_all(body.as_bytes()).await?;
         }
+        Answer::Silent => std::future::pending().await,
         Answer::Endless => {
             let head =
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{";

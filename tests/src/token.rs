@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use ota_gateway::auth::Mint;
+use ota_gateway::auth::{ClaimNames, Mint};
 use ota_http::Secret;
 use serde_json::{Value, json};
 use sha2::{Sha256, Sha512};
@@ -36,6 +36,7 @@ pub fn minted(scope: &str, providers: Option<&[String]>) -> String {
         providers,
         // Tests move clocks by hours.
         ttl_s: 86_400,
+        names: &ClaimNames::default(),
     };
     mint.token(ota_sim::Clock::system().now())
         .expect("token can be written")

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ota_core::clock::{Clock, SystemClock};
-use ota_gateway::auth::Mint;
+use ota_gateway::auth::{ClaimNames, Mint};
 use ota_http::Secret;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -105,6 +105,7 @@ impl Gateway {
             scope: "ota:read ota:admin",
             providers: None,
             ttl_s: 3600,
+            names: &ClaimNames::default(),
         };
         let token = mint.token(SystemClock.now())?;
         Ok(format!("Bearer {token}"))

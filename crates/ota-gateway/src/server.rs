@@ -134,7 +134,10 @@ fn assemble(
 fn access(auth: &AuthConfig) -> Access {
     match auth.keys() {
         None => Access::Disabled,
-        Some(keys) => Access::Jwt(Box::new(Verifier::new(Arc::clone(keys), &auth.rules()))),
+        Some(keys) => Access::Jwt(Box::new(Verifier::new(
+            Arc::clone(keys),
+            auth.rules.clone(),
+        ))),
     }
 }
 

@@ -285,12 +285,13 @@ fn token(config: &Config) -> Result<String, SandboxError> {
         .map_err(|error| failed("the secret cannot be read")(&error))?;
     let mint = Mint {
         secret: &secret,
-        issuer: config.auth.issuer.as_deref(),
-        audience: config.auth.audience.as_deref(),
+        issuer: config.auth.issuer(),
+        audience: config.auth.audience(),
         subject: "sandbox",
         scope: "ota:read ota:admin",
         providers: None,
         ttl_s: TOKEN_TTL_S,
+        names: &config.auth.rules.names,
     };
     mint.token(SystemClock.now())
         .map_err(|error| failed("the token cannot be written")(&error))

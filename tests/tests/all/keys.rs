@@ -11,10 +11,10 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/jwt");
+pub(crate) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/jwt");
 
 /// Everything before the providers, with access by `line`.
-fn head(line: &str) -> String {
+pub(crate) fn head(line: &str) -> String {
     let (issuer, audience) = (token::ISSUER, token::AUDIENCE);
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[auth]\nissuer = \"{issuer}\"\naudience = \"{audience}\"\n{line}\n[metrics]\nlisten = \"127.0.0.1:0\"\n"
@@ -103,25 +103,25 @@ async fn tokens_of_another_implementation_are_verified_with_a_key_set() {
 }
 
 /// A key pair made for one test.
-struct Signer {
+pub(crate) struct Signer {
     id: &'static str,
     pair: Ed25519KeyPair,
 }
 
 impl Signer {
-    fn new(id: &'static str) -> Self {
+    pub(crate) fn new(id: &'static str) -> Self {
         let random = SystemRandom::new();
         let document = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
         Self { id, pair }
     }
 
-    fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let x = URL_SAFE_NO_PAD.encode(self.pair.public_key().as_ref());
         json!({"kty": "OKP", "crv": "Ed25519", "kid": self.id, "x": x})
     }
 
-    fn token(&self, claims: &Value) -> String {
+    pub(crate) fn token(&self, claims: &Value) -> String {
         let header = json!({"alg": "EdDSA", "kid": self.id});
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let content = format!("{}.{}", part(&header), part(claims));
@@ -130,30 +130,30 @@ impl Signer {
     }
 }
 
-fn set(signers: &[&Signer]) -> String {
+pub(crate) fn set(signers: &[&Signer]) -> String {
     let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
     json!({"keys": keys}).to_string()
 }
 
 /// A key server whose answer a test changes.
-struct KeyServer {
-    server: Script,
+pub(crate) struct KeyServer {
+    pub(crate) server: Script,
     answer: Arc<Mutex<Answer>>,
 }
 
 impl KeyServer {
-    async fn start(answer: Answer) -> Self {
+    pub(crate) async fn start(answer: Answer) -> Self {
         let answer = Arc::new(Mutex::new(answer));
         let told = Arc::clone(&answer);
         let server = Script::start(move |_| told.lock().unwrap().clone()).await;
         Self { server, answer }
     }
 
-    fn answers(&self, answer: Answer) {
+    pub(crate) fn answers(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!(
             "jwks_url = \"{}/keys?tenant=1\"\njwks_refresh_s = 1",
             self.server.url()
@@ -167,7 +167,7 @@ impl KeyServer {
     }
 }
 
-async fn status(gateway: &Gateway, token: &str) -> u16 {
+pub(crate) async fn status(gateway: &Gateway, token: &str) -> u16 {
     let ask = gateway.ask("GET", "/v1/providers").token(token);
     ask.send().await.status
 }
@@ -266,7 +266,7 @@ async fn the_last_good_keys_stay_when_the_server_answers_nonsense() {
         Answer::json("[1]"),
         Answer::json("{\"keys\":[]}"),
         Answer::json("{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}]}"),
-        Answer::json(set(&[&signer, &other])),
+        Answer::json(crate::key_sets::weak("one")),
         Answer::json(huge),
         Answer::Whole(500, "application/json", set(&[&other])),
         Answer::Whole(302, "application/json", set(&[&other])),
@@ -336,7 +336,6 @@ async fn a_changed_file_of_keys_or_of_the_secret_is_read_again() {
 #[tokio::test]
 async fn a_key_source_that_cannot_be_used_ends_the_start() {
     let folder = tempfile::tempdir().unwrap();
-    let signer = Signer::new("one");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -344,13 +343,6 @@ async fn a_key_source_that_cannot_be_used_ends_the_start() {
     };
     let good = format!("{FIXTURES}/jwks.json");
     let huge = format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(300_000));
-    let many: Vec<Value> = (0..40)
-        .map(|number| {
-            let mut key = signer.jwk();
-            key["kid"] = json!(number.to_string());
-            key
-        })
-        .collect();
     let jwks = |name: &str, text: &str| format!("jwks_file = \"{}\"", file(name, text));
     let pem = |name: &str, text: &str| format!("public_key_file = \"{}\"", file(name, text));
     for (line, words) in [
@@ -360,12 +352,15 @@ async fn a_key_source_that_cannot_be_used_ends_the_start() {
         (jwks("huge", &huge), "is larger than"),
         (jwks("cut", "{\"keys\":[{"), "is not a JSON Web Key Set"),
         (
-            jwks("twice", &set(&[&signer, &signer])),
-            "two keys of one identifier (`kid` `one`)",
+            jwks("weak", &crate::key_sets::weak("one")),
+            "`one`: its exponent is 1",
         ),
         (
-            jwks("many", &json!({"keys": many}).to_string()),
-            "at most 32",
+            jwks(
+                "forged",
+                "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-521\",\"kid\":\"a\\nok\"}]}",
+            ),
+            "`a\\nok`: its curve `P-521` is not supported",
         ),
         (
             jwks(
@@ -386,7 +381,7 @@ async fn a_key_source_that_cannot_be_used_ends_the_start() {
                 "short",
                 "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}",
             ),
-            "too short",
+            "its modulus has 17 bits",
         ),
         ("jwks_file = \"/no/such/file\"".to_owned(), "cannot be read"),
         (
@@ -425,11 +420,11 @@ async fn a_key_source_that_cannot_be_used_ends_the_start() {
         ),
         (
             format!("jwks_file = \"{good}\"\nalgorithm = \"HS256\""),
-            "use `RS256`, `ES256` or `EdDSA`",
+            "use one or several of RS256, RS384",
         ),
         (
             format!("jwks_file = \"{good}\"\nalgorithm = \"none\""),
-            "use `RS256`, `ES256` or `EdDSA`",
+            "use one or several of RS256, RS384",
         ),
         (
             format!("jwks_file = \"{good}\"\nhs256_secret = \"0123456789\""),
@@ -474,4 +469,34 @@ async fn a_key_source_that_cannot_be_used_ends_the_start() {
         assert!(text.contains("gateway.toml"), "{line}: {text}");
         assert!(!text.contains("pass@"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_secret_that_was_mended_counts_as_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, token::SECRET).unwrap();
+    let line = format!("hs256_secret_file = \"{}\"", path.display());
+    let gateway = Gateway::with_file(&head(&line)).await;
+    let refreshes = async |result: &str| {
+        let name = format!("ota_auth_key_refreshes_total{{result=\"{result}\"}}");
+        gateway.metric(&name).await
+    };
+    let old = token::signed(token::SECRET, &claims());
+    // One byte less than the least: the last good one stays.
+    std::fs::write(&path, &token::SECRET[..31]).unwrap();
+    wire::until(async || refreshes("failed").await >= 1.0).await;
+    assert_eq!(refreshes("ok").await, 0.0);
+    assert_eq!(status(&gateway, &old).await, 200);
+    // The same secret as before, and then another one.
+    std::fs::write(&path, format!("{}\n", token::SECRET)).unwrap();
+    wire::until(async || refreshes("ok").await >= 1.0).await;
+    let other = "another-secret-another-secret-0123456789";
+    std::fs::write(&path, other).unwrap();
+    wire::until(async || refreshes("ok").await >= 2.0).await;
+    assert_eq!(status(&gateway, &old).await, 401);
+    assert_eq!(
+        status(&gateway, &token::signed(other, &claims())).await,
+        200
+    );
 }

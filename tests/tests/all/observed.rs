@@ -14,16 +14,16 @@ use crate::world::{ALI, HUA};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// The gateway's program with everything that it prints.
-struct Running {
+pub(crate) struct Running {
     child: tokio::process::Child,
     log: Arc<Mutex<String>>,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     metrics: std::net::SocketAddr,
     _folder: tempfile::TempDir,
 }
 
 impl Running {
-    async fn start(text: &str) -> Self {
+    pub(crate) async fn start(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.toml");
         std::fs::write(&path, text).unwrap();
@@ -66,7 +66,7 @@ impl Running {
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: &str,
         path: &str,
@@ -91,7 +91,7 @@ impl Running {
     }
 
     /// Waits for a line of the log and returns it.
-    async fn line(&self, holds: impl Fn(&str) -> bool) -> String {
+    pub(crate) async fn line(&self, holds: impl Fn(&str) -> bool) -> String {
         let found = || {
             let log = self.log.lock().unwrap();
             log.lines().find(|line| holds(line)).map(str::to_owned)
@@ -101,7 +101,7 @@ impl Running {
     }
 
     /// Ends it and returns everything that it printed.
-    async fn end(mut self) -> String {
+    pub(crate) async fn end(mut self) -> String {
         let id = self.child.id().unwrap().to_string();
         let kill = tokio::process::Command::new("sh")
             .args(["-c", &format!("kill -TERM {id}")])

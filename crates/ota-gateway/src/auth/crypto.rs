@@ -8,7 +8,9 @@ use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
     UnparsedPublicKey, VerificationAlgorithm,
 };
 use sha2::Sha256;
@@ -47,20 +49,26 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
 }
 
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
-    let public: &'static dyn VerificationAlgorithm = match (algorithm, key.family()) {
+    let scheme = match (algorithm, key.family()) {
         (Algorithm::HS256, family) => {
             let hmac = Hs256::new(*algorithm, family, key.try_get_as_bytes()?)?;
             return Ok(Box::new(hmac));
         }
-        (Algorithm::RS256, AlgorithmFamily::Rsa) => &RSA_PKCS1_2048_8192_SHA256,
-        (Algorithm::ES256, AlgorithmFamily::Ec) => &ECDSA_P256_SHA256_FIXED,
-        (Algorithm::EdDSA, AlgorithmFamily::Ed) => &ED25519,
+        (Algorithm::RS256, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA256),
+        (Algorithm::RS384, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA384),
+        (Algorithm::RS512, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PKCS1_2048_8192_SHA512),
+        (Algorithm::PS256, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PSS_2048_8192_SHA256),
+        (Algorithm::PS384, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PSS_2048_8192_SHA384),
+        (Algorithm::PS512, AlgorithmFamily::Rsa) => Scheme::Rsa(&RSA_PSS_2048_8192_SHA512),
+        (Algorithm::ES256, AlgorithmFamily::Ec) => Scheme::Point(&ECDSA_P256_SHA256_FIXED),
+        (Algorithm::ES384, AlgorithmFamily::Ec) => Scheme::Point(&ECDSA_P384_SHA384_FIXED),
+        (Algorithm::EdDSA, AlgorithmFamily::Ed) => Scheme::Point(&ED25519),
         _ => return Err(ErrorKind::InvalidAlgorithm.into()),
     };
     Ok(Box::new(PublicKey {
         key: key.kind().clone(),
         algorithm: *algorithm,
-        public,
+        scheme,
     }))
 }
 
@@ -94,23 +102,34 @@ impl JwtVerifier for Hs256 {
     }
 }
 
-/// A public key of somebody who signs tokens.
+/// How a public key verifies.
+#[derive(Clone, Copy)]
+enum Scheme {
+    /// With modulus and exponent.
+    Rsa(&'static RsaParameters),
+    /// With a point of a curve.
+    Point(&'static dyn VerificationAlgorithm),
+}
+
+/// An issuer's public key.
 struct PublicKey {
     key: DecodingKeyKind,
     algorithm: Algorithm,
-    public: &'static dyn VerificationAlgorithm,
+    scheme: Scheme,
 }
 
 impl Verifier<Vec<u8>> for PublicKey {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        let verified =
-            match &self.key {
-                DecodingKeyKind::SecretOrDer(key) => {
-                    UnparsedPublicKey::new(self.public, key).verify(message, signature)
-                }
-                DecodingKeyKind::RsaModulusExponent { n, e } => RsaPublicKeyComponents { n, e }
-                    .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature),
-            };
+        let verified = match (&self.key, self.scheme) {
+            (DecodingKeyKind::RsaModulusExponent { n, e }, Scheme::Rsa(parameters)) => {
+                RsaPublicKeyComponents { n, e }.verify(parameters, message, signature)
+            }
+            (DecodingKeyKind::SecretOrDer(point), Scheme::Point(algorithm)) => {
+                UnparsedPublicKey::new(algorithm, point).verify(message, signature)
+            }
+            // Keys are read into the form that their type has.
+            _ => return Err(signature::Error::new()),
+        };
         verified.map_err(|_| signature::Error::new())
     }
 }

@@ -1,80 +1,37 @@
 //! The keys that tokens are verified with: reading them, and choosing among them.
 
 use hmac::{Hmac, KeyInit as _};
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
-};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
+use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 use ota_http::Secret;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use sha2::Sha256;
-use spki::der::Decode as _;
-use spki::der::asn1::AnyRef;
+use spki::der::asn1::{AnyRef, UintRef};
+use spki::der::{Decode as _, Reader as _};
 use spki::{ObjectIdentifier, SubjectPublicKeyInfo};
+
+use super::algorithm::{Algorithms, Family, KeyKind};
+use super::jwk::{self, LeftOut, shown_id};
+use super::rsa;
 
 /// The largest key file or answer of a key server that is read, in bytes.
 pub(super) const MAX_BYTES: u64 = 256 * 1024;
 
-/// The most keys of one set. A token without `kid` is tried with each of them.
+/// The most keys of one set. A token without `kid` is tried with each of them that is for its algorithm.
 const MAX_KEYS: usize = 32;
 
-/// The shortest HS256 secret that is taken, in bytes.
-pub const MIN_SECRET_BYTES: usize = 8;
-
-/// The smallest modulus of an RSA key, in bytes (2048 bits), as RFC 7518 section 3.3 demands.
-const MIN_RSA_BYTES: usize = 256;
+/// The shortest HS256 secret that is taken, in bytes: RFC 7518 section 3.2 asks for as many bits as the hash has.
+pub const MIN_SECRET_BYTES: usize = 32;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// The algorithm of a token's signature, as configuration pins it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyKind {
-    /// HMAC with SHA-256 and a shared secret.
-    Hs256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-}
-
-impl KeyKind {
-    /// Returns the algorithm of a public key by the name that RFC 7518 and RFC 8037 give it.
-    #[must_use]
-    pub fn public_by_name(name: &str) -> Option<Self> {
-        [Self::Rs256, Self::Es256, Self::EdDsa]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-    }
-
-    /// Returns the name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hs256 => "HS256",
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-
-    pub(super) const fn algorithm(self) -> Algorithm {
-        match self {
-            Self::Hs256 => Algorithm::HS256,
-            Self::Rs256 => Algorithm::RS256,
-            Self::Es256 => Algorithm::ES256,
-            Self::EdDsa => Algorithm::EdDSA,
-        }
-    }
-}
-
 /// One key. It verifies by its own algorithm and no other, whatever a token says.
+#[derive(Clone)]
 pub(super) struct Key {
     pub(super) id: Option<String>,
     pub(super) kind: KeyKind,
@@ -83,12 +40,48 @@ pub(super) struct Key {
     pub(super) mac: Option<Hmac<Sha256>>,
 }
 
+impl Key {
+    pub(super) fn public(id: Option<String>, kind: KeyKind, key: DecodingKey) -> Self {
+        Self {
+            id,
+            kind,
+            key,
+            mac: None,
+        }
+    }
+}
+
+/// Equal when they verify the same tokens.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (self.key.kind(), other.key.kind()) {
+            (DecodingKeyKind::SecretOrDer(one), DecodingKeyKind::SecretOrDer(two)) => one == two,
+            (
+                DecodingKeyKind::RsaModulusExponent { n, e },
+                DecodingKeyKind::RsaModulusExponent { n: n2, e: e2 },
+            ) => n == n2 && e == e2,
+            _ => false,
+        };
+        same && self.kind == other.kind && self.id == other.id
+    }
+}
+
+/// What an operator knows a key by; without any part of it.
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.id, self.kind) {
+            (_, KeyKind::Hs256) => f.write_str("the HS256 secret"),
+            (Some(id), kind) => write!(f, "{} ({})", shown_id(id), kind.name()),
+            (None, kind) => write!(f, "a key without `kid` ({})", kind.name()),
+        }
+    }
+}
+
 /// All keys that tokens are verified with at one time.
 #[derive(Default)]
 pub struct KeySet {
     keys: Vec<Key>,
-    /// Why keys of the source were left out.
-    left_out: Vec<String>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Shows nothing of the keys.
@@ -126,7 +119,7 @@ impl KeySet {
         let secret = secret.expose_secret().as_bytes();
         if secret.len() < MIN_SECRET_BYTES {
             return Err(KeyError::new(format!(
-                "the secret has {} bytes; HS256 needs at least {MIN_SECRET_BYTES} (for instance `openssl rand -hex 32`)",
+                "the secret has {} bytes, and HS256 needs at least {MIN_SECRET_BYTES}: a shorter one can be guessed from a token; make one with `openssl rand -hex 32`",
                 secret.len()
             )));
         }
@@ -141,15 +134,15 @@ impl KeySet {
         })
     }
 
-    /// Whether both sets are one and the same secret.
-    pub(super) fn same_secret(&self, other: &Self) -> bool {
-        let secret = |keys: &Self| match keys.keys.as_slice() {
-            [key] if key.kind == KeyKind::Hs256 => {
-                key.key.try_get_as_bytes().ok().map(<[u8]>::to_vec)
-            }
-            _ => None,
-        };
-        secret(self).is_some_and(|own| secret(other) == Some(own))
+    /// Whether both verify the same tokens.
+    pub(super) fn same_keys(&self, other: &Self) -> bool {
+        self.keys == other.keys
+    }
+
+    /// Returns what operators know the keys by that are not in `other`.
+    pub(super) fn beyond(&self, other: &Self) -> Vec<String> {
+        let new = self.keys.iter().filter(|key| !other.keys.contains(key));
+        new.map(Key::to_string).collect()
     }
 
     /// Returns the HMAC of a set that is a secret.
@@ -157,17 +150,26 @@ impl KeySet {
         self.keys.first()?.mac.as_ref()
     }
 
-    /// Reads the public keys of a PEM text (`BEGIN PUBLIC KEY`); several are tried one after the other.
+    /// Reads the public keys of a PEM text (`BEGIN PUBLIC KEY`); several are tried one after the other. Those that cannot be used are left out.
     ///
     /// # Errors
-    /// When there is none, or one of them cannot be used.
-    pub fn pem(text: &[u8]) -> Result<Self, KeyError> {
-        let mut keys = Vec::new();
+    /// When it is damaged, or none of them can be used.
+    pub fn pem(text: &[u8], allowed: &Algorithms) -> Result<Self, KeyError> {
+        let (mut keys, mut left_out, mut count) = (Vec::new(), Vec::new(), 0);
         for der in SubjectPublicKeyInfoDer::pem_slice_iter(text) {
+            // A file that is damaged may be one that is being written, so its rest is not taken for the whole.
             let der = der.map_err(|_| KeyError::new("is not in PEM form"))?;
-            keys.push(public_key(&der)?);
+            count += 1;
+            match public_key(&der, allowed) {
+                Ok(read) => keys.extend(read),
+                Err(reason) => left_out.push(LeftOut {
+                    name: format!("key {count}"),
+                    reason,
+                    by_design: false,
+                }),
+            }
         }
-        if keys.is_empty() {
+        if count == 0 {
             let holds = |mark: &str| {
                 String::from_utf8_lossy(text).contains(&format!("-----BEGIN {mark}-----"))
             };
@@ -182,18 +184,21 @@ impl KeySet {
             };
             return Err(KeyError::new(advice));
         }
-        Self::of(keys, Vec::new())
+        Self::of(keys, left_out, allowed)
     }
 
-    /// Reads a JSON Web Key Set (RFC 7517). Keys that no token here is signed with (other uses, curves, algorithms, shared secrets) are left out.
+    /// Reads a JSON Web Key Set (RFC 7517). A key that cannot be used (another purpose, curve or algorithm, weak or damaged) is left out; the others
+    /// count.
     ///
     /// # Errors
-    /// When it is no such set, has no key that can be used, more than 32, or two of one `kid`.
-    pub fn jwks(text: &[u8]) -> Result<Self, KeyError> {
+    /// When it is no such set, or has no key that can be used.
+    pub fn jwks(text: &[u8], allowed: &Algorithms) -> Result<Self, KeyError> {
         #[derive(Deserialize)]
         struct Set {
             keys: Vec<serde_json::Value>,
         }
+        // Editors of Windows begin a file with a byte order mark.
+        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
         let start = text.trim_ascii_start();
         if start.is_empty() {
             return Err(KeyError::new("is empty"));
@@ -210,63 +215,59 @@ impl KeySet {
             ))
         })?;
         let (mut keys, mut left_out) = (Vec::new(), Vec::new());
-        for (number, value) in set.keys.into_iter().enumerate() {
-            let id = value.get("kid").and_then(serde_json::Value::as_str);
-            let name = id.map_or_else(|| format!("key {}", number + 1), |id| format!("`{id}`"));
-            let read = serde_json::from_value(value)
-                .map_err(|_| "it cannot be read".to_owned())
-                .and_then(|jwk| of_jwk(&jwk));
-            match read {
-                Ok(key) => keys.push(key),
-                Err(why) => left_out.push(format!("{name}: {why}")),
+        for (number, value) in set.keys.iter().enumerate() {
+            match jwk::read(number + 1, value, allowed) {
+                Ok(read) => keys.extend(read),
+                Err(why) => left_out.push(why),
             }
         }
-        Self::of(keys, left_out)
+        Self::of(keys, left_out, allowed)
     }
 
-    fn of(keys: Vec<Key>, left_out: Vec<String>) -> Result<Self, KeyError> {
-        if keys.len() > MAX_KEYS {
-            return Err(KeyError::new(format!(
-                "holds {} keys; at most {MAX_KEYS} are taken",
-                keys.len()
-            )));
-        }
-        for (number, key) in keys.iter().enumerate() {
-            let same = |other: &Key| key.id.is_some() && other.id == key.id;
-            if keys[..number].iter().any(same) {
-                let id = key.id.as_deref().unwrap_or_default();
-                return Err(KeyError::new(format!(
-                    "has two keys of one identifier (`kid` `{id}`); which of them is meant cannot be told"
-                )));
+    fn of(
+        read: Vec<Key>,
+        mut left_out: Vec<LeftOut>,
+        allowed: &Algorithms,
+    ) -> Result<Self, KeyError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for key in read {
+            if keys.contains(&key) {
+                continue;
+            }
+            match keys.len() < MAX_KEYS {
+                true => keys.push(key),
+                false => left_out.push(LeftOut {
+                    name: key.to_string(),
+                    reason: format!("the set has more keys; at most {MAX_KEYS} are taken"),
+                    by_design: false,
+                }),
             }
         }
         if keys.is_empty() {
-            let why = match left_out.is_empty() {
-                true => "it is empty".to_owned(),
-                false => left_out.join("; "),
+            let mut why = match left_out.as_slice() {
+                [] => "it is empty".to_owned(),
+                [first @ .., _] => {
+                    let shown = left_out.iter().take(MAX_REASONS).map(LeftOut::to_string);
+                    let shown: Vec<String> = shown.collect();
+                    let more = (first.len() + 1).saturating_sub(MAX_REASONS);
+                    match more {
+                        0 => shown.join("; "),
+                        more => format!("{}; and {more} more", shown.join("; ")),
+                    }
+                }
             };
+            if !allowed.configured().is_empty() {
+                let names = KeyKind::names(allowed.configured());
+                return Err(KeyError::new(format!(
+                    "holds no key for {names}, which `auth.algorithm` asks for ({why})"
+                )));
+            }
+            why.push_str("); RSA keys of 2048 to 8192 bits, EC keys on P-256 and P-384, and Ed25519 keys can");
             return Err(KeyError::new(format!(
-                "holds no key that can be used ({why}); RS256 (2048 bits and more), ES256 and EdDSA (Ed25519) can"
+                "holds no key that can be used ({why}"
             )));
         }
         Ok(Self { keys, left_out })
-    }
-
-    /// Leaves only the keys of one algorithm.
-    ///
-    /// # Errors
-    /// When none is left.
-    pub fn pinned(mut self, kind: Option<KeyKind>) -> Result<Self, KeyError> {
-        let Some(kind) = kind else { return Ok(self) };
-        let has = self.keys.first().map_or("none", |key| key.kind.name());
-        self.keys.retain(|key| key.kind == kind);
-        match self.keys.is_empty() {
-            true => Err(KeyError::new(format!(
-                "holds no key for {}, which `auth.algorithm` asks for, but one for {has}",
-                kind.name()
-            ))),
-            false => Ok(self),
-        }
     }
 
     /// Returns how many keys there are.
@@ -281,9 +282,9 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// Returns why keys of the source were left out.
+    /// Returns the keys of the source that tokens are not verified with.
     #[must_use]
-    pub fn left_out(&self) -> &[String] {
+    pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
 
@@ -292,7 +293,8 @@ impl KeySet {
         self.keys.iter().any(|key| key.id.as_deref() == id)
     }
 
-    /// Returns the keys that may have signed a token with this `kid`. A key without an identifier may have signed any.
+    /// Returns the keys that may have signed a token with this `kid`. A key without an identifier may have signed any. Several keys may have one
+    /// identifier (RFC 7517, section 4.5).
     pub(super) fn candidates<'a>(&'a self, id: Option<&'a str>) -> impl Iterator<Item = &'a Key> {
         self.keys.iter().filter(move |key| match (id, &key.id) {
             (Some(id), Some(own)) => own == id,
@@ -301,91 +303,57 @@ impl KeySet {
     }
 }
 
+/// The most reasons that one error gives.
+const MAX_REASONS: usize = 5;
+
 /// Reads a key in the form of X.509.
-fn public_key(der: &[u8]) -> Result<Key, KeyError> {
-    let unusable =
-        || KeyError::new("holds a key that is neither RSA, nor EC on P-256, nor Ed25519");
+fn public_key(der: &[u8], allowed: &Algorithms) -> Result<Vec<Key>, String> {
+    let unusable = || "it is neither RSA, nor EC on P-256 or P-384, nor Ed25519".to_owned();
     let info = SubjectPublicKeyInfo::<AnyRef<'_>, spki::der::asn1::BitString>::from_der(der)
-        .map_err(|_| KeyError::new("holds a public key that cannot be read"))?;
+        .map_err(|_| "it cannot be read".to_owned())?;
     let bytes = info.subject_public_key.as_bytes().ok_or_else(unusable)?;
-    let (kind, key) = match info.algorithm.oid {
-        RSA => (KeyKind::Rs256, DecodingKey::from_rsa_der(bytes)),
-        EC if info.algorithm.parameters_oid().is_ok_and(|of| of == P256) => {
-            (KeyKind::Es256, DecodingKey::from_ec_der(bytes))
-        }
-        ED25519 => (KeyKind::EdDsa, DecodingKey::from_ed_der(bytes)),
+    let family = match info.algorithm.oid {
+        RSA => Family::Rsa,
+        EC => match info.algorithm.parameters_oid() {
+            Ok(curve) if curve == P256 => Family::P256,
+            Ok(curve) if curve == P384 => Family::P384,
+            _ => return Err(unusable()),
+        },
+        ED25519 => Family::Ed25519,
         _ => return Err(unusable()),
     };
-    // The key's own structure: a modulus, an exponent and their frames.
-    if kind == KeyKind::Rs256 && bytes.len() < MIN_RSA_BYTES + 8 {
-        return Err(KeyError::new("holds an RSA key of less than 2048 bits"));
-    }
-    let whole = match kind {
-        KeyKind::Es256 => bytes.len() == EC_POINT_BYTES,
-        KeyKind::EdDsa => bytes.len() == ED25519_BYTES,
-        KeyKind::Rs256 | KeyKind::Hs256 => true,
+    let key = match family {
+        Family::Rsa => {
+            let (modulus, exponent) =
+                rsa_numbers(bytes).map_err(|_| "it cannot be read".to_owned())?;
+            rsa::check(modulus, exponent)?;
+            DecodingKey::from_rsa_raw_components(modulus, exponent)
+        }
+        Family::P256 | Family::P384 => {
+            if bytes.len() != 2 * family.coordinate_bytes() + 1 {
+                return Err("it is an EC key in compressed form; turn it with `openssl pkey -pubin -in FILE -ec_conv_form uncompressed -pubout`".to_owned());
+            }
+            DecodingKey::from_ec_der(bytes)
+        }
+        Family::Ed25519 => {
+            if bytes.len() != family.coordinate_bytes() {
+                return Err("it cannot be read".to_owned());
+            }
+            DecodingKey::from_ed_der(bytes)
+        }
     };
-    if !whole {
-        return Err(KeyError::new(
-            "holds an EC key in compressed form; turn it with `openssl pkey -pubin -in FILE -ec_conv_form uncompressed -pubout`",
-        ));
-    }
-    Ok(Key {
-        id: None,
-        kind,
-        key,
-        mac: None,
-    })
+    let kinds = allowed.of_key(family, None)?;
+    Ok(kinds
+        .into_iter()
+        .map(|kind| Key::public(None, kind, key.clone()))
+        .collect())
 }
 
-/// A point of P-256 that is not compressed, in bytes.
-const EC_POINT_BYTES: usize = 65;
-
-/// A public key of Ed25519, in bytes.
-const ED25519_BYTES: usize = 32;
-
-fn of_jwk(jwk: &Jwk) -> Result<Key, String> {
-    let common = &jwk.common;
-    let (kind, named) = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => (KeyKind::Rs256, KeyAlgorithm::RS256),
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-            (KeyKind::Es256, KeyAlgorithm::ES256)
-        }
-        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
-            (KeyKind::EdDsa, KeyAlgorithm::EdDSA)
-        }
-        AlgorithmParameters::OctetKey(_) => {
-            return Err("a shared secret has no place in a key set".to_owned());
-        }
-        _ => return Err("its type or curve is not supported".to_owned()),
-    };
-    if common.key_algorithm.is_some_and(|alg| alg != named) {
-        return Err(format!("it is for another algorithm than {}", kind.name()));
-    }
-    let signs = common
-        .public_key_use
-        .as_ref()
-        .is_none_or(|of| *of == PublicKeyUse::Signature);
-    let verifies = common
-        .key_operations
-        .as_ref()
-        .is_none_or(|of| of.contains(&KeyOperations::Verify));
-    if !signs || !verifies {
-        return Err("it is not for verifying signatures".to_owned());
-    }
-    let key = DecodingKey::from_jwk(jwk).map_err(|_| "it cannot be read".to_owned())?;
-    let whole = match (key.family(), key.kind()) {
-        (_, DecodingKeyKind::RsaModulusExponent { n, .. }) => n.len() >= MIN_RSA_BYTES,
-        (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => point.len() == EC_POINT_BYTES,
-        (_, DecodingKeyKind::SecretOrDer(key)) => key.len() == ED25519_BYTES,
-    };
-    if !whole {
-        return Err("its numbers are too short or too long".to_owned());
-    }
-    Ok(Key {
-        id: common.key_id.clone(),
-        kind,
-        key,
-        mac: None,
+/// Reads modulus and exponent of an `RSAPublicKey` (RFC 8017, appendix A.1.1).
+fn rsa_numbers(der: &[u8]) -> spki::der::Result<(&[u8], &[u8])> {
+    AnyRef::from_der(der)?.sequence(|reader| {
+        let modulus: UintRef<'_> = reader.decode()?;
+        let exponent: UintRef<'_> = reader.decode()?;
+        Ok((modulus.as_bytes(), exponent.as_bytes()))
     })
 }

@@ -2,8 +2,13 @@
 //!
 //! Permissions are extractor types: a handler that takes a [`Reader`] or an [`Admin`] cannot be reached without the scope.
 
+mod algorithm;
+mod claims;
 mod crypto;
+mod jwk;
 mod keys;
+mod mint;
+mod rsa;
 mod source;
 mod token;
 
@@ -15,19 +20,27 @@ use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 
-pub use keys::{KeyError, KeyKind, KeySet, MIN_SECRET_BYTES};
+pub use algorithm::{Algorithms, KeyKind};
+pub use claims::{ClaimNames, Claims, Rules, unknown_scope};
+pub use jwk::LeftOut;
+pub use keys::{KeyError, KeySet, MIN_SECRET_BYTES};
+pub use mint::Mint;
 pub use source::{KeySource, Keys};
-pub use token::{Claims, Mint, Rules, TokenError, Verifier};
+pub use token::{TokenError, Verifier};
 
 use crate::app::App;
-use crate::edge::Notes;
+use crate::edge::{Notes, RequestId};
 use crate::problem::{Code, Failure};
+use source::LookedFor;
 
 /// The scope for everything that only reads.
 pub const READ: &str = "ota:read";
 
 /// The scope for checks.
 pub const ADMIN: &str = "ota:admin";
+
+/// Every scope that opens something.
+pub const KNOWN_SCOPES: &[&str] = &[READ, ADMIN];
 
 /// How callers are known.
 #[derive(Debug)]
@@ -49,10 +62,9 @@ pub struct Caller {
 
 impl From<Claims> for Caller {
     fn from(claims: Claims) -> Self {
-        let scopes = claims.scope.split_ascii_whitespace();
         Self {
             subject: claims.sub,
-            scopes: scopes.map(str::to_owned).collect(),
+            scopes: claims.scopes,
             providers: claims.providers,
         }
     }
@@ -100,16 +112,24 @@ impl FromRequestParts<App> for Admin {
 
 /// Decides whether a request may do what needs this scope. A token of an unknown key makes the gateway look whether there are new keys.
 async fn admit(parts: &Parts, app: &App, scope: &str) -> Result<Arc<Caller>, Failure> {
-    let authorized = authorize(&parts.headers, &parts.uri, app, scope);
-    let authorized = match (authorized, app.access()) {
-        (Err(Refused::UnknownKey), Access::Jwt(verifier)) => {
-            match verifier.keys().look_for_new(app.clock()).await {
-                true => authorize(&parts.headers, &parts.uri, app, scope),
-                false => Err(Refused::UnknownKey),
-            }
+    let mut authorized = authorize(&parts.headers, &parts.uri, app, scope);
+    if let (Err(Refused::Token(TokenError::UnknownKey)), Access::Jwt(verifier)) =
+        (&authorized, app.access())
+    {
+        match verifier.keys().look_for_new(app.clock()).await {
+            LookedFor::Read => authorized = authorize(&parts.headers, &parts.uri, app, scope),
+            LookedFor::ReadBefore => {}
+            // Whether the key is good cannot be said, so nothing is said about the token.
+            LookedFor::NoAnswer => authorized = Err(Refused::Token(TokenError::NoKeys)),
         }
-        (authorized, _) => authorized,
-    };
+    }
+    if let Err(Refused::Token(TokenError::Foreign { detail, came })) = &authorized {
+        let RequestId(request_id) = RequestId::of(&parts.extensions);
+        tracing::info!(
+            request.id = &*request_id,
+            "a token was refused: {detail}; {came}"
+        );
+    }
     let caller = authorized.map_err(Failure::from)?;
     let notes = Notes::of(&parts.extensions);
     notes.caller(&caller);
@@ -126,9 +146,9 @@ async fn admit(parts: &Parts, app: &App, scope: &str) -> Result<Arc<Caller>, Fai
 /// Why a request is not let in.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// Its token names a key that is not known yet.
-    UnknownKey,
-    /// For a reason that stays.
+    /// Its token is not good, or cannot be verified.
+    Token(TokenError),
+    /// For another reason.
     For(Box<Failure>),
 }
 
@@ -142,15 +162,14 @@ impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::For(failure) => *failure,
-            Refused::UnknownKey => invalid_token(TokenError::UnknownKey),
+            Refused::Token(error @ TokenError::NoKeys) => {
+                Self::new(Code::KeysUnavailable, error.to_string())
+            }
+            Refused::Token(error) => Self {
+                challenge: Some("Bearer error=\"invalid_token\""),
+                ..Self::new(Code::Unauthenticated, error.to_string())
+            },
         }
-    }
-}
-
-fn invalid_token(error: TokenError) -> Failure {
-    Failure {
-        challenge: Some("Bearer error=\"invalid_token\""),
-        ..Failure::new(Code::Unauthenticated, error.to_string())
     }
 }
 
@@ -188,13 +207,7 @@ pub(crate) fn authorize(
     };
     let caller = verifier
         .caller(bearer(headers)?, app.now())
-        .map_err(|error| match error {
-            TokenError::UnknownKey => Refused::UnknownKey,
-            TokenError::NoKeys => {
-                Refused::from(Failure::new(Code::KeysUnavailable, error.to_string()))
-            }
-            _ => Refused::from(invalid_token(error)),
-        })?;
+        .map_err(Refused::Token)?;
     if !caller.scopes.iter().any(|has| has == scope) {
         return Err(Refused::from(Failure {
             challenge: Some("Bearer error=\"insufficient_scope\""),

@@ -9,9 +9,11 @@ use axum::http::{Method, header};
 use ota_core::clock::Clock;
 use ota_core::context::{Context, Priority};
 use ota_http::{Client, Request, SecretSource};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
-use super::keys::{KeyError, KeyKind, KeySet, MAX_BYTES};
+use super::algorithm::Algorithms;
+use super::jwk::LeftOut;
+use super::keys::{KeyError, KeySet, MAX_BYTES};
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -25,8 +27,14 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
 /// How long a request waits for a key server when its token names an unknown key.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
 
+/// The most requests that wait for a key server at one time. Each of them has a connection, which others may need.
+const MAX_WAITING: usize = 64;
+
 /// How long a key server may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What tells one version of a file from the next.
+type FileVersion = (SystemTime, u64);
 
 /// Where keys come from.
 #[derive(Debug)]
@@ -53,14 +61,16 @@ impl KeySource {
     ///
     /// # Errors
     /// Says what is wrong with them, naming the file or the address.
-    pub async fn load(&self) -> Result<KeySet, KeyError> {
+    pub async fn load(&self, allowed: &Algorithms) -> Result<KeySet, KeyError> {
         match self {
             Self::JwksUrl { client, url, .. } => {
                 let text = fetch(client, url).await;
-                text.and_then(|text| KeySet::jwks(&text).map_err(|error| error.to_string()))
-                    .map_err(|error| KeyError(format!("the key set at {}: {error}", shown(url))))
+                text.and_then(|text| {
+                    KeySet::jwks(&text, allowed).map_err(|error| error.to_string())
+                })
+                .map_err(|error| KeyError(format!("the key set at {}: {error}", shown(url))))
             }
-            _ => self.load_file(),
+            _ => self.load_file(allowed),
         }
     }
 
@@ -68,14 +78,14 @@ impl KeySource {
     ///
     /// # Errors
     /// As [`KeySource::load`].
-    pub fn load_file(&self) -> Result<KeySet, KeyError> {
+    pub fn load_file(&self, allowed: &Algorithms) -> Result<KeySet, KeyError> {
         match self {
             Self::Secret(source) => {
                 let secret = source.read().map_err(|error| KeyError(error.to_string()))?;
                 KeySet::secret(&secret)
             }
-            Self::PemFile(path) => of_file(path, KeySet::pem),
-            Self::JwksFile(path) => of_file(path, KeySet::jwks),
+            Self::PemFile(path) => of_file(path, |text| KeySet::pem(text, allowed)),
+            Self::JwksFile(path) => of_file(path, |text| KeySet::jwks(text, allowed)),
             Self::JwksUrl { url, .. } => Err(KeyError(format!(
                 "the key set at {} has not been asked for yet",
                 shown(url)
@@ -84,12 +94,16 @@ impl KeySource {
     }
 
     /// What tells one version of a file from the next.
-    fn version(&self) -> Option<(SystemTime, u64)> {
+    fn version(&self) -> Option<FileVersion> {
         let (Self::PemFile(path) | Self::JwksFile(path)) = self else {
             return None;
         };
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
+    }
+
+    fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret(_))
     }
 
     fn period(&self) -> Duration {
@@ -156,18 +170,35 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
     }
 }
 
+/// What came of looking for a new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LookedFor {
+    /// The keys were read just now.
+    Read,
+    /// They were read a short while ago, or change by themselves; they are not read again because of a token.
+    ReadBefore,
+    /// The place that they come from does not answer.
+    NoAnswer,
+}
+
 /// The present keys, and what keeps them fresh.
 #[derive(Debug)]
 pub struct Keys {
     source: KeySource,
-    pinned: Option<KeyKind>,
+    allowed: Algorithms,
     current: RwLock<Option<Arc<KeySet>>>,
+    /// The version of the file that was read first: it may change before it is watched.
+    first: Option<FileVersion>,
     /// Counts attempts to load, so that who waits for one knows that it has ended.
     attempts: watch::Sender<u64>,
     asked: Notify,
     /// When the source was asked because of an unknown key, and how many attempts there had been.
     last_asked: Mutex<Option<(Instant, u64)>>,
+    /// Places for requests that wait.
+    waiting: Semaphore,
     failing: AtomicBool,
+    /// The left-out keys that the log has named, so that it names them once.
+    named: Mutex<Vec<LeftOut>>,
 }
 
 impl Keys {
@@ -175,22 +206,23 @@ impl Keys {
     ///
     /// # Errors
     /// When a file holds no keys that can be used.
-    pub fn new(source: KeySource, pinned: Option<KeyKind>) -> Result<Self, KeyError> {
-        let first = match &source {
+    pub fn new(source: KeySource, allowed: Algorithms) -> Result<Self, KeyError> {
+        let version = source.version();
+        let keys = match &source {
             KeySource::JwksUrl { .. } => None,
-            file => Some(Arc::new(file.load_file()?.pinned(pinned)?)),
+            file => Some(Arc::new(file.load_file(&allowed)?)),
         };
-        if let Some(first) = &first {
-            tell_left_out(first);
-        }
         Ok(Self {
             source,
-            pinned,
-            current: RwLock::new(first),
+            allowed,
+            current: RwLock::new(keys),
+            first: version,
             attempts: watch::Sender::new(0),
             asked: Notify::new(),
             last_asked: Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
             failing: AtomicBool::new(false),
+            named: Mutex::default(),
         })
     }
 
@@ -212,41 +244,102 @@ impl Keys {
         }
     }
 
+    /// Returns whether the keys come from an address.
+    #[must_use]
+    pub fn at_address(&self) -> bool {
+        matches!(self.source, KeySource::JwksUrl { .. })
+    }
+
+    /// Returns whether the keys come from an address of this machine.
+    #[must_use]
+    pub fn on_this_machine(&self) -> bool {
+        let KeySource::JwksUrl { url, .. } = &self.source else {
+            return true;
+        };
+        let uri: Option<axum::http::Uri> = url.parse().ok();
+        uri.as_ref()
+            .and_then(axum::http::Uri::host)
+            .is_some_and(super::is_loopback_host)
+    }
+
     /// Returns whether the last attempt to read the source failed.
     #[must_use]
     pub fn failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }
 
-    /// Reads the source now. The last good keys stay when that fails.
+    /// Reads the source now, and returns whether the keys are others than before. The last good keys stay when it fails.
     ///
     /// # Errors
     /// As [`KeySource::load`].
-    pub async fn refresh(&self) -> Result<(), KeyError> {
-        let loaded = self.source.load().await;
-        let loaded = loaded.and_then(|keys| keys.pinned(self.pinned));
-        let result = loaded.map(|keys| {
-            tell_left_out(&keys);
-            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            if !current.as_ref().is_some_and(|old| old.same_secret(&keys)) {
-                *current = Some(Arc::new(keys));
-            }
-        });
+    pub async fn refresh(&self) -> Result<bool, KeyError> {
+        let loaded = self.source.load(&self.allowed).await;
+        let result = loaded.map(|keys| self.replace(keys));
         self.failing.store(result.is_err(), Ordering::Relaxed);
         self.attempts.send_modify(|attempts| *attempts += 1);
         result
     }
 
+    /// Takes keys that were read over the present ones, and says in the log what is different.
+    fn replace(&self, keys: KeySet) -> bool {
+        let old = self.current();
+        self.name_left_out(keys.left_out());
+        let changed = !old.as_ref().is_some_and(|old| old.same_keys(&keys));
+        if changed {
+            let empty = KeySet::default();
+            let (added, removed) = match &old {
+                Some(old) => (keys.beyond(old), old.beyond(&keys)),
+                None => (keys.beyond(&empty), Vec::new()),
+            };
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys));
+            match (old.is_some(), self.source.is_secret()) {
+                (true, true) => tracing::info!(
+                    "the HS256 secret has changed; tokens that were signed with the old one are refused"
+                ),
+                (true, false) => tracing::info!(
+                    keys.added = added.join(", "),
+                    keys.removed = removed.join(", "),
+                    "keys for tokens have changed"
+                ),
+                (false, _) => tracing::info!(
+                    keys.added = added.join(", "),
+                    "keys for tokens have been read"
+                ),
+            }
+        }
+        changed
+    }
+
+    /// Says in the log which keys of the source are not used and why, unless it has said so.
+    pub fn log_left_out(&self) {
+        if let Some(keys) = self.current() {
+            self.name_left_out(keys.left_out());
+        }
+    }
+
+    fn name_left_out(&self, left_out: &[LeftOut]) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in left_out.iter().filter(|key| !named.contains(key)) {
+            match key.by_design {
+                true => tracing::info!("a key of the set is left out: {key}"),
+                false => tracing::warn!("a key of the set is left out: {key}"),
+            }
+        }
+        *named = left_out.to_vec();
+    }
+
     /// Keeps the keys fresh, for as long as the future is polled. Files are read when they have changed, an address is asked again and again.
-    /// `told` is called after each attempt with whether it went well.
-    pub async fn keep_fresh(&self, told: impl Fn(bool)) {
-        let mut version = self.source.version();
-        let at_address = matches!(self.source, KeySource::JwksUrl { .. });
+    /// `report` is called with whether it went well: after each attempt, and of a secret, which is read all the time, when it has changed or can be
+    /// read again.
+    pub async fn keep_fresh(&self, report: impl Fn(bool)) {
+        let mut version = self.first;
+        let at_address = self.at_address();
         let mut wait = match at_address {
             true => Duration::ZERO,
             false => LOOK,
         };
         let mut was_failing = false;
+        self.log_left_out();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -254,23 +347,23 @@ impl Keys {
             }
             wait = self.source.period();
             let now = self.source.version();
-            let secret = matches!(self.source, KeySource::Secret(_));
+            let secret = self.source.is_secret();
             if !at_address && !secret && now == version {
                 continue;
             }
             match self.refresh().await {
-                Ok(()) => {
+                Ok(changed) => {
                     version = now;
                     if was_failing {
                         tracing::info!("keys for tokens can be read again");
                     }
-                    was_failing = false;
-                    if !secret {
-                        told(true);
+                    if !secret || changed || was_failing {
+                        report(true);
                     }
+                    was_failing = false;
                 }
                 Err(error) => {
-                    told(false);
+                    report(false);
                     let stay = match self.current() {
                         Some(_) => "the last good ones stay in use",
                         None => "no token can be verified until they can",
@@ -293,11 +386,16 @@ impl Keys {
         }
     }
 
-    /// Asks the source again because of a token that names an unknown key, unless it was asked a short while ago, and waits for a moment. Returns
-    /// whether it was asked.
-    pub(super) async fn look_for_new(&self, clock: &dyn Clock) -> bool {
-        if !matches!(self.source, KeySource::JwksUrl { .. }) {
-            return false;
+    /// Asks the source again because of a token that names an unknown key, unless it was asked a short while ago, and waits for a moment.
+    ///
+    /// Anyone can send such tokens, so few requests wait at one time, and none waits for a server that did not answer the last time; it is asked again
+    /// soon anyway.
+    pub(super) async fn look_for_new(&self, clock: &dyn Clock) -> LookedFor {
+        if !self.at_address() {
+            return LookedFor::ReadBefore;
+        }
+        if self.failing() {
+            return LookedFor::NoAnswer;
         }
         let now = clock.monotonic();
         let mut attempts = self.attempts.subscribe();
@@ -310,7 +408,7 @@ impl Keys {
                 // Others with the new key come while it is being fetched; they wait for the same answer.
                 Some((at, before)) if now.saturating_duration_since(at) < UNKNOWN_PAUSE => {
                     if *attempts.borrow_and_update() != before {
-                        return false;
+                        return LookedFor::ReadBefore;
                     }
                 }
                 _ => {
@@ -319,14 +417,12 @@ impl Keys {
                 }
             }
         }
-        tokio::time::timeout(UNKNOWN_WAIT, attempts.changed())
-            .await
-            .is_ok()
-    }
-}
-
-fn tell_left_out(keys: &KeySet) {
-    for why in keys.left_out() {
-        tracing::debug!("a key of the set is left out: {why}");
+        let Ok(_place) = self.waiting.try_acquire() else {
+            return LookedFor::NoAnswer;
+        };
+        match tokio::time::timeout(UNKNOWN_WAIT, attempts.changed()).await {
+            Ok(Ok(())) if !self.failing() => LookedFor::Read,
+            _ => LookedFor::NoAnswer,
+        }
     }
 }

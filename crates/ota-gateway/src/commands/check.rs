@@ -28,6 +28,12 @@ pub async fn run(config: &Config) -> Result<(String, bool), Failed> {
     let app = server::app_on(config, Arc::clone(&clock), Arc::new(SystemRandom))?;
     let mut rows = providers(app.fleet(), &*clock, config.server.request_timeout).await;
     let checked = rows.len();
+    for warning in &config.auth.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(keys) = config.auth.keys() {
+        keys.log_left_out();
+    }
     if let Some(keys) = config.auth.keys()
         && let Some(address) = keys.address()
     {

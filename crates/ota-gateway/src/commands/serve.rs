@@ -52,7 +52,7 @@ pub async fn run(config: Config, dropped_lines: DroppedLines) -> Result<(), Fail
     if names.is_empty() {
         tracing::warn!("no providers are configured");
     }
-    if let Some(warning) = &config.auth.warning {
+    for warning in &config.auth.warnings {
         tracing::warn!("{warning}");
     }
     if matches!(config.auth.mode, AuthMode::Disabled) {

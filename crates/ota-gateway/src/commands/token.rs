@@ -24,21 +24,23 @@ pub struct Options {
     pub ttl_s: u64,
 }
 
-/// Mints a token with the configured HS256 secret.
+/// Signs a token with the configured HS256 secret.
 ///
 /// # Errors
 /// When the configuration has no such secret.
 pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
-    const SCOPES: &[&str] = &[auth::READ, auth::ADMIN, "ota:write"];
     if let Some(scope) = options
         .scope
         .split_whitespace()
-        .find(|scope| !SCOPES.contains(scope))
+        .find(|scope| !auth::KNOWN_SCOPES.contains(scope))
     {
-        return Err(Failed::Other(format!(
-            "`{scope}` is no scope; there are {}",
-            SCOPES.join(", ")
-        )));
+        return Err(Failed::Other(auth::unknown_scope(scope)));
+    }
+    let rules = &config.auth.rules;
+    if rules.requires_providers && options.providers.is_empty() {
+        return Err(Failed::Other(
+            "auth.require_providers_claim is set, so a token without providers is refused; give `--provider NAME`".to_owned(),
+        ));
     }
     let configured: Vec<&str> = config.providers.keys().map(ProviderName::as_str).collect();
     if let Some(name) = options
@@ -68,12 +70,13 @@ pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
         .map_err(|error| ConfigError::new(error.to_string()))?;
     let mint = Mint {
         secret: &secret,
-        issuer: config.auth.issuer.as_deref(),
-        audience: config.auth.audience.as_deref(),
+        issuer: config.auth.issuer(),
+        audience: config.auth.audience(),
         subject: &options.subject,
         scope: &options.scope,
         providers: (!options.providers.is_empty()).then_some(options.providers.as_slice()),
         ttl_s: options.ttl_s,
+        names: &rules.names,
     };
     mint.token(SystemClock.now())
         .map_err(|error| Failed::Other(format!("the token could not be written: {error}")))

@@ -1,5 +1,6 @@
 //! `[auth]`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +12,9 @@ use ota_http::{Client, Options, SecretSource};
 use serde::Deserialize;
 
 use super::{ConfigError, Mistakes, Section, ServerConfig};
-use crate::auth::{KeyKind, KeySource, Keys, Rules};
-
-/// The shortest HS256 secret that is not warned about: RFC 7518 asks for as many bits as the hash has.
-const GOOD_SECRET_BYTES: usize = 32;
+use crate::auth::{
+    Algorithms, ClaimNames, KNOWN_SCOPES, KeyKind, KeySource, Keys, Rules, unknown_scope,
+};
 
 /// The `aud` of tokens unless configured otherwise.
 const DEFAULT_AUDIENCE: &str = "ota-gateway";
@@ -22,19 +22,21 @@ const DEFAULT_AUDIENCE: &str = "ota-gateway";
 /// The largest answer of a key server that is read, in bytes.
 const MAX_JWKS_BYTES: usize = 256 * 1024;
 
+/// The longest token that is read unless configured otherwise, in bytes. Entra ID puts up to 200 groups into one.
+const DEFAULT_TOKEN_BYTES: usize = 32 * 1024;
+
+/// The smallest limit of a token's length that is of use, in bytes.
+const MIN_TOKEN_BYTES: usize = 1024;
+
 /// Who may call.
 #[derive(Debug)]
 pub struct AuthConfig {
     /// How callers are known.
     pub mode: AuthMode,
-    /// The `iss` that tokens must have; any when absent.
-    pub issuer: Option<String>,
-    /// The `aud` of tokens for this gateway; a token for somebody else is refused.
-    pub audience: Option<String>,
-    /// Whether a token must have an `aud`: when it was configured, and not only a default.
-    pub requires_audience: bool,
+    /// What tokens must say.
+    pub rules: Rules,
     /// What an operator should know, though it is no mistake.
-    pub warning: Option<String>,
+    pub warnings: Vec<String>,
 }
 
 /// How callers are known.
@@ -58,13 +60,35 @@ impl AuthConfig {
         }
     }
 
-    /// Returns what tokens must say.
+    /// Returns the `iss` of tokens that the gateway signs itself.
     #[must_use]
-    pub fn rules(&self) -> Rules {
-        Rules {
-            issuer: self.issuer.clone(),
-            audience: self.audience.clone(),
-            requires_audience: self.requires_audience,
+    pub fn issuer(&self) -> Option<&str> {
+        self.rules.issuers.first().map(String::as_str)
+    }
+
+    /// Returns the audience of tokens that the gateway signs itself.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        self.rules.audiences.first().map(String::as_str)
+    }
+}
+
+/// One text, or a list of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "has the wrong type, expected a text or a list of texts"
+)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Vec<String> {
+    fn from(given: OneOrMany) -> Self {
+        match given {
+            OneOrMany::One(text) => vec![text],
+            OneOrMany::Many(texts) => texts,
         }
     }
 }
@@ -73,9 +97,15 @@ impl AuthConfig {
 #[serde(deny_unknown_fields, default)]
 struct Raw {
     mode: Option<String>,
-    issuer: Option<String>,
-    audience: Option<String>,
-    algorithm: Option<String>,
+    issuer: Option<OneOrMany>,
+    audience: Option<OneOrMany>,
+    audience_claim: Option<String>,
+    scope_claims: Option<OneOrMany>,
+    scope_map: BTreeMap<String, OneOrMany>,
+    providers_claim: Option<String>,
+    require_providers_claim: bool,
+    max_token_bytes: Option<usize>,
+    algorithm: Option<OneOrMany>,
     hs256_secret: Option<String>,
     hs256_secret_file: Option<PathBuf>,
     public_key_file: Option<PathBuf>,
@@ -83,6 +113,7 @@ struct Raw {
     jwks_url: Option<String>,
     jwks_refresh_s: Option<u64>,
     jwks_ca_file: Option<PathBuf>,
+    jwks_allow_http: bool,
 }
 
 /// The keys that say where keys come from.
@@ -114,26 +145,161 @@ pub(super) fn read(
         mistakes.setting(&error);
         None
     });
-    // An empty value is what an unset variable leaves behind; it must not switch a check off.
-    for (key, empty) in [
-        ("issuer", raw.issuer.as_deref() == Some("")),
-        ("audience", raw.audience.as_deref() == Some("")),
-    ] {
-        if empty {
-            mistakes.add(key, "is empty; give a value or leave the key out");
-        }
-    }
     let mode = mode(&section, &raw, secret, server, &mut mistakes);
+    let rules = rules(&section, &raw, server, &mut mistakes);
     mistakes.finish(|| {
         let mode = mode?;
         Some(AuthConfig {
-            warning: warning(&mode),
+            warnings: warnings(&mode, &raw),
             mode,
-            issuer: raw.issuer,
-            requires_audience: raw.audience.is_some(),
-            audience: Some(raw.audience.unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned())),
+            rules: rules?,
         })
     })
+}
+
+fn warnings(mode: &AuthMode, raw: &Raw) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let AuthMode::PublicKeys(keys) = mode
+        && raw.jwks_allow_http
+        && let Some(address) = keys.address()
+        && address.starts_with("http://")
+        && !keys.on_this_machine()
+    {
+        warnings.push(format!(
+            "the keys that tokens are verified with come over http (auth.jwks_allow_http): whoever can change the answer of {address} on its way can let anyone in"
+        ));
+    }
+    warnings
+}
+
+/// Returns the texts of a key that takes one or a list; in a variable of the environment they have commas between them.
+///
+/// An empty value is what an unset variable leaves behind; it must not switch a check off.
+fn several(
+    section: &Section,
+    key: &str,
+    given: Option<&OneOrMany>,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<String>> {
+    let variable = section.origin.variable(&format!("auth.{key}"));
+    let texts: Vec<String> = match given.cloned()? {
+        OneOrMany::One(text) if variable.is_some() => {
+            text.split(',').map(|part| part.trim().to_owned()).collect()
+        }
+        given => given.into(),
+    };
+    if texts.is_empty() || texts.iter().any(|text| text.trim().is_empty()) {
+        mistakes.add(key, "is empty; give a value or leave the key out");
+        return None;
+    }
+    Some(texts)
+}
+
+/// Reads what tokens must say.
+fn rules(
+    section: &Section,
+    raw: &Raw,
+    server: Option<&ServerConfig>,
+    mistakes: &mut Mistakes,
+) -> Option<Rules> {
+    let usual = ClaimNames::default();
+    let issuers = several(section, "issuer", raw.issuer.as_ref(), mistakes);
+    let audiences = several(section, "audience", raw.audience.as_ref(), mistakes);
+    let scopes = several(section, "scope_claims", raw.scope_claims.as_ref(), mistakes);
+    for (key, given) in [
+        ("audience_claim", &raw.audience_claim),
+        ("providers_claim", &raw.providers_claim),
+    ] {
+        if given.as_ref().is_some_and(|name| name.trim().is_empty()) {
+            mistakes.add(key, "is empty; give a value or leave the key out");
+        }
+    }
+    if raw.audience_claim.is_some() && raw.audience.is_none() {
+        mistakes.add(
+            "audience_claim",
+            "needs `audience` beside it: the values of this claim that are taken",
+        );
+    }
+    let scope_map = scope_map(raw, mistakes);
+    let max_token_bytes = max_token_bytes(raw, server, mistakes);
+    let name = |given: &Option<String>| given.as_deref().map(|name| name.trim().to_owned());
+    Some(Rules {
+        issuers: issuers.unwrap_or_default(),
+        requires_audience: audiences.is_some(),
+        audiences: audiences.unwrap_or_else(|| vec![DEFAULT_AUDIENCE.to_owned()]),
+        names: ClaimNames {
+            scopes: scopes.unwrap_or(usual.scopes),
+            providers: name(&raw.providers_claim).unwrap_or(usual.providers),
+            audience: name(&raw.audience_claim).unwrap_or(usual.audience),
+        },
+        scope_map,
+        requires_providers: raw.require_providers_claim,
+        max_token_bytes: max_token_bytes?,
+    })
+}
+
+/// Reads the scopes that names of the identity provider stand for.
+fn scope_map(raw: &Raw, mistakes: &mut Mistakes) -> BTreeMap<String, Vec<String>> {
+    let mut map = BTreeMap::new();
+    for (name, scopes) in &raw.scope_map {
+        let scopes: Vec<String> = Vec::from(scopes.clone())
+            .iter()
+            .flat_map(|text| text.split_whitespace())
+            .map(str::to_owned)
+            .collect();
+        let key = format!("scope_map.{name}");
+        let known = |scope: &&String| !KNOWN_SCOPES.contains(&scope.as_str());
+        if let Some(unknown) = scopes.iter().find(known) {
+            mistakes.add(&key, unknown_scope(unknown));
+        } else if scopes.is_empty() {
+            let known = KNOWN_SCOPES.join(" or ");
+            mistakes.add(&key, format_args!("is empty; give {known}"));
+        }
+        map.insert(name.clone(), scopes);
+    }
+    map
+}
+
+fn max_token_bytes(
+    raw: &Raw,
+    server: Option<&ServerConfig>,
+    mistakes: &mut Mistakes,
+) -> Option<usize> {
+    let head = server.map_or(usize::MAX, |server| server.limits.max_header_bytes);
+    match raw.max_token_bytes {
+        None => return Some(DEFAULT_TOKEN_BYTES.min(head)),
+        Some(bytes) if bytes > head => mistakes.add(
+            "max_token_bytes",
+            format_args!(
+                "is {bytes}, and a whole head may have {head} bytes (`server.max_header_bytes`); lower it or raise that"
+            ),
+        ),
+        Some(bytes) if bytes < MIN_TOKEN_BYTES => mistakes.add(
+            "max_token_bytes",
+            format_args!("is a number of bytes from {MIN_TOKEN_BYTES} to `server.max_header_bytes`"),
+        ),
+        Some(bytes) => return Some(bytes),
+    }
+    None
+}
+
+/// Reads the algorithms that public keys may be used with.
+fn algorithms(section: &Section, raw: &Raw, mistakes: &mut Mistakes) -> Algorithms {
+    let names = several(section, "algorithm", raw.algorithm.as_ref(), mistakes);
+    let mut kinds = Vec::new();
+    for name in names.into_iter().flatten() {
+        match KeyKind::public_by_name(&name) {
+            Some(kind) => kinds.push(kind),
+            None => mistakes.add(
+                "algorithm",
+                format_args!(
+                    "`{name}` is not taken with public keys; use one or several of {}",
+                    KeyKind::names(&KeyKind::PUBLIC)
+                ),
+            ),
+        }
+    }
+    Algorithms::only(kinds)
 }
 
 fn has_secret(raw: &Raw) -> bool {
@@ -170,7 +336,7 @@ fn mode(
             SOURCE_KEYS,
             format_args!("is missing; give one of {SOURCES}, or set `mode = \"disabled\"` on a loopback address"),
         ),
-        ("jwt", [_]) => return jwt(raw, secret, mistakes),
+        ("jwt", [_]) => return jwt(section, raw, secret, mistakes),
         ("jwt", [_, second, ..]) => mistakes.add(
             second,
             format_args!("is given beside `{}`; give one of {SOURCES}", given[0]),
@@ -197,21 +363,17 @@ fn mode(
     None
 }
 
-fn warning(mode: &AuthMode) -> Option<String> {
-    let AuthMode::Hs256(secret, _) = mode else {
-        return None;
-    };
-    let bytes = secret.read().ok()?.expose_secret().len();
-    (bytes < GOOD_SECRET_BYTES).then(|| {
-        format!("the HS256 secret has {bytes} bytes and can be guessed from a token; use {GOOD_SECRET_BYTES} or more (for instance `openssl rand -hex 32`)")
-    })
-}
-
-fn jwt(raw: &Raw, secret: Option<SecretSource>, mistakes: &mut Mistakes) -> Option<AuthMode> {
+fn jwt(
+    section: &Section,
+    raw: &Raw,
+    secret: Option<SecretSource>,
+    mistakes: &mut Mistakes,
+) -> Option<AuthMode> {
     if raw.jwks_url.is_none() {
         for (key, given) in [
             ("jwks_refresh_s", raw.jwks_refresh_s.is_some()),
             ("jwks_ca_file", raw.jwks_ca_file.is_some()),
+            ("jwks_allow_http", raw.jwks_allow_http),
         ] {
             if given {
                 mistakes.add(key, "means something only beside `jwks_url`; remove it");
@@ -219,27 +381,20 @@ fn jwt(raw: &Raw, secret: Option<SecretSource>, mistakes: &mut Mistakes) -> Opti
         }
     }
     if has_secret(raw) {
-        if raw.algorithm.as_deref().is_some_and(|name| name != "HS256") {
+        let named = several(section, "algorithm", raw.algorithm.as_ref(), mistakes);
+        if named.into_iter().flatten().any(|name| name != "HS256") {
             mistakes.add("algorithm", "a secret is for `HS256` only");
         }
         let secret = Arc::new(secret?);
-        let keys = Keys::new(KeySource::Secret(Arc::clone(&secret)), None)
-            .map_err(|error| mistakes.add(secret_key(raw), error))
-            .ok()?;
+        let keys = Keys::new(
+            KeySource::Secret(Arc::clone(&secret)),
+            Algorithms::default(),
+        )
+        .map_err(|error| mistakes.add(secret_key(raw), error))
+        .ok()?;
         return Some(AuthMode::Hs256(secret, Arc::new(keys)));
     }
-    let pinned = raw.algorithm.as_deref().and_then(|name| {
-        let kind = KeyKind::public_by_name(name);
-        if kind.is_none() {
-            mistakes.add(
-                "algorithm",
-                format_args!(
-                    "`{name}` is not taken with public keys; use `RS256`, `ES256` or `EdDSA`"
-                ),
-            );
-        }
-        kind
-    });
+    let allowed = algorithms(section, raw, mistakes);
     let (key, source) = if let Some(path) = &raw.public_key_file {
         ("public_key_file", KeySource::PemFile(path.clone()))
     } else if let Some(path) = &raw.jwks_file {
@@ -247,7 +402,7 @@ fn jwt(raw: &Raw, secret: Option<SecretSource>, mistakes: &mut Mistakes) -> Opti
     } else {
         ("jwks_url", jwks_url(raw, mistakes)?)
     };
-    let keys = Keys::new(source, pinned)
+    let keys = Keys::new(source, allowed)
         .map_err(|error| mistakes.add(key, error))
         .ok()?;
     Some(AuthMode::PublicKeys(Arc::new(keys)))
@@ -281,8 +436,8 @@ fn jwks_url(raw: &Raw, mistakes: &mut Mistakes) -> Option<KeySource> {
     let endpoint = origin
         .ok_or_else(|| "is not a URL such as https://id.example.com/jwks.json".to_owned())
         .and_then(|origin| {
-            Endpoint::parse(&origin, false).map_err(|error| match error.contains("is not encrypted") {
-                true => "is not encrypted; use https: who can change the keys on their way can let anybody in".to_owned(),
+            Endpoint::parse(&origin, raw.jwks_allow_http).map_err(|error| match error.contains("is not encrypted") {
+                true => "is not encrypted: whoever can change the keys on their way can let anyone in; use https, or set `jwks_allow_http = true` if no stranger can be on the way (the same cluster)".to_owned(),
                 false => error,
             })
         })

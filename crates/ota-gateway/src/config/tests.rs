@@ -28,7 +28,7 @@ fn everything_but_the_secret_has_a_default() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.server.request_timeout.as_millis(), 30_000);
     assert!(matches!(config.auth.mode, AuthMode::Hs256(..)));
-    assert_eq!(config.auth.audience.as_deref(), Some("ota-gateway"));
+    assert_eq!(config.auth.audience(), Some("ota-gateway"));
     assert!(!format!("{config:?}").contains(SECRET));
     let with_provider = format!(
         "[auth]\nhs256_secret = \"{SECRET}\"\n[providers.a]\naccess_key_secret = \"hunter2\""
@@ -82,7 +82,7 @@ fn a_wrong_type_or_value_is_named_without_the_value() {
 fn secrets_are_given_once_and_long_enough() {
     check(
         "[auth]\nhs256_secret = \"hunter2\"",
-        &["auth.hs256_secret", "at least 8"],
+        &["auth.hs256_secret", "at least 32"],
     );
     check(
         "[auth]\nhs256_secret_file = \"/no/such/file\"",
@@ -109,15 +109,115 @@ fn an_empty_value_does_not_switch_a_check_off() {
 }
 
 #[test]
-fn a_short_secret_is_warned_about() {
-    let warning = |secret: &str| {
-        load(&format!("[auth]\nhs256_secret = \"{secret}\""), &[])
-            .unwrap()
-            .auth
-            .warning
+fn a_secret_of_less_than_32_bytes_is_refused_with_advice() {
+    let given = |secret: &str| load(&format!("[auth]\nhs256_secret = \"{secret}\""), &[]);
+    let error = given(&SECRET[..31]).unwrap_err().to_string();
+    assert!(
+        error.contains("31 bytes") && error.contains("openssl rand -hex 32"),
+        "{error}"
+    );
+    assert!(error.contains(":2: auth.hs256_secret:"), "{error}");
+    assert!(given(SECRET).unwrap().auth.warnings.is_empty());
+}
+
+#[test]
+fn issuers_and_audiences_are_a_text_or_a_list() {
+    let auth = |lines: &str, variables: &[(&str, &str)]| {
+        let text = format!("[auth]\nhs256_secret = \"{SECRET}\"\n{lines}");
+        load(&text, variables).map(|config| config.auth.rules)
     };
-    assert!(warning("0123456789abcdef").unwrap().contains("16 bytes"));
-    assert_eq!(warning(SECRET), None);
+    let rules = auth("issuer = \"a\"\naudience = [\"b\", \"c\"]", &[]).unwrap();
+    assert_eq!(
+        (rules.issuers, rules.audiences),
+        (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()])
+    );
+    let variables = [
+        ("OTA_GATEWAY__AUTH__ISSUER", "a, b"),
+        ("OTA_GATEWAY__AUTH__SCOPE_CLAIMS", "roles,scp"),
+        (
+            "OTA_GATEWAY__AUTH__SCOPE_MAP",
+            "Viewer=ota:read, Boss=ota:read ota:admin",
+        ),
+        ("OTA_GATEWAY__AUTH__REQUIRE_PROVIDERS_CLAIM", "true"),
+    ];
+    let rules = auth("", &variables).unwrap();
+    assert_eq!(rules.issuers, ["a", "b"]);
+    assert_eq!(rules.names.scopes, ["roles", "scp"]);
+    assert_eq!(rules.scope_map["Viewer"], ["ota:read"]);
+    assert_eq!(rules.scope_map["Boss"], ["ota:read", "ota:admin"]);
+    assert!(rules.requires_providers);
+    for (lines, words) in [
+        ("issuer = []", &["auth.issuer", "is empty"][..]),
+        ("audience = [\"a\", \" \"]", &["auth.audience", "is empty"]),
+        (
+            "issuer = 5",
+            &["auth.issuer", "expected a text or a list of texts"],
+        ),
+        ("scope_claims = [\"\"]", &["auth.scope_claims", "is empty"]),
+        (
+            "providers_claim = \"\"",
+            &["auth.providers_claim", "is empty"],
+        ),
+        (
+            "audience_claim = \"client_id\"",
+            &["auth.audience_claim", "`audience`"],
+        ),
+        (
+            "scope_map = { viewer = \"ota:reader\" }",
+            &["auth.scope_map.viewer", "did you mean `ota:read`?"],
+        ),
+        (
+            "scope_map = { viewer = [] }",
+            &["auth.scope_map.viewer", "is empty"],
+        ),
+        (
+            "max_token_bytes = 100",
+            &["auth.max_token_bytes", "from 1024"],
+        ),
+        (
+            "max_token_bytes = 65537",
+            &["auth.max_token_bytes", "65536", "server.max_header_bytes"],
+        ),
+        (
+            "jwks_allow_http = true",
+            &["auth.jwks_allow_http", "only beside `jwks_url`"],
+        ),
+    ] {
+        let error = auth(lines, &[]).unwrap_err().to_string();
+        assert!(
+            words.iter().all(|word| error.contains(word)),
+            "{lines}: {error}"
+        );
+    }
+}
+
+#[test]
+fn the_longest_token_fits_into_the_largest_head() {
+    let most = |head: u32| {
+        let text =
+            format!("[server]\nmax_header_bytes = {head}\n[auth]\nhs256_secret = \"{SECRET}\"");
+        load(&text, &[]).unwrap().auth.rules.max_token_bytes
+    };
+    assert_eq!(most(65_536), 32_768);
+    assert_eq!(most(16_384), 16_384);
+}
+
+#[test]
+fn a_key_set_over_http_is_taken_when_asked_for_and_warned_about() {
+    let text = "[auth]\njwks_url = \"http://keycloak:8080/certs?token=hunter2\"";
+    let error = load(text, &[]).unwrap_err().to_string();
+    assert!(error.contains("`jwks_allow_http = true`"), "{error}");
+    let config = load(&format!("{text}\njwks_allow_http = true"), &[]).unwrap();
+    let [warning] = config.auth.warnings.as_slice() else {
+        panic!("{:?}", config.auth.warnings);
+    };
+    assert!(
+        warning.contains("over http") && !warning.contains("hunter2"),
+        "{warning}"
+    );
+    let safe = text.replace("http://keycloak:8080", "https://id.example.com");
+    let config = load(&format!("{safe}\njwks_allow_http = true"), &[]).unwrap();
+    assert!(config.auth.warnings.is_empty());
 }
 
 #[test]

@@ -329,7 +329,7 @@ async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>, sta
 #[cfg(test)]
 mod tests {
     use super::Exporter;
-    use crate::auth::{Mint, READ};
+    use crate::auth::{ClaimNames, Mint, READ};
     use crate::config::Config;
     use crate::server;
     use ota_core::clock::{Clock as _, SystemClock};
@@ -495,6 +495,7 @@ mod tests {
             scope: READ,
             providers: None,
             ttl_s: 600,
+            names: &ClaimNames::default(),
         };
         let token = mint.token(SystemClock.now()).unwrap();
         // The first belongs to a trace that is recorded, the second to one that is not.
@@ -544,7 +545,7 @@ mod tests {
 
     #[test]
     fn the_share_of_traces_is_decided_by_their_identifiers() {
-        let text = "[auth]\nhs256_secret = \"0123456789abcdef\"\n[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\n";
+        let text = "[auth]\nhs256_secret = \"0123456789abcdef0123456789abcdef\"\n[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\n";
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.toml");
         for (ratio, least, most) in [("0.0", 0, 0), ("0.25", 200, 300), ("1.0", 1000, 1000)] {

@@ -178,7 +178,7 @@ fn the_example_shows_the_defaults() {
         format!(
             "{:?} {:?} {:?} {:?} {:?} {:?}",
             config.server,
-            config.auth.audience,
+            config.auth.audience(),
             config.cache,
             config.metrics,
             config.log,
