@@ -17,6 +17,7 @@ const ALTERNATIVES: &[&str] = &[
     "jwks_url",
     "jwks_refresh_s",
     "jwks_ca_file",
+    "jwks_allow_http",
     "algorithm",
     "otlp_endpoint",
     "otlp_authorization_file",
@@ -100,7 +101,7 @@ fn toml_text(table: &Table) -> String {
                 Value::Integer(number) => number.to_string(),
                 Value::Boolean(flag) => flag.to_string(),
                 Value::Float(number) => format!("{number:?}"),
-                Value::Array(items) if items.is_empty() => "[]".to_owned(),
+                Value::Array(_) => value.to_string(),
                 other => panic!("{key}: {other:?}"),
             };
             text.push_str(&format!("{key} = {value}\n"));
@@ -178,7 +179,13 @@ fn the_example_shows_the_defaults() {
         format!(
             "{:?} {:?} {:?} {:?} {:?} {:?}",
             config.server,
-            config.auth.audience(),
+            (
+                config.auth.audience(),
+                &config.auth.rules.names,
+                &config.auth.rules.scope_map,
+                config.auth.rules.requires_providers,
+                config.auth.rules.max_token_bytes,
+            ),
             config.cache,
             config.metrics,
             config.log,
