@@ -226,6 +226,11 @@ async fn serve_answers_with_a_token_of_the_program_and_ends_cleanly_on_sigterm()
     for (arguments, words) in [
         (["--provider", "other"], "no provider `other`"),
         (["--scope", "read"], "`read` is no scope"),
+        (
+            ["--scope", "ota:write"],
+            "`ota:write` is no scope of this version, which knows ota:read and ota:admin",
+        ),
+        (["--scope", "ota:raed"], "did you mean `ota:read`?"),
     ] {
         let refused = run(&[&["token", "--config", file.path()][..], &arguments].concat()).await;
         assert_eq!(refused.status.code(), Some(1));

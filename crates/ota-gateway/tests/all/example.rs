@@ -101,7 +101,12 @@ fn toml_text(table: &Table) -> String {
                 Value::Integer(number) => number.to_string(),
                 Value::Boolean(flag) => flag.to_string(),
                 Value::Float(number) => format!("{number:?}"),
-                Value::Array(_) => value.to_string(),
+                Value::Array(items) => {
+                    let texts = items
+                        .iter()
+                        .map(|item| format!("'{}'", item.as_str().unwrap()));
+                    format!("[{}]", texts.collect::<Vec<_>>().join(", "))
+                }
                 other => panic!("{key}: {other:?}"),
             };
             text.push_str(&format!("{key} = {value}\n"));
