@@ -172,6 +172,7 @@ fn the_example_shows_the_defaults() {
     let mut example = Config::load(Some(&file), []).unwrap();
     // Files that it names have no default.
     assert!(example.server.tls.take().is_some());
+    assert!(example.server.public_url.take().is_some());
     let default = Config::load(
         None,
         [(
