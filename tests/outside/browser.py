@@ -159,9 +159,14 @@ def used(page, address, token, picture):
     unfold(page, "list_jobs")
     page.until(f"document.querySelectorAll('{operation('list_jobs')} option').length > 0", "the names of the providers, again")
     execute(page, "list_jobs")
+    # A token that is no longer good is forgotten: the user would look for the mistake elsewhere.
+    page.value(f"localStorage.authorized = localStorage.authorized.replace('{token}', '{token[:-8]}AAAAAAAA')")
+    page.reload()
+    page.until("!!document.querySelector('.auth-wrapper .authorize.unlocked')", "Authorize, without the old token")
+    page.until(f"!(localStorage.authorized || '').includes('{token[:-8]}')", "the old token, forgotten")
     foreign = [url for url in page.asked() if not url.startswith((f"{address}/", "data:", "about:", "blob:"))]
     holds(not foreign, f"asked elsewhere: {foreign}")
-    # The one refusal is logged by the browser; there must be nothing else.
+    # The two refusals are logged by the browser; there must be nothing else.
     faults = [fault for fault in page.faults() if "401" not in json.dumps(fault)]
     holds(not faults, f"the browser complains: {faults}")
     return job

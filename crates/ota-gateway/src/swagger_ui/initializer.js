@@ -53,9 +53,24 @@ const fill = () => {
   ui.specActions.updateJsonSpec(spec);
 };
 
+// The token that the browser has kept from an earlier visit, under the name that Swagger UI gives it.
+const keptToken = () => {
+  try {
+    return JSON.parse(localStorage.getItem("authorized")).bearer.value;
+  } catch {
+    return undefined;
+  }
+};
+const kept = keptToken();
+
 const readProviders = async (token) => {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   const answer = token || needsNoToken ? await fetch("../v1/providers", { headers }).catch(() => undefined) : undefined;
+  // It has expired, or the sandbox was started again. A token that the user has just given stays, and each operation says what is wrong with it.
+  if (answer && answer.status === 401 && token === kept && token === lastToken) {
+    ui.authActions.logoutWithPersistOption(["bearer"]);
+    return;
+  }
   const list = answer && answer.ok ? await answer.json() : { items: [] };
   // The user may have signed in as somebody else in the meantime.
   if (token === lastToken) {
