@@ -26,6 +26,8 @@ pub struct Context {
     pub deadline: Instant,
     /// Who waits.
     pub priority: Priority,
+    /// The caller that the work is done for, where there is one: callers share what a vendor's quota allows.
+    pub caller: Option<Arc<str>>,
     /// The vendor calls made for this request so far; clones share it.
     pub calls: Arc<CallLog>,
     /// The trace that the request belongs to, and the span that vendor calls are made from.
@@ -40,9 +42,17 @@ impl Context {
             request_id: request_id.into(),
             deadline,
             priority,
+            caller: None,
             calls: Arc::new(CallLog::default()),
             trace: None,
         }
+    }
+
+    /// Says which caller the work is done for.
+    #[must_use]
+    pub fn with_caller(mut self, caller: Option<Arc<str>>) -> Self {
+        self.caller = caller;
+        self
     }
 
     /// Says which trace the request belongs to.

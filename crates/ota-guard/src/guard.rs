@@ -149,7 +149,7 @@ impl Guard {
         let permit = tokio::select! {
             biased;
             refusal = admission.refused(|| self.clock.monotonic()) => return Err(by_breaker(refusal)),
-            permit = self.quota.acquire(call.operation, &self.slots, cx.priority, cx.deadline) => permit
+            permit = self.quota.acquire_for(cx.caller.as_ref(), call.operation, &self.slots, cx.priority, cx.deadline) => permit
                 .map_err(|refusal| Failed::Refused(Outcome::RefusedByQuota, refusal))?,
         };
         // From here to the attempt nothing waits: what is counted now leaves now.

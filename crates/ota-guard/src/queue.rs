@@ -1,7 +1,7 @@
 //! What is counted together at a vendor: the calls of the running window, and those who wait for a place in it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,24 @@ const GRACE: Duration = Duration::from_millis(100);
 /// How often those who are called when their turn comes look up by themselves, in case that everybody before them has fallen asleep.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
-/// A caller in the queue.
+/// Who a call is made for, as far as that is known: callers share what there is.
+pub(crate) type Caller = Option<Arc<str>>;
+
+/// The place of a call in the order of service.
+///
+/// Each caller's calls stand in rounds, one in each, so that the next call of a caller who has one waits for one call of every other caller and not for
+/// all of them. A caller's first call stands in the present round. (Start-time fair queueing, with every call of the same length.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    pub(crate) round: u64,
+    pub(crate) ticket: u64,
+}
+
+/// A call in the queue.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    ticket: u64,
+    rank: Rank,
+    caller: Caller,
     slots: Slots,
     pub(crate) notify: Arc<Notify>,
     /// When it was first told that its turn has come.
@@ -32,9 +46,10 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    pub(crate) fn new(ticket: u64, slots: Slots) -> Self {
+    pub(crate) fn new(rank: Rank, caller: Caller, slots: Slots) -> Self {
         Self {
-            ticket,
+            rank,
+            caller,
             slots,
             notify: Arc::default(),
             called: None,
@@ -58,14 +73,62 @@ pub(crate) enum Turn {
     At(Instant),
 }
 
+/// For so many windows after a caller's last call others leave it its share.
+const REMEMBERED: u32 = 3;
+
+/// The two callers who asked last, to know whether a caller is alone.
+#[derive(Debug, Default)]
+struct Recent {
+    last: Option<(Caller, Instant)>,
+    /// The last one of another caller.
+    other: Option<(Caller, Instant)>,
+}
+
+impl Recent {
+    fn note(&mut self, caller: &Caller, now: Instant) {
+        match &mut self.last {
+            Some((last, at)) if last == caller => *at = now,
+            last => {
+                let before = last.replace((caller.clone(), now));
+                self.other = before;
+            }
+        }
+    }
+
+    /// Whether anybody but this caller has asked since then.
+    fn is_alone(&self, caller: &Caller, since: Instant) -> bool {
+        let seen = [&self.last, &self.other].into_iter().flatten();
+        !seen
+            .filter(|(other, _)| other != caller)
+            .any(|(_, at)| *at >= since)
+    }
+}
+
+/// What one caller has in a bucket.
+#[derive(Debug, Default)]
+struct Account {
+    /// Calls that are counted in the window.
+    sent: usize,
+    /// Calls that wait.
+    waiting: usize,
+    /// The round of the last one that waits.
+    last_round: u64,
+}
+
 /// The calls that are counted together, and their queue.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     calls: u32,
-    /// When the place of each sent call comes back, with its ticket; the first is the next.
-    sent: BTreeSet<(Instant, u64)>,
+    window: Duration,
+    /// The most of them that one caller may have in a window while others ask.
+    each: usize,
+    recent: Recent,
+    /// When the place of each sent call comes back, with its ticket, and whose it was; the first is the next.
+    sent: BTreeMap<(Instant, u64), Caller>,
+    /// By rank.
     interactive: VecDeque<Waiter>,
     background: VecDeque<Waiter>,
+    accounts: HashMap<Caller, Account>,
     /// Interactive callers served in a row while background callers waited.
     in_a_row: u32,
     /// How much longer than a window a call has kept its place lately, on the average.
@@ -73,12 +136,18 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn new(calls: u32) -> Self {
+    /// Creates a bucket of so many calls in a window, of which one caller may have this share while others ask.
+    pub(crate) fn new(calls: u32, window: Duration, caller_share: f64) -> Self {
+        let calls = calls.max(1);
         Self {
-            calls: calls.max(1),
-            sent: BTreeSet::new(),
+            calls,
+            window,
+            each: each(calls, caller_share),
+            recent: Recent::default(),
+            sent: BTreeMap::new(),
             interactive: VecDeque::new(),
             background: VecDeque::new(),
+            accounts: HashMap::new(),
             in_a_row: 0,
             held: Duration::ZERO,
         }
@@ -88,65 +157,129 @@ impl Bucket {
         self.interactive.len() + self.background.len()
     }
 
+    /// Whether nothing is kept of callers who have neither calls that count nor calls that wait.
+    #[cfg(test)]
+    pub(crate) fn is_forgetful(&self) -> bool {
+        self.accounts.is_empty() && self.sent.is_empty()
+    }
+
     /// Returns how many calls can be sent now.
     pub(crate) fn free(&mut self, now: Instant) -> u32 {
-        while self
-            .sent
-            .first()
-            .is_some_and(|(back_at, _)| *back_at <= now)
+        while let Some(first) = self.sent.first_entry()
+            && first.key().0 <= now
         {
-            self.sent.pop_first();
+            let caller = first.remove();
+            self.settle(&caller, |account| account.sent -= 1);
         }
         let counted = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
         self.calls.saturating_sub(counted)
     }
 
-    pub(crate) fn enqueue(&mut self, waiter: Waiter, priority: Priority) {
-        match priority {
-            Priority::Interactive => self.interactive.push_back(waiter),
-            Priority::Background => self.background.push_back(waiter),
+    /// Changes what a caller has, and forgets a caller who has nothing.
+    fn settle(&mut self, caller: &Caller, change: impl FnOnce(&mut Account)) {
+        if let Some(account) = self.accounts.get_mut(caller) {
+            change(account);
+            if account.sent == 0 && account.waiting == 0 {
+                self.accounts.remove(caller);
+            }
         }
     }
 
-    pub(crate) fn leave(&mut self, ticket: u64) {
-        self.remove(ticket);
+    /// Returns the rank that a caller's next call would have in the present round.
+    fn next_rank(&self, caller: &Caller, ticket: u64, present: u64) -> Rank {
+        let account = self.accounts.get(caller);
+        let last = account.filter(|account| account.waiting > 0);
+        let round = last.map_or(present, |account| {
+            present.max(account.last_round.saturating_add(1))
+        });
+        Rank { round, ticket }
     }
 
-    // Tickets rise from front to back of each queue.
+    /// Returns how many of the window's calls a caller may have. Calls of nobody in particular are not limited.
+    fn most(&self, caller: &Caller, now: Instant) -> usize {
+        let all = self.calls as usize;
+        if caller.is_none() || self.each >= all {
+            return all;
+        }
+        let since = now.checked_sub(self.window.saturating_mul(REMEMBERED));
+        match since.is_some_and(|since| self.recent.is_alone(caller, since)) {
+            true => all,
+            false => self.each,
+        }
+    }
 
-    fn waiter(&mut self, ticket: u64) -> Option<&mut Waiter> {
+    /// Whether a caller may have another call in the window.
+    fn may_send(&self, caller: &Caller, now: Instant) -> bool {
+        let sent = self.accounts.get(caller).map_or(0, |account| account.sent);
+        sent < self.most(caller, now)
+    }
+
+    /// Notes that a caller asks.
+    pub(crate) fn note(&mut self, caller: &Caller, now: Instant) {
+        self.recent.note(caller, now);
+    }
+
+    /// Puts a caller's call into the queue.
+    pub(crate) fn enqueue(
+        &mut self,
+        ticket: u64,
+        caller: Caller,
+        slots: Slots,
+        priority: Priority,
+        present: u64,
+    ) -> (Rank, Arc<Notify>) {
+        let rank = self.next_rank(&caller, ticket, present);
+        let account = self.accounts.entry(caller.clone()).or_default();
+        account.waiting += 1;
+        account.last_round = rank.round;
+        let waiter = Waiter::new(rank, caller, slots);
+        let notify = Arc::clone(&waiter.notify);
+        let queue = match priority {
+            Priority::Interactive => &mut self.interactive,
+            Priority::Background => &mut self.background,
+        };
+        let at = queue.partition_point(|before| before.rank < rank);
+        queue.insert(at, waiter);
+        (rank, notify)
+    }
+
+    pub(crate) fn leave(&mut self, rank: Rank) {
+        self.remove(rank);
+    }
+
+    fn waiter(&mut self, rank: Rank) -> Option<&mut Waiter> {
         for queue in [&mut self.interactive, &mut self.background] {
-            if let Ok(index) = queue.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
+            if let Ok(index) = queue.binary_search_by_key(&rank, |waiter| waiter.rank) {
                 return queue.get_mut(index);
             }
         }
         None
     }
 
-    fn remove(&mut self, ticket: u64) -> Option<Priority> {
-        if let Ok(index) = self
-            .interactive
-            .binary_search_by_key(&ticket, |waiter| waiter.ticket)
-        {
-            self.interactive.remove(index);
-            return Some(Priority::Interactive);
-        }
-        let index = self
-            .background
-            .binary_search_by_key(&ticket, |waiter| waiter.ticket)
-            .ok()?;
-        self.background.remove(index);
-        Some(Priority::Background)
+    fn remove(&mut self, rank: Rank) -> Option<(Priority, Caller)> {
+        let find =
+            |queue: &VecDeque<Waiter>| queue.binary_search_by_key(&rank, |waiter| waiter.rank);
+        let (waiter, priority) = if let Ok(index) = find(&self.interactive) {
+            (self.interactive.remove(index)?, Priority::Interactive)
+        } else {
+            let index = find(&self.background).ok()?;
+            (self.background.remove(index)?, Priority::Background)
+        };
+        self.settle(&waiter.caller, |account| account.waiting -= 1);
+        Some((priority, waiter.caller))
     }
 
     /// Counts a call that leaves now and whose place comes back at `back_at` at the latest.
-    pub(crate) fn take(&mut self, ticket: u64, back_at: Instant) {
+    pub(crate) fn take(&mut self, rank: Rank, back_at: Instant) {
         let background_waits = !self.background.is_empty();
-        match self.remove(ticket) {
-            Some(Priority::Interactive) if background_waits => self.in_a_row += 1,
+        let removed = self.remove(rank);
+        match removed {
+            Some((Priority::Interactive, _)) if background_waits => self.in_a_row += 1,
             _ => self.in_a_row = 0,
         }
-        self.sent.insert((back_at, ticket));
+        let caller = removed.and_then(|(_, caller)| caller);
+        self.accounts.entry(caller.clone()).or_default().sent += 1;
+        self.sent.insert((back_at, rank.ticket), caller);
     }
 
     /// Notes that a call was answered whose place was to come back at `known`: it comes back at `back_at`, if that is earlier.
@@ -158,19 +291,28 @@ impl Bucket {
         held: Duration,
     ) {
         self.held = self.held.saturating_mul(7).saturating_add(held) / 8;
-        if back_at < known && self.sent.remove(&(known, ticket)) {
-            self.sent.insert((back_at, ticket));
+        if back_at < known
+            && let Some(caller) = self.sent.remove(&(known, ticket))
+        {
+            self.sent.insert((back_at, ticket), caller);
         }
     }
 
     /// Takes back a call that was not sent after all, and whose place was to come back at `known`.
     pub(crate) fn unused(&mut self, ticket: u64, known: Instant) {
-        self.sent.remove(&(known, ticket));
+        if let Some(caller) = self.sent.remove(&(known, ticket)) {
+            self.settle(&caller, |account| account.sent -= 1);
+        }
+    }
+
+    /// Whether a call may leave as soon as there is a place in the window.
+    fn is_ready(&self, waiter: &Waiter, now: Instant) -> bool {
+        waiter.slots.any_free() && self.may_send(&waiter.caller, now)
     }
 
     /// Tells a caller in the queue when he may send, and calls those before him whose turn has come.
-    pub(crate) fn turn(&mut self, ticket: u64, now: Instant, blocked: Option<Instant>) -> Turn {
-        if let Some(waiter) = self.waiter(ticket) {
+    pub(crate) fn turn(&mut self, rank: Rank, now: Instant, blocked: Option<Instant>) -> Turn {
+        if let Some(waiter) = self.waiter(rank) {
             // It has come; the next call must wake it again.
             waiter.called = None;
         }
@@ -178,21 +320,32 @@ impl Bucket {
             return Turn::At(until);
         }
         let mut left = self.free(now);
-        let release = self.sent.first().map(|(back_at, _)| *back_at);
+        let release = self
+            .sent
+            .first_key_value()
+            .map(|((back_at, _), _)| *back_at);
         let mut again = release;
         if left > 0 {
             let mut order = Order::of(self);
-            while let Some(waiter) = order.next(self) {
-                if waiter.ticket == ticket {
-                    return match waiter.slots.any_free() {
+            while let Some(next) = order.next(self) {
+                let Some(waiter) = self.at(next) else { break };
+                let ready = self.is_ready(waiter, now);
+                if waiter.rank == rank {
+                    return match ready {
                         true => Turn::Now,
-                        // A slot that becomes free calls it.
-                        false => Turn::At(now + LOOK_UP),
+                        // A slot that becomes free calls it, and so does a place of its caller's that comes back.
+                        false => Turn::At(match self.may_send(&waiter.caller, now) {
+                            true => now + LOOK_UP,
+                            false => release.map_or(now + LOOK_UP, |at| at.min(now + LOOK_UP)),
+                        }),
                     };
                 }
-                if !waiter.slots.any_free() {
+                if !ready {
                     continue;
                 }
+                let Some(waiter) = self.at_mut(next) else {
+                    break;
+                };
                 let passed_at = waiter.call(now) + GRACE;
                 if passed_at <= now {
                     continue;
@@ -204,7 +357,7 @@ impl Bucket {
                 }
             }
         }
-        let near = self.place(ticket) <= 2 * self.calls as usize;
+        let near = self.place(rank) <= 2 * self.calls as usize;
         match again {
             Some(again) if near => Turn::At(again),
             Some(again) => Turn::At(again.max(now + LOOK_UP)),
@@ -212,18 +365,59 @@ impl Bucket {
         }
     }
 
-    fn place(&self, ticket: u64) -> usize {
-        match self
-            .interactive
-            .binary_search_by_key(&ticket, |waiter| waiter.ticket)
+    /// Calls those who could leave now and stand before a rank that wants one of these slots, at most `most` of them. Returns their number, and until when
+    /// one of them may still come.
+    pub(crate) fn call_before(
+        &mut self,
+        rank: Rank,
+        slots: &Slots,
+        most: u32,
+        now: Instant,
+    ) -> (u32, Option<Instant>) {
+        let mut left = self.free(now).min(most);
+        let (mut count, mut until) = (0, None);
+        let mut order = Order::of(self);
+        while left > 0
+            && let Some(next) = order.next(self)
         {
-            Ok(index) => index,
-            Err(_) => {
-                let index = self
-                    .background
-                    .binary_search_by_key(&ticket, |waiter| waiter.ticket);
-                self.interactive.len() + index.unwrap_or_else(|index| index)
+            let Some(waiter) = self.at(next) else { break };
+            if waiter.rank > rank || !waiter.slots.is(slots) || !self.is_ready(waiter, now) {
+                continue;
             }
+            let Some(waiter) = self.at_mut(next) else {
+                break;
+            };
+            let passed_at = after(waiter.call(now), GRACE);
+            if passed_at > now {
+                count += 1;
+                left -= 1;
+                until = Some(until.map_or(passed_at, |until: Instant| until.min(passed_at)));
+            }
+        }
+        (count, until)
+    }
+
+    fn at(&self, (priority, index): (Priority, usize)) -> Option<&Waiter> {
+        match priority {
+            Priority::Interactive => self.interactive.get(index),
+            Priority::Background => self.background.get(index),
+        }
+    }
+
+    fn at_mut(&mut self, (priority, index): (Priority, usize)) -> Option<&mut Waiter> {
+        match priority {
+            Priority::Interactive => self.interactive.get_mut(index),
+            Priority::Background => self.background.get_mut(index),
+        }
+    }
+
+    /// Counts those who are served before a rank, were the two queues one behind the other.
+    fn place(&self, rank: Rank) -> usize {
+        let find =
+            |queue: &VecDeque<Waiter>| queue.binary_search_by_key(&rank, |waiter| waiter.rank);
+        match find(&self.interactive) {
+            Ok(index) => index,
+            Err(_) => self.interactive.len() + find(&self.background).unwrap_or_else(|index| index),
         }
     }
 
@@ -232,10 +426,14 @@ impl Bucket {
         let mut left = self.free(now);
         let mut first = true;
         let mut order = Order::of(self);
-        while let Some(waiter) = order.next(self) {
-            if !waiter.slots.any_free() {
+        while let Some(next) = order.next(self) {
+            let Some(waiter) = self.at(next) else { return };
+            if !self.is_ready(waiter, now) {
                 continue;
             }
+            let Some(waiter) = self.at_mut(next) else {
+                return;
+            };
             if left > 0 {
                 waiter.call(now);
                 left -= 1;
@@ -256,52 +454,93 @@ impl Bucket {
         }
     }
 
-    /// Estimates when a caller is served, after everybody before him: the one of `ticket`, or one who comes now.
+    /// Estimates when a call is served, after everybody before it: the one of `rank`, or one of this caller who comes now.
     ///
-    /// Each call before him takes a place when one comes back, and gives it back a window (and what calls take on the average) later.
+    /// Each call before it takes a place when one comes back, and gives it back a window (and what calls take on the average) later.
     pub(crate) fn ready_at(
         &mut self,
         now: Instant,
         blocked: Option<Instant>,
         window: Duration,
         priority: Priority,
-        ticket: Option<u64>,
+        (caller, rank, present): (&Caller, Option<Rank>, u64),
     ) -> Instant {
+        let free = self.free(now) as usize;
         let begin = blocked.unwrap_or(now).max(now);
         let row = INTERACTIVE_IN_A_ROW as usize;
+        let rank = rank.unwrap_or_else(|| self.next_rank(caller, u64::MAX, present));
+        let before = |queue: &VecDeque<Waiter>| queue.partition_point(|waiter| waiter.rank < rank);
         let ahead = match priority {
             Priority::Interactive => {
-                let before = ticket.map_or(self.interactive.len(), |ticket| self.place(ticket));
+                let before = before(&self.interactive);
                 before + self.background.len().min(before / row)
             }
             Priority::Background => {
-                let before = ticket.map_or(self.background.len(), |ticket| {
-                    self.place(ticket).saturating_sub(self.interactive.len())
-                });
+                let before = before(&self.background);
                 before + self.interactive.len().min(row * (before + 1))
             }
         };
-        let free = self.free(now) as usize;
+        let round = window.saturating_add(self.held);
+        let own = self.own_turn(caller, rank, now, (begin, round));
         if ahead < free {
-            return begin;
+            return own;
         }
         let mut places: BinaryHeap<Reverse<Instant>> = self
             .sent
-            .iter()
+            .keys()
             .map(|(back_at, _)| Reverse((*back_at).max(begin)))
             .collect();
-        let taken_now = after(begin, window.saturating_add(self.held));
-        places.extend(std::iter::repeat_n(Reverse(taken_now), free));
+        places.extend(std::iter::repeat_n(Reverse(after(begin, round)), free));
         let mut served = begin;
         for _ in free..=ahead {
             let Some(Reverse(place)) = places.pop() else {
                 break;
             };
             served = place;
-            places.push(Reverse(after(place, window.saturating_add(self.held))));
+            places.push(Reverse(after(place, round)));
         }
-        served
+        served.max(own)
     }
+
+    /// Estimates when a caller's own share lets a call of this rank through.
+    fn own_turn(
+        &self,
+        caller: &Caller,
+        rank: Rank,
+        now: Instant,
+        (begin, round): (Instant, Duration),
+    ) -> Instant {
+        let (Some(account), true) = (self.accounts.get(caller), caller.is_some()) else {
+            return begin;
+        };
+        // Most callers are far from their share; then nobody needs to be counted.
+        let most = self.most(caller, now);
+        if account.sent + account.waiting < most {
+            return begin;
+        }
+        let own = |waiter: &&Waiter| waiter.rank < rank && waiter.caller == *caller;
+        let waiting = self.interactive.iter().chain(&self.background);
+        let over = (account.sent + waiting.filter(own).count() + 1).saturating_sub(most);
+        if over == 0 {
+            return begin;
+        }
+        let own = self.sent.iter().filter(|(_, of)| *of == caller);
+        let own: Vec<Instant> = own.map(|((back_at, _), _)| *back_at).collect();
+        let windows = u32::try_from((over - 1) / most).unwrap_or(u32::MAX);
+        let back_at = own.get((over - 1) % most).or(own.last());
+        let back_at = back_at.map_or(after(begin, round), |at| (*at).max(begin));
+        after(back_at, round.saturating_mul(windows))
+    }
+}
+
+/// Returns how many of a window's calls a caller may have.
+fn each(calls: u32, share: f64) -> usize {
+    let most = (f64::from(calls) * share.clamp(0.0, 1.0)).floor();
+    // A whole number from 0 to `calls`.
+    (1..=calls)
+        .rev()
+        .find(|each| f64::from(*each) <= most)
+        .unwrap_or(1) as usize
 }
 
 /// Goes through the queue in the order of service.
@@ -320,16 +559,20 @@ impl Order {
         }
     }
 
-    fn next<'a>(&mut self, bucket: &'a mut Bucket) -> Option<&'a mut Waiter> {
+    /// Returns which queue is next, and the index in it.
+    fn next(&mut self, bucket: &Bucket) -> Option<(Priority, usize)> {
         let interactive_left = self.interactive < bucket.interactive.len();
         let background_left = self.background < bucket.background.len();
         if background_left && (!interactive_left || self.in_a_row >= INTERACTIVE_IN_A_ROW) {
             self.in_a_row = 0;
             self.background += 1;
-            return bucket.background.get_mut(self.background - 1);
+            return Some((Priority::Background, self.background - 1));
+        }
+        if !interactive_left {
+            return None;
         }
         self.in_a_row += u32::from(background_left);
         self.interactive += 1;
-        bucket.interactive.get_mut(self.interactive - 1)
+        Some((Priority::Interactive, self.interactive - 1))
     }
 }

@@ -18,7 +18,7 @@ use ota_core::context::Priority;
 use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
 
-use crate::queue::{Bucket, Turn, Waiter};
+use crate::queue::{Bucket, Caller, Rank, Turn};
 
 /// The longest hint of a vendor that is believed: a broken proxy must not lock an account away for years.
 const LONGEST_HINT: Duration = Duration::from_secs(300);
@@ -68,6 +68,7 @@ impl QuotaLimits {
 #[derive(Debug)]
 pub struct AccountQuota {
     limits: QuotaLimits,
+    caller_share: f64,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
@@ -80,6 +81,8 @@ struct State {
     /// How often in a row the vendor has said so.
     throttles: u32,
     next_ticket: u64,
+    /// The round of the call that was sent last, whatever its operation: the slots of a provider are for all of them.
+    round: u64,
 }
 
 /// How many calls of one provider may run at the same time. Counted under the lock of the account.
@@ -105,6 +108,16 @@ impl Slots {
     pub(crate) fn any_free(&self) -> bool {
         let count = lock(&self.0);
         count.running < count.most
+    }
+
+    fn free(&self) -> u32 {
+        let count = lock(&self.0);
+        count.most.saturating_sub(count.running)
+    }
+
+    /// Whether these are the same slots.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     fn take(&self) {
@@ -133,9 +146,24 @@ impl AccountQuota {
     pub fn new(limits: QuotaLimits, clock: Arc<dyn Clock>) -> Self {
         Self {
             limits,
+            caller_share: 1.0,
             clock,
             state: Mutex::default(),
         }
+    }
+
+    /// Says how much of a window's calls one caller may take while others ask, from 0 to 1; all of them unless this is said. What is left is there for
+    /// the others, who then need not wait for a whole window. A caller who is alone may take all.
+    #[must_use]
+    pub fn with_caller_share(mut self, share: f64) -> Self {
+        self.caller_share = share;
+        self
+    }
+
+    /// Returns how much of a window's calls one caller may take while others ask.
+    #[must_use]
+    pub fn caller_share(&self) -> f64 {
+        self.caller_share
     }
 
     /// Returns the figures.
@@ -189,13 +217,10 @@ impl AccountQuota {
         state.wake_all();
     }
 
-    /// Waits for the right to send one call, and takes a slot with it. Callers are served in the order of their coming, interactive ones
-    /// first, background ones once in eight turns at least.
-    ///
-    /// The call counts from now on: it must leave at once, or be given back with [`Permit::unused`].
+    /// As [`AccountQuota::acquire_for`], for nobody in particular.
     ///
     /// # Errors
-    /// `throttled`, at once, when the wait would pass `deadline`; the error says how long the wait would be.
+    /// As [`AccountQuota::acquire_for`].
     pub async fn acquire(
         self: &Arc<Self>,
         operation: &'static str,
@@ -203,51 +228,77 @@ impl AccountQuota {
         priority: Priority,
         deadline: Instant,
     ) -> Result<Permit> {
+        self.acquire_for(None, operation, slots, priority, deadline)
+            .await
+    }
+
+    /// Waits for the right to send one call for a caller, and takes a slot with it. Callers take turns, however many calls each has waiting; the calls
+    /// of one caller are served in the order of their coming. Interactive ones go first, background ones once in eight turns at least.
+    ///
+    /// The call counts from now on: it must leave at once, or be given back with [`Permit::unused`].
+    ///
+    /// # Errors
+    /// `throttled`, at once, when the wait would pass `deadline`; the error says how long the wait would be.
+    pub async fn acquire_for(
+        self: &Arc<Self>,
+        caller: Option<&Arc<str>>,
+        operation: &'static str,
+        slots: &Slots,
+        priority: Priority,
+        deadline: Instant,
+    ) -> Result<Permit> {
         let (key, calls) = self.limits.bucket(operation);
+        let caller: Caller = caller.cloned();
         let mut place: Option<Place> = None;
         loop {
             let (notify, until) = {
                 let mut state = lock(&self.state);
                 let now = self.clock.monotonic();
                 let blocked = state.blocked(now);
-                let ticket = match &place {
-                    Some(place) => place.ticket,
+                let ticket = match place {
+                    Some(_) => 0,
                     None => state.issue_ticket(),
                 };
+                let present = state.round;
                 let bucket = state
                     .buckets
                     .entry(key)
-                    .or_insert_with(|| Bucket::new(calls));
-                let queued = place.as_ref().map(|place| place.ticket);
-                let ready = bucket.ready_at(now, blocked, self.limits.window, priority, queued);
+                    .or_insert_with(|| Bucket::new(calls, self.limits.window, self.caller_share));
+                if place.is_none() {
+                    bucket.note(&caller, now);
+                }
+                let who = (&caller, place.as_ref().map(|place| place.rank), present);
+                let ready = bucket.ready_at(now, blocked, self.limits.window, priority, who);
                 let late = place.is_some() && now >= deadline;
                 if late || (ready > now && ready >= deadline) {
                     return Err(refusal(operation, ready.saturating_duration_since(now)));
                 }
                 let place = place.get_or_insert_with(|| {
-                    let waiter = Waiter::new(ticket, slots.clone());
-                    let notify = Arc::clone(&waiter.notify);
-                    bucket.enqueue(waiter, priority);
+                    let (rank, notify) =
+                        bucket.enqueue(ticket, caller.clone(), slots.clone(), priority, present);
                     Place {
                         quota: Arc::clone(self),
                         key,
-                        ticket,
+                        rank,
                         notify,
                         queued: true,
                     }
                 });
-                let until = match bucket.turn(ticket, now, blocked) {
+                let turn = match bucket.turn(place.rank, now, blocked) {
+                    Turn::Now => state.turn_for_slot(key, place.rank, slots, now),
+                    later @ Turn::At(_) => later,
+                };
+                let until = match turn {
                     Turn::Now => {
                         let back_at = after(after(now, self.limits.margin), self.limits.window);
-                        bucket.take(ticket, back_at);
                         slots.take();
-                        bucket.wake(now);
+                        state.take(key, place.rank, back_at, now);
                         place.queued = false;
                         return Ok(Permit {
                             quota: Arc::clone(self),
                             slots: slots.clone(),
                             key,
-                            ticket,
+                            ticket: place.rank.ticket,
                             sent: now,
                             back_at,
                         });
@@ -307,6 +358,41 @@ impl State {
         self.next_ticket
     }
 
+    /// Tells whether a call whose turn it is among those of its operation may take a slot. Calls of other operations that want the same slots, and
+    /// stand before it, come first.
+    fn turn_for_slot(
+        &mut self,
+        key: &'static str,
+        rank: Rank,
+        slots: &Slots,
+        now: Instant,
+    ) -> Turn {
+        let free = slots.free();
+        let mut first: Option<Instant> = None;
+        let mut before = 0;
+        for (_, bucket) in self.buckets.iter_mut().filter(|(of, _)| **of != key) {
+            let (count, until) = bucket.call_before(rank, slots, free, now);
+            before += count;
+            first = match (first, until) {
+                (Some(first), Some(until)) => Some(first.min(until)),
+                (first, until) => first.or(until),
+            };
+        }
+        match first {
+            Some(until) if before >= free => Turn::At(until),
+            _ => Turn::Now,
+        }
+    }
+
+    /// Counts a call that leaves now.
+    fn take(&mut self, key: &'static str, rank: Rank, back_at: Instant, now: Instant) {
+        self.round = self.round.max(rank.round);
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            bucket.take(rank, back_at);
+            bucket.wake(now);
+        }
+    }
+
     fn wake_all(&self) {
         self.buckets.values().for_each(Bucket::wake_all);
     }
@@ -317,7 +403,7 @@ impl State {
 struct Place {
     quota: Arc<AccountQuota>,
     key: &'static str,
-    ticket: u64,
+    rank: Rank,
     notify: Arc<tokio::sync::Notify>,
     queued: bool,
 }
@@ -325,8 +411,8 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.queued {
-            let ticket = self.ticket;
-            self.quota.change(self.key, |bucket| bucket.leave(ticket));
+            let rank = self.rank;
+            self.quota.change(self.key, |bucket| bucket.leave(rank));
         }
     }
 }

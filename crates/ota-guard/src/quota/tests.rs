@@ -548,3 +548,170 @@ proptest! {
         prop_assert_eq!(served, asked, "somebody waits for ever");
     }
 }
+
+fn wait_as(
+    quota: &Arc<AccountQuota>,
+    caller: &str,
+    deadline: Instant,
+) -> JoinHandle<ota_core::Result<Permit>> {
+    let (quota, caller) = (Arc::clone(quota), Arc::<str>::from(caller));
+    tokio::spawn(async move {
+        quota
+            .acquire_for(Some(&caller), "op", &many(), Interactive, deadline)
+            .await
+    })
+}
+
+#[tokio::test]
+async fn a_caller_with_many_calls_keeps_nobody_from_its_turn() {
+    let (clock, quota) = quota(1, each());
+    let deadline = clock.monotonic() + Duration::from_secs(1000);
+    let mut greedy: Vec<_> = (0..50)
+        .map(|_| wait_as(&quota, "greedy", deadline))
+        .collect();
+    settle().await;
+    let first = greedy.remove(0).await.unwrap().unwrap();
+    let mut others: Vec<_> = ["a", "b"]
+        .map(|caller| wait_as(&quota, caller, deadline))
+        .into();
+    others.push(wait_as(&quota, "a", deadline));
+    settle().await;
+    first.answered(true);
+    // One of the greedy one's calls may come before each of theirs, and no more.
+    for _ in 0..5 {
+        clock.advance(WINDOW + MARGIN);
+        settle().await;
+    }
+    let served = others.iter().filter(|task| task.is_finished()).count();
+    assert_eq!(served, 3, "the others wait behind the greedy one's calls");
+    let served = greedy.iter().filter(|task| task.is_finished()).count();
+    assert_eq!(served, 2);
+}
+
+#[tokio::test]
+async fn a_wait_is_estimated_by_turns() {
+    let (clock, quota) = quota(1, each());
+    let start = clock.monotonic();
+    let patient = start + Duration::from_secs(1000);
+    let _greedy: Vec<_> = (0..50)
+        .map(|_| wait_as(&quota, "greedy", patient))
+        .collect();
+    settle().await;
+    // Behind all the calls of the other one it would be too late.
+    let soon = start + 4 * (WINDOW + MARGIN);
+    let other = wait_as(&quota, "other", soon);
+    settle().await;
+    assert!(
+        !other.is_finished(),
+        "refused though its turn comes in time"
+    );
+    let another = wait_as(&quota, "greedy", soon);
+    settle().await;
+    assert!(another.is_finished(), "its own calls come first");
+}
+
+#[tokio::test]
+async fn one_caller_leaves_a_share_of_the_window_to_others() {
+    let (clock, quota) = quota(10, each());
+    let quota = Arc::into_inner(quota).unwrap().with_caller_share(0.8);
+    let quota = Arc::new(quota);
+    // A caller who is alone may have all of them.
+    let soon = clock.monotonic() + ms(500);
+    let alone: Vec<_> = (0..10).map(|_| wait_as(&quota, "greedy", soon)).collect();
+    settle().await;
+    for task in alone {
+        assert!(task.await.unwrap().is_ok());
+    }
+    let late = wait_as(&quota, "a", soon);
+    settle().await;
+    assert!(late.await.unwrap().is_err());
+    clock.advance(WINDOW + MARGIN);
+    let soon = clock.monotonic() + ms(500);
+    let greedy: Vec<_> = (0..20).map(|_| wait_as(&quota, "greedy", soon)).collect();
+    settle().await;
+    let mut permits = Vec::new();
+    let mut refused = 0;
+    for task in greedy {
+        assert!(task.is_finished(), "neither served nor refused");
+        match task.await.unwrap() {
+            Ok(permit) => permits.push(permit),
+            Err(error) => {
+                assert_eq!(error.retry_after(), Some(WINDOW + MARGIN));
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((permits.len(), refused), (8, 12));
+    for other in ["a", "b"] {
+        let task = wait_as(&quota, other, soon);
+        settle().await;
+        assert!(task.is_finished());
+        permits.push(task.await.unwrap().unwrap());
+    }
+    // As soon as its own calls count no more, it may go on.
+    clock.advance(WINDOW + MARGIN);
+    let later = clock.monotonic() + ms(500);
+    let task = wait_as(&quota, "greedy", later);
+    settle().await;
+    assert!(task.is_finished());
+    assert!(task.await.unwrap().is_ok());
+    // After a while without the others it is alone again.
+    clock.advance(WINDOW * 5);
+    let soon = clock.monotonic() + ms(500);
+    let alone: Vec<_> = (0..10).map(|_| wait_as(&quota, "greedy", soon)).collect();
+    settle().await;
+    for task in alone {
+        assert!(task.await.unwrap().is_ok());
+    }
+}
+
+#[tokio::test]
+async fn callers_who_have_gone_are_forgotten() {
+    let (clock, quota) = quota(2, each());
+    for number in 0..20 {
+        let deadline = clock.monotonic() + WINDOW;
+        let permit = wait_as(&quota, &number.to_string(), deadline);
+        settle().await;
+        permit.await.unwrap().unwrap().answered(true);
+        clock.advance(WINDOW + MARGIN);
+    }
+    assert_eq!(quota.remaining(), 2);
+    let state = super::lock(&quota.state);
+    assert!(state.buckets["op"].is_forgetful());
+}
+
+#[tokio::test]
+async fn the_slots_of_a_provider_are_shared_between_operations() {
+    let (clock, quota) = quota(100, each());
+    let slots = Slots::new(1);
+    let deadline = clock.monotonic() + Duration::from_secs(1000);
+    let wait = |caller: &str, operation: &'static str| {
+        let (quota, slots, caller) = (Arc::clone(&quota), slots.clone(), Arc::<str>::from(caller));
+        tokio::spawn(async move {
+            quota
+                .acquire_for(Some(&caller), operation, &slots, Interactive, deadline)
+                .await
+        })
+    };
+    let mut greedy: Vec<_> = (0..30).map(|_| wait("greedy", "get")).collect();
+    settle().await;
+    let mut running = greedy.remove(0).await.unwrap().unwrap();
+    let mut others: Vec<_> = (0..3).map(|_| wait("other", "list")).collect();
+    settle().await;
+    let mut turns = 0;
+    while !others.is_empty() {
+        running.answered(true);
+        settle().await;
+        let ended = |tasks: &[JoinHandle<_>]| tasks.iter().position(JoinHandle::is_finished);
+        running = match (ended(&others), ended(&greedy)) {
+            (Some(index), None) => others.remove(index).await.unwrap().unwrap(),
+            (None, Some(index)) => greedy.remove(index).await.unwrap().unwrap(),
+            both => panic!("one slot, and {both:?} have it"),
+        };
+        turns += 1;
+        assert!(
+            turns <= 7,
+            "the other one waits behind the greedy one's calls"
+        );
+    }
+}
