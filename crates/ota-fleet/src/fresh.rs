@@ -22,6 +22,8 @@ pub struct FreshLimits {
     pub min_age: Duration,
     /// The oldest answer that is given when the vendor does not answer.
     pub stale_if_error: Duration,
+    /// How long a refusal is given again without asking the vendor: that there is no such thing, or that we may not ask.
+    pub error_age: Duration,
     /// How long a caller waits for a slow vendor when there is an answer of that age.
     pub patience: Duration,
 }
@@ -103,18 +105,28 @@ impl<V> Entry<V> {
 
 type Outcome<V> = Option<Result<Arc<Entry<V>>>>;
 
+/// A refusal, and when it came.
+type Refusals = Cache<String, (Instant, Error)>;
+
 type Flights<V> = Arc<Mutex<HashMap<String, watch::Sender<Outcome<V>>>>>;
 
 /// Keeps answers of one kind.
 #[derive(Debug)]
 pub struct FreshStore<V: Send + Sync + 'static> {
     entries: Cache<String, Arc<Entry<V>>>,
+    refusals: Refusals,
     flights: Flights<V>,
     clock: Arc<dyn Clock>,
 }
 
 /// The bytes that an entry takes beside its answer: key, times, places in maps.
 const OVERHEAD: u32 = 400;
+
+/// The bytes that a refusal is taken to have: mostly its texts, which are bounded where they are read.
+const REFUSAL: u32 = 2000;
+
+/// The most bytes of refusals that are remembered, beside the answers: some hundreds of them.
+const MAX_REFUSALS: u64 = 4 << 20;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -136,8 +148,18 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
                 bytes.saturating_add(key).saturating_add(OVERHEAD)
             })
             .build();
+        let refusals = Cache::builder()
+            .max_capacity(max_bytes.min(MAX_REFUSALS))
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(longest.max(Duration::from_secs(1)))
+            .weigher(|key: &String, _| {
+                let key = u32::try_from(key.len()).unwrap_or(u32::MAX);
+                key.saturating_add(OVERHEAD + REFUSAL)
+            })
+            .build();
         Self {
             entries,
+            refusals,
             flights: Arc::default(),
             clock,
         }
@@ -155,7 +177,7 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
     ///
     /// The fetch is a task of its own: a caller who goes away cancels nobody else's. When nobody waits for it any more it goes on, and its
     /// answer is kept for the next, unless it has not sent a call yet: then it ends, so that it does not cost the quota anything. A failure is
-    /// shared by those who waited and not kept.
+    /// shared by those who waited; it is not kept, unless it is a refusal that asking again would not change.
     ///
     /// # Errors
     /// What the fetch met, when nothing kept may be given instead; `timeout` at the caller's deadline; `None` for `only_if_cached` when nothing is
@@ -181,6 +203,12 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             if usable && (failed || wanted.only_if_cached) {
                 return Ok(Some(serve(entry, now, true, Source::Kept)));
             }
+        }
+        // It is as good an answer as any, and asking again and again costs the quota of those who ask for what there is.
+        if let Some((at, refusal)) = self.refusals.get(key)
+            && now.saturating_duration_since(at) < oldest_refusal(wanted, limits)
+        {
+            return Err(refusal);
         }
         if wanted.only_if_cached {
             return Ok(None);
@@ -258,7 +286,8 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             key: key.to_owned(),
             sender: sender.clone(),
         };
-        let (entries, clock) = (self.entries.clone(), Arc::clone(&self.clock));
+        let (entries, refusals) = (self.entries.clone(), self.refusals.clone());
+        let clock = Arc::clone(&self.clock);
         tokio::spawn(async move {
             let result = tokio::select! {
                 result = fetch.run => result,
@@ -274,9 +303,13 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
                         failed_at: Mutex::default(),
                     });
                     entries.insert(end.key.clone(), Arc::clone(&entry));
+                    refusals.invalidate(&end.key);
                     Ok(entry)
                 }
                 Err(error) => {
+                    if is_final(error.kind()) {
+                        refusals.insert(end.key.clone(), (clock.monotonic(), error.clone()));
+                    }
                     if error.kind() == ErrorKind::NotFound {
                         // It is gone; an older answer must not come back when the vendor fails.
                         entries.invalidate(&end.key);
@@ -357,6 +390,33 @@ fn oldest(wanted: Wanted, limits: FreshLimits) -> Duration {
         (false, None) => limits.max_age,
     };
     asked.max(limits.min_age)
+}
+
+/// How long a refusal is given again: as long as is usual, or less for a caller who asks for something fresher, though never less than `min_age`.
+fn oldest_refusal(wanted: Wanted, limits: FreshLimits) -> Duration {
+    let asked = match (wanted.no_cache, wanted.max_age) {
+        (true, _) => Duration::ZERO,
+        (false, Some(age)) => age.min(limits.error_age),
+        (false, None) => limits.error_age,
+    };
+    asked.max(limits.min_age.min(limits.error_age))
+}
+
+/// Whether asking again at once brings the same refusal. Whatever may pass by itself is asked again.
+fn is_final(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::NotFound | ErrorKind::Auth | ErrorKind::Rejected | ErrorKind::Misconfigured => {
+            true
+        }
+        ErrorKind::InvalidArgument
+        | ErrorKind::Conflict
+        | ErrorKind::Unsupported
+        | ErrorKind::Throttled
+        | ErrorKind::Timeout
+        | ErrorKind::Unavailable
+        | ErrorKind::Protocol
+        | ErrorKind::Unexpected => false,
+    }
 }
 
 /// An older answer is better than none when the vendor throttles, is slow, away or unreadable; never when it says that there is no such

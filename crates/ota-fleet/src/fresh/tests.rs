@@ -14,6 +14,7 @@ const LIMITS: FreshLimits = FreshLimits {
     max_age: Duration::from_secs(5),
     min_age: Duration::from_secs(1),
     stale_if_error: Duration::from_secs(600),
+    error_age: Duration::from_secs(5),
     patience: Duration::from_secs(8),
 };
 
@@ -229,7 +230,8 @@ async fn an_older_answer_is_given_when_the_vendor_does_not_answer_and_not_when_i
                 .kind(),
             *kind
         );
-        // A failure is not kept.
+        // A refusal is remembered for a while, any other failure is not kept.
+        bench.pass(5);
         check(
             bench.get(Wanted::default(), Ok(2)).await,
             2,
@@ -459,6 +461,7 @@ async fn what_is_gone_does_not_come_back_when_the_vendor_fails() {
     bench.pass(10);
     let gone = bench.get(Wanted::default(), Err(ErrorKind::NotFound)).await;
     assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound);
+    bench.pass(5);
     let failed = bench
         .get(Wanted::default(), Err(ErrorKind::Unavailable))
         .await;
@@ -510,4 +513,56 @@ async fn what_is_made_for_an_answer_later_counts_too() {
         (1..=4).contains(&entries) && bytes <= 10_000,
         "{entries} {bytes}"
     );
+}
+
+#[tokio::test]
+async fn a_refusal_is_remembered_for_a_while() {
+    for kind in [
+        ErrorKind::NotFound,
+        ErrorKind::Auth,
+        ErrorKind::Rejected,
+        ErrorKind::Misconfigured,
+    ] {
+        let bench = Bench::new(1 << 20);
+        let ask = async |wanted, answer| {
+            let result = bench.get(wanted, answer).await;
+            let asked = bench.fetches.swap(0, Ordering::Relaxed);
+            (result.map_err(|error| error.kind()).map(|_| ()), asked)
+        };
+        let refused = Err(kind);
+        assert_eq!(
+            ask(Wanted::default(), refused).await,
+            (refused.map(|_: u32| ()), 1)
+        );
+        for wanted in [Wanted::default(), ONLY_IF_CACHED, NO_CACHE] {
+            assert_eq!(ask(wanted, Ok(1)).await, (Err(kind), 0), "{wanted:?}");
+        }
+        bench.clock.advance(LIMITS.min_age);
+        assert_eq!(ask(Wanted::default(), Ok(1)).await, (Err(kind), 0));
+        // Who wants it fresh gets past it, and then it is forgotten.
+        assert_eq!(ask(NO_CACHE, Ok(1)).await, (Ok(()), 1));
+        assert_eq!(ask(Wanted::default(), Ok(1)).await, (Ok(()), 0));
+        bench.clock.advance(LIMITS.max_age * 2);
+        assert_eq!(ask(Wanted::default(), Err(kind)).await, (Err(kind), 1));
+        bench.clock.advance(LIMITS.error_age);
+        assert_eq!(ask(Wanted::default(), Ok(1)).await, (Ok(()), 1));
+    }
+}
+
+#[tokio::test]
+async fn what_may_pass_by_itself_is_asked_again() {
+    for kind in [
+        ErrorKind::Throttled,
+        ErrorKind::Timeout,
+        ErrorKind::Unavailable,
+        ErrorKind::Protocol,
+        ErrorKind::InvalidArgument,
+    ] {
+        let bench = Bench::new(1 << 20);
+        assert!(bench.get(Wanted::default(), Err(kind)).await.is_err());
+        assert!(
+            bench.get(Wanted::default(), Ok(1)).await.is_ok(),
+            "{kind:?}"
+        );
+    }
 }
