@@ -16,6 +16,7 @@ import logging
 import os
 import pathlib
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -782,10 +783,13 @@ def run_in_venv(folder):
             give_up(f"could not make the environment (Debian and Ubuntu: is python3-venv installed?): {error}")
         stamp.write_text(digest)
     command = [str(python), str(pathlib.Path(__file__).resolve()), *sys.argv[1:]]
-    sys.exit(subprocess.run(command, env={**os.environ, INSIDE: "1"}).returncode)
+    # In place of this process, so that a signal that ends it ends what it has started.
+    os.execve(command[0], command, {**os.environ, INSIDE: "1"})
 
 
 def main():
+    # As Ctrl-C does: what was started is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description="Drives the vendors' official clients against the simulators.")
     parser.add_argument("--sim", required=True, type=pathlib.Path, help="the ota-sim program")
     parser.add_argument("--venv", type=pathlib.Path, help="environment to run in; made and filled if it is absent")

@@ -6,9 +6,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use ota_sim::{FleetShape, alibaba};
-use tokio::process::{Child, Command};
 
 use crate::gateway::{self, Gateway, client, free_address};
+use crate::leash::{End, Leash};
 use crate::load::{answers_a_second, installed};
 use crate::nginx::Nginx;
 use crate::processor::seconds_of;
@@ -30,12 +30,12 @@ struct Competitor {
 }
 
 impl Competitor {
-    fn new(name: &'static str, url: String, headers: &[String], process: Option<u32>) -> Self {
+    fn new(name: &'static str, url: String, headers: &[String], process: u32) -> Self {
         Self {
             name,
             url,
             headers: headers.to_vec(),
-            process: process.unwrap_or_default(),
+            process,
             rates: Vec::new(),
             costs: Vec::new(),
         }
@@ -99,7 +99,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         let bare_url = format!("http://{bare_address}/");
         let mut competitors = vec![
             Competitor::new(GATEWAY, page(&gateway), &auth, gateway.process()),
-            Competitor::new(BARE, bare_url, &[], bare.id()),
+            Competitor::new(BARE, bare_url, &[], bare.process()),
         ];
         let mut servers = Vec::new();
         if rows == 100 {
@@ -116,7 +116,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
             if with_nginx && (rows == 100 || !log) {
                 let listen = free_address()?;
                 // In front of the gateway, asked as the gateway is: so it keeps and sends the same bytes, headers too.
-                let server = Nginx::start(gateway.folder(), listen, gateway.address(), log)?;
+                let server = Nginx::start(gateway.folder(), listen, gateway.address(), log).await?;
                 let url =
                     page(&gateway).replace(&gateway.address().to_string(), &listen.to_string());
                 competitors.push(Competitor::new(name, url, &auth, server.process()));
@@ -220,16 +220,20 @@ async fn measure(setting: &Setting, competitors: &mut [Competitor]) -> Outcome<(
 }
 
 /// Starts this program as the bare route.
-async fn start_bare(body: &Path) -> Outcome<(Child, SocketAddr)> {
+async fn start_bare(body: &Path) -> Outcome<(Leash, SocketAddr)> {
     let address = free_address()?;
-    let child = Command::new(std::env::current_exe()?)
-        .args(["bare", "--listen", &address.to_string(), "--body"])
-        .arg(body)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
+    let listen = address.to_string();
+    let arguments = [
+        "bare".as_ref(),
+        "--listen".as_ref(),
+        listen.as_ref(),
+        "--body".as_ref(),
+        body.as_os_str(),
+    ];
+    let program = std::env::current_exe()?;
+    let bare = Leash::start(program, arguments, Stdio::inherit(), End::Kill).await?;
     while tokio::net::TcpStream::connect(address).await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Ok((child, address))
+    Ok((bare, address))
 }

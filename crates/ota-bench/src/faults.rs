@@ -185,7 +185,7 @@ async fn many_faults(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let world = World::start(
         setting,
         jobs,
-        "max_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\nstale_if_error_s = 0",
+        "max_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\nstale_if_error_s = 0\nerror_age_s = 0",
     )
     .await?;
     world.alibaba.set_faults(mixed());

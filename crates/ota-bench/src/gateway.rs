@@ -1,15 +1,15 @@
 //! The gateway as operators run it: a process with a configuration file.
 
+use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
-use std::process::Stdio;
 use std::time::Duration;
 
 use ota_core::clock::{Clock, SystemClock};
 use ota_gateway::auth::{ClaimNames, Mint};
 use ota_http::Secret;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 
+use crate::leash::{End, Leash};
 use crate::{Outcome, Setting};
 
 const SECRET: &str = "benchmark-secret-of-32-bytes-or-more";
@@ -39,7 +39,7 @@ pub(crate) fn huawei(name: &str, url: &str, limits: &str) -> String {
 /// A running gateway; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Gateway {
-    child: Child,
+    program: Leash,
     address: SocketAddr,
     /// From starting the process to its first answer.
     pub(crate) started_in: Duration,
@@ -64,15 +64,8 @@ impl Gateway {
         std::fs::write(&path, text)?;
         let log = std::fs::File::create(folder.path().join("log"))?;
         let begin = SystemClock.monotonic();
-        let child = Command::new(&setting.gateway)
-            .arg("--config")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("{}: {error}", setting.gateway.display()))?;
+        let arguments = [OsStr::new("--config"), path.as_os_str()];
+        let program = Leash::start(&setting.gateway, arguments, log.into(), End::Kill).await?;
         let client = client()?;
         let url = format!("http://{address}/healthz");
         while client.get(&url).send().await.is_err() {
@@ -83,7 +76,7 @@ impl Gateway {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(Self {
-            child,
+            program,
             address,
             started_in: begin.elapsed(),
             folder,
@@ -113,10 +106,17 @@ impl Gateway {
 
     /// Returns the resident memory in bytes, where the system tells it.
     pub(crate) fn resident_bytes(&self) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        self.bytes("VmRSS:")
+    }
+
+    /// Returns the most resident memory that it has ever had, in bytes, where the system tells it.
+    pub(crate) fn peak_bytes(&self) -> Option<f64> {
+        self.bytes("VmHWM:")
+    }
+
+    fn bytes(&self, name: &str) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kibibytes * 1024.0)
     }
@@ -127,8 +127,8 @@ impl Gateway {
     }
 
     /// Returns the process.
-    pub(crate) fn process(&self) -> Option<u32> {
-        self.child.id()
+    pub(crate) fn process(&self) -> u32 {
+        self.program.process()
     }
 
     /// Returns the folder of this gateway, for files of the scenario.

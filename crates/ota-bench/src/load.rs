@@ -35,7 +35,8 @@ pub(crate) async fn answers_a_second(
     command
         .args(["--threads", "1", "--connections", "64", "--duration"])
         .arg(format!("{}s", time.as_secs().max(1)))
-        .stdin(Stdio::null());
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     for header in headers {
         command.arg("--header").arg(header);
     }

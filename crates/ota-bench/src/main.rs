@@ -4,6 +4,8 @@ mod bare;
 mod cached;
 mod faults;
 mod gateway;
+mod hostile;
+mod leash;
 mod load;
 mod memory;
 mod nginx;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::Report;
 
@@ -57,6 +60,7 @@ enum Scenario {
     Cached,
     Uncached,
     Memory,
+    Hostile,
     Faults,
 }
 
@@ -88,12 +92,35 @@ async fn main() -> ExitCode {
         quick: arguments.quick,
     };
     let mut report = Report::new(!setting.quick);
-    match run(arguments.only, &setting, &mut report).await {
+    let ended = tokio::select! {
+        ended = run(arguments.only, &setting, &mut report) => ended,
+        // What runs is dropped here, and ends what it has started.
+        interrupted = interrupted() => Err(interrupted),
+    };
+    match ended {
         Ok(()) => {
             println!("{}", report.closing());
             ExitCode::SUCCESS
         }
         Err(error) => fail(&*error),
+    }
+}
+
+/// Waits for Ctrl-C, or for a request to end.
+async fn interrupted() -> Failure {
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    match signals {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            "interrupted".into()
+        }
+        (Err(error), _) | (_, Err(error)) => error.into(),
     }
 }
 
@@ -119,6 +146,9 @@ async fn run(only: Option<Scenario>, setting: &Setting, report: &mut Report) -> 
     }
     if wanted(Scenario::Memory) {
         memory::run(setting, report).await?;
+    }
+    if wanted(Scenario::Hostile) {
+        hostile::run(setting, report).await?;
     }
     if wanted(Scenario::Faults) {
         faults::run(setting, report).await?;

@@ -4,19 +4,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::process::{Child, Command};
-
 use crate::Outcome;
+use crate::leash::{End, Leash};
 
-/// A running nginx; ends when dropped.
+/// A running nginx; it has ended, with its workers, when this has been dropped.
 #[derive(Debug)]
 pub(crate) struct Nginx {
-    child: Child,
+    master: Leash,
 }
 
 impl Nginx {
     /// Starts it in `folder`, with as many workers as there are cores and everything on that makes a kept file fast.
-    pub(crate) fn start(
+    pub(crate) async fn start(
         folder: &Path,
         listen: SocketAddr,
         origin: SocketAddr,
@@ -45,21 +44,18 @@ impl Nginx {
         );
         let path = folder.join("nginx.conf");
         std::fs::write(&path, config)?;
-        let child = Command::new("nginx")
-            .arg("-c")
-            .arg(&path)
-            .arg("-p")
-            .arg(&folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        Ok(Self { child })
+        let arguments = [
+            "-c".as_ref(),
+            path.as_os_str(),
+            "-p".as_ref(),
+            folder.as_os_str(),
+        ];
+        let master = Leash::start("nginx", arguments, Stdio::null(), End::Terminate).await?;
+        Ok(Self { master })
     }
 
     /// Returns the process of the master.
-    pub(crate) fn process(&self) -> Option<u32> {
-        self.child.id()
+    pub(crate) fn process(&self) -> u32 {
+        self.master.process()
     }
 }

@@ -47,7 +47,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     })
     .await?;
     let sections = format!(
-        "[cache]\nmax_age_s = 0\nmin_age_s = 0\nstale_if_error_s = 0\n[log]\nfilter = \"warn\"\n{}",
+        "[cache]\nmax_age_s = 0\nmin_age_s = 0\nstale_if_error_s = 0\nerror_age_s = 0\n[log]\nfilter = \"warn\"\n{}",
         gateway::alibaba("ali", &sim.url(), ROOM)
     );
     let gateway = Gateway::start(setting, &sections).await?;

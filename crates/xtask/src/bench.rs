@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: builds with optimization what is measured, and measures.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -18,13 +19,15 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let programs = target.join("release");
-    succeed(
-        Command::new(programs.join("ota-bench"))
-            .arg("--gateway")
-            .arg(programs.join("ota-gateway"))
-            .args(arguments)
-            .current_dir(root),
-    )
+    let mut bench = Command::new(programs.join("ota-bench"));
+    bench
+        .arg("--gateway")
+        .arg(programs.join("ota-gateway"))
+        .args(arguments)
+        .current_dir(root);
+    // In place of this process, so that a signal that ends it ends the benchmark and all that it has started.
+    let error = bench.exec();
+    Err(format!("ota-bench: {error}"))
 }
 
 fn succeed(command: &mut Command) -> Result<(), String> {
