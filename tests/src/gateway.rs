@@ -23,7 +23,7 @@ pub fn head() -> String {
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n\
          [auth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nhs256_secret = \"{SECRET}\"\n\
-         [cache]\nmax_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\nstale_if_error_s = 0\n\
+         [cache]\nmax_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\nstale_if_error_s = 0\nerror_age_s = 0\n\
          [metrics]\nenabled = false\n"
     )
 }

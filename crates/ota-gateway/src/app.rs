@@ -1,21 +1,16 @@
 //! What every handler shares, and the router.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::future::RouteFuture;
 use axum::routing::get;
-use futures_util::future::Either;
 use ota_core::BoxFuture;
 use ota_core::clock::{Clock, after};
 use ota_core::context::Moment;
@@ -24,10 +19,7 @@ use ota_core::random::Random;
 use ota_fleet::{Fleet, FreshStore, Member};
 use ota_guard::Guard;
 use time::OffsetDateTime;
-use tower::Service as _;
-use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::{Access, Caller, TokenError};
@@ -39,6 +31,8 @@ use crate::problem::{Code, Failure};
 use crate::rate_limit::RateLimiter;
 use crate::rendered::Rendered;
 use crate::server::Certificates;
+use crate::shared_bodies::{self, SharedBodies};
+use crate::shares::Shares;
 use crate::telemetry::Telemetry;
 use crate::{document, edge, headers, routes, swagger_ui};
 
@@ -75,11 +69,15 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Edge {
     pub(crate) limits: EdgeLimits,
+    /// Those of the listener for metrics.
+    pub(crate) metrics_limits: EdgeLimits,
     pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) cors_origins: Vec<HeaderValue>,
     pub(crate) rate_limiter: Option<RateLimiter>,
     /// The address of the API in its document, where that is not beside the document.
     pub(crate) public_url: Option<String>,
+    /// Who has how many requests under way.
+    pub(crate) shares: Arc<Shares>,
 }
 
 #[derive(Debug)]
@@ -99,6 +97,7 @@ impl App {
             .max_age
             .max(cache.stats_max_age)
             .max(cache.stale_if_error)
+            .max(cache.error_age)
             .max(cache.min_age);
         let store = FreshStore::new(cache.max_bytes, longest, Arc::clone(&parts.clock));
         Self(Arc::new(Inner {
@@ -246,46 +245,8 @@ impl App {
     }
 }
 
-/// Everything that is served: kept answers by the short way, the rest by the router. Clones are cheap.
-#[derive(Clone, Debug)]
-pub struct Service {
-    app: App,
-    router: Router,
-}
-
-/// Builds what is served.
-#[must_use]
-pub fn service(app: App) -> Service {
-    Service {
-        router: router(app.clone()),
-        app,
-    }
-}
-
-impl Service {
-    pub(crate) fn app(&self) -> &App {
-        &self.app
-    }
-
-    /// Answers one request.
-    pub(crate) fn call<B>(
-        &self,
-        request: Request<B>,
-    ) -> Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>
-    where
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
-    {
-        match self.app.hits().answer(&self.app, &request) {
-            Some(response) => Either::Left(ready(Ok(response))),
-            // The router takes itself as changeable and changes nothing.
-            None => Either::Right(self.router.clone().call(request.map(Body::new))),
-        }
-    }
-}
-
 /// Builds the router: the API, its document, Swagger UI, and the two health paths.
-fn router(app: App) -> Router {
+pub(crate) fn router(app: App) -> Router {
     let (api, openapi) = routes::api().split_for_parts();
     let openapi = document::finish(openapi, app.edge().public_url.as_deref());
     let text = document::to_text(&openapi);
@@ -297,7 +258,10 @@ fn router(app: App) -> Router {
             get(|| async move { ([(CONTENT_TYPE, "application/json")], text) }),
         )
         // The answers of the API are packed where they are kept.
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+        .layer(middleware::from_fn_with_state(
+            Arc::<SharedBodies>::default(),
+            shared_bodies::serve,
+        ));
     let routes = Router::new()
         .merge(api)
         .merge(pages)

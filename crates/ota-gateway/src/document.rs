@@ -220,6 +220,9 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &m
                     .unwrap_or_default();
             }
             let value = if schema["type"] == "array" {
+                if schema["maxItems"].is_null() {
+                    schema["maxItems"] = json!(crate::query::MAX_LIST);
+                }
                 &mut schema["items"]
             } else {
                 schema

@@ -13,13 +13,16 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ota_core::context::{CallLog, CallSummary};
 use ota_core::trace::TraceParent;
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::log;
+use crate::metrics::TurnedAway;
 use crate::problem::{self, Code, Failure};
 use crate::rate_limit::Allowance;
 use crate::server::BodyWatch;
+use crate::shares::{self, Share, Shares};
 
 /// The header that carries the identifier of a request, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -81,6 +84,8 @@ struct Learnt {
     allowance: OnceLock<Allowance>,
     calls: OnceLock<Arc<CallLog>>,
     trace: OnceLock<TraceParent>,
+    share: OnceLock<Share>,
+    given_up: Arc<Notify>,
 }
 
 impl Notes {
@@ -92,6 +97,29 @@ impl Notes {
 
     pub(crate) fn caller(&self, caller: &Arc<Caller>) {
         let _already = self.0.caller.set(Arc::clone(caller));
+    }
+
+    /// Returns who calls, for sharing what there is.
+    pub(crate) fn caller_name(&self) -> Option<Arc<str>> {
+        self.0.caller.get().map(|caller| Arc::from(caller.name()))
+    }
+
+    /// Takes a place among the requests under way, which the request keeps to its end.
+    ///
+    /// # Errors
+    /// `unavailable` or `rate_limited` when there is none for this caller.
+    pub(crate) fn take_place(&self, caller: &str, shares: &Arc<Shares>) -> Result<(), Failure> {
+        let share = self.place_for(caller, shares)?;
+        let _already = self.0.share.set(share);
+        Ok(())
+    }
+
+    /// As [`Notes::take_place`], for a part of the request.
+    ///
+    /// # Errors
+    /// As [`Notes::take_place`].
+    pub(crate) fn place_for(&self, caller: &str, shares: &Arc<Shares>) -> Result<Share, Failure> {
+        Ok(shares.take(&Arc::from(caller), &self.0.given_up)?)
     }
 
     pub(crate) fn allowance(&self, allowance: Allowance) {
@@ -172,11 +200,21 @@ pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> R
 /// The route of a request for a path that is none of ours.
 const NO_ROUTE: &str = "(none)";
 
-/// Refuses what is over a limit. Below the layer for other origins, so that pages can read why.
+/// Refuses what is over a limit, and ends a request whose place is needed for another caller. Below the layer for other origins, so that pages can
+/// read why.
 pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    match receive(&app, request).await {
-        Ok(request) => next.run(request).await,
-        Err(failure) => failure.into_response(),
+    let request = match receive(&app, request).await {
+        Ok(request) => request,
+        Err(failure) => return failure.into_response(),
+    };
+    let notes = Notes::of(request.extensions());
+    tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = notes.0.given_up.notified() => {
+            app.metrics().turned_away(TurnedAway::GivenUp);
+            shares::given_up().into_response()
+        }
     }
 }
 
@@ -294,9 +332,10 @@ pub(crate) fn secure_transport(headers: &mut HeaderMap) {
     );
 }
 
-/// Writes the whole response to something that cannot be read as a request, or that came too late, and notes it as one.
-pub(crate) fn refuse(app: &App, code: Code) -> Vec<u8> {
-    let detail = match code {
+/// Writes the whole response to something that cannot be read as a request, or that came too late, and notes it as one. `detail` says what is
+/// wrong with it where the code does not.
+pub(crate) fn refuse(app: &App, code: Code, detail: Option<&'static str>) -> Vec<u8> {
+    let detail = detail.unwrap_or(match code {
         Code::HeadersTooLarge => {
             "the headers are larger than this gateway takes; an ordinary request has a few hundred bytes"
         }
@@ -304,7 +343,7 @@ pub(crate) fn refuse(app: &App, code: Code) -> Vec<u8> {
         Code::RequestTimeout => "the request did not come in time; send it in one go",
         Code::Unavailable => "the gateway has as many connections as it takes; try again",
         _ => "this is no HTTP/1.1 request that can be read",
-    };
+    });
     let began = app.now();
     let request_id = RequestId::new(&HeaderMap::new(), app);
     let failure = Failure::new(code, detail);

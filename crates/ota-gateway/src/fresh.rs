@@ -198,6 +198,7 @@ pub(crate) fn limits(app: &App, attempt_timeout: Duration, is_count: bool) -> Fr
         },
         min_age: cache.min_age,
         stale_if_error: cache.stale_if_error,
+        error_age: cache.error_age,
         patience: attempt_timeout,
     }
 }
@@ -213,6 +214,7 @@ impl Live {
         );
         self.notes.calls(&cx.calls);
         cx.with_trace(self.notes.trace())
+            .with_caller(self.notes.caller_name())
     }
 
     /// Returns the failure that a provider's error is to this request.

@@ -21,5 +21,7 @@ mod rate_limit;
 pub mod rendered;
 pub mod routes;
 pub mod server;
+mod shared_bodies;
+mod shares;
 mod swagger_ui;
 pub mod telemetry;

@@ -100,6 +100,10 @@ catalog! {
         "Connections that are open, of at most server.max_connections.";
     CUT_OFF = Counter "ota_connections_cut_off_total" ["reason"]
         "Connections that the gateway ended: slow (a request did not come, or an answer was not taken, in time), idle (nothing was asked for long), handshake (TLS did not begin in time), evicted (idle, to make room for a new one), refused (all were being answered).";
+    TURNED_AWAY = Counter "ota_requests_turned_away_total" ["reason"]
+        "Requests that found no place: full (all places were taken and the caller had its share, or the caller had as many as one may have), given_up (the place was needed for a caller with fewer requests).";
+    ACCEPT_FAILURES = Counter "ota_accept_failures_total" []
+        "Connections that could not be accepted because no file descriptor was left.";
     AUTH_FAILURES = Counter "ota_auth_failures_total" ["reason"]
         "Requests that were not let in: unauthenticated (no valid token), forbidden (no scope), rate_limited, keys_unavailable (tokens cannot be verified).";
     KEY_REFRESHES = Counter "ota_auth_key_refreshes_total" ["result"]
@@ -123,6 +127,26 @@ const BUCKETS: &[f64] = &[
 
 /// The label of a field that no document has: a vendor's invention must not become a label.
 const NEW_FIELD: &str = "(new)";
+
+/// Why a request found no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// All places were taken.
+    Full,
+    /// Its place was needed for another caller.
+    GivenUp,
+}
+
+impl TurnedAway {
+    const ALL: [Self; 2] = [Self::Full, Self::GivenUp];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
 
 /// Why a connection was ended from this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,7 +257,8 @@ pub fn label_words(label: &str) -> Option<Vec<&'static str>> {
         }
         "reason" => {
             let cut_off = CutOff::ALL.map(CutOff::as_str);
-            [&cut_off[..], &NOT_LET_IN.map(Code::as_str)].concat()
+            let turned_away = TurnedAway::ALL.map(TurnedAway::as_str);
+            [&cut_off[..], &turned_away, &NOT_LET_IN.map(Code::as_str)].concat()
         }
         "state" => BreakerState::ALL.map(BreakerState::as_str).to_vec(),
         _ => return None,
@@ -265,6 +290,8 @@ pub struct Metrics {
     drift: IntCounterVec,
     connections: IntGaugeVec,
     cut_off: IntCounterVec,
+    turned_away: IntCounterVec,
+    accept_failures: IntCounterVec,
     auth_failures: IntCounterVec,
     key_refreshes: IntCounterVec,
     log_dropped: IntCounterVec,
@@ -334,6 +361,8 @@ impl Metrics {
             drift: make.counter(DRIFT),
             connections: make.gauge(CONNECTIONS),
             cut_off: make.counter(CUT_OFF),
+            turned_away: make.counter(TURNED_AWAY),
+            accept_failures: make.counter(ACCEPT_FAILURES),
             auth_failures: make.counter(AUTH_FAILURES),
             key_refreshes: make.counter(KEY_REFRESHES),
             log_dropped: make.counter(LOG_DROPPED),
@@ -352,6 +381,10 @@ impl Metrics {
         for result in REFRESH_RESULTS {
             metrics.key_refreshes.with_label_values(&[result]);
         }
+        for reason in TurnedAway::ALL {
+            metrics.turned_away.with_label_values(&[reason.as_str()]);
+        }
+        metrics.accept_failures.with_label_values(&NONE);
         metrics.connections(0);
         metrics
     }
@@ -371,6 +404,16 @@ impl Metrics {
     /// Notes that a connection was ended from this side.
     pub(crate) fn cut_off(&self, reason: CutOff) {
         self.cut_off.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Notes that a request found no place.
+    pub(crate) fn turned_away(&self, reason: TurnedAway) {
+        self.turned_away.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Notes that no descriptor was left for a connection.
+    pub(crate) fn accept_failure(&self) {
+        self.accept_failures.with_label_values(&NONE).inc();
     }
 
     /// Notes that a request was not let in.

@@ -102,22 +102,29 @@ impl Accounts {
             scope: scope(limits.calls, documented),
         };
         match self.0.get(&limits.account) {
-            Some((quota, _)) if *quota.limits() == wanted => Ok(Arc::clone(quota)),
+            Some((quota, _))
+                if *quota.limits() == wanted
+                    && quota.caller_share().total_cmp(&limits.caller_share).is_eq() =>
+            {
+                Ok(Arc::clone(quota))
+            }
             Some((quota, other)) => {
                 let has = quota.limits();
                 Err(section.error(
                     "limits.account",
                     format_args!(
-                        "`{}` is also the account of provider `{other}`, with calls = {}, window_s = {}, margin_ms = {}; providers of one account share one quota, so give both the same figures, or each an account of its own",
+                        "`{}` is also the account of provider `{other}`, with calls = {}, window_s = {}, margin_ms = {}, caller_share = {}; providers of one account share one quota, so give both the same figures, or each an account of its own",
                         limits.account,
                         has.calls,
                         has.window.as_secs(),
                         has.margin.as_millis(),
+                        quota.caller_share(),
                     ),
                 ))
             }
             None => {
-                let quota = Arc::new(AccountQuota::new(wanted, Arc::clone(clock)));
+                let quota = AccountQuota::new(wanted, Arc::clone(clock));
+                let quota = Arc::new(quota.with_caller_share(limits.caller_share));
                 let entry = (Arc::clone(&quota), name.clone());
                 self.0.insert(limits.account.clone(), entry);
                 Ok(quota)

@@ -1,6 +1,7 @@
 //! Query parameters: every one is known, every value is checked, and a mistake is named.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use crate::problem::Failure;
@@ -10,6 +11,9 @@ const MAX_BYTES: usize = 16 * 1024;
 
 /// The longest single value, in characters.
 pub const MAX_VALUE_CHARS: usize = 512;
+
+/// The most values of a parameter that takes a list, repeats included.
+pub const MAX_LIST: usize = 100;
 
 /// What a value is made of, as the document says it: no control characters.
 pub const VALUE_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
@@ -86,16 +90,10 @@ impl Query {
     /// Returns the values of a parameter that may be repeated or hold a comma list; none twice, in the order given.
     ///
     /// # Errors
-    /// As [`Query::one`], for each value.
+    /// As [`Query::one`], for each value, and when there are more than [`MAX_LIST`] of them.
     pub fn list(&self, name: &str) -> Result<Vec<&str>, Failure> {
-        let mut all = Vec::new();
-        for value in self.values(name).flat_map(|value| value.split(',')) {
-            let value = checked(name, value.trim(), MAX_VALUE_CHARS)?;
-            if !all.contains(&value) {
-                all.push(value);
-            }
-        }
-        Ok(all)
+        let values = self.values(name).flat_map(|value| value.split(','));
+        distinct(name, values.map(str::trim), MAX_LIST)
     }
 
     /// Returns the values of a parameter that may be repeated and whose values may hold commas; none twice, in the order given.
@@ -103,21 +101,7 @@ impl Query {
     /// # Errors
     /// As [`Query::one`], and when it stands more than `most` times: repeats count, as in the document's `maxItems`.
     pub fn repeated(&self, name: &str, most: usize) -> Result<Vec<&str>, Failure> {
-        let count = self.values(name).count();
-        if count > most {
-            return Err(Failure::invalid(
-                name,
-                format!("`{name}` is given {count} times; at most {most} are allowed"),
-            ));
-        }
-        let mut all = Vec::new();
-        for value in self.values(name) {
-            let value = checked(name, value, MAX_VALUE_CHARS)?;
-            if !all.contains(&value) {
-                all.push(value);
-            }
-        }
-        Ok(all)
+        distinct(name, self.values(name), most)
     }
 
     /// Returns the words of an enumeration.
@@ -188,13 +172,36 @@ impl Query {
         Ok(first)
     }
 
-    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
         let name = name.to_owned();
         self.pairs
             .iter()
             .filter(move |(of, _)| *of == name)
             .map(|(_, value)| value.as_str())
     }
+}
+
+/// Checks values, of which there are at most `most`, and leaves out those that came before.
+fn distinct<'a>(
+    name: &str,
+    values: impl Iterator<Item = &'a str> + Clone,
+    most: usize,
+) -> Result<Vec<&'a str>, Failure> {
+    let count = values.clone().count();
+    if count > most {
+        return Err(Failure::invalid(
+            name,
+            format!("`{name}` is given {count} times; at most {most} are allowed"),
+        ));
+    }
+    let (mut all, mut seen) = (Vec::new(), HashSet::new());
+    for value in values {
+        let value = checked(name, value, MAX_VALUE_CHARS)?;
+        if seen.insert(value) {
+            all.push(value);
+        }
+    }
+    Ok(all)
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -305,7 +312,7 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Query, VALUE_PATTERN};
+    use super::{MAX_LIST, Query, VALUE_PATTERN};
     use ota_core::job::JobStatus;
     use proptest::prelude::*;
 
@@ -313,6 +320,27 @@ mod tests {
 
     fn parse(query: &str) -> Query {
         Query::parse(Some(query), KNOWN).unwrap()
+    }
+
+    #[test]
+    fn a_list_has_a_bounded_number_of_values() {
+        let words = |count: usize| {
+            let words: Vec<String> = (0..count).map(|number| format!("w{number}")).collect();
+            format!("status={}", words.join(","))
+        };
+        let query = parse(&words(MAX_LIST));
+        assert_eq!(query.list("status").unwrap().len(), MAX_LIST);
+        for query in [
+            words(MAX_LIST + 1),
+            words(2000),
+            "status=a&".repeat(MAX_LIST + 1),
+            format!("status={}", "a,".repeat(4000)),
+        ] {
+            let failure = parse(&query).list("status").unwrap_err();
+            assert!(failure.detail.contains("at most 100"), "{}", failure.detail);
+        }
+        let query = parse("status=b,a,b&status=a");
+        assert_eq!(query.list("status").unwrap(), ["b", "a"]);
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl Coding {
         }
     }
 
-    fn header(self) -> Option<HeaderValue> {
+    /// Returns the value of `Content-Encoding`.
+    pub(crate) fn header(self) -> Option<HeaderValue> {
         match self {
             Self::Identity => None,
             Self::Gzip => Some(HeaderValue::from_static("gzip")),
@@ -171,6 +172,15 @@ impl Form {
             true => (self.plain.clone(), None, 0),
             false => (packed.clone(), coding.header(), made),
         }
+    }
+}
+
+/// Packs a body.
+pub(crate) fn pack(plain: &[u8], coding: Coding) -> Option<Bytes> {
+    match coding {
+        Coding::Identity => None,
+        Coding::Gzip => gzip(plain).map(Bytes::from),
+        Coding::Brotli => brotli(plain).map(Bytes::from),
     }
 }
 

@@ -1,35 +1,32 @@
 //! Putting an application together, and serving it.
 
 mod connections;
+mod framing;
+mod places;
+mod service;
 mod socket;
 mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::id::ProviderName;
 use ota_core::random::{BufferedRandom, Random};
-use tokio::net::TcpListener;
 
-pub use connections::{serve, serve_on_threads};
+pub use connections::{serve, serve_metrics, serve_on_threads};
 pub(crate) use socket::BodyWatch;
 pub(crate) use tls::Certificates;
 
 use crate::app::{App, Edge, Parts};
 use crate::auth::{Access, Verifier};
 use crate::config::{
-    AuthConfig, Config, ConfigError, Draft, Mistakes, Origin, Section, ServerConfig,
+    AuthConfig, Config, ConfigError, Draft, EdgeLimits, Mistakes, Origin, Section, ServerConfig,
     TelemetryConfig,
 };
-use crate::metrics;
 use crate::providers::{self, Providers, Shared};
 use crate::rate_limit::RateLimiter;
+use crate::shares::Shares;
 use crate::telemetry::Telemetry;
 
 /// Builds the application that a configuration describes, on the machine's clock and randomness.
@@ -76,9 +73,14 @@ pub fn app_on(
             request_timeout: config.server.request_timeout,
             edge: Edge {
                 limits: config.server.limits.clone(),
+                metrics_limits: EdgeLimits {
+                    max_connections: config.metrics.max_connections,
+                    ..config.server.limits.clone()
+                },
                 certificates: parts.certificates,
                 cors_origins: config.server.cors_origins.clone(),
                 rate_limiter: config.server.rate_limit.map(RateLimiter::new),
+                shares: Arc::new(Shares::new(config.server.places)),
                 public_url: config.server.public_url.clone(),
             },
             telemetry: shared.telemetry,
@@ -138,28 +140,5 @@ fn access(auth: &AuthConfig) -> Access {
             Arc::clone(keys),
             auth.rules.clone(),
         ))),
-    }
-}
-
-/// Answers `GET /metrics` on a listener of its own, until the future is dropped. No token is asked for: who may connect is decided by the
-/// address.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve_metrics(listener: TcpListener, app: App) -> std::io::Result<()> {
-    let metrics = get(move || async move { metrics_response(&app) });
-    let router = Router::new()
-        .route("/metrics", metrics)
-        .fallback(|| async { (StatusCode::NOT_FOUND, "metrics are at /metrics\n") });
-    axum::serve(listener, router).await
-}
-
-fn metrics_response(app: &App) -> Response {
-    match app.metrics_text() {
-        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => {
-            tracing::error!("metrics cannot be written: {error}");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
     }
 }

@@ -281,8 +281,7 @@ async fn run(checks: Vec<(&'static str, Vec<Fault>)>, cache: &'static str) {
 }
 
 /// Nothing is kept, so that every read must go through.
-const NOTHING_KEPT: &str =
-    "[cache]\nmax_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\nstale_if_error_s = 0\n";
+const NOTHING_KEPT: &str = "[cache]\nmax_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\nstale_if_error_s = 0\nerror_age_s = 0\n";
 
 /// Kept for stand-ins only.
 const STAND_INS: &str = "[cache]\nmax_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\n";

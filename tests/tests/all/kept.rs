@@ -310,17 +310,28 @@ async fn no_older_answer_stands_in_for_a_refusal() {
     kept.sim
         .set_faults(vec![Fault::always(FaultKind::EchoSignature)]);
     kept.read(&job, "").await.0.problem(502, "provider_auth");
+    kept.read(&job, "no-cache")
+        .await
+        .0
+        .problem(502, "provider_auth");
     // The credential is good again, then the vendor is away.
+    kept.pass(5);
     kept.sim
         .set_faults(vec![Fault::always(FaultKind::GatewayError)]);
     let old = kept.read(&job, "").await.0;
     assert_eq!(old.must("ota-stale"), "true");
     kept.sim.set_faults(Vec::new());
     let gone = format!("{}/no-such-job", World::jobs_path(ALI));
-    for _ in 0..2 {
-        let (reply, calls) = kept.read(&gone, "").await;
+    for (wish, expected) in [("", 1), ("", 0), ("no-cache", 0)] {
+        let (reply, calls) = kept.read(&gone, wish).await;
         reply.problem(404, "not_found");
-        assert_eq!(calls, 1, "a failure is not kept");
+        assert_eq!(calls, expected, "{wish}");
+    }
+    kept.pass(2);
+    for (wish, expected) in [("", 0), ("no-cache", 1)] {
+        let (reply, calls) = kept.read(&gone, wish).await;
+        reply.problem(404, "not_found");
+        assert_eq!(calls, expected, "{wish}");
     }
 }
 

@@ -16,6 +16,7 @@ mod document;
 mod edge;
 mod fresh;
 mod fuzz;
+mod hostile;
 mod huawei;
 mod huge;
 mod hung_log;

@@ -30,6 +30,7 @@ pub use token::{TokenError, Verifier};
 
 use crate::app::App;
 use crate::edge::{Notes, RequestId};
+use crate::metrics::TurnedAway;
 use crate::problem::{Code, Failure};
 use source::LookedFor;
 
@@ -110,12 +111,18 @@ impl FromRequestParts<App> for Admin {
     }
 }
 
+/// Who waits for the key of a token to become known.
+const UNVERIFIED: &str = "(unverified)";
+
 /// Decides whether a request may do what needs this scope. A token of an unknown key makes the gateway look whether there are new keys.
 async fn admit(parts: &Parts, app: &App, scope: &str) -> Result<Arc<Caller>, Failure> {
     let mut authorized = authorize(&parts.headers, &parts.uri, app, scope);
     if let (Err(Refused::Token(TokenError::UnknownKey)), Access::Jwt(verifier)) =
         (&authorized, app.access())
     {
+        // Anybody can name a key that nobody has, and the key server may take its time; all of them together are one caller.
+        let shares = &app.edge().shares;
+        let _place = Notes::of(&parts.extensions).place_for(UNVERIFIED, shares)?;
         match verifier.keys().look_for_new(app.clock()).await {
             LookedFor::Read => authorized = authorize(&parts.headers, &parts.uri, app, scope),
             LookedFor::ReadBefore => {}
@@ -140,6 +147,9 @@ async fn admit(parts: &Parts, app: &App, scope: &str) -> Result<Arc<Caller>, Fai
             return Err(refusal);
         }
     }
+    notes
+        .take_place(caller.name(), &app.edge().shares)
+        .inspect_err(|_| app.metrics().turned_away(TurnedAway::Full))?;
     Ok(caller)
 }
 

@@ -12,8 +12,8 @@ use crate::server;
 ///
 /// # Errors
 /// When the configuration cannot be used or the address cannot be listened on.
-pub async fn run(config: Config, dropped_lines: DroppedLines) -> Result<(), Failed> {
-    open_file_limit(config.server.limits.max_connections);
+pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), Failed> {
+    open_file_limit(&mut config);
     let app = server::app(&config)?;
     app.watch_log(dropped_lines);
     let names: Vec<String> = app
@@ -90,16 +90,22 @@ pub async fn run(config: Config, dropped_lines: DroppedLines) -> Result<(), Fail
     served.map_err(|error| failed("the listener failed", error))
 }
 
-/// Descriptors beside those of callers' connections: vendor calls, files, listeners.
-const OTHER_FILES: u64 = 200;
+/// Descriptors beside those of connections: vendor calls, files, listeners.
+const OTHER_FILES: usize = 200;
 
-/// Raises the number of files that the process may open as far as it is allowed to: the usual 1024 are fewer than the connections that it takes.
-fn open_file_limit(connections: usize) {
-    let needed = connections as u64 + OTHER_FILES;
-    let most = rlimit::increase_nofile_limit(needed).unwrap_or_default();
+/// Raises the number of files that the process may open as far as it is allowed to: the usual 1024 are fewer than the connections that it takes. Where
+/// that is not enough there are fewer connections, so that vendor calls and files keep theirs.
+fn open_file_limit(config: &mut Config) {
+    let beside = OTHER_FILES + config.metrics.max_connections;
+    let connections = config.server.limits.max_connections;
+    let needed = connections + beside;
+    let most = rlimit::increase_nofile_limit(needed as u64).unwrap_or_default();
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     if most < needed {
+        let fewer = most.saturating_sub(beside).max(1);
+        config.server.lower_connections(fewer);
         tracing::warn!(
-            "the process may open {most} files, and {connections} connections need {needed}; raise its limit (`ulimit -n`, LimitNOFILE=) or lower server.max_connections"
+            "the process may open {most} files, and {connections} connections need {needed}, so it takes {fewer} connections at most; raise its limit (`ulimit -n`, LimitNOFILE=) or lower server.max_connections"
         );
     }
 }

@@ -17,6 +17,8 @@ pub struct CacheConfig {
     pub stats_max_age: Duration,
     /// The oldest answer that is given when the vendor does not answer.
     pub stale_if_error: Duration,
+    /// How long a refusal (not found, refused credential, misconfigured, rejected) is given again without asking the vendor.
+    pub error_age: Duration,
     /// The memory that kept answers may take.
     pub max_bytes: u64,
 }
@@ -28,6 +30,7 @@ struct Raw {
     min_age_s: u64,
     stats_max_age_s: u64,
     stale_if_error_s: u64,
+    error_age_s: u64,
     max_bytes: u64,
 }
 
@@ -38,6 +41,7 @@ impl Default for Raw {
             min_age_s: 1,
             stats_max_age_s: 60,
             stale_if_error_s: 600,
+            error_age_s: 5,
             max_bytes: 67_108_864,
         }
     }
@@ -56,12 +60,14 @@ pub(super) fn read(section: Section) -> Result<CacheConfig, ConfigError> {
     let min_age = age("min_age_s", raw.min_age_s);
     let stats_max_age = age("stats_max_age_s", raw.stats_max_age_s);
     let stale_if_error = age("stale_if_error_s", raw.stale_if_error_s);
+    let error_age = age("error_age_s", raw.error_age_s);
     mistakes.finish(|| {
         Some(CacheConfig {
             max_age: max_age?,
             min_age: min_age?,
             stats_max_age: stats_max_age?,
             stale_if_error: stale_if_error?,
+            error_age: error_age?,
             max_bytes: raw.max_bytes,
         })
     })

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{ConfigError, Section};
 
 /// What a provider may cost its vendor, and how long it is waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Providers with the same account share one quota.
     pub account: String,
@@ -25,7 +25,15 @@ pub struct Limits {
     pub max_concurrent: u32,
     /// The most vendor calls for one page.
     pub max_calls_per_page: u32,
+    /// How much of a window's calls one caller may take while others ask.
+    pub caller_share: f64,
 }
+
+/// In a window of so many seconds a caller who comes late waits no longer than a request may take anyway.
+const SHORT_WINDOW_S: u32 = 10;
+
+/// What one caller may take of a longer window while others ask, unless this is configured.
+const CALLER_SHARE: f64 = 0.9;
 
 /// What holds for a vendor unless configured otherwise.
 #[derive(Clone, Debug)]
@@ -49,6 +57,7 @@ struct Raw {
     max_attempts: Option<u32>,
     max_concurrent: Option<u32>,
     max_calls_per_page: Option<u32>,
+    caller_share: Option<f64>,
 }
 
 impl Limits {
@@ -61,13 +70,18 @@ impl Limits {
             Some(section) => section.read()?,
             None => Default::default(),
         };
+        let window_s = raw.window_s.unwrap_or(default.window_s);
         let limits = Self {
+            caller_share: raw.caller_share.unwrap_or(match window_s {
+                0..=SHORT_WINDOW_S => 1.0,
+                _ => CALLER_SHARE,
+            }),
             account: raw
                 .account
                 .filter(|account| !account.is_empty())
                 .unwrap_or(default.account),
             calls: raw.calls.unwrap_or(default.calls),
-            window_s: raw.window_s.unwrap_or(default.window_s),
+            window_s,
             margin: Duration::from_millis(raw.margin_ms.unwrap_or(100)),
             timeout: Duration::from_millis(raw.timeout_ms.unwrap_or(8000)),
             max_attempts: raw.max_attempts.unwrap_or(3),
@@ -89,6 +103,30 @@ impl Limits {
             1,
             100,
         );
+        if !(limits.caller_share > 0.0 && limits.caller_share <= 1.0) {
+            mistakes.add(
+                "caller_share",
+                "is a share of the calls, more than 0 and at most 1",
+            );
+        }
         mistakes.finish(|| Some(limits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DefaultQuota, Limits};
+
+    #[test]
+    fn a_caller_leaves_a_part_of_a_long_window_to_others() {
+        for (window_s, share) in [(1, 1.0), (10, 1.0), (11, 0.9), (60, 0.9)] {
+            let default = DefaultQuota {
+                account: "a".to_owned(),
+                calls: 90,
+                window_s,
+            };
+            let limits = Limits::read(None, default).unwrap();
+            assert!((limits.caller_share - share).abs() < f64::EPSILON);
+        }
     }
 }

@@ -13,6 +13,8 @@ pub struct MetricsConfig {
     pub listen: SocketAddr,
     /// Whether it is opened.
     pub enabled: bool,
+    /// Connections to it at the same time.
+    pub max_connections: usize,
 }
 
 #[derive(Deserialize)]
@@ -20,6 +22,7 @@ pub struct MetricsConfig {
 struct Raw {
     listen: String,
     enabled: bool,
+    max_connections: u64,
 }
 
 impl Default for Raw {
@@ -27,6 +30,7 @@ impl Default for Raw {
         Self {
             listen: "127.0.0.1:9464".to_owned(),
             enabled: true,
+            max_connections: 32,
         }
     }
 }
@@ -43,10 +47,13 @@ pub(super) fn read(section: Section) -> Result<MetricsConfig, ConfigError> {
             ),
         );
     }
+    let connections = raw.max_connections;
+    let max_connections = mistakes.range("max_connections", "connections", connections, 1..=10_000);
     mistakes.finish(|| {
         Some(MetricsConfig {
             listen: listen?,
             enabled: raw.enabled,
+            max_connections: usize::try_from(max_connections?).unwrap_or(usize::MAX),
         })
     })
 }

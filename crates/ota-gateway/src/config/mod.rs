@@ -30,7 +30,7 @@ pub use metrics::MetricsConfig;
 pub use mistakes::{ConfigError, Mistakes};
 pub use origin::Origin;
 pub use section::Section;
-pub use server::{EdgeLimits, RateLimit, ServerConfig, TlsFiles, cors_origin};
+pub use server::{EdgeLimits, Places, RateLimit, ServerConfig, TlsFiles, cors_origin};
 pub use telemetry::{Collector, TelemetryConfig};
 
 use mistakes::{Place, unknown};

@@ -27,6 +27,42 @@ pub struct ServerConfig {
     pub rate_limit: Option<RateLimit>,
     /// The address of the API in its document, without a slash at the end. Without it the document says that the API is beside it.
     pub public_url: Option<String>,
+    /// How many requests may be under way.
+    pub places: Places,
+}
+
+/// How many requests may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Of all callers: fewer than there are connections, so that probes and new callers find one.
+    pub all: usize,
+    /// Of one caller, however few others ask.
+    pub each: Option<usize>,
+}
+
+impl Places {
+    /// Returns the places that so many connections leave when `reserved` of them are kept free, at least one.
+    #[must_use]
+    pub fn new(connections: usize, reserved: usize, each: Option<usize>) -> Self {
+        Self {
+            all: connections.saturating_sub(reserved).max(1),
+            each,
+        }
+    }
+}
+
+/// So many connections are kept free when the configuration does not say it, though not more than an eighth.
+const RESERVED: u64 = 64;
+
+impl ServerConfig {
+    /// Takes fewer connections, and keeps the same part of them free.
+    pub fn lower_connections(&mut self, connections: usize) {
+        let reserved =
+            self.limits.max_connections - self.places.all.min(self.limits.max_connections);
+        let reserved = reserved.min(connections / 8);
+        self.places = Places::new(connections, reserved, self.places.each);
+        self.limits.max_connections = connections;
+    }
 }
 
 /// The files of the gateway's own certificate.
@@ -74,6 +110,8 @@ struct Raw {
     tls_cert_file: Option<PathBuf>,
     tls_key_file: Option<PathBuf>,
     max_connections: u64,
+    reserved_connections: Option<u64>,
+    max_requests_per_caller: u64,
     max_header_bytes: u64,
     max_url_bytes: u64,
     max_body_bytes: u64,
@@ -94,6 +132,8 @@ impl Default for Raw {
             tls_cert_file: None,
             tls_key_file: None,
             max_connections: 2048,
+            reserved_connections: None,
+            max_requests_per_caller: 0,
             max_header_bytes: 65_536,
             // An identifier of 5000 characters in percent-encoded UTF-8 is looked for and not found, as a shorter one is.
             max_url_bytes: 49_152,
@@ -164,6 +204,22 @@ pub(super) fn read(section: Section) -> Result<ServerConfig, ConfigError> {
     );
     let max_url_bytes = size("max_url_bytes", "bytes", raw.max_url_bytes, 1024..=65_534);
     let max_body_bytes = size("max_body_bytes", "bytes", raw.max_body_bytes, 0..=16 << 20);
+    let each = size(
+        "max_requests_per_caller",
+        "requests",
+        raw.max_requests_per_caller,
+        0..=1_000_000,
+    );
+    let reserved = raw
+        .reserved_connections
+        .unwrap_or(RESERVED.min(raw.max_connections / 8));
+    if reserved >= raw.max_connections.max(1) {
+        mistakes.add(
+            "reserved_connections",
+            "is a number of connections smaller than `max_connections`",
+        );
+    }
+    let reserved = usize::try_from(reserved).unwrap_or(usize::MAX);
     mistakes.finish(|| {
         Some(ServerConfig {
             listen: listen?,
@@ -186,6 +242,7 @@ pub(super) fn read(section: Section) -> Result<ServerConfig, ConfigError> {
                     window: Duration::from_secs(window?),
                 }),
             },
+            places: Places::new(max_connections?, reserved, each.filter(|each| *each > 0)),
             public_url: public_url.flatten(),
         })
     })

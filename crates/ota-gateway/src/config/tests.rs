@@ -76,6 +76,15 @@ fn a_wrong_type_or_value_is_named_without_the_value() {
     check("[providers.Aliyun]\n", &["providers.Aliyun", "a-z"]);
     check("[log]\nformat = \"xml\"", &["log.format"]);
     check("[cache]\nmax_age_s = 99999999", &["cache.max_age_s"]);
+    check("[cache]\nerror_age_s = 99999999", &["cache.error_age_s"]);
+    check(
+        "[server]\nmax_connections = 10\nreserved_connections = 10",
+        &[":3: server.reserved_connections", "`max_connections`"],
+    );
+    check(
+        "[metrics]\nmax_connections = 0",
+        &[":2: metrics.max_connections"],
+    );
 }
 
 #[test]
@@ -511,4 +520,24 @@ fn variables_are_read_as_their_keys_are() {
     assert!((config.telemetry.sample_ratio - 0.5).abs() < f64::EPSILON);
     assert!(!config.metrics.enabled);
     assert_eq!(config.telemetry.service_name, "7");
+}
+
+#[test]
+fn some_connections_are_kept_free_of_requests() {
+    for (lines, all) in [
+        ("", 1984),
+        ("max_connections = 80", 70),
+        ("max_connections = 1", 1),
+        ("max_connections = 80\nreserved_connections = 0", 80),
+    ] {
+        let text = format!("[server]\n{lines}\n[auth]\nhs256_secret = \"{SECRET}\"");
+        let mut config = load(&text, &[]).unwrap();
+        assert_eq!(config.server.places.all, all, "{lines}");
+        // With fewer files than that.
+        if all == 1984 {
+            config.server.lower_connections(100);
+            assert_eq!(config.server.limits.max_connections, 100);
+            assert_eq!(config.server.places.all, 88);
+        }
+    }
 }

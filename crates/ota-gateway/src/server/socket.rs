@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::framing::{Refusal, Scanner, ended_early};
 use crate::config::EdgeLimits;
 use crate::problem::Code;
 
@@ -42,6 +43,10 @@ pub(super) struct State {
     blocked: AtomicU64,
     /// Whether a handler runs; what is read and written meanwhile (a body, `100 Continue`) begins nothing and ends nothing.
     serving: AtomicBool,
+    /// Since when the client has shut down its sending half, in milliseconds since the start and one; 0 when it has not.
+    half_closed: AtomicU64,
+    /// Whether the present request is the last one of the connection.
+    last: AtomicBool,
     /// Tells the connection to make room for another.
     pub(super) evicted: Notify,
 }
@@ -72,6 +77,14 @@ impl BodyWatch {
     }
 }
 
+/// How long a connection has waited for its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Idle {
+    /// Only for the moment that an answer takes to be read. Such a connection makes room only when no other can.
+    pub(super) briefly: bool,
+    pub(super) since: Instant,
+}
+
 /// Why a connection is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
@@ -91,6 +104,8 @@ impl State {
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             serving: AtomicBool::new(false),
+            half_closed: AtomicU64::new(0),
+            last: AtomicBool::new(false),
             evicted: Notify::new(),
         }
     }
@@ -127,16 +142,35 @@ impl State {
         self.phase.load(Ordering::Relaxed) == phase as u8
     }
 
-    /// Returns since when this connection waits for its client, if so: for a request, for its body, or for the answer to be taken.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    /// Whether an answer is being made or written.
+    fn is_answering(&self) -> bool {
+        self.is(Phase::Serving) || self.is(Phase::Answering)
+    }
+
+    /// Returns since when this connection waits for its client, if so: for a request, for its body, or for the answer to be taken. One whose client
+    /// sends no more counts as well: most likely nobody waits for the answer.
+    pub(super) fn idle_since(&self) -> Option<Idle> {
         let at = |milliseconds| self.start + Duration::from_millis(milliseconds);
         let blocked = self.blocked.load(Ordering::Relaxed);
         if blocked > 0 {
             let since = at(blocked - 1);
-            return (since.elapsed() >= SLOW_READER).then_some(since);
+            let briefly = since.elapsed() < SLOW_READER;
+            return Some(Idle { briefly, since });
         }
-        let idle = self.is(Phase::Idle) || self.is(Phase::Head);
-        idle.then(|| at(self.since.load(Ordering::Relaxed)))
+        let since = match self.half_closed.load(Ordering::Relaxed) {
+            0 if self.is(Phase::Idle) || self.is(Phase::Head) => self.since.load(Ordering::Relaxed),
+            0 => return None,
+            half_closed => half_closed - 1,
+        };
+        Some(Idle {
+            briefly: false,
+            since: at(since),
+        })
+    }
+
+    /// Whether the connection must be closed after the present answer.
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// Returns what the client is late with, or else when to look again.
@@ -179,7 +213,17 @@ pub(super) struct Watched<S> {
     state: Arc<State>,
     /// What is written in place of a bare refusal of the library.
     instead: Option<Instead>,
+    scanner: Scanner,
+    /// Why nothing more is read.
+    refused: Option<Refusal>,
+    /// What was read while an answer was made, to learn whether the client is still there.
+    ahead: Vec<u8>,
+    /// Whether the client sends no more.
+    ended: bool,
 }
+
+/// So much is read while an answer is made or written. More waits in the buffers of the operating system until the answer has been taken.
+const AHEAD: usize = 64;
 
 #[derive(Debug)]
 struct Instead {
@@ -189,7 +233,7 @@ struct Instead {
 
 /// Makes the text of a whole response.
 pub(super) trait Refuse {
-    fn refuse(&self, code: Code) -> Vec<u8>;
+    fn refuse(&self, refusal: Refusal) -> Vec<u8>;
 }
 
 /// [`Watched`] with what makes refusals.
@@ -200,17 +244,23 @@ pub(super) struct Socket<S, R> {
 }
 
 impl<S, R> Socket<S, R> {
-    pub(super) fn new(inner: S, state: Arc<State>, refuse: R) -> Self {
+    /// Watches a socket on which heads of requests may have `max_head` bytes.
+    pub(super) fn new(inner: S, state: Arc<State>, refuse: R, max_head: usize) -> Self {
         let watched = Watched {
             inner,
             state,
             instead: None,
+            scanner: Scanner::new(max_head),
+            refused: None,
+            ahead: Vec::new(),
+            ended: false,
         };
         Self { watched, refuse }
     }
 
-    pub(super) fn into_inner(self) -> S {
-        self.watched.inner
+    /// Returns the socket itself, and what it must still be told.
+    pub(super) fn into_inner(self) -> (S, Option<Refusal>) {
+        (self.watched.inner, self.watched.refused)
     }
 }
 
@@ -270,16 +320,91 @@ impl<S: AsyncRead + Unpin, R: Unpin> AsyncRead for Socket<S, R> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut self.get_mut().watched;
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
-        if buffer.filled().len() > before && this.state.is(Phase::Idle) {
-            this.state.enter(Phase::Head);
+        // Of a body in chunks the library knows the end; its handler says when it has come.
+        let in_body = this.scanner.in_body() || this.scanner.in_chunks() && !this.ended;
+        if this.state.is_answering() && !in_body {
+            return this.look_ahead(cx).map(|never| match never {
+                Ok(never) => match never {},
+                Err(error) => Err(error),
+            });
         }
-        read
+        this.read(cx, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Reads what the library asks for, and follows it.
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.refused.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..count]);
+            self.ahead.drain(..count);
+        } else if !self.ended {
+            ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+        }
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        if read.is_empty() {
+            self.end();
+            // The end of a body in chunks may have been read before; then an answer is on its way.
+            let whole = self.scanner.in_chunks() && self.state.is_answering();
+            return if whole {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(()))
+            };
+        }
+        if self.state.is(Phase::Idle) {
+            self.state.enter(Phase::Head);
+        }
+        if let Err(refused) = self.scanner.scan(read) {
+            self.refused = Some(refused.why);
+            buffer.set_filled(before + refused.before);
+        }
+        if self.scanner.in_chunks() {
+            self.state.last.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// While an answer is made or written, learns whether the connection breaks. A client that has only shut down its sending half waits for the
+    /// answer, so the library is not told of it before the answer has left.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<std::convert::Infallible>> {
+        if self.ended || self.refused.is_some() || !self.ahead.is_empty() {
+            return Poll::Pending;
+        }
+        let mut buffer = [0; AHEAD];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer))?;
+        match buffer.filled() {
+            [] => self.end(),
+            read => self.ahead = read.to_vec(),
+        }
+        Poll::Pending
+    }
+
+    /// Notes that the client sends no more.
+    fn end(&mut self) {
+        if self.scanner.in_head() && self.refused.is_none() {
+            self.refused = Some(ended_early());
+        }
+        if !self.ended {
+            self.ended = true;
+            let now = self.state.now() + 1;
+            self.state.half_closed.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the library must look again once an answer has left.
+    fn has_news(&self) -> bool {
+        self.ended || self.refused.is_some() || !self.ahead.is_empty()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -300,7 +425,7 @@ impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
             && let Some(code) = bare_refusal(only)
         {
             this.watched.state.enter(Phase::Answering);
-            let text = this.refuse.refuse(code);
+            let text = this.refuse.refuse(Refusal::from(code));
             this.watched.instead = Some(Instead { text, written: 0 });
             return Poll::Ready(Ok(only.len()));
         }
@@ -322,7 +447,13 @@ impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
         let flushed = Pin::new(&mut this.inner).poll_flush(cx);
         let flushed = this.note(flushed);
         if flushed.is_ready() && this.state.is(Phase::Answering) {
-            this.state.enter(Phase::Idle);
+            this.state.enter(match this.scanner.in_head() {
+                true => Phase::Head,
+                false => Phase::Idle,
+            });
+            if this.has_news() {
+                cx.waker().wake_by_ref();
+            }
         }
         flushed
     }
@@ -330,7 +461,11 @@ impl<S: AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut self.get_mut().watched;
         ready!(this.write_instead(cx))?;
-        Pin::new(&mut this.inner).poll_shutdown(cx)
+        match this.refused {
+            // The refusal is written behind the answers before it.
+            Some(_) => Pin::new(&mut this.inner).poll_flush(cx),
+            None => Pin::new(&mut this.inner).poll_shutdown(cx),
+        }
     }
 }
 
@@ -385,6 +520,13 @@ mod tests {
         pass(1000).await;
         assert!(state.overdue(&limits).is_ok());
         assert_eq!(state.idle_since(), None);
+        state
+            .half_closed
+            .store(1, std::sync::atomic::Ordering::Relaxed);
+        assert!(state.idle_since().is_some(), "nobody may wait for it");
+        state
+            .half_closed
+            .store(0, std::sync::atomic::Ordering::Relaxed);
         // Its body does not come: the handler has a limit of its own, but others may need the place.
         state.body_watch().waits();
         assert!(state.idle_since().is_some());

@@ -1,0 +1,211 @@
+//! The connections that are open on one listener, and which of them makes room when there are too many.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::service::Service;
+use super::socket::State;
+use crate::metrics::CutOff;
+
+/// The open connections of one listener.
+#[derive(Debug, Default)]
+pub(super) struct Open(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    connections: HashMap<u64, Entry>,
+    /// How many each peer has.
+    peers: HashMap<Peer, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: Arc<State>,
+    peer: Peer,
+}
+
+/// Who opened a connection, as far as its address says: one IPv4 address, or one network of IPv6, which is what a single customer gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Peer(IpAddr);
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let network = address.to_bits() & !u128::from(u64::MAX);
+                Self(IpAddr::V6(Ipv6Addr::from_bits(network)))
+            }
+            address @ IpAddr::V4(_) => Self(address),
+        }
+    }
+}
+
+/// The place of one connection among the open ones, given back when dropped.
+pub(super) struct Place {
+    number: u64,
+    pub(super) state: Arc<State>,
+    open: Arc<Open>,
+    service: Service,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.open.lock();
+        if table.remove(self.number).is_some() {
+            self.service.note_open(table.connections.len());
+        }
+    }
+}
+
+impl Table {
+    fn remove(&mut self, number: u64) -> Option<Entry> {
+        let entry = self.connections.remove(&number)?;
+        if let Some(count) = self.peers.get_mut(&entry.peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.peers.remove(&entry.peer);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Ends the connection that can best be spared: of those that wait for their client, one of the peer that has the most connections, and of these
+    /// the one that has waited for longest. None can be when every one is being answered.
+    fn evict(&mut self, service: &Service) -> bool {
+        let idle = self.connections.iter().filter_map(|(number, entry)| {
+            let idle = entry.state.idle_since()?;
+            let of_peer = self.peers.get(&entry.peer).copied().unwrap_or_default();
+            Some(((idle.briefly, Reverse(of_peer), idle.since), *number))
+        });
+        let Some(evicted) = idle.min().and_then(|(_, number)| self.remove(number)) else {
+            return false;
+        };
+        evicted.state.evicted.notify_one();
+        service.note_cut_off(CutOff::Evicted);
+        true
+    }
+}
+
+/// What happened when a connection asked for a place.
+pub(super) enum Placed {
+    /// There was room.
+    Free(Place),
+    /// Another connection was ended for it.
+    Instead(Place),
+    /// Every connection is being answered.
+    Full,
+}
+
+impl Open {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place for a connection, which makes another one end when all are taken.
+    pub(super) fn place(self: &Arc<Self>, number: u64, peer: IpAddr, service: &Service) -> Placed {
+        let state = Arc::new(State::new());
+        let peer = Peer::from(peer);
+        let mut table = self.lock();
+        let full = table.connections.len() >= service.limits().max_connections;
+        if full && !table.evict(service) {
+            return Placed::Full;
+        }
+        let entry = Entry {
+            state: Arc::clone(&state),
+            peer,
+        };
+        table.connections.insert(number, entry);
+        *table.peers.entry(peer).or_default() += 1;
+        service.note_open(table.connections.len());
+        let place = Place {
+            number,
+            state,
+            open: Arc::clone(self),
+            service: service.clone(),
+        };
+        match full {
+            true => Placed::Instead(place),
+            false => Placed::Free(place),
+        }
+    }
+
+    /// Ends the connection that can best be spared, because what it takes of the operating system is needed.
+    pub(super) fn evict(&self, service: &Service) {
+        self.lock().evict(service);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Open, Peer, Place, Placed};
+    use crate::config::Config;
+    use crate::server::service::Service;
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    fn peer(text: &str) -> Peer {
+        Peer::from(text.parse::<IpAddr>().unwrap())
+    }
+
+    #[test]
+    fn addresses_of_one_customer_are_one_peer() {
+        assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:1"));
+        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+        assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));
+        assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
+    }
+
+    fn service(max_connections: usize) -> Service {
+        let environment = [
+            (
+                "OTA_GATEWAY__AUTH__HS256_SECRET",
+                "0123456789abcdef0123456789abcdef".to_owned(),
+            ),
+            (
+                "OTA_GATEWAY__SERVER__MAX_CONNECTIONS",
+                max_connections.to_string(),
+            ),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let config = Config::load(None, environment).unwrap();
+        Service::api(crate::server::app(&config).unwrap())
+    }
+
+    fn place(placed: Placed) -> Option<Place> {
+        match placed {
+            Placed::Free(place) | Placed::Instead(place) => Some(place),
+            Placed::Full => None,
+        }
+    }
+
+    #[test]
+    fn the_address_with_the_most_connections_makes_room() {
+        let (open, service) = (Arc::<Open>::default(), service(10));
+        let [modest, greedy] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
+        // It waits for longest.
+        let first = place(open.place(0, modest, &service)).unwrap();
+        let mut others = Vec::new();
+        for number in 1..30 {
+            others.push(place(open.place(number, greedy, &service)).unwrap());
+        }
+        let is_open = |place: &Place| open.lock().connections.contains_key(&place.number);
+        assert!(is_open(&first));
+        assert_eq!(others.iter().filter(|place| is_open(place)).count(), 9);
+        drop((first, others));
+        assert!(open.lock().peers.is_empty());
+    }
+
+    #[test]
+    fn what_is_being_answered_is_ended_for_nobody() {
+        let (open, service) = (Arc::<Open>::default(), service(2));
+        let peer = "192.0.2.1".parse().unwrap();
+        let places: Vec<_> = (0..2)
+            .map(|number| place(open.place(number, peer, &service)).unwrap())
+            .collect();
+        let serving: Vec<_> = places.iter().map(|place| place.state.serve()).collect();
+        assert!(place(open.place(2, peer, &service)).is_none());
+        drop(serving);
+    }
+}

@@ -1,0 +1,209 @@
+//! Fair shares of the places for requests under way.
+//!
+//! A request waits for a vendor as long as half a minute, and takes a connection meanwhile. So fewer requests may be under way than there are
+//! connections: the rest are free for probes, and for callers whose requests are judged here. While there are places, anybody may have as many as he
+//! asks for. When there are none, a caller who has fewer than another gets one of that other's: the request that came last is answered with 503.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::config::Places;
+use crate::problem::{Code, Failure};
+
+/// The requests that are under way, by caller.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    places: Places,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    taken: usize,
+    next: u64,
+    /// Of each caller, in the order of their coming.
+    callers: HashMap<Arc<str>, Vec<Taken>>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    number: u64,
+    given_up: Arc<Notify>,
+}
+
+/// The place of one request, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    shares: Arc<Shares>,
+    caller: Arc<str>,
+    number: u64,
+}
+
+/// Why a request gets no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// Its caller has as many as one may have.
+    Limit(usize),
+    /// All are taken, and its caller has no fewer than others.
+    Full,
+}
+
+impl From<NoPlace> for Failure {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::Limit(most) => Self::new(
+                Code::RateLimited,
+                format!(
+                    "you have {most} requests under way, which is as many as one caller may have; wait for their answers"
+                ),
+            ),
+            NoPlace::Full => Self::new(
+                Code::Unavailable,
+                "the gateway answers as many requests as it can, and you have your share of them; try again",
+            ),
+        }
+    }
+}
+
+/// The answer to a request whose place was given to another caller.
+pub(crate) fn given_up() -> Failure {
+    Failure::new(
+        Code::Unavailable,
+        "the gateway answers as many requests as it can, and you have more of them than other callers; try again",
+    )
+}
+
+impl Shares {
+    pub(crate) fn new(places: Places) -> Self {
+        Self {
+            places,
+            table: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place for a request of a caller. `given_up` is notified when it is needed for another caller's.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        caller: &Arc<str>,
+        given_up: &Arc<Notify>,
+    ) -> Result<Share, NoPlace> {
+        let mut table = self.lock();
+        let own = table.callers.get(caller).map_or(0, Vec::len);
+        if let Some(most) = self.places.each.filter(|most| own >= *most) {
+            return Err(NoPlace::Limit(most));
+        }
+        if table.taken >= self.places.all && !table.give_up(own) {
+            return Err(NoPlace::Full);
+        }
+        table.next += 1;
+        table.taken += 1;
+        let number = table.next;
+        let requests = table.callers.entry(Arc::clone(caller)).or_default();
+        requests.push(Taken {
+            number,
+            given_up: Arc::clone(given_up),
+        });
+        Ok(Share {
+            shares: Arc::clone(self),
+            caller: Arc::clone(caller),
+            number,
+        })
+    }
+}
+
+impl Table {
+    /// Gives up a request of the caller who has the most, for one who has `own` so far, if that makes their numbers more equal.
+    fn give_up(&mut self, own: usize) -> bool {
+        let most = self
+            .callers
+            .values_mut()
+            .max_by_key(|requests| requests.len());
+        let Some(requests) = most.filter(|requests| requests.len() > own + 1) else {
+            return false;
+        };
+        let Some(last) = requests.pop() else {
+            return false;
+        };
+        last.given_up.notify_one();
+        self.taken -= 1;
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut table = self.shares.lock();
+        let Some(requests) = table.callers.get_mut(&self.caller) else {
+            return;
+        };
+        let found = requests.binary_search_by_key(&self.number, |taken| taken.number);
+        if let Ok(index) = found {
+            requests.remove(index);
+        }
+        if requests.is_empty() {
+            table.callers.remove(&self.caller);
+        }
+        // One that was given up has been counted off.
+        if found.is_ok() {
+            table.taken -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NoPlace, Share, Shares};
+    use crate::config::Places;
+    use std::sync::Arc;
+    use tokio::sync::Notify;
+
+    fn shares(all: usize, each: Option<usize>) -> Arc<Shares> {
+        Arc::new(Shares::new(Places { all, each }))
+    }
+
+    fn take(shares: &Arc<Shares>, caller: &str) -> (Result<Share, NoPlace>, Arc<Notify>) {
+        let notify = Arc::<Notify>::default();
+        (shares.take(&Arc::from(caller), &notify), notify)
+    }
+
+    #[tokio::test]
+    async fn a_lone_caller_may_have_all_places_and_shares_them_when_another_comes() {
+        let shares = shares(4, None);
+        let mut greedy: Vec<_> = (0..4).map(|_| take(&shares, "greedy")).collect();
+        assert!(greedy.iter().all(|(share, _)| share.is_ok()));
+        assert_eq!(take(&shares, "greedy").0.unwrap_err(), NoPlace::Full);
+        let others = [take(&shares, "other"), take(&shares, "other")];
+        assert!(others.iter().all(|(share, _)| share.is_ok()));
+        // Both have two now, and neither takes from the other.
+        for caller in ["greedy", "other"] {
+            assert_eq!(take(&shares, caller).0.unwrap_err(), NoPlace::Full);
+        }
+        // Those who came last were given up.
+        for (_, notify) in greedy.split_off(2) {
+            notify.notified().await;
+        }
+        // A third caller has none, and gets one.
+        let third = take(&shares, "third");
+        assert!(third.0.is_ok());
+        drop((greedy, others, third));
+        let table = shares.lock();
+        assert!(table.callers.is_empty());
+        assert_eq!(table.taken, 0);
+    }
+
+    #[test]
+    fn one_caller_may_be_limited() {
+        let shares = shares(4, Some(1));
+        let (first, _) = take(&shares, "a");
+        assert_eq!(take(&shares, "a").0.unwrap_err(), NoPlace::Limit(1));
+        assert!(take(&shares, "b").0.is_ok());
+        drop(first);
+        assert!(take(&shares, "a").0.is_ok());
+    }
+}
