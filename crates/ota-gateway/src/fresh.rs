@@ -50,6 +50,30 @@ fn wanted(headers: &HeaderMap) -> Wanted {
     wanted
 }
 
+/// Returns a tag without its mark of weakness.
+fn opaque(tag: &str) -> &str {
+    let tag = tag.trim();
+    tag.strip_prefix("W/").unwrap_or(tag)
+}
+
+/// Whether a client's tag is our own, or our own with what a proxy appended to it when it compressed the answer.
+///
+/// Apache httpd appends `-gzip` and `-br` (its version 2.2 behind the closing quote), Jetty `--gzip`, others `;gzip` or `:gzip`, and pass the tag on
+/// as it is when a client sends it back.
+fn is_same(tag: &str, own: &str) -> bool {
+    const CODINGS: &[&str] = &["gzip", "br", "deflate", "zstd"];
+    if tag == own {
+        return true;
+    }
+    let appended = || {
+        let rest = tag.strip_prefix(own.strip_suffix('"')?)?;
+        let mark = rest.strip_suffix('"').or_else(|| rest.strip_prefix('"'))?;
+        let coding = mark.trim_start_matches(['-', ';', ':']);
+        (coding.len() < mark.len()).then_some(coding)
+    };
+    appended().is_some_and(|coding| CODINGS.contains(&coding))
+}
+
 /// What a request says about the answer that it wants.
 #[derive(Debug)]
 pub(crate) struct Wishes {
@@ -81,10 +105,6 @@ impl Wishes {
         if self.if_none_match.is_empty() {
             return false;
         }
-        let opaque = |tag: &str| {
-            let tag = tag.trim();
-            tag.strip_prefix("W/").unwrap_or(tag).to_owned()
-        };
         let Ok(own) = etag.to_str().map(opaque) else {
             return false;
         };
@@ -95,7 +115,7 @@ impl Wishes {
             .flat_map(|tags| tags.split(','));
         // A lone star stands for every answer; beside others it is none of the forms.
         let any = matches!(self.if_none_match.as_slice(), [only] if only == "*");
-        any || tags.any(|tag| opaque(tag) == own)
+        any || tags.any(|tag| is_same(opaque(tag), own))
     }
 
     /// Writes the response, and tells how many bytes had to be made for it. `Age` and the `OTA-` headers are those of now, also on a 304.
