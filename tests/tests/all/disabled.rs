@@ -61,6 +61,85 @@ async fn without_access_control_only_loopback_names_are_answered() {
 }
 
 #[tokio::test]
+async fn without_access_control_pages_of_other_sites_are_refused() {
+    let alibaba = alibaba_sim(FleetShape::uniform(2, 5).frozen()).await;
+    let gateway = open(&Section::alibaba(ALI, &alibaba.url())).await;
+    let own = format!("http://127.0.0.1:{}", gateway.address().port());
+    let path = World::jobs_path(ALI);
+    let ask = |headers: &[(&str, &str)]| {
+        let mut ask = gateway.ask("GET", &path).anonymous();
+        let host = own.trim_start_matches("http://");
+        ask = ask.header("Host", host);
+        for (name, value) in headers {
+            ask = ask.header(name, value);
+        }
+        ask.send()
+    };
+    // The first answer is kept, so the fast path is held to the same.
+    for headers in [
+        &[][..],
+        &[("Sec-Fetch-Site", "same-origin")],
+        &[("Sec-Fetch-Site", "none")],
+        &[("Origin", own.as_str())],
+        &[("Origin", own.as_str()), ("Sec-Fetch-Site", "same-origin")],
+    ] {
+        ask(headers).await.ok();
+    }
+    let before = alibaba.counters().total_calls();
+    for headers in [
+        &[("Sec-Fetch-Site", "cross-site")][..],
+        &[("Sec-Fetch-Site", "same-site")],
+        &[
+            ("Sec-Fetch-Site", "same-origin"),
+            ("Sec-Fetch-Site", "cross-site"),
+        ],
+        &[("Sec-Fetch-Site", "")],
+        &[("Origin", "https://evil.example")],
+        &[("Origin", "null")],
+        &[("Origin", "http://localhost:1")],
+        &[("Origin", &own.replace("http:", "https:"))],
+        &[("Origin", own.as_str()), ("Origin", "https://evil.example")],
+        &[
+            ("Origin", "https://evil.example"),
+            ("Sec-Fetch-Site", "same-origin"),
+        ],
+    ] {
+        ask(headers).await.problem(403, "forbidden");
+    }
+    assert_eq!(alibaba.counters().total_calls(), before);
+    let check = format!("/v1/providers/{ALI}/check");
+    let check = gateway.ask("POST", &check).anonymous();
+    let check = check.header("Host", "localhost");
+    let check = check.header("Origin", "https://evil.example").send().await;
+    check.problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn without_access_control_a_listed_origin_may_call() {
+    let alibaba = alibaba_sim(FleetShape::uniform(2, 5).frozen()).await;
+    let section = Section::alibaba(ALI, &alibaba.url()).to_toml();
+    let text = head()
+        .replace(
+            "[server]\n",
+            "[server]\ncors_origins = [\"http://localhost:3000\"]\n",
+        )
+        .lines()
+        .map(|line| match line.starts_with("hs256_secret") {
+            true => "mode = \"disabled\"\n".to_owned(),
+            false => format!("{line}\n"),
+        })
+        .collect::<String>();
+    let gateway = Gateway::with_file(&(text + &section)).await;
+    let ask = |origin: &str| {
+        let ask = gateway.ask("GET", "/v1/providers").anonymous();
+        let ask = ask.header("Origin", origin);
+        ask.header("Sec-Fetch-Site", "cross-site").send()
+    };
+    ask("http://localhost:3000").await.ok();
+    ask("http://localhost:3001").await.problem(403, "forbidden");
+}
+
+#[tokio::test]
 async fn every_name_that_a_request_gives_must_be_a_loopback_one() {
     let alibaba = alibaba_sim(FleetShape::uniform(2, 5).frozen()).await;
     let gateway = open(&Section::alibaba(ALI, &alibaba.url())).await;

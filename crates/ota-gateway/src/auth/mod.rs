@@ -16,9 +16,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 pub use algorithm::{Algorithms, KeyKind};
 pub use claims::{ClaimNames, Claims, Rules, unknown_scope};
@@ -28,7 +28,7 @@ pub use mint::Mint;
 pub use source::{KeySource, Keys};
 pub use token::{TokenError, Verifier};
 
-use crate::app::App;
+use crate::app::{App, Edge};
 use crate::edge::{Notes, RequestId};
 use crate::metrics::TurnedAway;
 use crate::problem::{Code, Failure};
@@ -206,13 +206,19 @@ pub(crate) fn authorize(
             let names: Vec<&str> = names
                 .chain(uri.authority().map(|authority| authority.as_str()))
                 .collect();
-            return match !names.is_empty() && names.into_iter().all(is_loopback_host) {
-                true => Ok(Arc::default()),
-                false => Err(Refused::from(Failure::new(
+            if names.is_empty() || !names.iter().all(|name| is_loopback_host(name)) {
+                return Err(Refused::from(Failure::new(
                     Code::MisdirectedRequest,
                     "access control is disabled, so only requests to localhost or a loopback address are answered",
-                ))),
-            };
+                )));
+            }
+            if comes_from_another_site(headers, names[0], app.edge()) {
+                return Err(Refused::from(Failure::new(
+                    Code::Forbidden,
+                    "access control is disabled, so requests of web pages of other origins are refused; list the origin in server.cors_origins if it may call",
+                )));
+            }
+            return Ok(Arc::default());
         }
     };
     let caller = verifier
@@ -256,6 +262,31 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
     }
     Ok(token)
 }
+
+/// Whether a web page of another origin makes the browser send this, and that origin is not one of those that may call.
+///
+/// Browsers say where a request comes from in two headers that pages cannot change: `Sec-Fetch-Site`, and `Origin` with whatever is not a plain GET.
+/// Other programs send neither.
+fn comes_from_another_site(headers: &HeaderMap, host: &str, edge: &Edge) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter().peekable();
+    if origins.peek().is_some() {
+        let scheme = match edge.certificates {
+            Some(_) => "https",
+            None => "http",
+        };
+        let own = format!("{scheme}://{host}");
+        return !origins.all(|origin| {
+            origin.as_bytes().eq_ignore_ascii_case(own.as_bytes())
+                || edge.cors_origins.contains(origin)
+        });
+    }
+    // `none` is a person who typed the address. What is in no list yet is not taken for harmless.
+    let same = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
+    !headers.get_all(SEC_FETCH_SITE).iter().all(same)
+}
+
+/// Where a browser says that a request comes from (Fetch Metadata Request Headers, section 2.4).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a `Host` header names this machine.
 fn is_loopback_host(host: &str) -> bool {
