@@ -62,6 +62,32 @@ pub struct VendorError {
     pub http_status: Option<u16>,
 }
 
+/// For logs and operators: what the vendor said, as far as it said it.
+impl std::fmt::Display for VendorError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the vendor's answer:")?;
+        let mut separator = " ";
+        if let Some(status) = self.http_status {
+            write!(f, "{separator}status {status}")?;
+            separator = ", ";
+        }
+        for (what, text) in [
+            ("code", &self.code),
+            ("message", &self.message),
+            ("request ID", &self.request_id),
+        ] {
+            if let Some(text) = text {
+                write!(f, "{separator}{what} `{text}`")?;
+                separator = ", ";
+            }
+        }
+        match separator {
+            " " => f.write_str(" nothing that explains it"),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// An error of a provider.
 ///
 /// `Display` gives the public message, which is fit for a stranger. Everything else belongs in the private context and
@@ -260,7 +286,7 @@ impl std::fmt::Debug for Error {
             write!(f, " (in {operation})")?;
         }
         if let Some(vendor) = &self.0.vendor {
-            write!(f, ", {vendor:?}")?;
+            write!(f, ", {vendor}")?;
         }
         for (key, value) in &self.0.context {
             write!(f, ", {key}: {value}")?;
