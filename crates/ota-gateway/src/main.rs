@@ -28,7 +28,7 @@ enum Command {
     /// Serve the API (the default)
     Serve,
     /// Check the configuration and call every provider once
-    Check,
+    Check(commands::check::Options),
     /// Print the OpenAPI document
     Openapi,
     /// Print a token signed with the configured HS256 secret
@@ -65,10 +65,10 @@ fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failed> {
 ",
             commands::token::run(&commands::load(path)?, &options)?
         )),
-        Command::Check => {
+        Command::Check(options) => {
             let config = commands::load(path)?;
             output.install(&config.log);
-            let (table, all_ok) = on_runtime(commands::check::run(&config))??;
+            let (table, all_ok) = on_runtime(commands::check::run(&config, &options))??;
             show(&table);
             return Ok(if all_ok {
                 ExitCode::SUCCESS

@@ -191,7 +191,7 @@ impl DriftObserver for CountedDrift {
             DriftKind::Word | DriftKind::Field | DriftKind::Value => tracing::warn!(
                 provider.name = %self.provider,
                 vendor.operation = operation,
-                vendor.field = ?field,
+                vendor.field = field,
                 drift = kind.as_str(),
                 "the vendor sent something that is not in its documents; the answer shows it verbatim"
             ),

@@ -156,6 +156,59 @@ async fn check_says_for_each_kind_of_trouble_how_to_mend_it() {
     }
 }
 
+#[tokio::test]
+async fn check_offline_calls_nothing_and_checks_everything_else() {
+    let vendor = ota_tests::Script::start(|_| ota_tests::Answer::json("{}")).await;
+    let keys = ota_tests::Script::start(|_| ota_tests::Answer::json("{\"keys\":[]}")).await;
+    let auth = format!("jwks_url = \"{}/keys\"", keys.url());
+    let head = head().replace(&format!("hs256_secret = \"{SECRET}\""), &auth);
+    let text = head
+        + &Section::alibaba(ALI, &vendor.url()).to_toml()
+        + &Section::huawei(HUA, &vendor.url()).to_toml();
+    let output = run(&["check", "--offline", "--config", File::new(&text).path()]).await;
+    let table = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{table}{}", stderr(&output));
+    for name in [ALI, HUA] {
+        let row = table.lines().find(|line| line.starts_with(name));
+        assert!(row.is_some_and(|row| row.contains("not called")), "{table}");
+    }
+    assert!(vendor.seen().is_empty() && keys.seen().is_empty());
+    let wrong = changed(text, "app_id", "app_id = \"\"");
+    let output = run(&["check", "--offline", "--config", File::new(&wrong).path()]).await;
+    assert_eq!(output.status.code(), Some(78), "{}", stdout(&output));
+    assert!(
+        stderr(&output).contains("providers.hua.app_id"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[tokio::test]
+async fn a_vendor_cannot_forge_a_row_of_check_or_colour_the_terminal() {
+    let forged = "\u{1b}[2K\rx\nforged  alibaba-iot  ok\u{9b}31m\u{202e}\u{85}";
+    let vendor = ota_tests::Script::start(move |_| {
+        let answer = serde_json::json!({
+            "Success": false, "Code": format!("iot.system.Forged{forged}"), "ErrorMessage": forged, "RequestId": forged,
+        });
+        ota_tests::Answer::json(answer.to_string())
+    })
+    .await;
+    let text =
+        head() + &Section::alibaba(ALI, &vendor.url()).to_toml() + "[log]\nfilter = \"trace\"\n";
+    let output = run(&["check", "--config", File::new(&text).path()]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!vendor.seen().is_empty());
+    for text in [stdout(&output), stderr(&output)] {
+        assert!(
+            !text.lines().any(|line| line.starts_with("forged")),
+            "{text:?}"
+        );
+        let bad = |c: char| c != '\n' && ota_gateway::escape::is_unsafe(c);
+        assert!(!text.contains(bad), "{text:?}");
+    }
+    assert!(stdout(&output).contains("Forged"), "{}", stdout(&output));
+}
+
 /// Starts `serve` and returns the child, the lines it logs, and where it listens.
 async fn serve(
     file: &File,

@@ -9,32 +9,45 @@ use ota_core::ErrorKind;
 use ota_core::clock::{Clock, SystemClock, after};
 use ota_core::context::{Context, Priority};
 use ota_core::random::SystemRandom;
-use ota_fleet::{Fleet, Health, HealthState};
+use ota_fleet::{Fleet, Health, HealthState, Member};
 
 use super::Failed;
 use crate::auth::Keys;
 use crate::config::Config;
+use crate::escape::escaped;
 use crate::problem::Code;
 use crate::server;
 
+/// What is checked.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Call nothing: check the configuration and every file that it names only, for instance in CI
+    #[arg(long)]
+    pub offline: bool,
+}
+
 /// Calls every provider once, and the place that keys come from, and returns a table with what is wrong and how to mend it, and whether all of
-/// them answered as they should.
+/// them answered as they should. Offline nothing is called, and the table says so.
 ///
 /// # Errors
 /// When the configuration cannot be used.
-pub async fn run(config: &Config) -> Result<(String, bool), Failed> {
+pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // Put together whole, so that everything that would end a start ends this command too.
     let app = server::app_on(config, Arc::clone(&clock), Arc::new(SystemRandom))?;
-    let mut rows = providers(app.fleet(), &*clock, config.server.request_timeout).await;
+    let mut rows = match options.offline {
+        true => app.fleet().members().map(not_called).collect(),
+        false => providers(app.fleet(), &*clock, config.server.request_timeout).await,
+    };
     let checked = rows.len();
-    for warning in &config.auth.warnings {
+    for warning in config.warnings.iter().chain(&config.auth.warnings) {
         tracing::warn!("{warning}");
     }
     if let Some(keys) = config.auth.keys() {
         keys.log_left_out();
     }
-    if let Some(keys) = config.auth.keys()
+    if !options.offline
+        && let Some(keys) = config.auth.keys()
         && let Some(address) = keys.address()
     {
         rows.push(tokens(keys, address, &*clock).await);
@@ -50,7 +63,7 @@ pub async fn run(config: &Config) -> Result<(String, bool), Failed> {
         text.push_str("\nHow to mend it:\n");
         for row in mend {
             let advice = row.advice.unwrap_or_default();
-            let _ = writeln!(text, "  {}: {advice}", row.name);
+            let _ = writeln!(text, "  {}: {}", row.name, escaped(advice));
         }
     }
     Ok((text, all_ok))
@@ -119,6 +132,21 @@ fn explained(error: &ota_core::Error) -> String {
     text
 }
 
+/// The row of a provider whose settings are right and that was not called.
+fn not_called(member: &Member) -> Row {
+    let provider = member.provider();
+    Row {
+        name: provider.name().to_string(),
+        vendor: provider.vendor().to_owned(),
+        state: "not called",
+        called: String::new(),
+        took: Duration::ZERO,
+        endpoint: provider.endpoint().to_owned(),
+        problem: None,
+        advice: None,
+    }
+}
+
 async fn providers(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> Vec<Row> {
     join_all(fleet.members().map(async |member| {
         let provider = member.provider();
@@ -180,6 +208,8 @@ fn table(rows: &[Row]) -> String {
                 row.endpoint.clone(),
                 row.problem.clone().unwrap_or_default(),
             ]
+            // A vendor's words must not colour the operator's terminal or make rows of their own.
+            .map(|cell| escaped(&cell).into_owned())
         }))
         .collect();
     let mut widths = [0; 7];

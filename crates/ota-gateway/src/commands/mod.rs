@@ -8,6 +8,7 @@ pub mod token;
 use std::path::Path;
 
 use crate::config::{Config, ConfigError, Draft};
+use crate::escape::escaped;
 use crate::server;
 
 /// The exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
@@ -43,7 +44,8 @@ impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(error) => write!(f, "configuration error: {error}"),
-            Self::Other(text) => f.write_str(text),
+            // Names of files and words of the configuration can stand in it.
+            Self::Other(text) => f.write_str(&escaped(text)),
         }
     }
 }

@@ -52,7 +52,7 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
     if names.is_empty() {
         tracing::warn!("no providers are configured");
     }
-    for warning in &config.auth.warnings {
+    for warning in config.warnings.iter().chain(&config.auth.warnings) {
         tracing::warn!("{warning}");
     }
     if matches!(config.auth.mode, AuthMode::Disabled) {

@@ -129,6 +129,10 @@ const SOURCE_KEYS: &[&str] = &[
     "jwks_url",
 ];
 
+pub(super) fn keys() -> Vec<String> {
+    super::section::keys_of::<Raw>()
+}
+
 /// Reads the section. `server` is there to know whether access may be disabled; without it, that is not judged.
 pub(super) fn read(
     section: Section,

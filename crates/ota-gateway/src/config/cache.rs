@@ -50,6 +50,10 @@ impl Default for Raw {
 /// A week: longer times are mistakes in the unit.
 const MAX_S: u64 = 604_800;
 
+pub(super) fn keys() -> Vec<String> {
+    super::section::keys_of::<Raw>()
+}
+
 pub(super) fn read(section: Section) -> Result<CacheConfig, ConfigError> {
     let (raw, mut mistakes): (Raw, _) = section.read()?;
     let mut age = |key: &str, seconds: u64| {

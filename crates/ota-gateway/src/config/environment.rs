@@ -5,9 +5,17 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::mistakes::{ConfigError, Mistakes, Place};
+use super::{SECTIONS, keys_of};
+use crate::query::nearest;
 
 /// What the variables of this program begin with.
 pub(super) const PREFIX: &str = "OTA_GATEWAY__";
+
+/// What the names of all variables that were meant for this program begin with.
+const PROGRAM: &str = "OTA_GATEWAY_";
+
+/// The variable that names the file.
+const FILE: &str = "OTA_GATEWAY_CONFIG";
 
 fn wrong(variable: &str, message: impl std::fmt::Display) -> ConfigError {
     let name = variable.to_owned();
@@ -46,7 +54,11 @@ fn lay(
         .map(str::to_ascii_lowercase)
         .collect();
     if keys.len() < 2 || keys.iter().any(String::is_empty) {
-        let message = format_args!("is not of the form {PREFIX}SECTION__KEY");
+        let advice = match meant(variable) {
+            Some(meant) => format!("; did you mean `{meant}`?"),
+            None => String::new(),
+        };
+        let message = format_args!("is not of the form {PREFIX}SECTION__KEY{advice}");
         return Err(wrong(variable, message));
     }
     if keys[0] == "providers" {
@@ -66,6 +78,67 @@ fn lay(
     at.insert(key, Value::String(text));
     variables.insert(path, variable.to_owned());
     Ok(())
+}
+
+/// Looks for variables that were most likely meant for this program and that nothing reads. One that begins with the name of a section is a mistake;
+/// of others there is a warning, which is returned: they may belong to another program, and must not keep this one from starting.
+pub(super) fn unread(environment: &[(String, String)], mistakes: &mut Mistakes) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let ours = environment
+        .iter()
+        .filter(|(name, _)| name.starts_with(PROGRAM) && !name.starts_with(PREFIX));
+    for (name, value) in ours {
+        if name == FILE || is_service_link(&name[PROGRAM.len()..], value) {
+            continue;
+        }
+        match meant(name) {
+            Some(meant) => {
+                let message = format_args!(
+                    "nothing reads it: two underscores stand before a section and before its key; did you mean `{meant}`?"
+                );
+                mistakes.push(wrong(name, message));
+            }
+            None => warnings.push(format!(
+                "nothing reads the environment variable {name}; there are {FILE} and {PREFIX}SECTION__KEY"
+            )),
+        }
+    }
+    warnings.sort();
+    warnings
+}
+
+/// Returns the variable that a name with single underscores was most likely meant to be.
+fn meant(name: &str) -> Option<String> {
+    let rest = name[PROGRAM.len()..].trim_start_matches('_');
+    let section = SECTIONS.iter().find(|section| {
+        let rest = rest.to_ascii_lowercase();
+        let after = rest.strip_prefix(**section);
+        after.is_some_and(|after| after.starts_with('_'))
+    })?;
+    let key = rest[section.len()..].trim_matches('_').to_ascii_lowercase();
+    let known = keys_of(section);
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let key = match (*section, nearest(&key, &known)) {
+        ("providers", _) => "NAME__KEY".to_owned(),
+        (_, Some(known)) => known.to_ascii_uppercase(),
+        (_, None) => "KEY".to_owned(),
+    };
+    Some(format!("{PREFIX}{}__{key}", section.to_ascii_uppercase()))
+}
+
+/// Whether a variable is one of those that Kubernetes gives every container for a Service whose name begins with `ota-gateway`.
+fn is_service_link(rest: &str, value: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let address = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    let port = rest.split("PORT_").nth(1).unwrap_or_default();
+    let (number, protocol) = port.split_once('_').unwrap_or((port, ""));
+    let protocol = protocol.split('_').next().unwrap_or_default();
+    rest.ends_with("SERVICE_HOST")
+        || (rest.contains("SERVICE_PORT") && digits(value))
+        || (rest.ends_with("PORT") && address)
+        || (digits(number) && matches!(protocol, "TCP" | "UDP" | "SCTP"))
 }
 
 /// Makes of a variable's text what its key holds, which is said by the error that the text caused: `invalid type: string "5", expected u64`.

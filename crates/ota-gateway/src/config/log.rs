@@ -45,6 +45,10 @@ impl Default for Raw {
     }
 }
 
+pub(super) fn keys() -> Vec<String> {
+    super::section::keys_of::<Raw>()
+}
+
 pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {
     let (raw, mut mistakes): (Raw, _) = section.read()?;
     let format = match raw.format.as_str() {

@@ -35,6 +35,10 @@ impl Default for Raw {
     }
 }
 
+pub(super) fn keys() -> Vec<String> {
+    super::section::keys_of::<Raw>()
+}
+
 pub(super) fn read(section: Section) -> Result<MetricsConfig, ConfigError> {
     let (raw, mut mistakes): (Raw, _) = section.read()?;
     let listen = raw.listen.parse().ok();

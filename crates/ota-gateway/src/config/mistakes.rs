@@ -3,6 +3,7 @@
 use ota_core::provider::SettingError;
 
 use super::section::Section;
+use crate::escape::escaped;
 use crate::query::nearest;
 
 /// What is wrong with the configuration: one mistake or more, in the order of the file, then of the environment.
@@ -81,7 +82,7 @@ impl ConfigError {
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.mistakes
             .iter()
-            .map(|mistake| format!("{}{}", mistake.place, mistake.text))
+            .map(|mistake| escaped(&format!("{}{}", mistake.place, mistake.text)).into_owned())
     }
 
     /// Adds the mistakes of another error, without naming one twice.

@@ -16,7 +16,10 @@ mod server;
 mod telemetry;
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use ota_core::id::ProviderName;
 use toml::de::DeTable;
@@ -56,6 +59,31 @@ pub struct Config {
     pub providers: BTreeMap<ProviderName, Section>,
     /// Where each key comes from, to point at what is found wrong later.
     pub origin: Origin,
+    /// What an operator should know, though it is no mistake.
+    pub warnings: Vec<String>,
+}
+
+const SECTIONS: &[&str] = &[
+    "server",
+    "auth",
+    "cache",
+    "metrics",
+    "log",
+    "telemetry",
+    "providers",
+];
+
+/// Returns the keys of a section, as its type knows them.
+fn keys_of(section: &str) -> Vec<String> {
+    match section {
+        "server" => server::keys(),
+        "auth" => auth::keys(),
+        "cache" => cache::keys(),
+        "metrics" => metrics::keys(),
+        "log" => log::keys(),
+        "telemetry" => telemetry::keys(),
+        _ => Vec::new(),
+    }
 }
 
 /// What could be read of a configuration, and what is wrong with it.
@@ -73,6 +101,8 @@ pub struct Draft {
     pub providers: BTreeMap<ProviderName, Section>,
     /// Where each key comes from.
     pub origin: Origin,
+    /// What an operator should know, though it is no mistake.
+    warnings: Vec<String>,
     /// What is wrong so far.
     pub mistakes: Mistakes,
 }
@@ -97,21 +127,17 @@ impl Draft {
         };
         let mut table = file.table;
         let mut variables = BTreeMap::new();
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let warnings = environment::unread(&environment, &mut mistakes);
         environment::overlay(&mut table, &mut variables, environment, &mut mistakes);
         let origin = Origin::new(path, file.lines, variables);
-        Self::of(table, origin, mistakes)
+        Self {
+            warnings,
+            ..Self::of(table, origin, mistakes)
+        }
     }
 
     fn of(mut table: Table, origin: Origin, mut mistakes: Mistakes) -> Self {
-        const SECTIONS: &[&str] = &[
-            "server",
-            "auth",
-            "cache",
-            "metrics",
-            "log",
-            "telemetry",
-            "providers",
-        ];
         for key in table.keys().filter(|key| !SECTIONS.contains(&key.as_str())) {
             mistakes.push(origin.error(key, unknown(key, SECTIONS)));
             mistakes.meant(nearest(key, SECTIONS).unwrap_or_default());
@@ -137,6 +163,18 @@ impl Draft {
             telemetry: mistakes.check(section("telemetry").and_then(telemetry::read)),
             ..Self::default()
         };
+        if let (Some(server), Some(metrics)) = (&draft.server, &draft.metrics)
+            && metrics.enabled
+            && overlap(server.listen, metrics.listen)
+        {
+            let message = format!(
+                "{} is taken by `server.listen` ({}{}); give `metrics.listen` another port, or set `metrics.enabled = false`",
+                metrics.listen,
+                server.listen,
+                origin.hint("server.listen"),
+            );
+            mistakes.push(origin.error("metrics.listen", message));
+        }
         let auth = section("auth").and_then(|auth| auth::read(auth, draft.server.as_ref()));
         // A misspelled `[auth]` lacks everything; that the name is wrong says it all.
         draft.auth = match mistakes.was_meant("auth") {
@@ -165,6 +203,7 @@ impl Draft {
             telemetry,
             providers,
             origin,
+            warnings,
             mistakes,
         } = self;
         mistakes.finish(|| {
@@ -177,6 +216,7 @@ impl Draft {
                 telemetry: telemetry?,
                 providers,
                 origin,
+                warnings,
             })
         })
     }
@@ -195,6 +235,18 @@ impl Config {
     }
 }
 
+/// Whether two listeners cannot have these addresses at once. An address of all interfaces takes the port on each of them, that of IPv6 on those of
+/// IPv4 as well.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = |address: SocketAddr, of: SocketAddr| {
+        address.ip().is_unspecified() && (address.is_ipv6() || of.is_ipv4())
+    };
+    let (first, second) = (one.ip().to_canonical(), other.ip().to_canonical());
+    one.port() != 0
+        && one.port() == other.port()
+        && (first == second || all(one, other) || all(other, one))
+}
+
 /// The file as it was parsed.
 #[derive(Default)]
 struct File {
@@ -208,8 +260,7 @@ impl File {
         let file = path.display().to_string();
         let at_file =
             |message: String| ConfigError::at(Place::File { file: file.clone() }, message);
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| at_file(format!("cannot be read: {error}")))?;
+        let text = read_text(path).map_err(|error| at_file(format!("cannot be read: {error}")))?;
         let (table, errors) = DeTable::parse_recoverable(&text);
         let mut mistakes = Mistakes::default();
         let mut broken = std::collections::BTreeSet::new();
@@ -241,6 +292,40 @@ impl File {
             })
         })
     }
+}
+
+/// The largest configuration file, in bytes; a longer one is a mistake in the path.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// How long a pipe may take to give the configuration.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads a file whole. A pipe (`--config <(…)`) is read too, but is not waited for without end.
+fn read_text(path: &Path) -> Result<String, String> {
+    let read = |path: &Path| {
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+        file.take(MAX_FILE_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(|error| error.to_string())?;
+        match text.len() as u64 > MAX_FILE_BYTES {
+            true => Err(format!("it is longer than {MAX_FILE_BYTES} bytes")),
+            false => Ok(text),
+        }
+    };
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if metadata.is_file() || metadata.is_dir() {
+        return read(path);
+    }
+    let (sender, text) = std::sync::mpsc::channel();
+    let path = path.to_owned();
+    std::thread::spawn(move || sender.send(read(&path)));
+    text.recv_timeout(PIPE_TIMEOUT).unwrap_or_else(|_| {
+        let seconds = PIPE_TIMEOUT.as_secs();
+        Err(format!(
+            "it is no regular file, and did not end within {seconds} s; give the path of a file"
+        ))
+    })
 }
 
 fn provider_sections(

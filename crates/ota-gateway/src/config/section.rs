@@ -146,6 +146,16 @@ impl Section {
     }
 }
 
+/// Returns the keys that a section of this type may have, as the error about an unknown one names them.
+pub(super) fn keys_of<T: DeserializeOwned>() -> Vec<String> {
+    // No key of a section has a blank.
+    let unknown = Table::from_iter([("no key".to_owned(), Value::Boolean(true))]);
+    let error = Value::Table(unknown).try_into::<T>().err();
+    let text = error.map(|error| error.to_string()).unwrap_or_default();
+    let known = text.lines().find_map(unknown_key);
+    known.map(|(_, known)| known).unwrap_or_default()
+}
+
 /// A step of the way to a value.
 enum Key {
     Name(String),

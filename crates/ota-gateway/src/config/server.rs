@@ -149,6 +149,10 @@ impl Default for Raw {
     }
 }
 
+pub(super) fn keys() -> Vec<String> {
+    super::section::keys_of::<Raw>()
+}
+
 pub(super) fn read(section: Section) -> Result<ServerConfig, ConfigError> {
     let (raw, mut mistakes): (Raw, _) = section.clone().read()?;
     let listen = raw.listen.parse().ok();

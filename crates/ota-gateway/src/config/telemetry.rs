@@ -49,6 +49,10 @@ impl Default for Raw {
     }
 }
 
+pub(super) fn keys() -> Vec<String> {
+    super::section::keys_of::<Raw>()
+}
+
 pub(super) fn read(section: Section) -> Result<TelemetryConfig, ConfigError> {
     let (raw, mut mistakes): (Raw, _) = section.read()?;
     if !(0.0..=1.0).contains(&raw.sample_ratio) {

@@ -541,3 +541,108 @@ fn some_connections_are_kept_free_of_requests() {
         }
     }
 }
+
+#[test]
+fn a_variable_that_nothing_reads_is_an_error_or_a_warning() {
+    let file = "[auth]\nmode = \"disabled\"";
+    for (variable, meant) in [
+        ("OTA_GATEWAY_SERVER_LISTEN", "OTA_GATEWAY__SERVER__LISTEN"),
+        ("OTA_GATEWAY_SERVER__LISTEN", "OTA_GATEWAY__SERVER__LISTEN"),
+        ("OTA_GATEWAY__SERVER_LISTEN", "OTA_GATEWAY__SERVER__LISTEN"),
+        ("OTA_GATEWAY_LOG_FILTR", "OTA_GATEWAY__LOG__FILTER"),
+        (
+            "OTA_GATEWAY_AUTH_HS256_SECRET_FILE",
+            "OTA_GATEWAY__AUTH__HS256_SECRET_FILE",
+        ),
+        (
+            "OTA_GATEWAY_PROVIDERS_ALI_REGION",
+            "OTA_GATEWAY__PROVIDERS__NAME__KEY",
+        ),
+        ("OTA_GATEWAY_SERVER_PORT", "OTA_GATEWAY__SERVER__"),
+    ] {
+        let error = load(file, &[(variable, "hunter2")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(&format!("environment variable {variable}: ")),
+            "{error}"
+        );
+        assert!(error.contains(&format!("did you mean `{meant}")), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let warnings = |variable: &str, value: &str| load(file, &[(variable, value)]).unwrap().warnings;
+    let warned = warnings("OTA_GATEWAY_CONFG", "/etc/gateway.toml");
+    assert!(
+        warned[0].contains("OTA_GATEWAY_CONFG") && warned[0].contains("OTA_GATEWAY_CONFIG"),
+        "{warned:?}"
+    );
+    // What Kubernetes gives every container beside a Service of the name `ota-gateway` or `ota-gateway-metrics`.
+    for (variable, value) in [
+        ("OTA_GATEWAY_CONFIG", "/x"),
+        ("OTA_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+        ("OTA_GATEWAY_SERVICE_PORT", "8080"),
+        ("OTA_GATEWAY_SERVICE_PORT_HTTP", "8080"),
+        ("OTA_GATEWAY_PORT", "tcp://10.0.0.1:8080"),
+        ("OTA_GATEWAY_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("OTA_GATEWAY_PORT_8080_TCP_PROTO", "tcp"),
+        ("OTA_GATEWAY_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("OTA_GATEWAY_METRICS_SERVICE_HOST", "10.0.0.1"),
+        ("OTA_GATEWAY_METRICS_PORT_9464_TCP_PORT", "9464"),
+        ("OTA_GATEWAYS", "x"),
+    ] {
+        assert_eq!(warnings(variable, value), [String::new(); 0], "{variable}");
+    }
+}
+
+#[test]
+fn two_listeners_do_not_take_one_address() {
+    let file = |server: &str, metrics: &str| {
+        format!(
+            "[auth]\nhs256_secret = \"{SECRET}\"\n[server]\nlisten = \"{server}\"\n[metrics]\nlisten = \"{metrics}\""
+        )
+    };
+    for (server, metrics) in [
+        ("127.0.0.1:9464", "127.0.0.1:9464"),
+        ("0.0.0.0:80", "127.0.0.1:80"),
+        ("127.0.0.1:80", "0.0.0.0:80"),
+        ("[::]:80", "127.0.0.1:80"),
+        ("[::]:80", "[::1]:80"),
+        ("[::]:80", "0.0.0.0:80"),
+        ("127.0.0.1:80", "[::ffff:127.0.0.1]:80"),
+    ] {
+        let text = file(server, metrics);
+        check(&text, &[":6: metrics.listen", "server.listen", "(line 4)"]);
+        let off = format!("{text}\nenabled = false");
+        assert!(load(&off, &[]).is_ok(), "{off}");
+    }
+    for (server, metrics) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:80", "127.0.0.1:81"),
+        ("127.0.0.1:80", "127.0.0.2:80"),
+        ("0.0.0.0:80", "[::1]:80"),
+    ] {
+        let text = file(server, metrics);
+        assert!(load(&text, &[]).is_ok(), "{text}");
+    }
+    // The default of one is as taken as a value that is given.
+    check(
+        &format!("[auth]\nhs256_secret = \"{SECRET}\"\n[server]\nlisten = \"127.0.0.1:9464\""),
+        &["metrics.listen", "(line 4)"],
+    );
+}
+
+#[test]
+fn what_a_file_holds_cannot_forge_a_line() {
+    let text = "[auth]\nmode = \"none\\nok \\u001b[32m\"\n[\"ser\\u202ever\"]\n";
+    let error = load(text, &[]).unwrap_err();
+    for line in error.lines() {
+        assert!(!line.contains(['\n', '\u{1b}', '\u{202e}']), "{line:?}");
+    }
+    assert_eq!(error.lines().count(), 2);
+}
+
+#[test]
+fn a_file_without_end_is_not_waited_for() {
+    let error = Config::load(Some("/dev/zero".as_ref()), []).unwrap_err();
+    assert!(error.to_string().contains("longer than"), "{error}");
+}
