@@ -79,6 +79,62 @@ fn check(served: &Served, expression: &str, shown: &Labels, used: &mut BTreeSet<
     );
 }
 
+/// The only regular expression of the page's `map`: one class of characters and how many of them.
+fn class_of(pattern: &str) -> (BTreeSet<char>, std::ops::RangeInclusive<usize>) {
+    let inner = pattern
+        .strip_prefix("~^[")
+        .and_then(|rest| rest.strip_suffix("}$"));
+    let (class, count) = inner.and_then(|inner| inner.split_once("]{")).unwrap();
+    let (least, most) = count.split_once(',').unwrap();
+    let class: Vec<char> = class.chars().collect();
+    let mut chars = BTreeSet::new();
+    let mut at = 0;
+    while at < class.len() {
+        match (class.get(at + 1), class.get(at + 2)) {
+            (Some('-'), Some(last)) => {
+                chars.extend(class[at]..=*last);
+                at += 3;
+            }
+            _ => {
+                chars.insert(class[at]);
+                at += 1;
+            }
+        }
+    }
+    (chars, least.parse().unwrap()..=most.parse().unwrap())
+}
+
+#[tokio::test]
+async fn nginx_keeps_an_identifier_exactly_where_the_gateway_does() {
+    let page = read("docs/operations.md");
+    let map = page
+        .split("map $http_x_request_id $ota_request_id {\n")
+        .nth(1);
+    let map: Vec<Vec<&str>> = map
+        .unwrap()
+        .lines()
+        .take_while(|line| *line != "}")
+        .map(|line| {
+            let parts = line.trim().trim_end_matches(';').split_whitespace();
+            parts.map(|part| part.trim_matches('"')).collect()
+        })
+        .collect();
+    assert_eq!(map[0], ["default", "$request_id"], "{map:?}");
+    assert_eq!((map.len(), map[1][1]), (2, "$http_x_request_id"), "{map:?}");
+    let (chars, count) = class_of(map[1][0]);
+    let gateway = Gateway::start(&[]).await;
+    let mut ids: Vec<String> = (' '..='~').map(|c| format!("a{c}b")).collect();
+    for length in [1, 2, 63, 64, 65, 100] {
+        ids.push("x".repeat(length));
+    }
+    for id in ids {
+        let ask = gateway.ask("GET", "/healthz").header("X-Request-Id", &id);
+        let kept = ask.send().await.must("x-request-id") == id;
+        let expected = count.contains(&id.len()) && id.chars().all(|c| chars.contains(&c));
+        assert_eq!(kept, expected, "{id}");
+    }
+}
+
 #[tokio::test]
 async fn dashboard_and_alarms_ask_for_metrics_labels_and_words_that_are_served() {
     let served = served().await;
