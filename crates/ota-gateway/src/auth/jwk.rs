@@ -176,3 +176,39 @@ fn decode(text: &str) -> Option<Vec<u8>> {
         .collect();
     BASE64.decode(text).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::auth::{Algorithms, KeySet};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(json!(null)),
+            Just(json!(5)),
+            Just(json!(["verify"])),
+            "(RSA|EC|OKP|oct|sig|P-256|P-384|Ed25519|RS256|ES384|AQAB|AQ)".prop_map(Value::from),
+            "[A-Za-z0-9_=+/ -]{0,400}".prop_map(Value::from),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_key_set_ends_the_program(
+            keys in proptest::collection::vec(
+                proptest::collection::btree_map(
+                    "(kty|use|key_ops|alg|kid|n|e|crv|x|y)", value(), 0..10,
+                ),
+                0..4,
+            ),
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let allowed = Algorithms::default();
+            let text = json!({"keys": keys}).to_string();
+            let _ = KeySet::jwks(text.as_bytes(), &allowed);
+            let _ = KeySet::jwks(&bytes, &allowed);
+            let _ = KeySet::pem(&bytes, &allowed);
+        }
+    }
+}

@@ -178,3 +178,104 @@ fn issuer_audience_and_end_are_required() {
     assert!(lenient.verify(&mint(None, None), NOW).is_ok());
     assert!(lenient.verify(&mint(None, Some("other")), NOW).is_err());
 }
+
+fn signed(claims: &serde_json::Value) -> String {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    let secret = secret();
+    let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+    encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
+}
+
+fn with_names(names: ClaimNames) -> Verifier {
+    let source = KeySource::Secret(Arc::new(SecretSource::value(secret())));
+    with(source, Rules { names, ..rules() })
+}
+
+#[test]
+fn a_claim_is_found_by_its_whole_name_and_by_its_path() {
+    let end = NOW.unix_timestamp() + 60;
+    let read = |name: &str, claims: serde_json::Value| {
+        let names = ClaimNames {
+            scopes: vec![name.to_owned()],
+            ..ClaimNames::default()
+        };
+        let mut all = claims;
+        all["exp"] = json!(end);
+        let claims = with_names(names).verify(&signed(&all), NOW).unwrap();
+        claims.scopes == ["ota:read"]
+    };
+    let roles = json!(["ota:read"]);
+    assert!(read("a.b", json!({"a": {"b": roles}})));
+    assert!(read("a.b", json!({"a.b": roles})));
+    assert!(read("a.b.c", json!({"a": {"b.c": roles}})));
+    assert!(read("a.b.c", json!({"a.b": {"c": roles}})));
+    assert!(read("a.b.c", json!({"a": {"x": 1}, "a.b": {"c": roles}})));
+    assert!(read("https://x.y/r", json!({"https://x.y/r": roles})));
+    assert!(read("a", json!({"a": "openid  ota:read"})));
+    // A name in a list is one name, whatever stands in it.
+    assert!(!read("a", json!({"a": ["x ota:read"]})));
+    assert!(!read("a", json!({"a": null})) && !read("a.b", json!({"a": null})));
+    assert!(!read("a.b", json!({"b": roles})) && !read("b", json!({"a": {"b": roles}})));
+}
+
+#[test]
+fn a_token_of_the_program_is_read_by_the_names_of_its_configuration() {
+    for (scope, providers) in [
+        ("permissions", "https://x.y/p"),
+        ("realm_access.roles", "a.b.c"),
+    ] {
+        let names = ClaimNames {
+            scopes: vec![scope.to_owned(), "scope".to_owned()],
+            providers: providers.to_owned(),
+            audience: "client_id".to_owned(),
+        };
+        let secret = secret();
+        let only = ["ali".to_owned()];
+        let mint = Mint {
+            secret: &secret,
+            issuer: None,
+            audience: Some("ota-gateway"),
+            subject: "s",
+            scope: "ota:read ota:admin",
+            providers: Some(&only),
+            ttl_s: 60,
+            names: &names,
+        };
+        let claims = with_names(names.clone())
+            .verify(&mint.token(NOW).unwrap(), NOW)
+            .unwrap();
+        assert_eq!(claims.scopes, ["ota:read", "ota:admin"]);
+        assert_eq!(claims.providers.as_deref(), Some(&only[..]));
+    }
+}
+
+#[test]
+fn a_long_token_is_remembered_by_its_hash_and_by_nothing_else() {
+    let verifier = with_rules(None, false);
+    let claims = json!({"exp": NOW.unix_timestamp() + 60, "groups": ["x".repeat(4000)]});
+    let token = signed(&claims);
+    let first = verifier.caller(&token, NOW).unwrap();
+    let again = verifier.caller(&token, NOW).unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    let hash = super::known_as(&token).into_owned();
+    assert!(hash.len() < 100 && verifier.caller(&hash, NOW).is_err());
+    assert!(verifier.caller(&hash[1..], NOW).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_token_ends_the_program(
+        parts in proptest::collection::vec("\\PC{0,40}", 0..6),
+        claims in "[\\[\\]{}:,\"a-z0-9.]{0,60}",
+    ) {
+        let verifier = verifier();
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let _ = verifier.caller(&parts.join("."), NOW);
+        let _ = verifier.caller(&parts.iter().map(|part| encode(part)).collect::<Vec<_>>().join("."), NOW);
+        let value = serde_json::from_str(&claims).unwrap_or(json!({"exp": claims}));
+        if value.is_object() {
+            let _ = verifier.caller(&signed(&value), NOW);
+        }
+        let _ = super::too_long(&format!("a.{}.c", encode(&claims)), 10);
+    }
+}
