@@ -164,6 +164,26 @@ pub enum Trouble {
     EndlessWait,
     /// Answers with the first page whatever page is asked for.
     RepeatPage,
+    /// Serves pages of a few rows whatever size is asked for, and says so.
+    CapPageSize,
+    /// As [`Trouble::CapPageSize`], with all numbers as text.
+    CapPageSizeAsText,
+    /// As [`Trouble::CapPageSize`], without saying so.
+    CapPageSizeSilently,
+    /// Leaves the first page empty, beside a total.
+    EmptyFirstPage,
+    /// Leaves the second page empty, beside the same total.
+    EmptyPage,
+    /// Gives each page that does not end the list a row less than belongs into it.
+    ShortPages,
+    /// Reports another total on each page behind the first.
+    ChangingTotals,
+    /// Refuses an argument without saying which.
+    BadArgument,
+    /// Counts tasks in two statuses while statistics are read for the first time.
+    CountedTwice,
+    /// Counts tasks in no status while statistics are read for the first time.
+    NotCounted,
 }
 
 impl Trouble {
@@ -192,7 +212,17 @@ impl Trouble {
             | Self::DeepValueRow
             | Self::ManyRows
             | Self::Gzip
-            | Self::RepeatPage => None,
+            | Self::RepeatPage
+            | Self::CapPageSize
+            | Self::CapPageSizeAsText
+            | Self::CapPageSizeSilently
+            | Self::EmptyFirstPage
+            | Self::EmptyPage
+            | Self::ShortPages
+            | Self::ChangingTotals
+            | Self::BadArgument
+            | Self::CountedTwice
+            | Self::NotCounted => None,
         }
     }
 }

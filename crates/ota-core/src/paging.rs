@@ -60,7 +60,7 @@ impl Position {
     }
 
     /// Writes the position for a cursor: digits and a dot, then `~` before the mark, `x` before the page size, `t` before the total,
-    /// and `!` where rows were passed over.
+    /// and `g` where rows were passed over.
     #[must_use]
     pub fn encode(self) -> String {
         let mut text = format!("{}.{}", self.segment, self.offset);
@@ -76,7 +76,7 @@ impl Position {
             }
         }
         if self.gap {
-            text.push('!');
+            text.push('g');
         }
         text
     }
@@ -85,7 +85,7 @@ impl Position {
     /// overflow.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
-        let (text, gap) = match text.strip_suffix('!') {
+        let (text, gap) = match text.strip_suffix('g') {
             Some(text) => (text, true),
             None => (text, false),
         };

@@ -95,7 +95,7 @@ catalog! {
     BREAKER_OPENINGS = Counter "ota_breaker_openings_total" ["provider"]
         "How often the breaker has opened.";
     DRIFT = Counter "ota_vendor_drift_total" ["provider", "operation", "kind", "field"]
-        "Things in vendor answers that no document of the vendor has, by kind: word (of an enumeration), value (that cannot be read), field. The field is the documented one; for a field that is not documented it is (new), and the log names it.";
+        "Things in vendor answers that no document of the vendor has, by kind: word (of an enumeration), value (that cannot be read), field, page (another page or total than the one asked for, or numbers that do not fit each other). The field is the documented one; for a field that is not documented it is (new), and the log names it.";
     CONNECTIONS = Gauge "ota_connections_open" []
         "Connections that are open, of at most server.max_connections.";
     CUT_OFF = Counter "ota_connections_cut_off_total" ["reason"]

@@ -13,7 +13,7 @@ use ota_http::{Request, Secret, encode};
 use serde_json::{Map, Value};
 
 use crate::config::Config;
-use crate::error::{Refusal, judge, wrong_shape};
+use crate::error::{Refusal, blame, judge, wrong_shape};
 use crate::map;
 use crate::token::{Issued, Issuer, Token, TokenCell};
 use crate::wire::{RefreshRequest, TokenAnswer};
@@ -161,7 +161,8 @@ impl Client {
             let answer = self
                 .send(cx, call.operation, request, &secrets)
                 .await
-                .map_err(|refusal| refusal.error)?;
+                // Its fields are all settings: nothing of it can be the caller's fault.
+                .map_err(|refusal| blame(refusal.error, false))?;
             issued(answer, since)
         })
         .await

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::fleet::Stream;
 use crate::odd;
@@ -72,6 +72,24 @@ pub enum FaultKind {
     IllegalTimestamp,
     /// Answers with the rows of the first page whatever page is asked for.
     RepeatPage,
+    /// Serves pages of at most `rows` rows (default 4), whatever size is asked for, and says so.
+    CapPageSize,
+    /// Leaves the page number and the page size out of the answer.
+    NoPageEcho,
+    /// Writes page number, page size and total as text.
+    PageEchoAsText,
+    /// Gives the page of number `page` (default 2; the first has number 1) no rows, beside the true total.
+    EmptyPage,
+    /// Cuts off the last row of each page that does not end the list.
+    ShortPage,
+    /// Reports another total on every page behind the first: too small on even ones, too large on odd ones.
+    ChangingTotal,
+    /// Counts a task in two statuses, as happens when one moves between two calls.
+    CountedTwice,
+    /// Counts a task in no status, as happens when one moves between two calls.
+    NotCounted,
+    /// Refuses an argument without saying which.
+    BadArgument,
     /// Answers 302 to `location`.
     Redirect,
 }
@@ -100,6 +118,12 @@ pub struct Fault {
     /// Where [`FaultKind::Redirect`] points to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// The largest page of [`FaultKind::CapPageSize`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// The page of [`FaultKind::EmptyPage`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u64>,
     /// The content coding that [`FaultKind::Compress`] claims; only `gzip` is one that can be undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coding: Option<String>,
@@ -130,6 +154,8 @@ impl Fault {
             delay_ms: None,
             size_bytes: None,
             location: None,
+            rows: None,
+            page: None,
             coding: None,
             code: None,
             retry_after: None,
@@ -206,6 +232,20 @@ impl Fault {
         self
     }
 
+    /// Sets the largest page of [`FaultKind::CapPageSize`].
+    #[must_use]
+    pub fn rows(mut self, rows: u64) -> Self {
+        self.rows = Some(rows);
+        self
+    }
+
+    /// Sets the page of [`FaultKind::EmptyPage`], counted from 1.
+    #[must_use]
+    pub fn page(mut self, page: u64) -> Self {
+        self.page = Some(page);
+        self
+    }
+
     /// Sets where [`FaultKind::Redirect`] points to.
     #[must_use]
     pub fn location(mut self, location: impl Into<String>) -> Self {
@@ -216,6 +256,10 @@ impl Fault {
 
 /// The status word of [`FaultKind::UnknownStatus`].
 const UNKNOWN_STATUS: &str = "ROLLED_BACK";
+/// The page size of [`FaultKind::CapPageSize`].
+const DEFAULT_CAP: u64 = 4;
+/// The page of [`FaultKind::EmptyPage`].
+const DEFAULT_EMPTY_PAGE: u64 = 2;
 /// The date of [`FaultKind::BadDate`].
 const BAD_DATE: &str = "2019-13-45T25:61:00.000Z";
 /// The field of [`FaultKind::UnknownField`].
@@ -250,6 +294,62 @@ impl Drawn {
     pub(crate) fn flood(&self, rows: &mut [Value]) {
         if let (Some(first), true) = (rows.first_mut(), self.has(FaultKind::ManyRows)) {
             *first = odd::rows();
+        }
+    }
+
+    /// The page size in force where this one is asked for.
+    pub(crate) fn capped(&self, size: u64) -> u64 {
+        match self.get(FaultKind::CapPageSize) {
+            Some(fault) => size.min(fault.rows.unwrap_or(DEFAULT_CAP).max(1)),
+            None => size,
+        }
+    }
+
+    /// Takes rows out of a page that counts from 1 and has `offset` rows before it; returns the total to report.
+    pub(crate) fn misplace(
+        &self,
+        number: u64,
+        offset: u64,
+        total: u64,
+        rows: &mut Vec<Value>,
+    ) -> u64 {
+        if let Some(fault) = self.get(FaultKind::EmptyPage)
+            && fault.page.unwrap_or(DEFAULT_EMPTY_PAGE) == number
+        {
+            rows.clear();
+        }
+        if self.has(FaultKind::ShortPage) && rows.len() > 1 && offset + (rows.len() as u64) < total
+        {
+            rows.pop();
+        }
+        match number {
+            n if n < 2 || !self.has(FaultKind::ChangingTotal) => total,
+            n if n.is_multiple_of(2) => total / 2,
+            _ => total + 7,
+        }
+    }
+
+    /// By how many tasks a count is off.
+    pub(crate) fn moved(&self, count: u64) -> u64 {
+        match count {
+            0 => 0,
+            count if self.has(FaultKind::CountedTwice) => count + 1,
+            count if self.has(FaultKind::NotCounted) => count - 1,
+            count => count,
+        }
+    }
+
+    /// Changes what an answer says about its page: the names of numbers that are left out or written as text, and the total's.
+    pub(crate) fn echo(&self, answer: &mut Map<String, Value>, names: &[&str], total: &str) {
+        if self.has(FaultKind::NoPageEcho) {
+            answer.retain(|name, _| !names.contains(&name.as_str()));
+        }
+        if self.has(FaultKind::PageEchoAsText) {
+            for (name, value) in answer.iter_mut() {
+                if value.is_number() && (name == total || names.contains(&name.as_str())) {
+                    *value = Value::String(value.to_string());
+                }
+            }
         }
     }
 
@@ -356,7 +456,15 @@ impl FaultKind {
             | Self::DoubleName
             | Self::ManyRows
             | Self::Compress
-            | Self::RepeatPage => false,
+            | Self::RepeatPage
+            | Self::CapPageSize
+            | Self::NoPageEcho
+            | Self::PageEchoAsText
+            | Self::EmptyPage
+            | Self::ShortPage
+            | Self::ChangingTotal
+            | Self::CountedTwice
+            | Self::NotCounted => false,
             Self::Throttle
             | Self::GatewayError
             | Self::ProductError
@@ -372,6 +480,7 @@ impl FaultKind {
             | Self::Hang
             | Self::EchoSignature
             | Self::TokenExpired
+            | Self::BadArgument
             | Self::IllegalTimestamp
             | Self::Redirect => true,
         }

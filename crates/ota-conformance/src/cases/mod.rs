@@ -7,6 +7,7 @@ pub(crate) mod identity;
 pub(crate) mod lists;
 pub(crate) mod lookups;
 pub(crate) mod order;
+pub(crate) mod pages;
 pub(crate) mod rows;
 pub(crate) mod secrets;
 pub(crate) mod stats;

@@ -10,7 +10,7 @@ use crate::case::Verdict;
 use crate::cases::{
     PAGE, job_fields, jobs_in, list_jobs, list_tasks, passed, skipped, task_fields, tasks_in,
 };
-use crate::subject::Subject;
+use crate::subject::{Subject, Trouble};
 use crate::walk::{ensure, jobs_request, tasks_request};
 
 /// Texts that no list can have given.
@@ -270,6 +270,36 @@ pub(crate) async fn unused_task_words_give_an_empty_page_without_a_call(
             "{words:?} did not give the empty list"
         );
         ensure!(subject.calls() == before, "{words:?} made a call");
+    }
+    passed()
+}
+
+pub(crate) async fn a_refused_argument_of_the_gateway_is_not_the_callers(
+    subject: &Subject,
+) -> Verdict {
+    subject.warm_up().await?;
+    let Some(_broken) = subject.break_vendor(Trouble::BadArgument) else {
+        return skipped("the subject cannot refuse an argument");
+    };
+    let checked = subject.provider.check(&subject.context()).await;
+    let request = list_jobs(JobFilter::default());
+    let listed = subject
+        .reader()?
+        .list_jobs(&subject.context(), request)
+        .await;
+    for (method, error) in [("check", checked.err()), ("list_jobs", listed.err())] {
+        let Some(error) = error else {
+            return Err(format!("{method} succeeded"));
+        };
+        ensure!(
+            error.kind() == ErrorKind::Rejected,
+            "the caller sent no argument, and {method} says `{}`: {error:?}",
+            error.kind()
+        );
+        ensure!(
+            error.vendor().is_some_and(|vendor| vendor.code.is_some()),
+            "{method} does not repeat the vendor's code: {error:?}"
+        );
     }
     passed()
 }

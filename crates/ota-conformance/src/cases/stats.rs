@@ -4,8 +4,8 @@ use ota_core::job::JobStats;
 use ota_core::task::TaskStatus;
 
 use crate::case::Verdict;
-use crate::cases::{get_job, passed};
-use crate::subject::{JobTruth, Subject};
+use crate::cases::{get_job, passed, skipped};
+use crate::subject::{JobTruth, Subject, Trouble};
 use crate::walk::ensure;
 
 async fn stats_of(subject: &Subject, job: &JobTruth) -> Result<JobStats, String> {
@@ -99,6 +99,39 @@ pub(crate) async fn statistics_are_consistent(subject: &Subject) -> Verdict {
             open == 0 || stats.outcome.is_none(),
             "job `{}` has {open} open tasks and an outcome",
             job.id
+        );
+    }
+    passed()
+}
+
+/// Tasks that move while they are counted make numbers that do not fit; what is told must.
+pub(crate) async fn counts_that_move_fit_each_other(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    let job = subject.truth.richest_job()?;
+    for trouble in [Trouble::CountedTwice, Trouble::NotCounted] {
+        let Some(_broken) = subject.break_vendor(trouble) else {
+            return skipped(format!("the subject cannot make {trouble:?}"));
+        };
+        let stats = stats_of(subject, job).await?;
+        ensure!(
+            stats.total.is_none_or(|total| stats.counted() <= total),
+            "{trouble:?}: the parts are {}, the total is {:?}",
+            stats.counted(),
+            stats.total
+        );
+        ensure!(
+            stats
+                .total
+                .is_none_or(|total| total == job.tasks.len() as u64),
+            "{trouble:?}: the total is {:?}, there are {} tasks",
+            stats.total,
+            job.tasks.len()
+        );
+        let really = job.counts.get(&TaskStatus::Unknown).copied().unwrap_or(0);
+        ensure!(
+            stats.unknown.is_none_or(|unknown| unknown == really),
+            "{trouble:?}: {:?} tasks are said to be in a status that is not known, really {really}",
+            stats.unknown
         );
     }
     passed()

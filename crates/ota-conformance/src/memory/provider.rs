@@ -8,9 +8,9 @@ use ota_core::drift::DriftKind;
 use ota_core::gate::{VendorCall, call};
 use ota_core::id::ProviderName;
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
-use ota_core::paging::{Mark, Position, repeated_page};
+use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
 use ota_core::provider::{
-    Cursor, Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider,
+    Cursor, Dependencies, GetJob, JobFilter, JobReader, ListJobs, ListTasks, Page, Provider,
 };
 use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
@@ -92,40 +92,86 @@ fn few_enough(trouble: Trouble) -> Result<()> {
     }
 }
 
-/// Cuts one page out of all matching rows.
-fn page<T>(
-    list: char,
-    trouble: Trouble,
-    rows: Vec<T>,
-    from: Position,
-    page_size: u32,
-    key: impl Fn(&T) -> &str,
-) -> Result<Page<T>> {
-    let (total, size) = (rows.len(), page_size as usize);
-    let offset = usize::try_from(from.offset).unwrap_or(usize::MAX);
-    let start = if trouble == Trouble::RepeatPage {
-        0
-    } else {
-        offset
-    };
-    let items: Vec<T> = rows.into_iter().skip(start).take(size).collect();
-    let mark = items.first().and_then(|row| Mark::of(key(row)));
-    // Nothing moves here, so a page that begins as the one before is that page.
-    if mark.is_some() && mark == from.mark {
-        return Err(repeated_page());
+/// Makes the page of a walk through one list.
+fn page<T>(list: char, walked: Walked<T>) -> Page<T> {
+    Page {
+        total: walked.fitting_total(None),
+        truncated: walked.gap,
+        next: walked
+            .next
+            .map(|next| Cursor(format!("{list}{}", next.encode()))),
+        items: walked.rows,
     }
-    let passed = offset.saturating_add(items.len());
-    let next = Position {
-        mark,
-        ..Position::new(0, passed as u64)
-    };
-    Ok(Page {
-        next: (passed < total && !items.is_empty())
-            .then(|| Cursor(format!("{list}{}", next.encode()))),
-        items,
-        total: Some(total as u64),
-        truncated: false,
-    })
+}
+
+impl MemoryProvider {
+    /// Returns the vendor that is read from.
+    #[must_use]
+    pub fn memory_vendor(&self) -> &MemoryVendor {
+        &self.vendor
+    }
+
+    fn walk(&self, from: Position, page_size: u32) -> Walk {
+        Walk {
+            segments: 1,
+            from,
+            page_size,
+            max_vendor_page: self.capability.max_page_size,
+            limit: None,
+            max_calls: self.deps.max_calls_per_page,
+            filtered: false,
+        }
+    }
+
+    fn tell_page<T>(&self, operation: &'static str, window: Window, fetched: &Fetched<T>) {
+        if fetched.drift(window).is_some() {
+            self.tell(operation, Some((DriftKind::Page, "page")));
+        }
+    }
+
+    async fn fetch_jobs(
+        &self,
+        cx: &Context,
+        filter: &JobFilter,
+        window: Window,
+    ) -> Result<Fetched<Job>> {
+        let trouble = self.send(cx, "ListJobs").await?;
+        few_enough(trouble)?;
+        let mut rows = self.vendor.jobs().to_vec();
+        if let Some(first) = rows.first_mut() {
+            self.tell("ListJobs", spoil_job(trouble, first));
+        }
+        rows.retain(|job| self.vendor.job_matches(filter, job));
+        for row in &mut rows {
+            row.detail = Detail::Summary;
+            row.description = None;
+        }
+        let fetched = self.vendor.page(trouble, rows, window);
+        self.tell_page("ListJobs", window, &fetched);
+        Ok(fetched)
+    }
+
+    async fn fetch_tasks(
+        &self,
+        cx: &Context,
+        request: &ListTasks,
+        window: Window,
+    ) -> Result<Fetched<Task>> {
+        let trouble = self.send(cx, "ListTasks").await?;
+        few_enough(trouble)?;
+        let mut jobs = self.vendor.jobs().iter();
+        if !jobs.any(|job| job.id == request.job_id) {
+            return Err(Error::new(ErrorKind::NotFound, "there is no such job"));
+        }
+        let mut rows = self.vendor.tasks(&request.job_id).to_vec();
+        if let Some(first) = rows.first_mut() {
+            self.tell("ListTasks", spoil_task(trouble, first));
+        }
+        rows.retain(|task| MemoryVendor::task_matches(&request.filter, task));
+        let fetched = self.vendor.page(trouble, rows, window);
+        self.tell_page("ListTasks", window, &fetched);
+        Ok(fetched)
+    }
 }
 
 #[async_trait::async_trait]
@@ -167,20 +213,16 @@ impl JobReader for MemoryProvider {
         if !filter.status.is_empty() && !filter.status.iter().any(used) {
             return Ok(Page::empty());
         }
-        let trouble = self.send(cx, "ListJobs").await?;
-        few_enough(trouble)?;
-        let mut rows = self.vendor.jobs().to_vec();
-        if let Some(first) = rows.first_mut() {
-            self.tell("ListJobs", spoil_job(trouble, first));
-        }
-        rows.retain(|job| self.vendor.job_matches(&filter, job));
-        for row in &mut rows {
-            row.detail = Detail::Summary;
-            row.description = None;
-        }
-        page('j', trouble, rows, from, request.page_size, |job| {
-            job.id.as_str()
-        })
+        let filter = &filter;
+        let walked = self
+            .walk(from, request.page_size)
+            .run(
+                |_, window| Box::pin(self.fetch_jobs(cx, filter, window)),
+                |job| job.id.as_str(),
+                |_| true,
+            )
+            .await?;
+        Ok(page('j', walked))
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
@@ -194,7 +236,7 @@ impl JobReader for MemoryProvider {
     }
 
     async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
-        self.send(cx, "GetStats").await?;
+        let trouble = self.send(cx, "GetStats").await?;
         if !self
             .vendor
             .jobs()
@@ -206,7 +248,13 @@ impl JobReader for MemoryProvider {
         let tasks = self.vendor.tasks(&request.job_id);
         let count = |status: TaskStatus| {
             let matching = tasks.iter().filter(|task| task.status == status);
-            Some(matching.count() as u64)
+            let count = matching.count() as u64;
+            // A task that moves while it is counted.
+            Some(match (trouble, status) {
+                (Trouble::CountedTwice, TaskStatus::Succeeded) => count + 1,
+                (Trouble::NotCounted, TaskStatus::Succeeded) => count.saturating_sub(1),
+                _ => count,
+            })
         };
         let timed_out = tasks
             .iter()
@@ -223,38 +271,35 @@ impl JobReader for MemoryProvider {
             timed_out: Some(timed_out.count() as u64),
             outcome: None,
         };
+        if stats.total.is_some_and(|total| total < stats.counted()) {
+            stats.total = None;
+        }
         stats.outcome = stats.proven_outcome();
         Ok(Some(stats))
     }
 
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
-        let filter = request.filter;
+        let filter = &request.filter;
         let from = position('t', request.cursor.as_ref())?;
-        self.capability.check_tasks(&filter)?;
+        self.capability.check_tasks(filter)?;
         let used = |status: &TaskStatus| {
             *status == TaskStatus::Unknown || MemoryVendor::TASK_STATUSES.contains(status)
         };
         if !filter.status.is_empty() && !filter.status.iter().any(used) {
             return Ok(Some(Page::empty()));
         }
-        let trouble = self.send(cx, "ListTasks").await?;
-        few_enough(trouble)?;
-        if !self
-            .vendor
-            .jobs()
-            .iter()
-            .any(|job| job.id == request.job_id)
-        {
-            return Ok(None);
+        let request = &request;
+        let walked = self
+            .walk(from, request.page_size)
+            .run(
+                |_, window| Box::pin(self.fetch_tasks(cx, request, window)),
+                |task| task.id.as_str(),
+                |_| true,
+            )
+            .await;
+        match walked {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            walked => walked.map(|walked| Some(page('t', walked))),
         }
-        let mut rows = self.vendor.tasks(&request.job_id).to_vec();
-        if let Some(first) = rows.first_mut() {
-            self.tell("ListTasks", spoil_task(trouble, first));
-        }
-        rows.retain(|task| MemoryVendor::task_matches(&filter, task));
-        page('t', trouble, rows, from, request.page_size, |task| {
-            task.id.as_str()
-        })
-        .map(Some)
     }
 }

@@ -8,6 +8,7 @@ use ota_core::drift::DriftKind;
 use ota_core::error::VendorError;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
 use ota_core::job::{Detail, Job, JobKind, JobOutcome, JobStatus, Package, Target};
+use ota_core::paging::{Fetched, Window};
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::{Device, Failure, Task, TaskStatus};
 use ota_core::vendor::VendorDetail;
@@ -77,7 +78,9 @@ impl MemoryVendor {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    pub(super) fn trouble(&self) -> Trouble {
+    /// Returns how the vendor misbehaves.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,7 +152,16 @@ impl MemoryVendor {
             | Trouble::DeepValueRow
             | Trouble::ManyRows
             | Trouble::Gzip
-            | Trouble::RepeatPage => return Ok(trouble),
+            | Trouble::RepeatPage
+            | Trouble::CapPageSize
+            | Trouble::CapPageSizeAsText
+            | Trouble::CapPageSizeSilently
+            | Trouble::EmptyFirstPage
+            | Trouble::EmptyPage
+            | Trouble::ShortPages
+            | Trouble::ChangingTotals
+            | Trouble::CountedTwice
+            | Trouble::NotCounted => return Ok(trouble),
             Trouble::Hang => std::future::pending().await,
             Trouble::Throttle | Trouble::SlowerWord => {
                 Error::new(ErrorKind::Throttled, "the vendor asked to slow down")
@@ -162,6 +174,10 @@ impl MemoryVendor {
             Trouble::ServerError | Trouble::HtmlError | Trouble::CutBody | Trouble::Drop => {
                 Error::new(ErrorKind::Unavailable, "the vendor is out of order")
             }
+            Trouble::BadArgument => Error::new(
+                ErrorKind::Rejected,
+                "the vendor refused something that the gateway sent on its own",
+            ),
             Trouble::ErrorUnder200 => Error::new(ErrorKind::Rejected, "the vendor refused"),
             Trouble::CredentialRefused => {
                 Error::new(ErrorKind::Auth, "the vendor refused the credential")
@@ -174,6 +190,49 @@ impl MemoryVendor {
             code: Some(format!("{trouble:?}")),
             ..VendorError::default()
         }))
+    }
+}
+
+/// The page size in force where the vendor caps it.
+const CAP: u32 = 4;
+
+impl MemoryVendor {
+    /// Cuts the page of a window out of all matching rows, as the trouble says.
+    pub(super) fn page<T>(&self, trouble: Trouble, mut rows: Vec<T>, window: Window) -> Fetched<T> {
+        let all = rows.len() as u64;
+        let capped = matches!(
+            trouble,
+            Trouble::CapPageSize | Trouble::CapPageSizeAsText | Trouble::CapPageSizeSilently
+        );
+        let size = if capped {
+            window.size.min(CAP)
+        } else {
+            window.size
+        };
+        let index = match trouble {
+            Trouble::RepeatPage => 0,
+            _ => window.index,
+        };
+        let start = index.saturating_mul(u64::from(size)).min(all);
+        let end = start.saturating_add(u64::from(size)).min(all);
+        let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
+        rows.truncate(place(end));
+        rows.drain(..place(start));
+        match (trouble, index) {
+            (Trouble::EmptyFirstPage, 0) | (Trouble::EmptyPage, 1) => rows.clear(),
+            (Trouble::ShortPages, _) if end < all && rows.len() > 1 => drop(rows.pop()),
+            _ => {}
+        }
+        let total = match (trouble, index) {
+            (Trouble::ChangingTotals, 1..) if index % 2 == 1 => all / 2,
+            (Trouble::ChangingTotals, 1..) => all + 7,
+            _ => all,
+        };
+        Fetched {
+            rows,
+            total: Some(total),
+            size: (trouble != Trouble::CapPageSizeSilently).then_some(size),
+        }
     }
 }
 

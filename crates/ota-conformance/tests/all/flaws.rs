@@ -28,6 +28,8 @@ enum Flaw {
     AsksBeforeItRefuses,
     AsksForUnusedWords,
     BelievesRepeatedPages,
+    BlamesTheCaller,
+    CallsTheRestUnknown,
     BelievesEveryWait,
     BuildsEveryRow,
     CannotUnpack,
@@ -42,6 +44,7 @@ enum Flaw {
     DropsRowAtPageBorder,
     DropsOddRows,
     EmptyVendorWord,
+    EndsInSilence,
     FailsOnUnknownJob,
     FindsHostileIds,
     ForgetsDetail,
@@ -54,6 +57,7 @@ enum Flaw {
     LeaksInDebug,
     LeaksInEndpoint,
     LeaksInError,
+    KeepsATotalThatDoesNotFit,
     LongPage,
     LosesTaskOfPage,
     MovesStatsTotal,
@@ -67,6 +71,7 @@ enum Flaw {
     StatsCostMore,
     StaysBusy,
     SwallowsDrift,
+    TakesACappedPageForTheLast,
     TellsWrongKind,
     UnknownIsDropped,
     WrongFailure,
@@ -124,6 +129,9 @@ impl Flawed {
             self.counted.fetch_add(1, Ordering::Relaxed);
         }
         match self.flaw {
+            Flaw::BlamesTheCaller if error.kind() == ErrorKind::Rejected => {
+                error.as_kind(ErrorKind::InvalidArgument, "an argument is wrong")
+            }
             Flaw::LeaksInError if vendors => error.with_context("signed_with", SECRET),
             Flaw::CallsSilenceUnavailable if error.kind() == ErrorKind::Timeout => {
                 Error::new(ErrorKind::Unavailable, "the vendor is silent")
@@ -144,6 +152,20 @@ impl Flawed {
             return Err(Error::new(ErrorKind::Unavailable, "still broken"));
         }
         Ok(())
+    }
+
+    /// Ends a list where the vendor contradicts itself, if the flaw is that nothing says so.
+    fn silenced<T>(&self, page: Result<Page<T>>) -> Result<Page<T>> {
+        match page {
+            Err(error)
+                if self.has(Flaw::EndsInSilence)
+                    && error.kind() == ErrorKind::Protocol
+                    && error.vendor().is_none() =>
+            {
+                Ok(Page::empty())
+            }
+            page => page,
+        }
     }
 
     /// What is wrong with any page. `at` is where it starts.
@@ -173,6 +195,12 @@ impl Flawed {
                 page.next = Some(Cursor("end".to_owned()));
             }
             Flaw::ShortPages if first && size > 1 => page.items.truncate(size as usize / 2),
+            Flaw::EndsInSilence => page.truncated = false,
+            Flaw::TakesACappedPageForTheLast
+                if self.inner.memory_vendor().trouble() == Trouble::CapPageSize =>
+            {
+                page.next = None;
+            }
             _ => {}
         }
     }
@@ -341,6 +369,13 @@ impl JobReader for Flawed {
         if let Some(stats) = &mut stats {
             match self.flaw {
                 Flaw::WrongStats => stats.succeeded = stats.failed,
+                Flaw::CallsTheRestUnknown => {
+                    let rest = stats.total.map(|total| total - stats.counted());
+                    stats.unknown = stats.unknown.zip(rest).map(|(known, rest)| known + rest);
+                }
+                Flaw::KeepsATotalThatDoesNotFit if stats.total.is_none() => {
+                    stats.total = Some(stats.counted() - 1);
+                }
                 Flaw::MovesStatsTotal => stats.timed_out = stats.failed.map(|failed| failed + 1),
                 _ => {}
             }
@@ -368,6 +403,10 @@ impl JobReader for Flawed {
         }
         request.cursor = cursor(self.flaw, 't', request.cursor);
         let page = self.reader().list_tasks(&self.context(cx), request).await;
+        let page = match page.transpose() {
+            Some(page) => Some(self.silenced(page)).transpose(),
+            None => Ok(None),
+        };
         let mut page = page.map_err(|error| self.error(error))?;
         if let Some(page) = &mut page {
             for task in &mut page.items {
@@ -444,6 +483,11 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::AsksForUnusedWords, &["C14"]),
     (Flaw::BelievesRepeatedPages, &["C27"]),
     (Flaw::BelievesEveryWait, &["C79"]),
+    (Flaw::BlamesTheCaller, &["C16"]),
+    (Flaw::CallsTheRestUnknown, &["C63"]),
+    (Flaw::EndsInSilence, &["C29"]),
+    (Flaw::KeepsATotalThatDoesNotFit, &["C63"]),
+    (Flaw::TakesACappedPageForTheLast, &["C29"]),
     (Flaw::BuildsEveryRow, &["C76"]),
     (Flaw::CannotUnpack, &["C77"]),
     (Flaw::CapabilityBeforeCursor, &["C12"]),

@@ -257,14 +257,33 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         Trouble::ManyRows => FaultKind::ManyRows,
         Trouble::Gzip | Trouble::OtherCoding => FaultKind::Compress,
         Trouble::SlowerWord | Trouble::EndlessWait => FaultKind::Throttle,
+        Trouble::CapPageSize | Trouble::CapPageSizeAsText | Trouble::CapPageSizeSilently => {
+            FaultKind::CapPageSize
+        }
+        Trouble::EmptyFirstPage | Trouble::EmptyPage => FaultKind::EmptyPage,
+        Trouble::ShortPages => FaultKind::ShortPage,
+        Trouble::ChangingTotals => FaultKind::ChangingTotal,
+        Trouble::BadArgument => FaultKind::BadArgument,
+        Trouble::CountedTwice => FaultKind::CountedTwice,
+        Trouble::NotCounted => FaultKind::NotCounted,
     };
     let fault = Fault::always(kind);
-    server.set_faults(vec![match trouble {
+    let beside = match trouble {
+        Trouble::CapPageSizeAsText => Some(FaultKind::PageEchoAsText),
+        Trouble::CapPageSizeSilently => Some(FaultKind::NoPageEcho),
+        _ => None,
+    };
+    let mut faults = vec![match trouble {
         Trouble::OtherCoding => fault.coding("br"),
         Trouble::SlowerWord => fault.code("SystemBusy"),
         Trouble::EndlessWait => fault.retry_after(u64::MAX.to_string()),
+        Trouble::EmptyFirstPage => fault.page(1),
+        // The calls of one reading at a vendor that is asked for each status.
+        Trouble::CountedTwice | Trouble::NotCounted => fault.times(8),
         _ => fault,
-    }]);
+    }];
+    faults.extend(beside.map(Fault::always));
+    server.set_faults(faults);
     true
 }
 

@@ -183,8 +183,8 @@ pub struct Policy {
     pub download_protocol: Option<String>,
 }
 
-/// Counts of a job's tasks; each is left out where the vendor does not tell it. The parts need not add up to the total while a job
-/// runs: tasks move while they are counted.
+/// Counts of a job's tasks; each is left out where the vendor does not report it. The parts are never more than the total. They can be
+/// fewer while a job runs, since tasks move while they are counted; where they were more, `total` is left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobCounts {
     /// All tasks.

@@ -227,6 +227,15 @@ impl Error {
         )
     }
 
+    /// As [`Error::formatted_parameter`], but without a name.
+    pub(super) fn bad_argument() -> Self {
+        Self::product(
+            "iot.common.InvalidFormattedParameter",
+            "The format of the input parameter is invalid.".to_owned(),
+            Refusal::Fault,
+        )
+    }
+
     pub(super) fn too_many(param: &str) -> Self {
         Self::product(
             "iot.check.ParameterIsNotLessThanMax",

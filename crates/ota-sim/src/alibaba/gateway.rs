@@ -205,6 +205,8 @@ impl Alibaba {
                 "The specified parameter is not valid.",
                 Refusal::Fault,
             ))
+        } else if faults.has(FaultKind::BadArgument) {
+            Some(Error::bad_argument())
         } else if faults.has(FaultKind::EchoSignature) {
             Some(Error::signature(&string_to_sign(arrival, params)))
         } else {

@@ -1,7 +1,7 @@
 //! What each operation answers, after the gateway has let the call through.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::config::{Config, UnknownJob};
 use super::errors::Error;
@@ -155,7 +155,9 @@ impl Call<'_> {
         let seed = self.fleet.seed;
         let (total, tasks) = if names.is_empty() {
             let size = page.size.unsigned_abs();
-            job.select(seed, self.age, stages, page.offset, size)
+            let (total, tasks) = job.select(seed, self.age, stages, page.offset, size);
+            let counted = stages.map_or(total, |_| self.faults.moved(total));
+            (counted, tasks)
         } else {
             // "the value of the DeviceNames.N parameter is used": paging does not count.
             let mut rows: Vec<u32> = names
@@ -279,14 +281,19 @@ impl Call<'_> {
         }
     }
 
-    fn list(&self, name: &str, page: &Page, total: u64, rows: Vec<Value>) -> Value {
-        json!({
-            "CurrentPage": page.number,
-            "PageSize": page.size,
-            "PageCount": total.div_ceil(page.size.unsigned_abs().max(1)),
-            "Total": total,
-            "Data": { name: rows },
-        })
+    fn list(&self, name: &str, page: &Page, total: u64, mut rows: Vec<Value>) -> Value {
+        let number = page.number.unsigned_abs();
+        let total = self.faults.misplace(number, page.offset, total, &mut rows);
+        let mut answer = Map::new();
+        answer.insert("CurrentPage".to_owned(), json!(page.number));
+        answer.insert("PageSize".to_owned(), json!(page.size));
+        let pages = total.div_ceil(page.size.unsigned_abs().max(1));
+        answer.insert("PageCount".to_owned(), json!(pages));
+        answer.insert("Total".to_owned(), json!(total));
+        answer.insert("Data".to_owned(), json!({ name: rows }));
+        let names = ["CurrentPage", "PageSize", "PageCount"];
+        self.faults.echo(&mut answer, &names, "Total");
+        Value::Object(answer)
     }
 
     /// A parameter that is present and not empty.
@@ -315,6 +322,7 @@ impl Call<'_> {
         if number < 1 || size < 1 || size > largest {
             return Err(Error::page());
         }
+        let size = i64::try_from(self.faults.capped(size.unsigned_abs())).unwrap_or(size);
         let read = if self.faults.has(FaultKind::RepeatPage) {
             1
         } else {

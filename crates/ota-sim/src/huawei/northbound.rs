@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::config::Config;
 use super::errors::{
-    APP_FROZEN, Error, INPUT_INVALID, INTERNAL, NO_APP_KEY, NO_APPLICATION, PARAMETER_MISSING,
-    THROTTLED, WRONG_SECRET, bad_token,
+    APP_FROZEN, BAD_REQUEST, Error, INPUT_INVALID, INTERNAL, NO_APP_KEY, NO_APPLICATION,
+    PARAMETER_MISSING, THROTTLED, WRONG_SECRET, bad_token,
 };
 use super::operations::Call;
 use super::tokens::Tokens;
@@ -207,6 +207,8 @@ impl Huawei {
             Some(INTERNAL)
         } else if faults.has(FaultKind::ProductError) {
             Some(NO_APPLICATION)
+        } else if faults.has(FaultKind::BadArgument) {
+            Some(BAD_REQUEST)
         } else {
             None
         }

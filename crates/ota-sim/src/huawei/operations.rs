@@ -72,7 +72,7 @@ impl Call<'_> {
             .collect();
         let mut data: Vec<Value> = slice(&jobs, &page)
             .iter()
-            .map(|job| to_value(rows.operation(job)))
+            .map(|job| self.operation_row(job))
             .collect();
         self.faults
             .spoil(&mut data, "status", "createTime", "extendPara");
@@ -81,13 +81,13 @@ impl Call<'_> {
             TotalName::TotalCount => "totalCount",
             TotalName::TotalSize => "totalSize",
         };
-        Ok(listed(&page, data, jobs.len() as u64, total_name))
+        Ok(self.listed(&page, data, jobs.len() as u64, total_name))
     }
 
     /// `GET …/operations/{operationId}`
     pub(super) fn get_operation(&self, id: &str) -> Result<Value, Error> {
         let job = self.find_job(id)?;
-        let mut row = [to_value(self.rows().operation(job))];
+        let mut row = [self.operation_row(job)];
         self.faults
             .spoil(&mut row, "status", "createTime", "extendPara");
         let [row] = row;
@@ -114,7 +114,7 @@ impl Call<'_> {
         self.faults
             .spoil(&mut data, "status", "createTime", "detailInfo");
         self.faults.flood(&mut data);
-        Ok(listed(&page, data, total, "totalCount"))
+        Ok(self.listed(&page, data, total, "totalCount"))
     }
 
     /// `GET …/category`
@@ -145,7 +145,7 @@ impl Call<'_> {
         self.faults
             .spoil(&mut data, "fileType", "uploadTime", "description");
         self.faults.flood(&mut data);
-        Ok(listed(&page, data, packages.len() as u64, "totalCount"))
+        Ok(self.listed(&page, data, packages.len() as u64, "totalCount"))
     }
 
     /// `GET …/category/{fileId}`
@@ -156,6 +156,29 @@ impl Call<'_> {
             .find(|package| package.file_id == id)
             .map(|package| to_value(self.rows().package(package)))
             .ok_or(NO_PACKAGE)
+    }
+
+    fn listed(&self, page: &Page, mut data: Vec<Value>, total: u64, total_name: &str) -> Value {
+        let number = page.number.saturating_add(1);
+        let size = page.size.unwrap_or(data.len() as u64);
+        let total = self.faults.misplace(number, page.offset, total, &mut data);
+        let mut answer = Map::new();
+        answer.insert("pageSize".to_owned(), json!(size));
+        answer.insert("pageNo".to_owned(), json!(page.number));
+        answer.insert(total_name.to_owned(), json!(total));
+        answer.insert("data".to_owned(), Value::Array(data));
+        let names = ["pageSize", "pageNo"];
+        self.faults.echo(&mut answer, &names, total_name);
+        Value::Object(answer)
+    }
+
+    /// A task as an answer shows it, with counts that are off where a fault says so.
+    fn operation_row(&self, job: &Job) -> Value {
+        let mut row = to_value(self.rows().operation(job));
+        if let Some(count) = row["staResult"]["success"].as_u64() {
+            row["staResult"]["success"] = json!(self.faults.moved(count));
+        }
+        row
     }
 
     fn rows(&self) -> Rows<'_> {
@@ -212,6 +235,7 @@ impl Call<'_> {
         if size == 0 || size > MAX_PAGE_SIZE {
             return Err(PAGE_LIMIT);
         }
+        let size = self.faults.capped(size);
         let unpaged = self.config.ignore_paging
             || (number.is_none() && self.config.absent_page_no == AbsentPageNo::Unpaged);
         let number = number.unwrap_or(0);
@@ -226,18 +250,6 @@ impl Call<'_> {
             offset: read.saturating_mul(size),
         })
     }
-}
-
-fn listed(page: &Page, data: Vec<Value>, total: u64, total_name: &str) -> Value {
-    let mut answer = Map::new();
-    answer.insert(
-        "pageSize".to_owned(),
-        json!(page.size.unwrap_or(data.len() as u64)),
-    );
-    answer.insert("pageNo".to_owned(), json!(page.number));
-    answer.insert(total_name.to_owned(), json!(total));
-    answer.insert("data".to_owned(), Value::Array(data));
-    Value::Object(answer)
 }
 
 fn slice<'a, T>(rows: &'a [T], page: &Page) -> &'a [T] {

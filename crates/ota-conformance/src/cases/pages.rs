@@ -1,0 +1,150 @@
+//! Pages that are not the ones that were asked for.
+
+use std::collections::BTreeSet;
+
+use ota_core::provider::{JobFilter, TaskFilter};
+use ota_core::{Error, ErrorKind};
+
+use crate::case::Verdict;
+use crate::cases::{passed, skipped, tasks_in};
+use crate::subject::{Subject, Trouble};
+use crate::walk::{Row, Walked, ensure, job_keys, task_keys, try_walk_jobs, try_walk_tasks};
+
+const PAGE_SIZES: [u32; 3] = [7, 50, 100];
+
+/// How a walk over a vendor with such a trouble may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// With every row.
+    EveryRow,
+    /// With every row, with `protocol`, or with pages that say that rows are missing.
+    NoSilence,
+}
+
+fn judge<'a, T: Row>(
+    what: &str,
+    asked: Asked,
+    expected: impl IntoIterator<Item = &'a str>,
+    (walked, error): (Walked<T>, Option<Error>),
+) -> Result<(), String> {
+    let expected: BTreeSet<&str> = expected.into_iter().collect();
+    let mut seen = BTreeSet::new();
+    for row in walked.rows() {
+        ensure!(seen.insert(row.key()), "{what}: `{}` came twice", row.key());
+        ensure!(
+            expected.contains(row.key()),
+            "{what}: `{}` does not belong there",
+            row.key()
+        );
+    }
+    if let Some(error) = &error {
+        ensure!(
+            asked == Asked::NoSilence && error.kind() == ErrorKind::Protocol,
+            "{what}: the walk ends with `{}`: {error:?}",
+            error.kind()
+        );
+    }
+    let truncated = walked.0.last().is_some_and(|step| step.page.truncated);
+    ensure!(
+        asked == Asked::NoSilence || !truncated,
+        "{what}: `truncated` is said"
+    );
+    ensure!(
+        seen.len() == expected.len() || error.is_some() || truncated,
+        "{what}: {} of {} rows came, and nothing says that there are more",
+        seen.len(),
+        expected.len()
+    );
+    for step in walked.0.iter().filter(|_| asked == Asked::EveryRow) {
+        ensure!(
+            step.page
+                .total
+                .is_none_or(|total| total == expected.len() as u64),
+            "{what}: a page tells a total of {:?}, but {} rows match",
+            step.page.total,
+            expected.len()
+        );
+    }
+    Ok(())
+}
+
+async fn walks(subject: &Subject, trouble: Trouble, asked: Asked) -> Result<bool, String> {
+    let Some(_broken) = subject.break_vendor(trouble) else {
+        return Ok(false);
+    };
+    let job = subject.truth.richest_job()?;
+    for page_size in PAGE_SIZES {
+        let walked = try_walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        let what = format!("{trouble:?}: jobs in pages of {page_size}");
+        let jobs = subject.truth.jobs.iter().map(|job| &job.id);
+        judge(&what, asked, job_keys(jobs), walked)?;
+        let walked = try_walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        let what = format!("{trouble:?}: tasks in pages of {page_size}");
+        judge(&what, asked, task_keys(&job.tasks), walked)?;
+    }
+    filtered(subject, trouble, asked).await?;
+    Ok(true)
+}
+
+/// The same for lists that the vendor filters: by status, and the examples of the other filters.
+async fn filtered(subject: &Subject, trouble: Trouble, asked: Asked) -> Result<(), String> {
+    let job = subject.truth.richest_job()?;
+    let support = subject.provider.capability().task_filters.status;
+    if support != ota_core::capability::Support::No {
+        let each = subject.truth.task_statuses.iter();
+        for status in each.copied() {
+            let (walked, error) = try_walk_tasks(subject, &job.id, &tasks_in(&[status]), 7).await?;
+            let matching = job.counts.get(&status).copied().unwrap_or(0);
+            let came = walked.rows().count() as u64;
+            let honest = asked == Asked::NoSilence
+                && (error.is_some() || walked.0.last().is_some_and(|step| step.page.truncated));
+            ensure!(
+                came == matching || honest,
+                "{trouble:?}: {came} of {matching} `{status}` tasks came: {error:?}"
+            );
+        }
+    }
+    for example in &subject.truth.job_examples {
+        let walked = try_walk_jobs(subject, &example.filter, 7).await?;
+        let what = format!("{trouble:?}: {:?}", example.filter);
+        judge(&what, asked, job_keys(&example.jobs), walked)?;
+    }
+    for example in &subject.truth.task_examples {
+        let walked = try_walk_tasks(subject, &example.job_id, &example.filter, 7).await?;
+        let what = format!("{trouble:?}: {:?}", example.filter);
+        judge(&what, asked, task_keys(&example.tasks), walked)?;
+    }
+    Ok(())
+}
+
+async fn all(subject: &Subject, troubles: &[Trouble], asked: Asked) -> Verdict {
+    subject.warm_up().await?;
+    for trouble in troubles {
+        if !walks(subject, *trouble, asked).await? {
+            return skipped(format!("the subject cannot make {trouble:?}"));
+        }
+    }
+    passed()
+}
+
+pub(crate) async fn capped_pages_lose_no_row(subject: &Subject) -> Verdict {
+    let troubles = [
+        Trouble::CapPageSize,
+        Trouble::CapPageSizeAsText,
+        Trouble::CapPageSizeSilently,
+    ];
+    all(subject, &troubles, Asked::EveryRow).await
+}
+
+pub(crate) async fn pages_without_their_rows_end_no_list_in_silence(subject: &Subject) -> Verdict {
+    let troubles = [
+        Trouble::EmptyFirstPage,
+        Trouble::EmptyPage,
+        Trouble::ShortPages,
+    ];
+    all(subject, &troubles, Asked::NoSilence).await
+}
+
+pub(crate) async fn totals_that_change_end_no_list_in_silence(subject: &Subject) -> Verdict {
+    all(subject, &[Trouble::ChangingTotals], Asked::NoSilence).await
+}
