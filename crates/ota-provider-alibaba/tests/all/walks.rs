@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ota_core::drift::DriftKind;
 use ota_core::id::{JobId, ProductId};
 use ota_core::job::{JobKind, JobStats, JobStatus};
 use ota_core::provider::{GetJob, JobFilter, JobReader, ListJobs, ListTasks, TaskFilter};
@@ -666,4 +667,64 @@ async fn words_that_the_vendor_never_uses_cost_no_call_and_what_it_cannot_filter
         .unwrap_err();
     assert!(error.is_invalid_cursor());
     assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_cap_that_appears_in_the_middle_of_a_walk_loses_no_task_and_is_reported() {
+    for (says_so, as_text) in [(true, false), (true, true), (false, false)] {
+        let calls = AtomicUsize::new(0);
+        let server = Server::start(move |seen| {
+            let page: u64 = seen.param("CurrentPage").parse().unwrap();
+            let asked: u64 = seen.param("PageSize").parse().unwrap();
+            let size = match calls.fetch_add(1, Ordering::SeqCst) {
+                0 => asked,
+                _ => asked.min(10),
+            };
+            let rows: Vec<Value> = ((page - 1) * size..(page * size).min(230))
+                .map(|row| json!({"TaskId": format!("t{row}"), "TaskStatus": "QUEUED"}))
+                .collect();
+            let mut answer =
+                json!({"Success": true, "Total": 230, "Data": {"SimpleOTATaskInfo": rows}});
+            if says_so {
+                answer["PageSize"] = json!(size);
+            }
+            if as_text {
+                answer["PageSize"] = json!(size.to_string());
+            }
+            json_answer(answer)
+        })
+        .await;
+        let walked = walk(&server, TaskFilter::default(), 50).await;
+        let expected: Vec<String> = (0..230).map(|row| format!("t{row}")).collect();
+        assert_eq!(walked.ids, expected, "{says_so} {as_text}");
+        assert!(walked.totals.iter().all(|total| *total == Some(230)));
+        assert!(walked.truncated.iter().all(|truncated| !truncated));
+        let field = if says_so { "PageSize" } else { "Data" };
+        let key = (DriftKind::Page, "ListOTATaskByJob", field.to_owned());
+        assert!(server.drift.snapshot().contains_key(&key), "{says_so}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_beside_a_total_is_no_empty_list() {
+    let server = Server::start(|_| {
+        json_answer(json!({"Success": true, "Total": 5, "Data": {"SimpleOTATaskInfo": []}}))
+    })
+    .await;
+    let request = ListTasks {
+        job_id: JobId::from("j"),
+        filter: TaskFilter::default(),
+        page_size: 50,
+        cursor: None,
+    };
+    let provider = server.provider();
+    let error = provider.list_tasks(&context(), request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    let request = ListJobs {
+        filter: JobFilter::default(),
+        page_size: 50,
+        cursor: None,
+    };
+    let error = provider.list_jobs(&context(), request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
 }
