@@ -19,6 +19,9 @@ const PROMISED: f64 = 2048.0 * 2.0 * 65_536.0 / MEGABYTE + 30.0;
 /// As long as the gateway takes no more, a client has sent what it can.
 const SENT: Duration = Duration::from_secs(3);
 
+/// Memory that has not grown for so long grows no more.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// Files beside those of the connections.
 const OTHER_FILES: u64 = 200;
 
@@ -80,7 +83,7 @@ async fn measure(setting: &Setting, report: &mut Report, attack: &Attack) -> Out
     for connection in sending {
         open.push(connection.await??);
     }
-    let (Some(peak), Some(_)) = (gateway.peak_bytes(), gateway.resident_bytes()) else {
+    let Some(peak) = settled_peak(&gateway).await else {
         report.note(SCENARIO, "memory is left out: this system does not tell it");
         return Ok(());
     };
@@ -108,6 +111,20 @@ async fn measure(setting: &Setting, report: &mut Report, attack: &Attack) -> Out
         goal,
     );
     Ok(())
+}
+
+/// Returns the most memory that the gateway has had, once that grows no more: what was sent waits in the operating system until it is read.
+async fn settled_peak(gateway: &Gateway) -> Option<f64> {
+    let mut peak = gateway.peak_bytes()?;
+    for _ in 0..10 {
+        tokio::time::sleep(SETTLED).await;
+        let now = gateway.peak_bytes()?;
+        if now <= peak {
+            break;
+        }
+        peak = now;
+    }
+    Some(peak)
 }
 
 /// Sends as much as the gateway takes, and reads nothing.
