@@ -105,6 +105,8 @@ struct Inner {
     context: Vec<(&'static str, String)>,
     vendor: Option<VendorError>,
     retry_after: Option<Duration>,
+    advice: Option<String>,
+    superseded: bool,
     /// Shared, so that everybody who waited for one call gets its error whole.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -136,6 +138,8 @@ impl Error {
             context: Vec::new(),
             vendor: None,
             retry_after: None,
+            advice: None,
+            superseded: false,
             source: None,
         }))
     }
@@ -206,6 +210,21 @@ impl Error {
         self
     }
 
+    /// Adds what an operator should do, with the names of settings. Only logs and `check` show it; it must hold no secret.
+    #[must_use]
+    pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
+        self.0.advice = Some(advice.into());
+        self
+    }
+
+    /// Notes that what the vendor refused is a credential or a token that has been replaced since, or is about to be: a call with the new one follows, so
+    /// the refusal says nothing about the settings and is not counted as one. With [`Retry::Once`] the gate makes that call, otherwise the adapter.
+    #[must_use]
+    pub fn with_superseded(mut self) -> Self {
+        self.0.superseded = true;
+        self
+    }
+
     /// Adds the cause. It must hold no secret: a request URL with a signature is one.
     #[must_use]
     pub fn with_source(
@@ -264,6 +283,18 @@ impl Error {
         self.0.retry_after
     }
 
+    /// Returns what an operator should do.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.0.advice.as_deref()
+    }
+
+    /// Returns whether a call with a newer credential follows.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.0.superseded
+    }
+
     /// Returns whether this is the refusal of a cursor.
     #[must_use]
     pub fn is_invalid_cursor(&self) -> bool {
@@ -295,6 +326,9 @@ impl std::fmt::Debug for Error {
         while let Some(cause) = source {
             write!(f, ": {cause}")?;
             source = cause.source();
+        }
+        if let Some(advice) = &self.0.advice {
+            write!(f, ". What to do: {advice}")?;
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ catalog! {
     CACHE_BYTES = Gauge "ota_cache_bytes" []
         "Memory that kept answers take, of at most cache.max_bytes.";
     CALLS = Counter "ota_vendor_calls_total" ["provider", "operation", "outcome"]
-        "Vendor calls as adapters make them, repetitions not counted, by how they ended: ok, a kind of error, quota (refused: the wait would have been too long), breaker (refused: the vendor is left alone).";
+        "Vendor calls as adapters make them, repetitions not counted, by how they ended: ok, a kind of error, superseded (refused with a credential or token that has been replaced since; another call follows), quota (refused: the wait would have been too long), breaker (refused: the vendor is left alone).";
     ATTEMPTS = Counter "ota_vendor_attempts_total" ["provider", "operation", "outcome"]
         "Attempts that were sent to the vendor, by how they ended.";
     ATTEMPT_SECONDS = Histogram "ota_vendor_attempt_duration_seconds" ["provider", "operation"]
@@ -242,6 +242,7 @@ pub fn label_words(label: &str) -> Option<Vec<&'static str>> {
         "outcome" => {
             let ours = [
                 Outcome::Answered,
+                Outcome::Superseded,
                 Outcome::RefusedByQuota,
                 Outcome::RefusedByBreaker,
             ];

@@ -20,6 +20,19 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 /// The longest wait before a repetition that the vendor did not ask for.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
+/// How often a call is made again because its credential has been replaced: three files that are renewed one after the other can be met twice on the
+/// way.
+const MAX_SUPERSEDED: u32 = 3;
+
+/// The corrections of one call so far.
+#[derive(Default)]
+struct Corrections {
+    /// Whether the vendor's advice "once" has been followed.
+    made: bool,
+    /// How often the credential had been replaced.
+    superseded: u32,
+}
+
 /// How a provider's calls are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuardLimits {
@@ -98,7 +111,7 @@ impl Guard {
         attempt: &mut dyn Attempt,
         attempts: &mut u32,
     ) -> std::result::Result<(), Failed> {
-        let mut corrected = false;
+        let mut corrections = Corrections::default();
         let mut last: Option<Error> = None;
         loop {
             let error = match self.attempt(cx, call, attempt, *attempts + 1).await {
@@ -121,7 +134,7 @@ impl Guard {
                 }
             };
             *attempts += 1;
-            match self.repeat_at(cx, call, &error, *attempts, &mut corrected) {
+            match self.repeat_at(cx, call, &error, *attempts, &mut corrections) {
                 None => return Err(Failed::Sent(error)),
                 Some(at) => self.clock.sleep_until(at).await,
             }
@@ -202,7 +215,7 @@ impl Guard {
     ) {
         let kind = result.as_ref().map(|_| ()).map_err(Error::kind);
         admission.note(sent, self.clock.monotonic(), kind);
-        let outcome = kind.map_or_else(Outcome::Failed, |()| Outcome::Answered);
+        let outcome = Outcome::of(result);
         self.observer.attempt(cx, call.operation, outcome, took);
         if let Err(error) = result
             && error.kind() == ErrorKind::Throttled
@@ -220,21 +233,27 @@ impl Guard {
         call: VendorCall,
         error: &Error,
         attempts: u32,
-        corrected: &mut bool,
+        corrections: &mut Corrections,
     ) -> Option<Instant> {
-        if attempts >= self.limits.max_attempts {
+        let now = self.clock.monotonic();
+        // No fault of the vendor's or of the line's, so no attempt of those that they are given.
+        if error.is_superseded() && error.retry() == Retry::Once && call.repeatable {
+            corrections.superseded += 1;
+            let again = corrections.superseded <= MAX_SUPERSEDED && now < cx.deadline;
+            return again.then_some(now);
+        }
+        if attempts.saturating_sub(corrections.superseded) >= self.limits.max_attempts {
             return None;
         }
-        let now = self.clock.monotonic();
         let at = match (error.kind(), error.retry()) {
             (_, Retry::Never) => return None,
             // What the vendor throttled it did not carry out, so even a call that must not be repeated blindly may be sent again. The account
             // pauses already; the wait for that is the quota's.
             (ErrorKind::Throttled, _) => now,
             _ if !call.repeatable => return None,
-            (_, Retry::Once) if *corrected => return None,
+            (_, Retry::Once) if corrections.made => return None,
             (_, Retry::Once) => {
-                *corrected = true;
+                corrections.made = true;
                 now
             }
             (_, Retry::Later) => {
@@ -268,7 +287,10 @@ impl Gate for Guard {
         let (outcome, result) = match result {
             Ok(()) => (Outcome::Answered, Ok(())),
             Err(Failed::Refused(outcome, error)) => (outcome, Err(error)),
-            Err(Failed::Sent(error)) => (Outcome::Failed(error.kind()), Err(error)),
+            Err(Failed::Sent(error)) => {
+                let result = Err(error);
+                (Outcome::of(&result), result)
+            }
         };
         self.observer.call(call.operation, outcome, attempts);
         result

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ota_core::ErrorKind;
 use ota_core::context::Context;
+use ota_core::{ErrorKind, Result};
 
 /// How a vendor call, or one attempt of it, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Outcome {
     Answered,
     /// With this kind of error, from the vendor or on the way.
     Failed(ErrorKind),
+    /// The vendor refused a credential or token that has been replaced since, and a call with the new one follows.
+    Superseded,
     /// The quota did not let it through in the caller's time.
     RefusedByQuota,
     /// The breaker did not let it through.
@@ -19,12 +21,23 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns the outcome as a metric label: `ok`, the kind of error, `quota` or `breaker`.
+    /// Returns how a call ended that was sent.
+    #[must_use]
+    pub fn of(result: &Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::Answered,
+            Err(error) if error.is_superseded() => Self::Superseded,
+            Err(error) => Self::Failed(error.kind()),
+        }
+    }
+
+    /// Returns the outcome as a metric label: `ok`, the kind of error, `superseded`, `quota` or `breaker`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "ok",
             Self::Failed(kind) => kind.as_str(),
+            Self::Superseded => "superseded",
             Self::RefusedByQuota => "quota",
             Self::RefusedByBreaker => "breaker",
         }

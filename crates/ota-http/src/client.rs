@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ota_core::context::Context;
 use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
-use rustls::CertificateError;
 
 use crate::coding::{self, Packed};
-use crate::tls::{self, TlsError, TlsOptions};
+use crate::proxy::{self, Proxies};
+use crate::tls::{self, Problem, TlsError, TlsOptions, Watch};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -49,6 +49,8 @@ impl Default for Options {
 pub struct Client {
     inner: reqwest::Client,
     max_body_bytes: usize,
+    tls: Watch,
+    proxies: Proxies,
 }
 
 /// A request that is complete and signed. It has no `Debug`: its URL and headers hold secrets.
@@ -135,19 +137,24 @@ impl Client {
     /// # Errors
     /// When the TLS settings cannot be used.
     pub fn new(options: &Options) -> Result<Self, TlsError> {
-        let tls = match &options.tls {
-            Some(tls) => tls::client_config(tls)?,
-            // Trusts nobody: such a client is only ever given `http` URLs.
-            None => rustls::ClientConfig::builder_with_provider(
-                rustls::crypto::ring::default_provider().into(),
-            )
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError(error.to_string()))?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth(),
+        // Without options it trusts nothing: such a client is only ever given `http` URLs.
+        let (config, watch) = match &options.tls {
+            Some(options) => {
+                let tls = tls::build(options)?;
+                (tls.config, tls.watch)
+            }
+            None => {
+                let provider = rustls::crypto::ring::default_provider();
+                let config = rustls::ClientConfig::builder_with_provider(provider.into())
+                    .with_safe_default_protocol_versions()
+                    .map_err(|error| TlsError(error.to_string()))?
+                    .with_root_certificates(rustls::RootCertStore::empty())
+                    .with_no_client_auth();
+                (config, Watch::default())
+            }
         };
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(config)
             // A redirect would carry a signature to another address; vendors never send one.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
@@ -165,6 +172,11 @@ impl Client {
         Ok(Self {
             inner,
             max_body_bytes: options.max_body_bytes,
+            tls: watch,
+            proxies: match options.direct {
+                true => Proxies::none(),
+                false => Proxies::of_environment(),
+            },
         })
     }
 
@@ -187,6 +199,7 @@ impl Client {
             )
             .with_source(error)
         })?;
+        let proxy = self.proxies.of(&request.url);
         let mut response = self
             .inner
             .request(request.method, url)
@@ -194,8 +207,11 @@ impl Client {
             .body(request.body)
             .send()
             .await
-            .map_err(transport)?;
+            .map_err(|error| self.transport(error, proxy.as_deref()))?;
         let status = response.status().as_u16();
+        if let Some(proxy) = proxy.as_deref().filter(|_| status == 407) {
+            return Err(proxy::wants_login(proxy));
+        }
         if response.status().is_redirection() {
             return Err(Error::new(
                 ErrorKind::Protocol,
@@ -212,7 +228,11 @@ impl Client {
             return Err(self.too_large());
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.transport(error, proxy.as_deref()))?
+        {
             if body.len() + chunk.len() > self.max_body_bytes {
                 return Err(self.too_large());
             }
@@ -247,6 +267,38 @@ impl Client {
             .with_context("status", status.to_string())
     }
 
+    /// Turns a transport error into ours, without its URL: the query holds the signature.
+    fn transport(&self, error: reqwest::Error, proxy: Option<&str>) -> Error {
+        let error = error.without_url();
+        let tls = found::<rustls::Error>(&error).and_then(|tls| Problem::of(tls, self.tls.known()));
+        if let Some(problem) = tls {
+            return Error::new(ErrorKind::Misconfigured, problem.message())
+                .with_advice(problem.advice(&self.tls.keys));
+        }
+        if let Some(failed) = proxy.and_then(|proxy| proxy::failed(proxy, &error)) {
+            return failed.with_source(error);
+        }
+        let (kind, message) = if error.is_timeout() {
+            (ErrorKind::Timeout, "connecting to the vendor took too long")
+        } else if error.is_builder() {
+            (
+                ErrorKind::Misconfigured,
+                "the request for the vendor could not be built",
+            )
+        } else if error.is_connect() {
+            (
+                ErrorKind::Unavailable,
+                "the vendor cannot be reached; check `endpoint` if it never could",
+            )
+        } else {
+            (
+                ErrorKind::Unavailable,
+                "the connection to the vendor broke before the whole answer had come",
+            )
+        };
+        Error::new(kind, message).with_source(error)
+    }
+
     fn too_large(&self) -> Error {
         Error::new(
             ErrorKind::Protocol,
@@ -259,68 +311,18 @@ impl Client {
     }
 }
 
-/// Turns a transport error into ours, without its URL: the query holds the signature.
-fn transport(error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    let (kind, message) = if error.is_timeout() {
-        (ErrorKind::Timeout, "connecting to the vendor took too long")
-    } else if error.is_builder() {
-        (
-            ErrorKind::Misconfigured,
-            "the request for the vendor could not be built",
-        )
-    } else if let Some(message) = tls_mistake(&error) {
-        (ErrorKind::Misconfigured, message)
-    } else if error.is_connect() {
-        (
-            ErrorKind::Unavailable,
-            "the vendor cannot be reached; check `endpoint` if it never could",
-        )
-    } else {
-        (
-            ErrorKind::Unavailable,
-            "the connection to the vendor broke before the whole answer had come",
-        )
-    };
-    Error::new(kind, message).with_source(error)
-}
-
-/// What no repetition mends: certificates that do not fit the settings.
-fn tls_mistake(error: &reqwest::Error) -> Option<&'static str> {
-    match tls_error(error)? {
-        rustls::Error::InvalidCertificate(certificate) => Some(match certificate {
-            // Another CA of the same name makes a signature that does not fit.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "the vendor's certificate is not from a known CA; set `ca_file` if the platform has a CA of its own"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "the vendor's certificate is for another name; set `server_name` to the name in it"
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "the vendor's certificate has expired"
-            }
-            _ => "the vendor's certificate cannot be trusted",
-        }),
-        rustls::Error::InvalidMessage(_) => {
-            Some("the vendor's address does not speak TLS; check scheme and port of `endpoint`")
-        }
-        rustls::Error::AlertReceived(_) => Some(
-            "the vendor refused the TLS connection; it may want `client_cert_file` and `client_key_file`",
-        ),
-        _ => None,
-    }
-}
-
-/// Finds the TLS error in a chain. An I/O error hides the error that it wraps from `source`, and they wrap each other.
-fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(found) = error.downcast_ref::<rustls::Error>() {
+/// Finds an error of a type in a chain. An I/O error hides the error that it wraps from `source`, and they wrap each other.
+fn found<'a, E: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a E> {
+    if let Some(found) = error.downcast_ref::<E>() {
         return Some(found);
     }
     if let Some(inner) = error
         .downcast_ref::<std::io::Error>()
         .and_then(std::io::Error::get_ref)
     {
-        return tls_error(inner);
+        return self::found(inner);
     }
-    tls_error(error.source()?)
+    self::found(error.source()?)
 }

@@ -21,7 +21,8 @@ use time::macros::format_description;
 
 use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
-use crate::error::{Refusal, is_time_refusal, refusal, wait_of, with_wait};
+use crate::credentials::{Credentials, Secrets};
+use crate::error::{Refusal, is_credential_refusal, is_time_refusal, refusal, wait_of, with_wait};
 use crate::sign::{Acs3, acs3, rpc, sha256_hex};
 use crate::skew::Skew;
 use crate::wire::{self, Decoded, Envelope, Undecodable};
@@ -43,6 +44,7 @@ pub(crate) type Params = Vec<(String, String)>;
 pub(crate) struct Client {
     config: Config,
     http: HttpClient,
+    credentials: Credentials,
     skew: Skew,
     pub(crate) deps: Dependencies,
 }
@@ -61,15 +63,17 @@ pub(crate) struct Answer {
 impl Client {
     pub(crate) fn new(config: Config, deps: Dependencies) -> Result<Self, SettingError> {
         let options = Options {
-            tls: config.endpoint.is_https().then(Default::default),
+            tls: config.tls.clone(),
             direct: config.endpoint.is_loopback(),
             ..Options::default()
         };
         let http = HttpClient::new(&options)
             .map_err(|error| SettingError::new("endpoint", error.to_string()))?;
+        let credentials = Credentials::new(&config, &deps)?;
         Ok(Self {
             config,
             http,
+            credentials,
             skew: Skew::default(),
             deps,
         })
@@ -88,6 +92,8 @@ impl Client {
         params: Params,
         callers: &[&str],
     ) -> Result<Answer> {
+        // Before the gate: what a credential costs is no call of the vendor's API, and its failure says nothing about that API.
+        self.credentials.ready(cx).await?;
         let gate = Arc::clone(&self.deps.gate);
         gate::call(&*gate, cx, VendorCall::read(operation), |_| {
             self.attempt(cx, operation, &params)
@@ -102,7 +108,7 @@ impl Client {
         operation: &'static str,
         params: &Params,
     ) -> Result<Answer> {
-        let secrets = self.secrets()?;
+        let secrets = self.credentials.ready(cx).await?;
         let signed_at = self.skew.correct(self.deps.clock.now());
         let request = self.request(operation, params, &secrets, signed_at)?;
         let response = self.http.send(cx, request).await?;
@@ -119,28 +125,15 @@ impl Client {
                 let retry = if mended { Retry::Once } else { Retry::Never };
                 Err(error.with_retry(retry))
             }
+            // Refused for what has been replaced since: signed once more, which no reader is to notice.
+            Err(error)
+                if is_credential_refusal(&error)
+                    && self.credentials.replaced(cx, &secrets).await =>
+            {
+                Err(error.with_superseded().with_retry(Retry::Once))
+            }
             other => other,
         }
-    }
-
-    fn secrets(&self) -> Result<Secrets> {
-        let read = |source: &ota_http::SecretSource| {
-            source
-                .read()
-                .map(|secret| secret.expose_secret().to_owned())
-                .map_err(|error| {
-                    Error::new(
-                        ErrorKind::Misconfigured,
-                        "a secret file of this provider cannot be read",
-                    )
-                    .with_source(error)
-                })
-        };
-        Ok(Secrets {
-            access_key_id: read(&self.config.access_key_id)?,
-            access_key_secret: read(&self.config.access_key_secret)?,
-            security_token: self.config.security_token.as_ref().map(read).transpose()?,
-        })
     }
 
     fn request(
@@ -190,8 +183,8 @@ impl Client {
             ("x-acs-content-sha256", hash.as_str()),
         ];
         if let Some(token) = &secrets.security_token {
-            headers.push(("x-acs-accesskey-id", secrets.access_key_id.as_str()));
-            headers.push(("x-acs-security-token", token.as_str()));
+            headers.push(("x-acs-accesskey-id", secrets.access_key_id.expose_secret()));
+            headers.push(("x-acs-security-token", token.expose_secret()));
         }
         if in_body {
             headers.push(("content-type", FORM));
@@ -202,8 +195,8 @@ impl Client {
             query: if in_body { &[] } else { params },
             headers: &headers,
             hashed_payload: &hash,
-            access_key_id: &secrets.access_key_id,
-            access_key_secret: &secrets.access_key_secret,
+            access_key_id: secrets.access_key_id.expose_secret(),
+            access_key_secret: secrets.access_key_secret.expose_secret(),
         });
         let target = match (in_body, encoded.is_empty()) {
             (false, false) => format!("{}/?{encoded}", self.config.endpoint.base()),
@@ -247,7 +240,7 @@ impl Client {
             ("Action", operation),
             ("Version", VERSION),
             ("Format", format),
-            ("AccessKeyId", &secrets.access_key_id),
+            ("AccessKeyId", secrets.access_key_id.expose_secret()),
             ("SignatureMethod", "HMAC-SHA1"),
             ("SignatureVersion", "1.0"),
             ("SignatureNonce", &nonce),
@@ -259,12 +252,12 @@ impl Client {
             common.push(("RegionId".to_owned(), region.clone()));
         }
         if let Some(token) = &secrets.security_token {
-            common.push(("SecurityToken".to_owned(), token.clone()));
+            common.push(("SecurityToken".to_owned(), token.expose_secret().to_owned()));
         }
         let all: Params = common.iter().chain(&params).cloned().collect();
         common.push((
             "Signature".to_owned(),
-            rpc("POST", &all, &secrets.access_key_secret),
+            rpc("POST", &all, secrets.access_key_secret.expose_secret()),
         ));
         let in_body = own_length > MAX_QUERY_BYTES;
         let mut body = String::new();
@@ -293,13 +286,6 @@ fn encode(params: &Params) -> String {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str())),
     )
-}
-
-/// What must not be seen in an error, for the time of one attempt.
-pub(crate) struct Secrets {
-    pub(crate) access_key_id: String,
-    pub(crate) access_key_secret: String,
-    pub(crate) security_token: Option<String>,
 }
 
 /// Reads an answer: the body before the status, since product errors come under HTTP 200.

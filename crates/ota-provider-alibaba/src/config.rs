@@ -4,9 +4,13 @@ use std::path::PathBuf;
 
 use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::provider::{SettingError, SettingErrors};
-use ota_http::SecretSource;
 use ota_http::endpoint::Endpoint;
+use ota_http::tls::{TlsOptions, TlsSettings};
 use serde::Deserialize;
+
+mod credentials;
+
+pub use credentials::{CredentialSettings, RrsaSettings};
 
 /// The vendor as configuration names it.
 pub const VENDOR: &str = "alibaba-iot";
@@ -55,6 +59,19 @@ pub struct Settings {
     access_key_secret_file: Option<PathBuf>,
     security_token: Option<String>,
     security_token_file: Option<PathBuf>,
+    credentials: Option<String>,
+    ecs_ram_role: Option<String>,
+    ecs_metadata_endpoint: Option<String>,
+    role_arn: Option<String>,
+    oidc_provider_arn: Option<String>,
+    oidc_token_file: Option<PathBuf>,
+    sts_endpoint: Option<String>,
+    credentials_command: Option<Vec<String>>,
+    ca_file: Option<PathBuf>,
+    client_cert_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+    server_name: Option<String>,
+    verify_hostname: Option<bool>,
     signature: Option<String>,
     format: Option<String>,
     allow_http: Option<bool>,
@@ -87,12 +104,10 @@ pub struct Config {
     pub region: Option<String>,
     /// Sent as `IotInstanceId`; left out when the instance has no ID.
     pub instance_id: Option<String>,
-    /// The AccessKey ID. A renewed STS credential has a new one, so it may come from a file as well.
-    pub access_key_id: SecretSource,
-    /// The AccessKey secret.
-    pub access_key_secret: SecretSource,
-    /// The STS token of temporary credentials.
-    pub security_token: Option<SecretSource>,
+    /// Where the credential comes from.
+    pub credentials: CredentialSettings,
+    /// TLS; `None` for an endpoint without TLS.
+    pub tls: Option<TlsOptions>,
     /// How requests are signed.
     pub signature: Signature,
     /// The form of answers that is asked for.
@@ -100,11 +115,21 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns what identifies the vendor account: providers with the same value share one quota. By the AccessKey ID of the present.
+    /// Returns what identifies the vendor account: providers with the same value share one quota. By the present AccessKey ID, or by the role, or by the
+    /// command.
     #[must_use]
     pub fn account(&self) -> String {
-        let id = self.access_key_id.read();
-        let id = id.as_ref().map_or("", |id| id.expose_secret());
+        let id = match &self.credentials {
+            CredentialSettings::Keys { access_key_id, .. } => access_key_id
+                .read()
+                .map(|id| id.expose_secret().to_owned())
+                .unwrap_or_default(),
+            CredentialSettings::EcsRamRole { role, .. } => {
+                format!("ecs-ram-role {}", role.as_deref().unwrap_or_default())
+            }
+            CredentialSettings::Rrsa(rrsa) => format!("rrsa {}", rrsa.role_arn),
+            CredentialSettings::Command(words) => format!("command {}", words.join(" ")),
+        };
         format!("{VENDOR} {} {id}", self.endpoint.base())
     }
 }
@@ -115,35 +140,29 @@ impl Settings {
     /// # Errors
     /// Names the key that is missing or wrong and says what to do.
     pub fn into_config(self) -> Result<Config, SettingErrors> {
+        self.into_config_in(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// As [`Settings::into_config`], with the variables that a pod with RRSA has.
+    fn into_config_in(
+        mut self,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Config, SettingErrors> {
         let mut errors = SettingErrors::default();
-        let address = errors.check(address(self.endpoint, self.region.as_deref()));
+        let address = errors.check(address(self.endpoint.take(), self.region.as_deref()));
         let endpoint = address.and_then(|address| {
             let endpoint = Endpoint::parse(&address, self.allow_http.unwrap_or(false));
             errors.check(endpoint.map_err(|message| SettingError::new("endpoint", message)))
         });
-        let access_key_id =
-            errors.check(access_key_id(self.access_key_id, self.access_key_id_file));
-        let secret = SecretSource::from_settings(
-            "access_key_secret",
-            self.access_key_secret,
-            "access_key_secret_file",
-            self.access_key_secret_file,
-        );
-        let access_key_secret = errors.check(secret.and_then(|secret| {
-            secret.ok_or_else(|| {
-                SettingError::missing(
-                    "access_key_secret_file",
-                    &["access_key_secret_file", "access_key_secret"],
-                    "it is missing; give `access_key_secret_file` or `access_key_secret`",
-                )
-            })
-        }));
-        let security_token = errors.check(SecretSource::from_settings(
-            "security_token",
-            self.security_token,
-            "security_token_file",
-            self.security_token_file,
-        ));
+        let tls = TlsSettings {
+            ca_file: self.ca_file.clone(),
+            client_cert_file: self.client_cert_file.take(),
+            client_key_file: self.client_key_file.take(),
+            server_name: self.server_name.take(),
+            verify_hostname: self.verify_hostname,
+        }
+        .into_options(endpoint.as_ref(), &mut errors);
+        let credentials = credentials::read(&mut self, environment, &mut errors);
         let signature = errors.check(match self.signature.as_deref() {
             None | Some("acs3") => Ok(Signature::Acs3),
             Some("hmac-sha1") => Ok(Signature::HmacSha1),
@@ -166,9 +185,8 @@ impl Settings {
                 region: self.region,
                 // Neither signature sends an empty `IotInstanceId`: an instance without an ID must leave the parameter out.
                 instance_id: present(self.instance_id),
-                access_key_id: access_key_id?,
-                access_key_secret: access_key_secret?,
-                security_token: security_token?,
+                credentials: credentials?,
+                tls,
                 signature: signature?,
                 format: format?,
             })
@@ -195,34 +213,6 @@ fn address(endpoint: Option<String>, region: Option<&str>) -> Result<String, Set
     }
 }
 
-fn access_key_id(
-    value: Option<String>,
-    file: Option<PathBuf>,
-) -> Result<SecretSource, SettingError> {
-    let key = match file {
-        Some(_) => "access_key_id_file",
-        None => "access_key_id",
-    };
-    let source = SecretSource::from_settings("access_key_id", value, "access_key_id_file", file)?
-        .ok_or_else(|| {
-        SettingError::missing(
-            "access_key_id",
-            &["access_key_id", "access_key_id_file"],
-            "it is missing; give the ID of an AccessKey that may read OTA jobs",
-        )
-    })?;
-    let present_id = source
-        .read()
-        .map_err(|error| SettingError::new("access_key_id_file", error.to_string()))?;
-    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b',';
-    if !present_id.expose_secret().bytes().all(fits) {
-        return Err(SettingError::new(
-            key,
-            "it has characters that no AccessKey ID has",
-        ));
-    }
-    Ok(source)
-}
 
 fn present(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned())

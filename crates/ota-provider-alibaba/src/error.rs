@@ -11,7 +11,7 @@ use ota_http::server_time::whole_number;
 use ota_http::slower::asks_to_slow_down;
 use ota_http::{Response, redact};
 
-use crate::client::Secrets;
+use crate::credentials::Secrets;
 
 /// The longest vendor text that is passed on, in characters.
 const MAX_MESSAGE_CHARS: usize = 300;
@@ -95,12 +95,35 @@ pub(crate) fn is_time_refusal(error: &Error) -> bool {
 
 fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
     [
-        Some(secrets.access_key_secret.as_str()),
-        secrets.security_token.as_deref(),
-        Some(secrets.access_key_id.as_str()),
+        Some(&secrets.access_key_secret),
+        secrets.security_token.as_ref(),
+        Some(&secrets.access_key_id),
     ]
     .into_iter()
     .flatten()
+    .map(ota_http::Secret::expose_secret)
+}
+
+/// Whether the vendor refused the credential itself, which another one may mend; not a right, and not the time.
+pub(crate) fn is_credential_refusal(error: &Error) -> bool {
+    let Some(vendor) = error.vendor().filter(|_| error.kind() == ErrorKind::Auth) else {
+        return false;
+    };
+    let code = vendor
+        .code
+        .as_deref()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let of_credentials = [
+        "invalidaccesskey",
+        "missingaccesskey",
+        "signaturedoesnotmatch",
+        "incompletesignature",
+        "invalidsecuritytoken",
+        "missingsecuritytoken",
+    ];
+    of_credentials.iter().any(|start| code.starts_with(start))
+        || (code.is_empty() && vendor.http_status == Some(401))
 }
 
 /// Codes whose texts echo the string-to-sign: key id, token and every parameter.

@@ -11,7 +11,8 @@ use ota_core::task::Task;
 use ota_http::Response;
 
 use crate::answers;
-use crate::client::{Secrets, interpret};
+use crate::client::interpret;
+use crate::credentials::Secrets;
 use crate::map::Source;
 
 pub use crate::sign::{Acs3, acs3, canonical_query, rpc};
@@ -67,8 +68,8 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
         body: Bytes::copy_from_slice(body),
     };
     let secrets = Secrets {
-        access_key_id: "LTAI-of-nobody".to_owned(),
-        access_key_secret: "secret-of-nobody".to_owned(),
+        access_key_id: "LTAI-of-nobody".into(),
+        access_key_secret: "secret-of-nobody".into(),
         security_token: None,
     };
     let answer = interpret(&response, &secrets, &|_, _| {})?;

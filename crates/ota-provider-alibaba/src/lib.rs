@@ -5,6 +5,7 @@ mod blame;
 mod client;
 mod config;
 mod counts;
+mod credentials;
 mod error;
 pub mod internals;
 mod jobs;
@@ -16,5 +17,8 @@ mod skew;
 mod tasks;
 mod wire;
 
-pub use config::{Config, DEFAULT_CALLS, Format, QUOTA, REGIONS, Settings, Signature, VENDOR};
+pub use config::{
+    Config, CredentialSettings, DEFAULT_CALLS, Format, QUOTA, REGIONS, RrsaSettings, Settings,
+    Signature, VENDOR,
+};
 pub use provider::AlibabaProvider;

@@ -41,6 +41,9 @@ impl AlibabaProvider {
         config: Config,
         deps: Dependencies,
     ) -> Result<Self, SettingError> {
+        if let Some(tls) = &config.tls {
+            tls.warn(name.as_str(), deps.clock.now());
+        }
         Ok(Self {
             name,
             capability: capability(),

@@ -7,13 +7,15 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 use ota_core::clock::Clock;
 use ota_core::drift::{DriftKind, DriftObserver};
+use ota_core::error::Retry;
 use ota_core::gate::{self, Gate, VendorCall};
 use ota_core::{Context, Error, ErrorKind, Result};
+use ota_http::renewal::SecretGroup;
 use ota_http::{Request, Secret, encode};
 use serde_json::{Map, Value};
 
 use crate::config::Config;
-use crate::error::{Refusal, blame, judge, wrong_shape};
+use crate::error::{Refusal, blame, is_secret_refusal, judge, wrong_shape};
 use crate::map;
 use crate::token::{Issued, Issuer, Token, TokenCell};
 use crate::wire::{RefreshRequest, TokenAnswer};
@@ -30,6 +32,7 @@ pub(crate) struct Client {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) drift: Arc<dyn DriftObserver>,
     pub(crate) tokens: Arc<TokenCell>,
+    pub(crate) secret: SecretGroup,
 }
 
 impl Client {
@@ -47,25 +50,27 @@ impl Client {
     ) -> Result<Map<String, Value>> {
         let issuer: Arc<dyn Issuer> = Arc::<Self>::clone(self);
         let token = self.tokens.current(cx, &issuer).await?;
-        let (error, refused) = match self.pass(cx, operation, target, token).await {
+        let (error, refused) = match self.pass(cx, operation, target, token, true).await {
             Ok(body) => return Ok(body),
             Err((error, None)) => return Err(error),
             Err((error, Some(refused))) => (error, refused),
         };
         tracing::debug!(?error, operation, "token refused, renewing it");
         let token = self.tokens.after_refusal(cx, &issuer, &refused).await?;
-        self.pass(cx, operation, target, token)
+        self.pass(cx, operation, target, token, false)
             .await
             .map_err(|(error, _)| error)
     }
 
-    /// Makes a reading call through the gate. Fails with the token that the vendor refused, if that was the reason.
+    /// Makes a reading call through the gate. Fails with the token that the vendor refused, if that was the reason. That it has ended, or that another login
+    /// has ended it, is no trouble as long as the call can be repeated with a newer one.
     async fn pass(
         &self,
         cx: &Context,
         operation: &'static str,
         target: &str,
         token: Arc<Token>,
+        repeatable: bool,
     ) -> Result<Map<String, Value>, (Error, Option<Arc<Token>>)> {
         let refused = Mutex::new(None);
         let (refused_slot, token) = (&refused, &token);
@@ -79,7 +84,10 @@ impl Client {
                 let result = self.read_once(cx, operation, target, &token.access).await;
                 let refused = matches!(&result, Err(refusal) if refusal.token).then_some(token);
                 *refused_slot.lock().unwrap_or_else(PoisonError::into_inner) = refused;
-                result.map_err(|refusal| refusal.error)
+                result.map_err(|refusal| match refusal.token && repeatable {
+                    true => refusal.error.with_superseded(),
+                    false => refusal.error,
+                })
             },
         )
         .await
@@ -134,6 +142,21 @@ impl Client {
         })
     }
 
+    /// Says what follows on a refused login or refresh: another login, if the secret has been replaced or the refresh token was all that was refused.
+    async fn after_refusal(&self, error: Error, call: VendorCall, secret: &Secret) -> Error {
+        if error.kind() != ErrorKind::Auth {
+            return error;
+        }
+        if !call.repeatable {
+            return error.with_superseded();
+        }
+        let refused = std::slice::from_ref(secret);
+        match is_secret_refusal(&error) && self.secret.replaced(refused).await {
+            true => error.with_superseded().with_retry(Retry::Once),
+            false => error,
+        }
+    }
+
     async fn issue(
         &self,
         cx: &Context,
@@ -158,12 +181,14 @@ impl Client {
             request.body = Bytes::from(body(secret.expose_secret())?);
             let mut secrets = vec![&secret];
             secrets.extend(refresh_token);
-            let answer = self
-                .send(cx, call.operation, request, &secrets)
-                .await
-                // Its fields are all settings: nothing of it can be the caller's fault.
-                .map_err(|refusal| blame(refusal.error, false))?;
-            issued(answer, since)
+            match self.send(cx, call.operation, request, &secrets).await {
+                Ok(answer) => issued(answer, since),
+                Err(refusal) => {
+                    // Its fields are all settings: nothing of it can be the caller's fault.
+                    let error = blame(refusal.error, false);
+                    Err(self.after_refusal(error, call, &secret).await)
+                }
+            }
         })
         .await
     }

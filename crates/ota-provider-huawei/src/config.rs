@@ -1,6 +1,7 @@
 //! Settings of one application.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::HeaderName;
 use http::header;
@@ -8,7 +9,7 @@ use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::provider::{SettingError, SettingErrors};
 use ota_http::endpoint::Endpoint;
 use ota_http::secret::SecretSource;
-use ota_http::tls::{self, TlsOptions};
+use ota_http::tls::{TlsOptions, TlsSettings};
 use serde::Deserialize;
 
 /// The vendor as configuration names it.
@@ -56,7 +57,7 @@ pub struct Config {
     /// The application's ID.
     pub app_id: String,
     /// The application's secret.
-    pub secret: SecretSource,
+    pub secret: Arc<SecretSource>,
     /// TLS; `None` for an endpoint without TLS.
     pub tls: Option<TlsOptions>,
     /// The header that carries the application's ID.
@@ -81,7 +82,7 @@ impl Settings {
         let endpoint = errors.check(endpoint(self.endpoint.as_deref(), self.allow_http));
         let app_id = errors.check(app_id(self.app_id));
         let secret =
-            SecretSource::from_settings("secret", self.secret, "secret_file", self.secret_file);
+            SecretSource::credential("secret", self.secret, "secret_file", self.secret_file);
         let secret = errors.check(secret.and_then(|secret| {
             secret.ok_or_else(|| {
                 SettingError::missing(
@@ -94,50 +95,20 @@ impl Settings {
         let app_key_header = errors.check(app_key_header(
             self.app_key_header.as_deref().unwrap_or("app_key"),
         ));
-        if self.verify_hostname == Some(false) && self.server_name.is_some() {
-            errors.add(SettingError::new(
-                "server_name",
-                "it is compared with nothing while `verify_hostname` is false; remove one of them",
-            ));
-        }
-        let ca_pem = self.ca_file.map(|path| errors.check(pem("ca_file", &path)));
-        let certificate = self
-            .client_cert_file
-            .map(|path| errors.check(pem("client_cert_file", &path)));
-        let key = self
-            .client_key_file
-            .map(|path| errors.check(pem("client_key_file", &path)));
-        const BOTH: &[&str] = &["client_cert_file", "client_key_file"];
-        match (&certificate, &key) {
-            (Some(_), None) => errors.add(SettingError::missing(
-                "client_key_file",
-                BOTH,
-                "it is missing; `client_cert_file` needs it",
-            )),
-            (None, Some(_)) => errors.add(SettingError::missing(
-                "client_cert_file",
-                BOTH,
-                "it is missing; `client_key_file` needs it",
-            )),
-            _ => {}
-        }
-        let tls = TlsOptions {
-            ca_pem: ca_pem.flatten(),
-            client_identity_pem: certificate.flatten().zip(key.flatten()),
+        let tls = TlsSettings {
+            ca_file: self.ca_file,
+            client_cert_file: self.client_cert_file,
+            client_key_file: self.client_key_file,
             server_name: self.server_name,
-            skip_hostname_verification: self.verify_hostname == Some(false),
-        };
-        // An endpoint that cannot be read is no reason to leave its certificates unread.
-        let is_https = endpoint.as_ref().is_none_or(Endpoint::is_https);
-        if is_https {
-            check_tls(&tls, &mut errors);
+            verify_hostname: self.verify_hostname,
         }
+        .into_options(endpoint.as_ref(), &mut errors);
         errors.finish(|| {
             Some(Config {
                 endpoint: endpoint?,
                 app_id: app_id?,
-                secret: secret?,
-                tls: is_https.then_some(tls),
+                secret: Arc::new(secret?),
+                tls,
                 app_key_header: app_key_header?,
             })
         })
@@ -202,51 +173,6 @@ fn app_key_header(text: &str) -> Result<HeaderName, SettingError> {
         ));
     }
     Ok(name)
-}
-
-fn pem(key: &'static str, path: &Path) -> Result<Vec<u8>, SettingError> {
-    std::fs::read(path).map_err(|error| {
-        SettingError::new(
-            key,
-            format!("the file `{}` cannot be read: {error}", path.display()),
-        )
-    })
-}
-
-/// Builds the TLS configuration in parts, so that each error names the key that is at fault.
-fn check_tls(options: &TlsOptions, errors: &mut SettingErrors) {
-    let mut check = |key, part: &TlsOptions| {
-        let built = tls::client_config(part).map_err(|error| {
-            let message = error.to_string();
-            let key = match message.starts_with("client_key_file") {
-                true => "client_key_file",
-                false => key,
-            };
-            SettingError::new(key, message)
-        });
-        errors.check(built).is_some()
-    };
-    let mut base = TlsOptions {
-        ca_pem: options.ca_pem.clone(),
-        ..TlsOptions::default()
-    };
-    if !check("ca_file", &base) {
-        base.ca_pem = None;
-    }
-    if options.client_identity_pem.is_some() {
-        let part = TlsOptions {
-            client_identity_pem: options.client_identity_pem.clone(),
-            ..base.clone()
-        };
-        check("client_cert_file", &part);
-    }
-    if options.server_name.is_some() {
-        let part = TlsOptions {
-            server_name: options.server_name.clone(),
-            ..base
-        };
-        check("server_name", &part);
-    }
 }
 
 #[cfg(test)]

@@ -168,6 +168,12 @@ fn documented(code: &str) -> Option<(ErrorKind, &'static str, bool)> {
     })
 }
 
+/// Whether the vendor refused the application's ID or secret, as far as it says what it refused.
+pub(crate) fn is_secret_refusal(error: &Error) -> bool {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    error.kind() == ErrorKind::Auth && code.is_none_or(|code| code.trim() == "100208")
+}
+
 /// Returns kind and public message of an answer whose status is all that can be judged.
 fn by_status(status: u16) -> (ErrorKind, &'static str) {
     match status {

@@ -16,6 +16,7 @@ use ota_core::provider::{
 use ota_core::task::Task;
 use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::encode;
+use ota_http::renewal::SecretGroup;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
@@ -59,20 +60,14 @@ impl HuaweiProvider {
             ..ota_http::Options::default()
         };
         let http = ota_http::Client::new(&options)
-            .map_err(|error| SettingError::new("ca_file", error.to_string()))?;
-        if config
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.skip_hostname_verification)
-        {
-            tracing::warn!(
-                provider.name = %name,
-                "`verify_hostname = false`: whoever holds any certificate of the same CA can pose as the platform of `{name}`; prefer `server_name`"
-            );
+            .map_err(|error| SettingError::new("endpoint", error.to_string()))?;
+        if let Some(tls) = &config.tls {
+            tls.warn(name.as_str(), deps.clock.now());
         }
         let client = Client {
             http,
             tokens: tokens.cell(config.endpoint.base(), &config.app_id),
+            secret: SecretGroup::new(vec![Arc::clone(&config.secret)], Arc::clone(&deps.clock)),
             config,
             gate: Arc::clone(&deps.gate),
             clock: Arc::clone(&deps.clock),

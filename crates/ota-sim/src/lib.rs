@@ -9,6 +9,7 @@ mod fleet;
 pub mod huawei;
 mod odd;
 mod quota;
+mod renewed;
 mod server;
 mod wire_text;
 
@@ -17,4 +18,5 @@ pub use counters::{Counters, RecordedRequest, Refusal};
 pub use faults::{Fault, FaultKind};
 pub use fleet::{DeviceTruth, FleetShape, FleetTruth, JobTruth};
 pub use quota::Quota;
+pub use renewed::Renewed;
 pub use server::Server;

@@ -131,6 +131,40 @@ fn error(kind: ErrorKind) -> Error {
 }
 
 #[tokio::test]
+async fn a_call_whose_credential_was_replaced_is_made_again_and_is_no_refusal() {
+    let replaced = || {
+        error(ErrorKind::Auth)
+            .with_superseded()
+            .with_retry(Retry::Once)
+    };
+    let bench = Bench::new();
+    let answer = |number| match number {
+        1 | 2 => Err(replaced()),
+        // It does not take an attempt from what the vendor is given for its own trouble.
+        3 | 4 => Err(error(ErrorKind::Unavailable)),
+        _ => Ok(number),
+    };
+    assert_eq!(bench.run(READ, 30, answer).await.unwrap(), 5);
+    let lines = bench.book.lines();
+    assert!(!lines.iter().any(|line| line.contains("auth")), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| *line == "superseded").count(), 2);
+
+    // A credential that is replaced for ever ends all the same.
+    let bench = Bench::new();
+    let failed = bench.run(READ, 30, |_| Err(replaced())).await;
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Auth);
+    assert_eq!(bench.attempts(), 4);
+
+    // What the adapter goes on with by itself is not repeated here, and not counted as a refusal either.
+    let bench = Bench::new();
+    let goes_on = |_| Err(error(ErrorKind::Auth).with_superseded());
+    assert!(bench.run(WRITE, 30, goes_on).await.is_err());
+    assert_eq!(bench.attempts(), 1);
+    let last = bench.book.lines().pop();
+    assert_eq!(last.as_deref(), Some("Write superseded after 1"));
+}
+
+#[tokio::test]
 async fn what_may_pass_is_repeated_and_what_may_not_is_not() {
     for (kind, retry, vendor_call, attempts) in [
         (ErrorKind::Unavailable, Retry::Later, READ, 3),

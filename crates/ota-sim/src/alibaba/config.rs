@@ -9,6 +9,18 @@ use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::fleet::FleetShape;
 use crate::quota::Quota;
+use crate::renewed::Renewed;
+
+/// A key, and the token that belongs to it where it is temporary.
+#[derive(Clone)]
+pub struct Credential {
+    /// The access key id.
+    pub access_key_id: String,
+    /// Its secret.
+    pub access_key_secret: String,
+    /// The token of temporary credentials (STS).
+    pub security_token: Option<String>,
+}
 
 /// How a call over quota is refused. Which of them the IoT product uses is not known; others behind the same gateway use all three.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +81,8 @@ pub struct Config {
     pub access_key_secret: String,
     /// When set, the key belongs to temporary credentials (STS) and calls need this token.
     pub security_token: Option<String>,
+    /// Another credential that replaces these three while the simulator runs.
+    pub renewed: Renewed<Credential>,
     /// When set, `IotInstanceId` is mandatory and must be this; when not, it must be left out.
     pub instance_id: Option<String>,
     /// `HostId` in errors of the gateway.
@@ -108,6 +122,7 @@ impl Default for Config {
             access_key_id: DEMO_ACCESS_KEY_ID.to_owned(),
             access_key_secret: DEMO_ACCESS_KEY_SECRET.to_owned(),
             security_token: None,
+            renewed: Renewed::default(),
             instance_id: None,
             host_id: "iot.cn-shanghai.aliyuncs.com".to_owned(),
             quota: Some(Quota {
@@ -122,6 +137,17 @@ impl Default for Config {
             unknown_job: UnknownJob::default(),
             faults: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    /// Returns the credential in force.
+    pub(crate) fn credential(&self) -> Credential {
+        self.renewed.get().unwrap_or_else(|| Credential {
+            access_key_id: self.access_key_id.clone(),
+            access_key_secret: self.access_key_secret.clone(),
+            security_token: self.security_token.clone(),
+        })
     }
 }
 

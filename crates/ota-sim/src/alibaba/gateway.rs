@@ -125,12 +125,13 @@ impl Alibaba {
             check_rpc_parameters(params)?;
         }
 
+        let credential = self.config.credential();
         match claims.access_key_id {
             None => return Err(Error::missing("AccessKeyId", Refusal::Credential)),
-            Some(id) if id == self.config.access_key_id => {}
+            Some(id) if id == credential.access_key_id => {}
             Some(_) => return Err(Error::unknown_key()),
         }
-        match (&self.config.security_token, claims.security_token) {
+        match (&credential.security_token, claims.security_token) {
             (None, None) => {}
             (None, Some(_)) => return Err(Error::security_token("Malformed")),
             (Some(_), None) => return Err(Error::missing("SecurityToken", Refusal::Credential)),
@@ -139,7 +140,7 @@ impl Alibaba {
         }
         self.check_time(claims.timestamp, arrival.at)?;
 
-        let secret = &self.config.access_key_secret;
+        let secret = &credential.access_key_secret;
         match &authorization {
             Some(authorization) => check_acs3(arrival, authorization, secret)?,
             None => {

@@ -19,7 +19,8 @@ use std::io;
 use std::sync::Arc;
 
 pub use config::{
-    Config, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, ThrottleStatus, ThrottleStyle, UnknownJob,
+    Config, Credential, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, ThrottleStatus, ThrottleStyle,
+    UnknownJob,
 };
 
 use crate::fleet::{Fleet, FleetTruth, IdsOf, JobTruth, Stage};

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::fleet::FleetShape;
 use crate::quota::Quota;
+use crate::renewed::Renewed;
 
 /// What the total of the task list is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Config {
     pub app_id: String,
     /// Its secret.
     pub secret: String,
+    /// Another secret that replaces it while the simulator runs.
+    pub renewed_secret: Renewed<String>,
     /// The operator has frozen the application: logins and refreshes are refused with 100247.
     pub app_frozen: bool,
     /// Header that carries the application id.
@@ -111,6 +114,7 @@ impl Default for Config {
             fleet: FleetShape::demo(),
             app_id: DEMO_APP_ID.to_owned(),
             secret: DEMO_SECRET.to_owned(),
+            renewed_secret: Renewed::default(),
             app_frozen: false,
             app_key_header: "app_key".to_owned(),
             quota: Some(Quota {

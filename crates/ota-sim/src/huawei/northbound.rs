@@ -125,7 +125,9 @@ impl Huawei {
     }
 
     fn check_secret(&self, app_id: &str, secret: &str) -> Result<(), Error> {
-        if app_id != self.config.app_id || secret != self.config.secret {
+        let renewed = self.config.renewed_secret.get();
+        let wanted = renewed.as_ref().unwrap_or(&self.config.secret);
+        if app_id != self.config.app_id || secret != wanted {
             return Err(WRONG_SECRET);
         }
         if self.config.app_frozen {
