@@ -106,6 +106,7 @@ pub fn subject(
             breaking.set_trouble(trouble);
             true
         })),
+        renewal: None,
         drift: None,
         secrets: vec![SECRET.to_owned()],
     }

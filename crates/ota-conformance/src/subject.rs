@@ -39,10 +39,22 @@ pub struct Subject {
     pub first_page_extra_calls: u32,
     /// Breaks the vendor until [`Trouble::None`] repairs it. Returns `false` for a trouble that it cannot make.
     pub make_trouble: Option<Box<dyn Fn(Trouble) -> bool + Send + Sync>>,
+    /// A second provider of the same vendor, whose credential can be renewed.
+    pub renewal: Option<Renewal>,
     /// Counts what the drift observer was told, if the subject watches it.
     pub drift: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
     /// Texts that must never be shown: secrets of the settings, tokens.
     pub secrets: Vec<String>,
+}
+
+/// A provider whose credential can be renewed, as something beside the gateway does it.
+pub struct Renewal {
+    /// The provider; it has made no call yet.
+    pub provider: Arc<dyn Provider>,
+    /// Makes the vendor take only the new credential, or with `false` the first one again.
+    pub at_vendor: Box<dyn Fn(bool) + Send + Sync>,
+    /// Writes the new credential where the provider reads it.
+    pub at_provider: Box<dyn Fn() + Send + Sync>,
 }
 
 /// What a gate promises.

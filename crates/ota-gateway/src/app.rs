@@ -120,6 +120,10 @@ impl App {
     /// When they cannot be written.
     pub fn metrics_text(&self) -> Result<Vec<u8>, prometheus::Error> {
         let gates = self.0.parts.gates.iter();
+        let certificates = self.edge().certificates.as_ref();
+        if let Some(ends) = certificates.and_then(|certificates| certificates.ends()) {
+            self.metrics().certificate_ends(ends);
+        }
         self.metrics().text(
             gates.map(|(name, gate)| (name, &**gate)),
             self.store().usage(),
@@ -132,6 +136,13 @@ impl App {
         self.metrics().watch_log(dropped);
     }
 
+    /// Says that the gateway's own certificate has ended or is about to, and whether it has.
+    pub(crate) fn certificate_warning(&self) -> Option<(String, bool)> {
+        let certificates = self.edge().certificates.as_ref()?;
+        let ended = certificates.ends().is_some_and(|end| end <= self.now());
+        Some((certificates.warning(self.now())?, ended))
+    }
+
     /// Returns what must run beside the requests, for as long as they are served: keys and certificates are kept fresh.
     pub(crate) fn background(&self) -> Vec<BoxFuture<'static, ()>> {
         let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
@@ -142,8 +153,10 @@ impl App {
             }));
         }
         if let Some(certificates) = &self.edge().certificates {
-            let certificates = Arc::clone(certificates);
-            tasks.push(Box::pin(async move { certificates.keep_fresh().await }));
+            let (certificates, clock) = (Arc::clone(certificates), Arc::clone(&self.0.parts.clock));
+            tasks.push(Box::pin(
+                async move { certificates.keep_fresh(&*clock).await },
+            ));
         }
         tasks
     }

@@ -16,6 +16,7 @@ use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+use time::OffsetDateTime;
 
 use crate::log::DroppedLines;
 use crate::problem::Code;
@@ -112,6 +113,8 @@ catalog! {
         "Lines of the log that were dropped because they were not read in time; see log.buffer_bytes.";
     SPANS_DROPPED = Counter "ota_trace_spans_dropped_total" []
         "Spans that were dropped because the collector did not take them, or not in time.";
+    CERTIFICATE = Gauge "ota_tls_certificate_expiry_seconds" []
+        "When the gateway's own certificate ends, in seconds since 1970; there with TLS only.";
     BUILD = Gauge "ota_build_info" ["version"]
         "Always 1; the label tells the version.";
     STARTED = Gauge "process_start_time_seconds" []
@@ -297,6 +300,7 @@ pub struct Metrics {
     key_refreshes: IntCounterVec,
     log_dropped: IntCounterVec,
     spans_dropped: IntCounterVec,
+    certificate: IntGaugeVec,
     memory: IntGaugeVec,
     log: Arc<OnceLock<DroppedLines>>,
 }
@@ -368,6 +372,7 @@ impl Metrics {
             key_refreshes: make.counter(KEY_REFRESHES),
             log_dropped: make.counter(LOG_DROPPED),
             spans_dropped: make.counter(SPANS_DROPPED),
+            certificate: make.gauge(CERTIFICATE),
             memory: make.gauge(MEMORY),
             log: Arc::default(),
             registry: make.0,
@@ -429,6 +434,13 @@ impl Metrics {
         let [good, bad] = REFRESH_RESULTS;
         let result = if ok { good } else { bad };
         self.key_refreshes.with_label_values(&[result]).inc();
+    }
+
+    /// Notes when the gateway's own certificate ends.
+    pub(crate) fn certificate_ends(&self, at: OffsetDateTime) {
+        self.certificate
+            .with_label_values(&NONE)
+            .set(at.unix_timestamp());
     }
 
     /// Notes that a request is being answered, until the returned value is dropped.
@@ -694,6 +706,7 @@ mod tests {
         metrics.not_let_in(Code::Unauthenticated);
         metrics.not_let_in(Code::NotFound);
         metrics.key_refresh(true);
+        metrics.certificate_ends(datetime!(2027-01-01 00:00 UTC));
         let text = metrics.text([(&name, &guard)], (3, 4096), 7).unwrap();
         drop(running);
         String::from_utf8(text).unwrap()

@@ -28,6 +28,12 @@ impl FileError {
             reason: reason.into(),
         }
     }
+
+    /// Returns what is wrong, as the rest of a sentence, for a place that names the path already.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 impl std::fmt::Display for FileError {

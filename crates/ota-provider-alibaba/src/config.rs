@@ -213,7 +213,6 @@ fn address(endpoint: Option<String>, region: Option<&str>) -> Result<String, Set
     }
 }
 
-
 fn present(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty())

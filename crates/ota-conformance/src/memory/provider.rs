@@ -1,10 +1,13 @@
 //! The reference provider.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ota_core::capability::Capability;
 use ota_core::context::Context;
 use ota_core::drift::DriftKind;
+use ota_core::error::Retry;
 use ota_core::gate::{VendorCall, call};
 use ota_core::id::ProviderName;
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
@@ -19,6 +22,9 @@ use crate::memory::vendor::{MemoryVendor, spoil_job, spoil_task};
 use crate::memory::{SECRET, VENDOR};
 use crate::subject::Trouble;
 
+/// How long a renewal of the credential is waited for after a refusal.
+const MOMENT: Duration = Duration::from_millis(200);
+
 /// A provider that keeps every rule of the contract.
 pub struct MemoryProvider {
     name: ProviderName,
@@ -26,6 +32,8 @@ pub struct MemoryProvider {
     vendor: Arc<MemoryVendor>,
     deps: Dependencies,
     secret: &'static str,
+    /// The credential that calls are made with; something else renews it.
+    credential: Arc<AtomicU64>,
 }
 
 impl MemoryProvider {
@@ -43,17 +51,40 @@ impl MemoryProvider {
             vendor,
             deps,
             secret: SECRET,
+            credential: Arc::default(),
         }
+    }
+
+    /// Takes its credential from a place where something else renews it.
+    #[must_use]
+    pub fn with_credential(self, credential: Arc<AtomicU64>) -> Self {
+        Self { credential, ..self }
+    }
+
+    async fn attempt(&self) -> Result<Trouble> {
+        let credential = self.credential.load(Ordering::SeqCst);
+        let received = self.vendor.receive().await?;
+        if self.vendor.takes(credential) {
+            return Ok(received);
+        }
+        let refused = Error::new(ErrorKind::Auth, "the vendor refused the credential");
+        // A renewal that the vendor knows of already may be written here in a moment.
+        let clock = &self.deps.clock;
+        let end = clock.monotonic() + MOMENT;
+        while clock.monotonic() < end {
+            if self.credential.load(Ordering::SeqCst) != credential {
+                return Err(refused.with_superseded().with_retry(Retry::Once));
+            }
+            clock.sleep_until(clock.monotonic() + MOMENT / 10).await;
+        }
+        Err(refused)
     }
 
     /// Makes one call; returns how the vendor changes its rows.
     async fn send(&self, cx: &Context, operation: &'static str) -> Result<Trouble> {
         debug_assert!(!self.secret.is_empty(), "a call is signed with the secret");
         let gate = Arc::clone(&self.deps.gate);
-        call(&*gate, cx, VendorCall::read(operation), |_| {
-            self.vendor.receive()
-        })
-        .await
+        call(&*gate, cx, VendorCall::read(operation), |_| self.attempt()).await
     }
 
     fn tell(&self, operation: &'static str, met: Option<(DriftKind, &'static str)>) {

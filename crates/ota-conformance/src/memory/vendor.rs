@@ -27,6 +27,7 @@ pub struct MemoryVendor {
     rows: Vec<Job>,
     calls: AtomicU64,
     trouble: Mutex<Trouble>,
+    credential: AtomicU64,
 }
 
 impl MemoryVendor {
@@ -64,6 +65,7 @@ impl MemoryVendor {
             jobs,
             calls: AtomicU64::new(0),
             trouble: Mutex::new(Trouble::None),
+            credential: AtomicU64::new(0),
         }
     }
 
@@ -76,6 +78,16 @@ impl MemoryVendor {
     /// Breaks the vendor, or repairs it.
     pub fn set_trouble(&self, trouble: Trouble) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Takes only this credential from now on; the first one is 0.
+    pub fn renew_credential(&self, credential: u64) {
+        self.credential.store(credential, Ordering::SeqCst);
+    }
+
+    /// Returns whether a call with this credential is taken.
+    pub(super) fn takes(&self, credential: u64) -> bool {
+        self.credential.load(Ordering::SeqCst) == credential
     }
 
     /// Returns how the vendor misbehaves.

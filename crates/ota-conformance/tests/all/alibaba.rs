@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ota_conformance::{Example, JobTruth, Subject, TaskExample, Truth, run_case};
+use ota_conformance::{Example, JobTruth, Renewal, Subject, TaskExample, Truth, run_case};
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
 use ota_core::job::{JobKind, JobStatus};
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_provider_alibaba::{AlibabaProvider, Settings};
-use ota_sim::alibaba::{Config, start};
-use ota_sim::{FaultKind, FleetShape, FleetTruth};
+use ota_sim::alibaba::{Config, Credential, start};
+use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
 use serde_json::json;
 
-use crate::rig::{MAX_CALLS, Rig, Through, faults_of, ids, jobs_where, provider_name, tasks_where};
+use crate::rig::{MAX_CALLS, Rig, SecretFiles, Through, faults_of, ids, jobs_where, provider_name, tasks_where};
 
 const SECRET: &str = "conformance/secret+1=";
-const TOKEN: &str = "conformance/sts token+2=";
+const TOKEN: &str = "conformance/sts-token+2=";
 
 /// How requests are signed and answers asked for.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,9 @@ pub(crate) async fn subject(
     through: Through,
 ) -> Subject {
     let rig = Rig::new(through, MAX_CALLS);
+    let renewed = Renewed::default();
     let server = start(Config {
+        renewed: renewed.clone(),
         clock: rig.vendors.clone(),
         fleet: fleet.frozen(),
         quota: None,
@@ -56,6 +58,12 @@ pub(crate) async fn subject(
     .await
     .unwrap();
     let server = Arc::new(server);
+    let first = Credential {
+        access_key_id: ota_sim::alibaba::DEMO_ACCESS_KEY_ID.to_owned(),
+        access_key_secret: SECRET.to_owned(),
+        security_token: dialect.sts.then(|| TOKEN.to_owned()),
+    };
+    let renewal = renewal(&rig, &server.url(), dialect, renewed, first);
     let settings: Settings = serde_json::from_value(json!({
         "endpoint": server.url(),
         "allow_http": true,
@@ -83,8 +91,53 @@ pub(crate) async fn subject(
         make_trouble: Some(Box::new(move |trouble| {
             faults_of(&breaking, trouble, FaultKind::EchoSignature)
         })),
+        renewal: Some(renewal),
         drift: Some(rig.drift_count()),
         secrets: vec![SECRET.to_owned(), TOKEN.to_owned()],
+    }
+}
+
+/// A provider whose key is in files, which are replaced one after the other.
+fn renewal(
+    rig: &Rig,
+    url: &str,
+    dialect: Dialect,
+    renewed: Renewed<Credential>,
+    first: Credential,
+) -> Renewal {
+    let files = SecretFiles::new(&[
+        ("id", &first.access_key_id),
+        ("secret", &first.access_key_secret),
+        ("token", TOKEN),
+    ]);
+    let token = files.path("token");
+    let settings: Settings = serde_json::from_value(json!({
+        "endpoint": url,
+        "allow_http": true,
+        "access_key_id_file": files.path("id"),
+        "access_key_secret_file": files.path("secret"),
+        "security_token_file": dialect.sts.then_some(token),
+        "signature": dialect.signature,
+        "format": dialect.format,
+    }))
+    .unwrap();
+    let config = settings.into_config().unwrap();
+    let provider = AlibabaProvider::new(provider_name(), config, rig.deps.clone()).unwrap();
+    let next = Credential {
+        access_key_id: "renewed-id".to_owned(),
+        access_key_secret: "renewed-secret".to_owned(),
+        security_token: first.security_token.as_ref().map(|_| "renewed-token".to_owned()),
+    };
+    Renewal {
+        provider: Arc::new(provider),
+        at_vendor: Box::new(move |new| {
+            renewed.set(if new { next.clone() } else { first.clone() });
+        }),
+        at_provider: Box::new(move || {
+            files.write("id", "renewed-id");
+            files.write("secret", "renewed-secret");
+            files.write("token", "renewed-token");
+        }),
     }
 }
 

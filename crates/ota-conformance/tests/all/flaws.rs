@@ -49,6 +49,7 @@ enum Flaw {
     FindsHostileIds,
     ForgetsDetail,
     GuessesOutcome,
+    KeepsItsFirstCredential,
     IgnoresDevice,
     IgnoresKind,
     IgnoresStatus,
@@ -467,6 +468,11 @@ fn flawed(flaw: Flaw) -> Subject {
             make(trouble)
         }));
     }
+    if flaw == Flaw::KeepsItsFirstCredential
+        && let Some(renewal) = &mut subject.renewal
+    {
+        renewal.at_provider = Box::new(|| {});
+    }
     if flaw == Flaw::SwallowsDrift {
         subject.drift = Some(Box::new(|| 0));
     }
@@ -510,6 +516,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::IgnoresStatus, &["C40", "C41"]),
     (Flaw::IgnoresTheDeadline, &["C81"]),
     (Flaw::IgnoresTheGate, &["C80"]),
+    (Flaw::KeepsItsFirstCredential, &["C86"]),
     (Flaw::LeaksInDebug, &["C91"]),
     (Flaw::LeaksInEndpoint, &["C01"]),
     (Flaw::LeaksInError, &["C90"]),

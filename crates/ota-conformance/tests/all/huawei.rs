@@ -3,27 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ota_conformance::{Example, JobTruth, Subject, TaskExample, Truth};
+use ota_conformance::{Example, JobTruth, Renewal, Subject, TaskExample, Truth};
 use ota_core::id::{DeviceId, JobId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_provider_huawei::{HuaweiProvider, Settings, TokenPool};
 use ota_sim::huawei::{Config, start};
-use ota_sim::{FaultKind, FleetShape, FleetTruth};
+use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
 use serde_json::json;
 
-use crate::rig::{MAX_CALLS, Rig, Through, faults_of, ids, jobs_where, provider_name, tasks_where};
+use crate::rig::{MAX_CALLS, Rig, Through, faults_of, ids, jobs_where, provider_name, tasks_where, SecretFiles};
 
-const SECRET: &str = "conformance/app secret+1=";
+const SECRET: &str = "conformance/app-secret+1=";
 
 pub(crate) async fn subject(name: &str, fleet: FleetShape, through: Through) -> Subject {
     let rig = Rig::new(through, MAX_CALLS);
+    let renewed = Renewed::default();
     let server = start(Config {
         clock: rig.vendors.clone(),
         fleet: fleet.frozen(),
         quota: None,
         secret: SECRET.to_owned(),
+        renewed_secret: renewed.clone(),
         ..Config::default()
     })
     .await
@@ -39,6 +41,7 @@ pub(crate) async fn subject(name: &str, fleet: FleetShape, through: Through) -> 
     let config = settings.into_config().unwrap();
     let tokens = Arc::new(TokenPool::new());
     let provider = HuaweiProvider::new(provider_name(), config, rig.deps.clone(), tokens).unwrap();
+    let renewal = renewal(&rig, &server.url(), renewed);
     let (counting, breaking) = (Arc::clone(&server), Arc::clone(&server));
     Subject {
         name: format!("{name}, {}", through.name()),
@@ -53,8 +56,32 @@ pub(crate) async fn subject(name: &str, fleet: FleetShape, through: Through) -> 
         make_trouble: Some(Box::new(move |trouble| {
             faults_of(&breaking, trouble, FaultKind::TokenExpired)
         })),
+        renewal: Some(renewal),
         drift: Some(rig.drift_count()),
         secrets: vec![SECRET.to_owned()],
+    }
+}
+
+/// A provider whose secret is in a file, which is replaced.
+fn renewal(rig: &Rig, url: &str, renewed: Renewed<String>) -> Renewal {
+    let files = SecretFiles::new(&[("secret", SECRET)]);
+    let settings: Settings = serde_json::from_value(json!({
+        "endpoint": url,
+        "allow_http": true,
+        "app_id": ota_sim::huawei::DEMO_APP_ID,
+        "secret_file": files.path("secret"),
+    }))
+    .unwrap();
+    let config = settings.into_config().unwrap();
+    // A token of its own, so that its first call is a login.
+    let tokens = Arc::new(TokenPool::new());
+    let provider = HuaweiProvider::new(provider_name(), config, rig.deps.clone(), tokens).unwrap();
+    Renewal {
+        provider: Arc::new(provider),
+        at_vendor: Box::new(move |new| {
+            renewed.set(if new { "renewed-secret" } else { SECRET }.to_owned());
+        }),
+        at_provider: Box::new(move || files.write("secret", "renewed-secret")),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What every subject is built with: clocks, gates, observers.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ota_conformance::memory::{MemoryProvider, MemoryVendor};
-use ota_conformance::{GateUnderTest, Subject, Trouble, memory};
+use ota_conformance::{GateUnderTest, Renewal, Subject, Trouble, memory};
 use ota_core::capability::Capability;
 use ota_core::clock::{Clock, ManualClock};
 use ota_core::context::Context;
@@ -224,7 +226,43 @@ pub(crate) fn memory_subject(
     );
     subject.pass_time = Some(rig.pass_time());
     subject.drift = Some(rig.drift_count());
+    let credential = Arc::new(AtomicU64::new(0));
+    let renewed = MemoryProvider::new(
+        provider_name(),
+        memory::full_capability(),
+        Arc::clone(&vendor),
+        rig.deps.clone(),
+    );
+    subject.renewal = Some(Renewal {
+        provider: Arc::new(renewed.with_credential(Arc::clone(&credential))),
+        at_vendor: Box::new(move |new| vendor.renew_credential(new.into())),
+        at_provider: Box::new(move || credential.store(1, Ordering::SeqCst)),
+    });
     subject
+}
+
+/// Secrets in files, as a provider reads them that something beside the gateway renews.
+pub(crate) struct SecretFiles(tempfile::TempDir);
+
+impl SecretFiles {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            folder.write(name, text);
+        }
+        folder
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Replaces a file by another one.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let new = self.path("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.path(name)).unwrap();
+    }
 }
 
 /// Breaks a simulator. `credential` is its way to refuse a credential.

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::rig::{MAX_CALLS, Rig, Through, provider_name};
 
-const SECRET: &str = "signed/secret+1=~*% é";
+const SECRET: &str = "signed/secret+1=~*%&";
 const TOKEN: &str = "signed/token+2=*~%2B";
 
 /// Each is about six calls over a real socket.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::http::{Method, header};
 use ota_core::clock::Clock;
 use ota_core::context::{Context, Priority};
+use ota_http::file::{self, FileVersion};
 use ota_http::{Client, Request, SecretSource};
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -98,8 +99,7 @@ impl KeySource {
         let (Self::PemFile(path) | Self::JwksFile(path)) = self else {
             return None;
         };
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
+        file::version(path).ok()
     }
 
     fn is_secret(&self) -> bool {
@@ -123,17 +123,8 @@ fn of_file(
     path: &PathBuf,
     read: impl Fn(&[u8]) -> Result<KeySet, KeyError>,
 ) -> Result<KeySet, KeyError> {
-    let failed = |what: String| KeyError(format!("the key file `{}` {what}", path.display()));
-    let metadata =
-        std::fs::metadata(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
-    if !metadata.is_file() {
-        return Err(failed("is not a regular file".to_owned()));
-    }
-    if metadata.len() > MAX_BYTES {
-        return Err(failed(format!("is larger than {MAX_BYTES} bytes")));
-    }
-    let text = std::fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
-    read(&text).map_err(|error| failed(error.to_string()))
+    let text = file::read(path, MAX_BYTES).map_err(|error| KeyError(error.to_string()))?;
+    read(&text).map_err(|error| KeyError(file::FileError::new(path, error.to_string()).to_string()))
 }
 
 async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
@@ -158,10 +149,10 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
             ota_core::ErrorKind::Protocol => {
                 format!("cannot be used: it redirects or is larger than {MAX_BYTES} bytes")
             }
-            ota_core::ErrorKind::Misconfigured => {
-                "the connection cannot be trusted; set `auth.jwks_ca_file` if the issuer has a CA of its own".to_owned()
-            }
-            _ => "cannot be reached".to_owned(),
+            _ => match error.advice() {
+                Some(advice) => format!("{error}; {advice}"),
+                None => "cannot be reached".to_owned(),
+            },
         }),
         Ok(Ok(response)) if response.status != 200 => {
             Err(format!("answered with status {}", response.status))

@@ -53,16 +53,22 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
         rows.push(tokens(keys, address, &*clock).await);
     }
     // Nothing to check is not what was wanted either.
-    let all_ok = checked > 0 && rows.iter().all(|row| row.problem.is_none());
+    let certificate = app.certificate_warning();
+    // No client takes a certificate that has ended.
+    let served = !certificate.as_ref().is_some_and(|(_, ended)| *ended);
+    let all_ok = served && checked > 0 && rows.iter().all(|row| row.problem.is_none());
     let mut text = table(&rows);
     if checked == 0 {
         text.push_str("(no providers are configured)\n");
+    }
+    if let Some((warning, _)) = certificate {
+        let _ = writeln!(text, "\nWarning: {warning}");
     }
     let mend: Vec<&Row> = rows.iter().filter(|row| row.advice.is_some()).collect();
     if !mend.is_empty() {
         text.push_str("\nHow to mend it:\n");
         for row in mend {
-            let advice = row.advice.unwrap_or_default();
+            let advice = row.advice.as_deref().unwrap_or_default();
             let _ = writeln!(text, "  {}: {}", row.name, escaped(advice));
         }
     }
@@ -78,17 +84,24 @@ struct Row {
     took: Duration,
     endpoint: String,
     problem: Option<String>,
-    advice: Option<&'static str>,
+    advice: Option<String>,
 }
 
-/// Says what most likely mends an error of this kind.
-const fn advice(kind: ErrorKind) -> &'static str {
+/// Says what most likely mends an error of this kind at this vendor. An error that knows better has an advice of its own.
+fn advice(kind: ErrorKind, vendor: &str) -> &'static str {
+    let alibaba = vendor == ota_provider_alibaba::VENDOR;
     match kind {
+        ErrorKind::Auth if alibaba => {
+            "the vendor refuses the credential or its rights: compare `access_key_id` and `access_key_secret_file` with the vendor's console (both current, both of this account; a temporary one with `security_token_file`), give the rights that docs/operations.md lists, and compare this machine's clock with the time"
+        }
         ErrorKind::Auth => {
-            "the vendor refuses the credential or its rights: compare key and secret with the vendor's console (both current, both of this account), give the rights that docs/operations.md lists, and compare this machine's clock with the time"
+            "the vendor refuses the credential or its rights: compare `app_id` and `secret_file` with the platform's console (both current, both of this application), ask its operator whether the application is authorised for the devices, and compare this machine's clock with the time"
+        }
+        ErrorKind::Misconfigured if alibaba => {
+            "a setting does not fit the vendor: check `endpoint` or `region`, and `instance_id` (the vendor's console shows it; left out where the instance has none)"
         }
         ErrorKind::Misconfigured => {
-            "a setting does not fit the vendor: check `endpoint`, `region` and `instance_id` or `app_id`, and the certificates (`ca_file`, `server_name`)"
+            "a setting does not fit the vendor: check `endpoint`, `app_id` and `app_key_header`"
         }
         ErrorKind::Throttled => {
             "another program uses up the account's quota: wait and check again; if it stays, lower `limits.calls` to the gateway's share"
@@ -100,10 +113,10 @@ const fn advice(kind: ErrorKind) -> &'static str {
             "no answer came in time: check the way to the endpoint (firewall, proxy), or raise `limits.timeout_ms` for a slow line"
         }
         ErrorKind::Unavailable => {
-            "nothing answers at the endpoint: check its name and port, DNS, firewall and proxy (HTTPS_PROXY), for instance with `curl -v` on this machine"
+            "nothing answers at the endpoint: check the name and port in `endpoint`, DNS and firewall, for instance with `curl -v` on this machine; where only a proxy leads out, name it in the environment variable HTTPS_PROXY"
         }
         ErrorKind::Protocol => {
-            "something else than the vendor's API answers at the endpoint, perhaps a proxy's page: check scheme, name and port"
+            "something else than the vendor's API answers at the endpoint, perhaps a proxy's page: check scheme, name and port of `endpoint`"
         }
         ErrorKind::InvalidArgument
         | ErrorKind::NotFound
@@ -168,7 +181,10 @@ async fn providers(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> Vec<R
             took,
             endpoint: provider.endpoint().to_owned(),
             problem: error.as_ref().map(explained),
-            advice: error.as_ref().map(|error| advice(error.kind())),
+            advice: error.as_ref().map(|error| match error.advice() {
+                Some(advice) => advice.to_owned(),
+                None => advice(error.kind(), provider.vendor()).to_owned(),
+            }),
         }
     }))
     .await
@@ -185,9 +201,9 @@ async fn tokens(keys: &Keys, address: String, clock: &dyn Clock) -> Row {
         called: "GET".to_owned(),
         took: clock.monotonic().saturating_duration_since(start),
         endpoint: address,
-        advice: result.is_err().then_some(
-            "no token can be verified: check `auth.jwks_url`, whether it answers from this machine (`curl -v`), and `auth.jwks_ca_file` for a private CA",
-        ),
+        advice: result.is_err().then(|| {
+            "no token can be verified: check `auth.jwks_url`, whether it answers from this machine (`curl -v`), and `auth.jwks_ca_file` for a private CA".to_owned()
+        }),
         problem: result.err().map(|error| error.to_string()),
     }
 }
@@ -229,3 +245,6 @@ fn table(rows: &[Row]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

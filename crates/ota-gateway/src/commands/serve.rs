@@ -52,6 +52,9 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
     if names.is_empty() {
         tracing::warn!("no providers are configured");
     }
+    if let Some((warning, _)) = app.certificate_warning() {
+        tracing::warn!("{warning}");
+    }
     for warning in config.warnings.iter().chain(&config.auth.warnings) {
         tracing::warn!("{warning}");
     }

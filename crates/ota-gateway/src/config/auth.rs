@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use ota_http::endpoint::Endpoint;
-use ota_http::tls::TlsOptions;
+use ota_http::file::{self, MAX_PEM_BYTES};
+use ota_http::tls::{KeyNames, TlsOptions};
 use ota_http::{Client, Options, SecretSource};
 use serde::Deserialize;
 
@@ -27,6 +28,16 @@ const DEFAULT_TOKEN_BYTES: usize = 32 * 1024;
 
 /// The smallest limit of a token's length that is of use, in bytes.
 const MIN_TOKEN_BYTES: usize = 1024;
+
+/// What advice about the connection to a key server may name: nothing else can be set there.
+const TLS_KEYS: KeyNames = KeyNames {
+    ca_file: "auth.jwks_ca_file",
+    client_cert_file: None,
+    client_key_file: None,
+    server_name: None,
+    verify_hostname: None,
+    endpoint: "auth.jwks_url",
+};
 
 /// Who may call.
 #[derive(Debug)]
@@ -421,14 +432,9 @@ fn jwks_url(raw: &Raw, mistakes: &mut Mistakes) -> Option<KeySource> {
         1..=86_400,
     );
     let ca_pem = raw.jwks_ca_file.as_ref().and_then(|path| {
-        std::fs::read(path)
-            .map_err(|error| {
-                let path = path.display();
-                mistakes.add(
-                    "jwks_ca_file",
-                    format_args!("`{path}` cannot be read: {error}"),
-                );
-            })
+        file::read(path, MAX_PEM_BYTES)
+            .map(|pem| pem.to_vec())
+            .map_err(|error| mistakes.add("jwks_ca_file", error))
             .ok()
     });
     // Who can change the answer on its way can let anybody in.
@@ -450,6 +456,7 @@ fn jwks_url(raw: &Raw, mistakes: &mut Mistakes) -> Option<KeySource> {
     let options = Options {
         tls: endpoint.is_https().then(|| TlsOptions {
             ca_pem,
+            keys: TLS_KEYS,
             ..TlsOptions::default()
         }),
         max_body_bytes: MAX_JWKS_BYTES,

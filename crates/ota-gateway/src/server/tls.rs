@@ -2,13 +2,15 @@
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use ota_core::clock::Clock;
+use ota_http::file::{self, FileVersion, MAX_PEM_BYTES};
+use ota_http::tls::{Identity, Part, end_of};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use time::OffsetDateTime;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{ConfigError, Mistakes, Origin, TlsFiles};
@@ -16,10 +18,13 @@ use crate::config::{ConfigError, Mistakes, Origin, TlsFiles};
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How often the log says that the certificate is about to end.
+const REMIND: Duration = Duration::from_secs(24 * 3600);
+
 /// The present certificate of the gateway.
 pub(crate) struct Certificates {
     files: TlsFiles,
-    current: RwLock<Arc<CertifiedKey>>,
+    current: RwLock<Identity>,
 }
 
 /// Shows nothing of the key.
@@ -34,11 +39,11 @@ impl std::fmt::Debug for Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&current))
+        Some(Arc::clone(&current.key))
     }
 }
 
-type Version = [Option<(SystemTime, u64)>; 2];
+type Version = [Option<FileVersion>; 2];
 
 impl Certificates {
     /// Reads the files.
@@ -55,8 +60,23 @@ impl Certificates {
         let current = mistakes.finish(|| loaded.ok())?;
         Ok(Arc::new(Self {
             files,
-            current: RwLock::new(Arc::new(current)),
+            current: RwLock::new(current),
         }))
+    }
+
+    /// Returns when the present certificate ends, if that can be read.
+    pub(crate) fn ends(&self) -> Option<OffsetDateTime> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.ends
+    }
+
+    /// Says that the certificate has ended or is about to.
+    pub(crate) fn warning(&self, now: OffsetDateTime) -> Option<String> {
+        let what = format!(
+            "the gateway's own certificate (server.tls_cert_file, `{}`)",
+            self.files.cert_file.display()
+        );
+        end_of(&what, self.ends()?, now)
     }
 
     /// Returns what makes a connection encrypted.
@@ -74,19 +94,24 @@ impl Certificates {
     }
 
     fn version(&self) -> Version {
-        [&self.files.cert_file, &self.files.key_file].map(|path| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        })
+        [&self.files.cert_file, &self.files.key_file].map(|path| file::version(path).ok())
     }
 
     /// Reads the files whenever they have changed, for as long as the future is polled. What does not fit together is not taken: most likely one of
-    /// two files has been replaced so far.
-    pub(crate) async fn keep_fresh(&self) {
+    /// two files has been replaced so far. Says once a day that the certificate is about to end.
+    pub(crate) async fn keep_fresh(&self, clock: &dyn Clock) {
         let mut known = Some(self.version());
         let mut failing = false;
+        let mut reminded = clock.monotonic();
         loop {
             tokio::time::sleep(LOOK).await;
+            let now = clock.monotonic();
+            if now.saturating_duration_since(reminded) >= REMIND {
+                reminded = now;
+                if let Some(warning) = self.warning(clock.now()) {
+                    tracing::warn!("{warning}");
+                }
+            }
             let version = self.version();
             if known == Some(version) {
                 continue;
@@ -94,7 +119,7 @@ impl Certificates {
             match load(&self.files) {
                 Ok(loaded) => {
                     let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-                    *current = Arc::new(loaded);
+                    *current = loaded;
                     (known, failing) = (Some(version), false);
                     tracing::info!("the certificate has changed; new connections get the new one");
                 }
@@ -137,60 +162,33 @@ fn shown(errors: &[Unusable]) -> String {
 }
 
 /// Reads the files. All that is wrong with them is returned, and nothing that only follows from it.
-fn load(files: &TlsFiles) -> Result<CertifiedKey, Vec<Unusable>> {
-    let (chain, key) = match (chain(&files.cert_file), key(&files.key_file)) {
-        (Ok(chain), Ok(key)) => (chain, key),
-        (chain, key) => return Err([chain.err(), key.err()].into_iter().flatten().collect()),
+fn load(files: &TlsFiles) -> Result<Identity, Vec<Unusable>> {
+    let read = |key, path: &Path| {
+        file::read(path, MAX_PEM_BYTES).map_err(|error| Unusable {
+            key,
+            what: error.to_string(),
+        })
     };
-    let provider = rustls::crypto::ring::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).map_err(|error| {
-        let (key, what) = match error {
-            rustls::Error::InconsistentKeys(_) => (
-                KEY_FILE,
-                format!(
-                    "`{}` is not the key of the certificate in `{}`",
-                    files.key_file.display(),
-                    files.cert_file.display()
-                ),
-            ),
-            rustls::Error::InvalidCertificate(error) => (
-                CERT_FILE,
-                format!("`{}` cannot be used: {error}", files.cert_file.display()),
-            ),
-            error => (
-                KEY_FILE,
-                format!("`{}` cannot be used: {error}", files.key_file.display()),
-            ),
-        };
-        vec![Unusable { key, what }]
-    })
-}
-
-fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Unusable> {
-    std::fs::read(path).map_err(|error| Unusable {
-        key,
-        what: format!("`{}` cannot be read: {error}", path.display()),
-    })
-}
-
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
-    let wrong = |what: &str| Unusable {
-        key: CERT_FILE,
-        what: format!("`{}` {what}", path.display()),
+    let (cert, key) = match (
+        read(CERT_FILE, &files.cert_file),
+        read(KEY_FILE, &files.key_file),
+    ) {
+        (Ok(cert), Ok(key)) => (cert, key),
+        (cert, key) => return Err([cert.err(), key.err()].into_iter().flatten().collect()),
     };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(CERT_FILE, path)?)
-        .collect::<Result<_, _>>()
-        .map_err(|_| wrong("is not in PEM form"))?;
-    match chain.is_empty() {
-        true => Err(wrong("holds no certificate in PEM form")),
-        false => Ok(chain),
-    }
-}
-
-fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Unusable> {
-    PrivateKeyDer::from_pem_slice(&read(KEY_FILE, path)?).map_err(|_| Unusable {
-        key: KEY_FILE,
-        what: format!("`{}` holds no private key in PEM form", path.display()),
+    Identity::from_pem(&cert, &key).map_err(|errors| {
+        let errors = errors.into_iter().map(|(part, what)| {
+            let (key, path) = match part {
+                Part::Certificate => (CERT_FILE, &files.cert_file),
+                Part::Key => (KEY_FILE, &files.key_file),
+            };
+            let mut what = file::FileError::new(path, what).to_string();
+            if what.ends_with("the key of the certificate") {
+                what.push_str(&format!(" in `{}`", files.cert_file.display()));
+            }
+            Unusable { key, what }
+        });
+        errors.collect()
     })
 }
 
@@ -198,6 +196,7 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Unusable> {
 mod tests {
     use super::{Certificates, LOOK};
     use crate::config::{Origin, TlsFiles};
+    use ota_core::clock::SystemClock;
     use std::path::Path;
     use std::sync::Arc;
 
@@ -224,10 +223,10 @@ mod tests {
         };
         let certificates = Certificates::new(files, &Origin::default()).unwrap();
         let kept = Arc::clone(&certificates);
-        tokio::spawn(async move { kept.keep_fresh().await });
+        tokio::spawn(async move { kept.keep_fresh(&SystemClock).await });
         // The clock stands still but for these.
         let looks = || tokio::time::sleep(LOOK * 3);
-        let current = || Arc::clone(&certificates.current.read().unwrap());
+        let current = || Arc::clone(&certificates.current.read().unwrap().key);
         looks().await;
         let first = current();
         write(folder.path(), Some(&new), None);

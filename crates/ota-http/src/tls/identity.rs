@@ -35,10 +35,21 @@ impl Identity {
     /// Reads a chain of certificates and a private key, in PEM form. Certificates of X.509 version 1 are taken as well.
     ///
     /// # Errors
-    /// Names the part that cannot be used, and says what is wrong with it as the rest of a sentence ("holds no certificate").
-    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, (Part, String)> {
-        let chain = certificates(certificate).map_err(|what| (Part::Certificate, what))?;
-        let key = private_key(key).map_err(|what| (Part::Key, what))?;
+    /// Names each part that cannot be used, and says what is wrong with it as the rest of a sentence ("holds no certificate"). What only follows from
+    /// that is not named.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, Vec<(Part, String)>> {
+        let chain = certificates(certificate).map_err(|what| (Part::Certificate, what));
+        let key = private_key(key).map_err(|what| (Part::Key, what));
+        match (chain, key) {
+            (Ok(chain), Ok(key)) => Self::of(chain, key).map_err(|error| vec![error]),
+            (chain, key) => Err([chain.err(), key.err()].into_iter().flatten().collect()),
+        }
+    }
+
+    fn of(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, (Part, String)> {
         let facts = chain.first().and_then(|der| Facts::of(der));
         let provider = rustls::crypto::ring::default_provider();
         let signing = provider.key_provider.load_private_key(key).map_err(|_| {
@@ -123,11 +134,15 @@ impl ResolvesClientCert for Shown {
     }
 }
 
-impl From<(Part, String)> for TlsError {
-    fn from((part, what): (Part, String)) -> Self {
-        Self(match part {
-            Part::Certificate => format!("the file of `client_cert_file` {what}"),
-            Part::Key => format!("the file of `client_key_file` {what}"),
-        })
+impl From<Vec<(Part, String)>> for TlsError {
+    fn from(errors: Vec<(Part, String)>) -> Self {
+        let texts: Vec<String> = errors
+            .into_iter()
+            .map(|(part, what)| match part {
+                Part::Certificate => format!("the file of `client_cert_file` {what}"),
+                Part::Key => format!("the file of `client_key_file` {what}"),
+            })
+            .collect();
+        Self(texts.join("; "))
     }
 }

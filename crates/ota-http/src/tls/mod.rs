@@ -42,7 +42,7 @@ impl TlsOptions {
     ///
     /// # Errors
     /// As [`Identity::from_pem`].
-    pub fn identity(&self) -> Result<Option<Identity>, (Part, String)> {
+    pub fn identity(&self) -> Result<Option<Identity>, Vec<(Part, String)>> {
         self.client_identity_pem
             .as_ref()
             .map(|(certificate, key)| Identity::from_pem(certificate, key))

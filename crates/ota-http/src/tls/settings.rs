@@ -43,7 +43,8 @@ impl TlsSettings {
             ));
         }
         let mut read = |key, path: &Option<PathBuf>| {
-            path.as_deref().and_then(|path| errors.check(pem(key, path)))
+            path.as_deref()
+                .and_then(|path| errors.check(pem(key, path)))
         };
         let ca_pem = read("ca_file", &self.ca_file);
         let certificate = read("client_cert_file", &self.client_cert_file);
@@ -86,7 +87,7 @@ impl TlsSettings {
         {
             errors.add(at("ca_file", &self.ca_file, &what));
         }
-        if let Err((part, what)) = options.identity() {
+        for (part, what) in options.identity().err().into_iter().flatten() {
             errors.add(match part {
                 Part::Certificate => at("client_cert_file", &self.client_cert_file, &what),
                 Part::Key => at("client_key_file", &self.client_key_file, &what),
@@ -98,7 +99,8 @@ impl TlsSettings {
         };
         if options.server_name.is_some() {
             let built = super::build(&named).map(drop);
-            errors.check(built.map_err(|error| SettingError::new("server_name", error.to_string())));
+            errors
+                .check(built.map_err(|error| SettingError::new("server_name", error.to_string())));
         }
     }
 }

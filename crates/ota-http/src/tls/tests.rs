@@ -515,8 +515,11 @@ fn an_identity_that_cannot_be_used_is_named_by_its_part() {
             "encrypted with a passphrase",
         ),
     ] {
-        let (at, what) = read(&cert, &key).unwrap_err();
-        assert_eq!(at, part, "{what}");
+        let errors = read(&cert, &key).unwrap_err();
+        let [(at, what)] = &errors[..] else {
+            panic!("{errors:?}")
+        };
+        assert_eq!(*at, part, "{what}");
         assert!(what.contains(words), "{what}");
     }
 }

@@ -89,18 +89,46 @@ fn only_keys_of(settings: &Settings, kind: &str, errors: &mut SettingErrors) {
     let of = |is: bool, of: &'static str, key: &'static str| (is, of, key);
     let given = [
         of(settings.access_key_id.is_some(), KEYS, "access_key_id"),
-        of(settings.access_key_id_file.is_some(), KEYS, "access_key_id_file"),
-        of(settings.access_key_secret.is_some(), KEYS, "access_key_secret"),
-        of(settings.access_key_secret_file.is_some(), KEYS, "access_key_secret_file"),
+        of(
+            settings.access_key_id_file.is_some(),
+            KEYS,
+            "access_key_id_file",
+        ),
+        of(
+            settings.access_key_secret.is_some(),
+            KEYS,
+            "access_key_secret",
+        ),
+        of(
+            settings.access_key_secret_file.is_some(),
+            KEYS,
+            "access_key_secret_file",
+        ),
         of(settings.security_token.is_some(), KEYS, "security_token"),
-        of(settings.security_token_file.is_some(), KEYS, "security_token_file"),
+        of(
+            settings.security_token_file.is_some(),
+            KEYS,
+            "security_token_file",
+        ),
         of(settings.ecs_ram_role.is_some(), ECS, "ecs_ram_role"),
-        of(settings.ecs_metadata_endpoint.is_some(), ECS, "ecs_metadata_endpoint"),
+        of(
+            settings.ecs_metadata_endpoint.is_some(),
+            ECS,
+            "ecs_metadata_endpoint",
+        ),
         of(settings.role_arn.is_some(), RRSA, "role_arn"),
-        of(settings.oidc_provider_arn.is_some(), RRSA, "oidc_provider_arn"),
+        of(
+            settings.oidc_provider_arn.is_some(),
+            RRSA,
+            "oidc_provider_arn",
+        ),
         of(settings.oidc_token_file.is_some(), RRSA, "oidc_token_file"),
         of(settings.sts_endpoint.is_some(), RRSA, "sts_endpoint"),
-        of(settings.credentials_command.is_some(), COMMAND, "credentials_command"),
+        of(
+            settings.credentials_command.is_some(),
+            COMMAND,
+            "credentials_command",
+        ),
     ];
     for (_, of, key) in given.into_iter().filter(|(is, of, _)| *is && *of != kind) {
         errors.add(SettingError::new(
@@ -206,7 +234,11 @@ fn rrsa(
             )
         })
     };
-    let role_arn = given(settings.role_arn.take(), "role_arn", "ALIBABA_CLOUD_ROLE_ARN");
+    let role_arn = given(
+        settings.role_arn.take(),
+        "role_arn",
+        "ALIBABA_CLOUD_ROLE_ARN",
+    );
     let provider_arn = given(
         settings.oidc_provider_arn.take(),
         "oidc_provider_arn",
@@ -262,7 +294,10 @@ mod tests {
     use ota_core::provider::SettingErrors;
     use serde_json::{Value, json};
 
-    fn read(change: Value, variables: &[(&str, &str)]) -> Result<CredentialSettings, SettingErrors> {
+    fn read(
+        change: Value,
+        variables: &[(&str, &str)],
+    ) -> Result<CredentialSettings, SettingErrors> {
         let mut settings = json!({"region": "cn-shanghai"});
         let change = change.as_object().unwrap().clone();
         settings.as_object_mut().unwrap().extend(change);
@@ -272,7 +307,10 @@ mod tests {
             found.map(|(_, value)| (*value).to_owned())
         };
         let config = settings.into_config_in(&environment)?;
-        assert!(!config.account().ends_with(' ') || matches!(config.credentials, CredentialSettings::EcsRamRole { .. }));
+        assert!(
+            !config.account().ends_with(' ')
+                || matches!(config.credentials, CredentialSettings::EcsRamRole { .. })
+        );
         Ok(config.credentials)
     }
 
@@ -298,7 +336,10 @@ mod tests {
         let file = file.display().to_string();
         let variables = [
             ("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/ota"),
-            ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "acs:ram::1:oidc-provider/ack"),
+            (
+                "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+                "acs:ram::1:oidc-provider/ack",
+            ),
             ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", &file),
         ];
         let rrsa = read(json!({"credentials": "rrsa"}), &variables).unwrap();

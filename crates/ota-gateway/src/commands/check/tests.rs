@@ -1,0 +1,147 @@
+use std::collections::BTreeSet;
+
+use ota_core::ErrorKind;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::advice;
+
+/// The keys that a vendor's settings know, as their own refusal of an unknown key lists them, and those that every provider has.
+fn keys<Settings: DeserializeOwned>() -> BTreeSet<String> {
+    let error = serde_json::from_value::<Settings>(json!({"no-such-key": 1})).err();
+    let text = error.expect("an unknown key is refused").to_string();
+    let (_, known) = text.split_once("expected one of ").unwrap();
+    let known = known.split('`').skip(1).step_by(2).map(str::to_owned);
+    let limits = [
+        "vendor",
+        "limits.calls",
+        "limits.timeout_ms",
+        "limits.account",
+    ];
+    known.chain(limits.map(str::to_owned)).collect()
+}
+
+/// The words in backticks that look like a key of a section.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split('`').skip(1).step_by(2);
+    let key = |word: &str| {
+        // `verify_hostname = false` names the key before the sign.
+        let word = word.split(" = ").next()?.trim();
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.".contains(c);
+        (word.contains(char::is_alphabetic) && word.chars().all(plain)).then(|| word.to_owned())
+    };
+    words.filter_map(key).collect()
+}
+
+/// Words in backticks of messages that are no keys: values, names of other programs, words of the vendor.
+const NO_KEYS: &[&str] = &["acs3", "app_key", "command", "json", "keys", "rrsa", "xml"];
+
+#[track_caller]
+fn check(vendor: &str, keys: &BTreeSet<String>, text: &str) {
+    for key in named(text) {
+        let known = keys.contains(&key) || NO_KEYS.contains(&key.as_str());
+        assert!(known, "`{key}` is no key of {vendor}: {text}");
+    }
+}
+
+/// The texts of a source file, without its tests.
+fn texts(source: &str) -> Vec<String> {
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut texts = Vec::new();
+    for line in source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+    {
+        let mut rest = line;
+        while let Some((_, after)) = rest.split_once('"') {
+            let mut end = 0;
+            let bytes = after.as_bytes();
+            while end < bytes.len() && bytes[end] != b'"' {
+                end += if bytes[end] == b'\\' { 2 } else { 1 };
+            }
+            texts.push(after[..end.min(after.len())].to_owned());
+            rest = after.get(end + 1..).unwrap_or_default();
+        }
+    }
+    texts
+}
+
+#[test]
+fn every_key_that_an_advice_names_is_a_key_of_that_vendor() {
+    let alibaba = keys::<ota_provider_alibaba::Settings>();
+    let huawei = keys::<ota_provider_huawei::Settings>();
+    assert!(alibaba.contains("ca_file") && huawei.contains("ca_file"));
+    for kind in ErrorKind::ALL {
+        check(
+            "alibaba-iot",
+            &alibaba,
+            advice(*kind, ota_provider_alibaba::VENDOR),
+        );
+        check(
+            "huawei-iot",
+            &huawei,
+            advice(*kind, ota_provider_huawei::VENDOR),
+        );
+    }
+    // What both use: the connection, TLS, proxies, secrets.
+    for source in [
+        include_str!("../../../../ota-http/src/client.rs"),
+        include_str!("../../../../ota-http/src/proxy.rs"),
+        include_str!("../../../../ota-http/src/endpoint.rs"),
+        include_str!("../../../../ota-http/src/tls/mod.rs"),
+        include_str!("../../../../ota-http/src/tls/settings.rs"),
+        include_str!("../../../../ota-http/src/tls/identity.rs"),
+    ] {
+        for text in texts(source) {
+            check("alibaba-iot", &alibaba, &text);
+            check("huawei-iot", &huawei, &text);
+        }
+    }
+    let provider = ota_http::tls::KeyNames::PROVIDER;
+    let names = [
+        Some(provider.ca_file),
+        provider.client_cert_file,
+        provider.client_key_file,
+        provider.server_name,
+        provider.verify_hostname,
+        Some(provider.endpoint),
+    ];
+    for name in names.into_iter().flatten() {
+        assert!(alibaba.contains(name) && huawei.contains(name), "{name}");
+    }
+    for source in [
+        include_str!("../../../../ota-provider-alibaba/src/config.rs"),
+        include_str!("../../../../ota-provider-alibaba/src/client.rs"),
+        include_str!("../../../../ota-provider-alibaba/src/error.rs"),
+        include_str!("../../../../ota-provider-alibaba/src/credentials/mod.rs"),
+        include_str!("../../../../ota-provider-alibaba/src/credentials/cell.rs"),
+        include_str!("../../../../ota-provider-alibaba/src/credentials/command.rs"),
+        include_str!("../../../../ota-provider-alibaba/src/credentials/ecs.rs"),
+        include_str!("../../../../ota-provider-alibaba/src/credentials/rrsa.rs"),
+    ] {
+        for text in texts(source) {
+            check("alibaba-iot", &alibaba, &text);
+        }
+    }
+    for source in [
+        include_str!("../../../../ota-provider-huawei/src/config.rs"),
+        include_str!("../../../../ota-provider-huawei/src/client.rs"),
+        include_str!("../../../../ota-provider-huawei/src/error.rs"),
+        include_str!("../../../../ota-provider-huawei/src/provider.rs"),
+    ] {
+        for text in texts(source) {
+            check("huawei-iot", &huawei, &text);
+        }
+    }
+}
+
+#[test]
+fn the_check_of_advice_can_fail() {
+    assert_eq!(
+        named("set `ca_file`, or `verify_hostname = false`; run `curl -v` and `HTTPS_PROXY`"),
+        BTreeSet::from(["ca_file".to_owned(), "verify_hostname".to_owned()])
+    );
+    let texts = texts("    \"set `nonsense_key` \\\"now\\\"\", other(\"x\")\n// \"`comment`\"");
+    assert_eq!(texts, ["set `nonsense_key` \\\"now\\\"", "x"]);
+    assert!(!keys::<ota_provider_huawei::Settings>().contains("nonsense_key"));
+}
