@@ -25,6 +25,13 @@ const ALTERNATIVES: &[&str] = &[
     "access_key_secret",
     "security_token",
     "secret",
+    "ecs_ram_role",
+    "ecs_metadata_endpoint",
+    "role_arn",
+    "oidc_provider_arn",
+    "oidc_token_file",
+    "sts_endpoint",
+    "credentials_command",
 ];
 
 /// Writes the secret and PEM files that the example names and points the example at them.
@@ -43,6 +50,12 @@ fn runnable(folder: &Path) -> String {
             signed.signing_key.serialize_pem(),
         ),
         ("/run/secrets/huawei", "secret-value".to_owned()),
+        (
+            "/run/secrets/aliyun-client-key",
+            signed.signing_key.serialize_pem(),
+        ),
+        ("/etc/ota-gateway/proxy-ca.pem", signed.cert.pem()),
+        ("/etc/ota-gateway/aliyun-client.pem", signed.cert.pem()),
         ("/etc/ota-gateway/tls.pem", signed.cert.pem()),
         ("/run/secrets/tls-key", signed.signing_key.serialize_pem()),
         ("/etc/ota-gateway/huawei-ca.pem", signed.cert.pem()),
