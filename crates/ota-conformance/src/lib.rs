@@ -7,4 +7,6 @@ mod subject;
 mod walk;
 
 pub use case::{CASES, Case, Outcome, Report, ReportLine, Verdict, run_all, run_case};
-pub use subject::{Example, GateUnderTest, JobTruth, Subject, TaskExample, Trouble, Truth};
+pub use subject::{
+    Example, GateUnderTest, JobTruth, Renewal, Subject, TaskExample, Trouble, Truth,
+};

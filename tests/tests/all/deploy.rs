@@ -49,7 +49,20 @@ async fn served() -> Served {
     let job = sim.fleet().jobs[0].id.clone();
     let path = format!("{}/{job}", World::jobs_path(ALI));
     gateway.get(&path).await.ok();
-    let mut served = Served::read(&gateway.metrics().await);
+    // What is there with TLS only.
+    let folder = tempfile::tempdir().unwrap();
+    let (text, _) = crate::credentials::with_certificate(folder.path(), 90);
+    let encrypted = Gateway::with_file(&text).await;
+    let certificate = encrypted.metrics().await;
+    let certificate = certificate
+        .lines()
+        .filter(|line| line.contains("ota_tls_certificate_expiry_seconds"));
+    let text = gateway.metrics().await;
+    let lines = text
+        .lines()
+        .filter(|line| !line.contains("ota_tls_certificate_expiry_seconds"))
+        .chain(certificate);
+    let mut served = Served::read(&lines.collect::<Vec<_>>().join("\n"));
     for label in CATALOG.iter().flat_map(|metric| metric.labels) {
         if let Some(words) = label_words(label) {
             let words = words.into_iter().map(str::to_owned).collect();

@@ -10,6 +10,7 @@ mod bad_input;
 mod chaos;
 mod commands;
 mod configuration;
+mod credentials;
 mod deploy;
 mod disabled;
 mod document;

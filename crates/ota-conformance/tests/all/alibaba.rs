@@ -13,7 +13,9 @@ use ota_sim::alibaba::{Config, Credential, start};
 use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
 use serde_json::json;
 
-use crate::rig::{MAX_CALLS, Rig, SecretFiles, Through, faults_of, ids, jobs_where, provider_name, tasks_where};
+use crate::rig::{
+    MAX_CALLS, Rig, SecretFiles, Through, faults_of, ids, jobs_where, provider_name, tasks_where,
+};
 
 const SECRET: &str = "conformance/secret+1=";
 const TOKEN: &str = "conformance/sts-token+2=";
@@ -126,7 +128,10 @@ fn renewal(
     let next = Credential {
         access_key_id: "renewed-id".to_owned(),
         access_key_secret: "renewed-secret".to_owned(),
-        security_token: first.security_token.as_ref().map(|_| "renewed-token".to_owned()),
+        security_token: first
+            .security_token
+            .as_ref()
+            .map(|_| "renewed-token".to_owned()),
     };
     Renewal {
         provider: Arc::new(provider),

@@ -13,7 +13,9 @@ use ota_sim::huawei::{Config, start};
 use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
 use serde_json::json;
 
-use crate::rig::{MAX_CALLS, Rig, Through, faults_of, ids, jobs_where, provider_name, tasks_where, SecretFiles};
+use crate::rig::{
+    MAX_CALLS, Rig, SecretFiles, Through, faults_of, ids, jobs_where, provider_name, tasks_where,
+};
 
 const SECRET: &str = "conformance/app-secret+1=";
 

@@ -3,6 +3,7 @@
 
 mod answers;
 mod clock;
+mod credentials;
 mod decoder;
 mod mapping;
 mod requests;

@@ -61,6 +61,7 @@ impl Platform {
             Arc::clone(&provider),
         );
         let (certificate, key) = authority.issue(NAME);
+        write("platform.pem", &certificate);
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -112,7 +113,8 @@ impl Platform {
             ErrorKind::Misconfigured,
             "{change}: {error:?}"
         );
-        assert!(error.message().contains(setting), "{change}: {error}");
+        let text = format!("{error}; {}", error.advice().unwrap_or_default());
+        assert!(text.contains(setting), "{change}: {text}");
     }
 }
 
@@ -188,4 +190,14 @@ async fn a_missing_client_certificate_is_refused() {
             "client_cert_file",
         )
         .await;
+}
+
+#[tokio::test]
+async fn the_platforms_own_certificate_in_ca_file_is_trusted() {
+    let platform = Platform::start().await;
+    // Issued by a CA that the operator was not given.
+    let pinned = json!({"ca_file": platform.file("platform.pem")});
+    platform.check(pinned).await.unwrap();
+    let other = json!({"ca_file": platform.file("client.pem")});
+    platform.check_refused(other, "certificate").await;
 }
