@@ -34,9 +34,6 @@ const MAX_WAITING: usize = 64;
 /// How long a key server may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What tells one version of a file from the next.
-type FileVersion = (SystemTime, u64);
-
 /// Where keys come from.
 #[derive(Debug)]
 pub enum KeySource {
