@@ -25,7 +25,8 @@ impl AlibabaProvider {
         let second = self.read_counts(cx, job_id).await?;
         // The same numbers twice: nothing has moved, so what is in no known word is in an unknown one.
         let stable = first == second;
-        if !second.fit() && !(stable && second.rest().is_some()) {
+        let explained = second.fit() || (stable && second.rest().is_some());
+        if !explained {
             let drift = &self.client.deps.drift;
             drift.observe(DriftKind::Page, LIST_TASKS, "Total");
         }
