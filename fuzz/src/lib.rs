@@ -23,11 +23,12 @@ use time::macros::datetime;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("alibaba_json", alibaba_json),
     ("alibaba_xml", alibaba_xml),
     ("cursor", cursor),
     ("huawei", huawei),
+    ("json", json),
     ("query", query),
     ("redact", redact),
 ];
@@ -150,6 +151,23 @@ fn walk(from: Position) {
         panic!("nothing of it waits");
     };
     assert!(walked.is_ok_and(|walked| walked.rows.len() <= 50 && walked.next != Some(from)));
+}
+
+/// JSON as vendors send it, before anything is known of its shape.
+pub fn json(data: &[u8]) {
+    let Ok(document) = ota_http::json::read(data) else {
+        // What is read strictly is read leniently, unless there is far too much of it.
+        assert!(serde_json::from_slice::<Value>(data).is_err() || data.len() > 10_000);
+        return;
+    };
+    assert!(document.budget.spent() <= ota_http::json::Budget::MAX_BYTES);
+    assert!(document.odd.fields().count() <= 100);
+    // What was read can be written and is read again without a surprise.
+    let written = document.value.to_string();
+    if let Ok(again) = ota_http::json::read(written.as_bytes()) {
+        assert_eq!(again.odd.fields().count(), 0, "{written}");
+        assert_eq!(again.value, document.value);
+    }
 }
 
 /// Texts of vendors before they are shown.
