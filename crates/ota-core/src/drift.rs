@@ -14,11 +14,19 @@ pub enum DriftKind {
     Value,
     /// A page or a number that does not fit what was asked for or what came with it.
     Page,
+    /// A text, number or name that is not as its format wants it: bytes that are not UTF-8, a number that no type holds.
+    Malformed,
 }
 
 impl DriftKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Word, Self::Field, Self::Value, Self::Page];
+    pub const ALL: [Self; 5] = [
+        Self::Word,
+        Self::Field,
+        Self::Value,
+        Self::Page,
+        Self::Malformed,
+    ];
 
     /// Returns the kind as a metric label.
     #[must_use]
@@ -28,8 +36,19 @@ impl DriftKind {
             Self::Field => "field",
             Self::Value => "value",
             Self::Page => "page",
+            Self::Malformed => "malformed",
         }
     }
+}
+
+/// The longest name of a field that is kept or shown, in characters; documented ones are far shorter.
+const MAX_NAME_CHARS: usize = 64;
+
+/// Returns the name of a field as it may be kept and logged: a vendor that invents names may invent long ones.
+#[must_use]
+pub fn shown_name(field: &str) -> &str {
+    let end = field.char_indices().nth(MAX_NAME_CHARS);
+    end.map_or(field, |(end, _)| &field[..end])
 }
 
 /// Is told about every unknown word, unknown field, unreadable value and page that differs which an adapter meets.
@@ -62,7 +81,7 @@ impl DriftCounter {
     /// Counts one meeting and returns how often this was met, this time included.
     pub fn count(&self, kind: DriftKind, operation: &'static str, field: &str) -> u64 {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = (kind, operation, field.to_owned());
+        let mut key = (kind, operation, shown_name(field).to_owned());
         if counts.len() >= Self::MAX_KEYS && !counts.contains_key(&key) {
             key.2 = "(other)".to_owned();
         }
@@ -75,5 +94,23 @@ impl DriftCounter {
 impl DriftObserver for DriftCounter {
     fn observe(&self, kind: DriftKind, operation: &'static str, field: &str) {
         self.count(kind, operation, field);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DriftCounter, DriftKind};
+
+    #[test]
+    fn names_are_bounded_in_number_and_length() {
+        let counter = DriftCounter::default();
+        for number in 0..1000 {
+            let name = format!("{number}{}", "字".repeat(100_000));
+            counter.count(DriftKind::Field, "List", &name);
+        }
+        let counts = counter.snapshot();
+        assert!(counts.len() <= DriftCounter::MAX_KEYS + 1);
+        assert_eq!(counts.values().sum::<u64>(), 1000);
+        assert!(counts.keys().all(|(_, _, name)| name.chars().count() <= 64));
     }
 }

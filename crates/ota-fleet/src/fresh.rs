@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::ops::compute::Op;
@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use ota_core::clock::{Clock, after};
 use ota_core::context::{CallLog, CallSummary, Moment};
 use ota_core::{BoxFuture, Error, ErrorKind, Result};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// How old answers may be.
@@ -117,6 +118,8 @@ pub struct FreshStore<V: Send + Sync + 'static> {
     refusals: Refusals,
     flights: Flights<V>,
     clock: Arc<dyn Clock>,
+    /// Where fetches run; where their first caller runs when it is not set.
+    runtime: OnceLock<Handle>,
 }
 
 /// The bytes that an entry takes beside its answer: key, times, places in maps.
@@ -162,7 +165,20 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             refusals,
             flights: Arc::default(),
             clock,
+            runtime: OnceLock::new(),
         }
+    }
+
+    /// Makes all fetches run on this runtime, so that reading a vendor's answer takes no time of the threads that answer callers. Only the first
+    /// call counts.
+    pub fn run_on(&self, runtime: Handle) {
+        let _ = self.runtime.set(runtime);
+    }
+
+    /// Returns the runtime that fetches run on, if one was chosen.
+    #[must_use]
+    pub fn runtime(&self) -> Option<&Handle> {
+        self.runtime.get()
     }
 
     /// Answers from what is kept, if that is fresh enough.
@@ -288,7 +304,7 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         };
         let (entries, refusals) = (self.entries.clone(), self.refusals.clone());
         let clock = Arc::clone(&self.clock);
-        tokio::spawn(async move {
+        let flight = async move {
             let result = tokio::select! {
                 result = fetch.run => result,
                     () = abandoned(&end, &fetch.calls) => return,
@@ -324,7 +340,11 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             // First the answer is kept, then the flight is over, then those who wait are told: nobody can come between and ask again.
             drop(end);
             sender.send_replace(Some(outcome));
-        });
+        };
+        match self.runtime.get() {
+            Some(runtime) => drop(runtime.spawn(flight)),
+            None => drop(tokio::spawn(flight)),
+        }
         (receiver, Source::Vendor)
     }
 }

@@ -19,6 +19,8 @@ use ota_core::random::Random;
 use ota_fleet::{Fleet, FreshStore, Member};
 use ota_guard::Guard;
 use time::OffsetDateTime;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -201,6 +203,24 @@ impl App {
 
     pub(crate) fn cache(&self) -> &CacheConfig {
         &self.0.parts.cache
+    }
+
+    /// Runs vendor calls on this runtime, away from the threads that serve connections: what a vendor sends may take a while to read.
+    pub(crate) fn call_vendors_on(&self, runtime: Handle) {
+        self.0.store.run_on(runtime);
+    }
+
+    /// Does work that calls a vendor where vendors are called. It ends when its caller goes away.
+    pub(crate) async fn with_vendor<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let mut tasks = JoinSet::new();
+        match self.0.store.runtime() {
+            Some(runtime) => drop(tasks.spawn_on(work, runtime)),
+            None => drop(tasks.spawn(work)),
+        }
+        tasks.join_next().await?.ok()
     }
 
     pub(crate) fn store(&self) -> &FreshStore<Rendered> {

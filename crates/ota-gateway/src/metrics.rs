@@ -96,7 +96,7 @@ catalog! {
     BREAKER_OPENINGS = Counter "ota_breaker_openings_total" ["provider"]
         "How often the breaker has opened.";
     DRIFT = Counter "ota_vendor_drift_total" ["provider", "operation", "kind", "field"]
-        "Things in vendor answers that no document of the vendor has, by kind: word (of an enumeration), value (that cannot be read), field, page (another page or total than the one asked for, or numbers that do not fit each other). The field is the documented one; for a field that is not documented it is (new), and the log names it.";
+        "Things in vendor answers that no document of the vendor has, by kind: word (of an enumeration), value (that cannot be read), field, page (another page or total than the one asked for, or numbers that do not fit each other), malformed (a text or number that is not as its format wants it, such as bytes that are not UTF-8). The field is the documented one; for a field that is not documented it is (new), for what is malformed (any), and the log names it.";
     CONNECTIONS = Gauge "ota_connections_open" []
         "Connections that are open, of at most server.max_connections.";
     CUT_OFF = Counter "ota_connections_cut_off_total" ["reason"]
@@ -150,6 +150,9 @@ impl TurnedAway {
         }
     }
 }
+
+/// The field of what is malformed: it may stand in any field, documented or not.
+const ANY_FIELD: &str = "(any)";
 
 /// Why a connection was ended from this side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -491,6 +494,7 @@ impl Metrics {
     ) {
         let field = match kind {
             DriftKind::Field => NEW_FIELD,
+            DriftKind::Malformed => ANY_FIELD,
             DriftKind::Word | DriftKind::Value | DriftKind::Page => field,
         };
         let labels = [provider, operation, kind.as_str(), field];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::clock::Clock;
-use ota_core::drift::{DriftCounter, DriftKind, DriftObserver};
+use ota_core::drift::{DriftCounter, DriftKind, DriftObserver, shown_name};
 use ota_core::id::ProviderName;
 use ota_core::provider::{Dependencies, Provider, SettingError, SettingErrors};
 use ota_core::random::Random;
@@ -191,7 +191,7 @@ impl DriftObserver for CountedDrift {
             DriftKind::Word | DriftKind::Field | DriftKind::Value => tracing::warn!(
                 provider.name = %self.provider,
                 vendor.operation = operation,
-                vendor.field = field,
+                vendor.field = ?shown_name(field),
                 drift = kind.as_str(),
                 "the vendor sent something that is not in its documents; the answer shows it verbatim"
             ),

@@ -306,7 +306,7 @@ pub(crate) fn interpret(
             Undecodable::TooMuch => too_much(response),
         })?;
     for field in odd.fields() {
-        drift(DriftKind::Value, field);
+        drift(DriftKind::Malformed, field);
     }
     // The rows are not copied with the rest: they are nearly all of the answer.
     let data = members.remove("Data").unwrap_or_default();

@@ -138,7 +138,7 @@ impl Client {
             .map(Secret::expose_secret)
             .collect();
         judge(&response, &secrets, &|field| {
-            self.drift.observe(DriftKind::Value, operation, field)
+            self.drift.observe(DriftKind::Malformed, operation, field)
         })
     }
 

@@ -566,3 +566,39 @@ async fn what_may_pass_by_itself_is_asked_again() {
         );
     }
 }
+
+#[test]
+fn fetches_run_on_the_runtime_that_was_chosen_for_them() {
+    let runtime = |name: &str| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder
+            .worker_threads(1)
+            .thread_name(name)
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let (serving, reading) = (runtime("serving"), runtime("reading"));
+    let clock: Arc<dyn Clock> = Arc::new(ota_core::clock::SystemClock);
+    let store: FreshStore<String> = FreshStore::new(1 << 20, TIME, Arc::clone(&clock));
+    store.run_on(reading.handle().clone());
+    let served = serving.block_on(async {
+        let as_of = Moment::now(&*clock);
+        let fetch = || Fetch {
+            calls: Arc::new(CallLog::default()),
+            run: Box::pin(async move {
+                let thread = std::thread::current().name().unwrap_or_default().to_owned();
+                Ok(Fetched {
+                    value: thread,
+                    bytes: 7,
+                    as_of,
+                })
+            }),
+        };
+        let deadline = clock.monotonic() + TIME;
+        store
+            .get("key", Wanted::default(), LIMITS, deadline, fetch)
+            .await
+    });
+    assert_eq!(*served.unwrap().unwrap().value, "reading");
+}

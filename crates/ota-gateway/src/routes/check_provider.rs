@@ -2,6 +2,7 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use ota_core::{Error, ErrorKind};
 
 use super::Path;
 use crate::api::provider::Health;
@@ -32,10 +33,16 @@ pub async fn check_provider(
     Query::parse(query.as_deref(), &[])?;
     app.provider(&caller, &provider)?;
     let cx = live.context();
+    let (called, cx_of_call, name) = (app.clone(), cx.clone(), provider.clone());
     let health = app
-        .fleet()
-        .check(&cx, &provider)
+        .with_vendor(async move { called.fleet().check(&cx_of_call, &name).await })
         .await
+        .unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorKind::Unexpected,
+                "the check was not finished",
+            ))
+        })
         .map_err(|error| live.failure(&error, &provider))?;
     live.answer(app.moment(), cx.calls.summary(), &Health::from(health))
 }

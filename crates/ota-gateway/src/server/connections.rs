@@ -1,8 +1,8 @@
 //! Listening and answering, until told to stop.
 //!
-//! Connections are handed round to threads that each serve theirs alone, vendor calls included. One runtime for all of them moves tasks between its
-//! threads and wakes one thread from the other for nearly every request (`docs/performance.md`). Reading a vendor's page takes a millisecond or
-//! two of a thread; quotas keep that rare.
+//! Connections are handed round to threads that each serve theirs alone. One runtime for all of them moves tasks between its
+//! threads and wakes one thread from the other for nearly every request (`docs/performance.md`). Vendors are called on the runtime that
+//! listens: reading what they send takes a millisecond or two for a usual page, and much longer for the largest answer that is read.
 
 use std::collections::HashMap;
 use std::io;
@@ -76,6 +76,7 @@ pub async fn serve_on_threads(
     stop: impl Future<Output = ()> + Send + 'static,
     threads: usize,
 ) -> io::Result<()> {
+    app.call_vendors_on(tokio::runtime::Handle::current());
     let threads = (0..threads).map(|number| spawn_thread(number, app.clone()));
     let threads = Threads(threads.collect::<io::Result<_>>()?);
     serve_api(listener, app, stop, threads).await
