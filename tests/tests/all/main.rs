@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod answers;
 mod auth;
 mod bad_input;
 mod chaos;
