@@ -56,6 +56,8 @@ impl Seen {
 pub enum Answer {
     /// Answers: status, content type, body.
     Whole(u16, &'static str, String),
+    /// Sends these bytes: status line, headers and body.
+    Raw(Vec<u8>),
     /// Sends 200 and then a body without announced length, for as long as somebody reads.
     Endless,
     /// Takes the request and never answers.
@@ -182,6 +184,7 @@ async fn serve(mut stream: TcpStream, book: &Mutex<Vec<Seen>>, tell: &Tell) -> s
             stream.write_all(body.as_bytes()).await?;
         }
         Answer::Silent => std::future::pending().await,
+        Answer::Raw(bytes) => stream.write_all(&bytes).await?,
         Answer::Endless => {
             let head =
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{";

@@ -191,9 +191,16 @@ impl DriftObserver for CountedDrift {
             DriftKind::Word | DriftKind::Field | DriftKind::Value => tracing::warn!(
                 provider.name = %self.provider,
                 vendor.operation = operation,
-                vendor.field = ?shown_name(field),
+                vendor.field = shown_name(field),
                 drift = kind.as_str(),
                 "the vendor sent something that is not in its documents; the answer shows it verbatim"
+            ),
+            DriftKind::Malformed => tracing::warn!(
+                provider.name = %self.provider,
+                vendor.operation = operation,
+                vendor.field = shown_name(field),
+                drift = kind.as_str(),
+                "the vendor sent a text, number or name that is not as its format wants it; bytes that cannot be read are replaced, the rest stays as text"
             ),
             DriftKind::Page => tracing::warn!(
                 provider.name = %self.provider,

@@ -1,8 +1,11 @@
 //! Answers that no document of a vendor has: odd values, floods, codings, words, waits, dates.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use ota_core::clock::{Clock, ManualClock};
 use ota_sim::{Fault, FaultKind, FleetShape};
 use ota_tests::script::{Answer, Script};
@@ -139,7 +142,9 @@ async fn an_endless_wait_still_leaves_the_cached_response() {
         clock.advance(Duration::from_secs(10));
         sim.set_faults(vec![Fault::always(kind).retry_after(wait)]);
         let reply = gateway.get(&path).await;
-        assert_eq!(reply.ok(), fresh, "{kind:?}");
+        let stale = reply.ok();
+        assert_eq!(stale["items"], fresh["items"], "{kind:?}");
+        assert_eq!(stale["stale"], true, "{kind:?}");
     }
 }
 
@@ -211,4 +216,47 @@ async fn rows_full_of_marks_are_read_whole() {
         .ok();
     let message = page["items"][0]["message"].as_str().unwrap();
     assert_eq!(message, "a:// signature=***, ".repeat(60_000));
+}
+
+/// An answer whose body has a content coding.
+fn coded(coding: &str, body: &[u8]) -> Answer {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    Answer::Raw([head.as_bytes(), body].concat())
+}
+
+#[tokio::test]
+async fn a_key_set_in_gzip_with_an_odd_value_is_read() {
+    let (key, token) = crate::key_sets::plain();
+    let mut set = json!({"keys": [key], "note": "NOTE"})
+        .to_string()
+        .into_bytes();
+    let note = set.windows(4).position(|part| part == b"NOTE").unwrap();
+    set[note] = 0xff;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&set).unwrap();
+    let packed = encoder.finish().unwrap();
+    for (coding, good) in [("gzip", true), ("br", false)] {
+        let body = packed.clone();
+        let server = Script::start(move |_| coded(coding, &body)).await;
+        let line = format!("jwks_url = \"{}/jwks\"", server.url());
+        let text = crate::keys::head(&line);
+        let gateway = Gateway::on_clock(&text, crate::issuers::clock()).await;
+        let reply = gateway
+            .ask("GET", "/v1/providers")
+            .token(&token)
+            .send()
+            .await;
+        match good {
+            true => drop(reply.ok()),
+            false => drop(reply.problem(503, "keys_unavailable")),
+        }
+        let asked = server.seen();
+        let accepted = asked
+            .first()
+            .and_then(|seen| seen.header("accept-encoding"));
+        assert_eq!(accepted, Some("gzip"));
+    }
 }

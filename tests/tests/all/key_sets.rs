@@ -17,7 +17,7 @@ fn fixture() -> Value {
 }
 
 /// An RSA key that names no algorithm, and a token that it has signed.
-fn plain() -> (Value, String) {
+pub(crate) fn plain() -> (Value, String) {
     let fixture = fixture();
     let keys = fixture["keys"].as_array().unwrap();
     let key = keys.iter().find(|key| key["kid"] == "plain").unwrap();

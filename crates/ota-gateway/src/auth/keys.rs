@@ -2,7 +2,7 @@
 
 use hmac::{Hmac, KeyInit as _};
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
-use ota_http::Secret;
+use ota_http::{Secret, json};
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
@@ -198,8 +198,7 @@ impl KeySet {
             keys: Vec<serde_json::Value>,
         }
         // Editors of Windows begin a file with a byte order mark.
-        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-        let start = text.trim_ascii_start();
+        let start = json::without_mark(text);
         if start.is_empty() {
             return Err(KeyError::new("is empty"));
         }
@@ -208,12 +207,15 @@ impl KeySet {
                 "is a page (HTML or XML), not a JSON Web Key Set",
             ));
         }
-        let set: Set = serde_json::from_slice(text).map_err(|error| {
-            let place = format!("line {} column {}", error.line(), error.column());
+        let not_one = |why: String| {
             KeyError::new(format!(
-                "is not a JSON Web Key Set, an object with the list `keys` ({place})"
+                "is not a JSON Web Key Set, an object with the list `keys` ({why})"
             ))
-        })?;
+        };
+        // An odd value in one entry, such as a comment that is not UTF-8, must not take the others with it.
+        let document = json::read(start).map_err(|error| not_one(error.to_string()))?;
+        let set: Set = serde_json::from_value(document.value)
+            .map_err(|_| not_one("there is no such list".to_owned()))?;
         let (mut keys, mut left_out) = (Vec::new(), Vec::new());
         for (number, value) in set.keys.iter().enumerate() {
             match jwk::read(number + 1, value, allowed) {

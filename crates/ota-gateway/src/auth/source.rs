@@ -143,8 +143,10 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
             FETCH_TIMEOUT.as_secs()
         )),
         Ok(Err(error)) => Err(match error.kind() {
+            // A redirect, too many bytes, or a content coding, which is named.
             ota_core::ErrorKind::Protocol => {
-                format!("cannot be used: it redirects or is larger than {MAX_BYTES} bytes")
+                let why = error.message().replace("the vendor's", "the server's");
+                format!("cannot be used: {why}")
             }
             _ => match error.advice() {
                 Some(advice) => format!("{error}; {advice}"),
