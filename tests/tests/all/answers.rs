@@ -10,7 +10,7 @@ use ota_core::clock::{Clock, ManualClock};
 use ota_sim::{Fault, FaultKind, FleetShape};
 use ota_tests::script::{Answer, Script};
 use ota_tests::vendors::{alibaba_config, huawei_sim};
-use ota_tests::{Gateway, Section};
+use ota_tests::{Gateway, Section, wire};
 use serde_json::json;
 use time::macros::datetime;
 
@@ -244,14 +244,16 @@ async fn a_key_set_in_gzip_with_an_odd_value_is_read() {
         let line = format!("jwks_url = \"{}/jwks\"", server.url());
         let text = crate::keys::head(&line);
         let gateway = Gateway::on_clock(&text, crate::issuers::clock()).await;
-        let reply = gateway
-            .ask("GET", "/v1/providers")
-            .token(&token)
-            .send()
-            .await;
+        let ask = async || {
+            let request = gateway.ask("GET", "/v1/providers").token(&token);
+            request.send().await
+        };
         match good {
-            true => drop(reply.ok()),
-            false => drop(reply.problem(503, "keys_unavailable")),
+            true => wire::until(async || ask().await.status == 200).await,
+            false => {
+                wire::until(async || !server.seen().is_empty()).await;
+                ask().await.problem(503, "keys_unavailable");
+            }
         }
         let asked = server.seen();
         let accepted = asked
