@@ -10,7 +10,7 @@ use std::os::fd::AsFd as _;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
@@ -208,21 +208,13 @@ impl Output {
 
     /// Waits until all lines are written, but not longer than so long, and returns whether they are.
     pub fn flush(&self, patience: Duration) -> bool {
-        let end = Instant::now() + patience;
-        let mut waiting = self.0.lock();
-        while waiting.writing || !waiting.bytes.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            waiting = self
-                .0
-                .written
-                .wait_timeout(waiting, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
+        let waits = |waiting: &mut Waiting| waiting.writing || !waiting.bytes.is_empty();
+        let (_waiting, time_out) = self
+            .0
+            .written
+            .wait_timeout_while(self.0.lock(), patience, waits)
+            .unwrap_or_else(PoisonError::into_inner);
+        !time_out.timed_out()
     }
 
     /// Ends the output when the returned value is dropped, after what waits has been written as far as it is read.

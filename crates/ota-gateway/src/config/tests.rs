@@ -590,7 +590,7 @@ fn a_variable_that_nothing_reads_is_an_error_or_a_warning() {
         ("OTA_GATEWAY_METRICS_PORT_9464_TCP_PORT", "9464"),
         ("OTA_GATEWAYS", "x"),
     ] {
-        assert_eq!(warnings(variable, value), [String::new(); 0], "{variable}");
+        assert!(warnings(variable, value).is_empty(), "{variable}");
     }
 }
 

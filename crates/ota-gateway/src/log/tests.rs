@@ -1,11 +1,12 @@
 use super::{Output, RESERVE_BYTES};
 use crate::config::{LogConfig, LogFormat};
+use ota_core::clock::{Clock as _, SystemClock};
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -42,9 +43,9 @@ fn output(capacity: usize) -> (Output, SyncSender<()>, Arc<Mutex<Vec<u8>>>) {
 
 /// Waits until the thread has taken what waits and hangs in writing it.
 fn until_taken(output: &Output) {
-    let end = Instant::now() + PATIENCE;
+    let end = SystemClock.monotonic() + PATIENCE;
     while !(output.0.lock().bytes.is_empty() && output.0.lock().writing) {
-        assert!(Instant::now() < end, "the thread takes what waits");
+        assert!(SystemClock.monotonic() < end, "the thread takes what waits");
         std::thread::yield_now();
     }
 }
