@@ -120,11 +120,12 @@ fn a_file_that_is_no_pem_is_named_without_its_content() {
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, "s3cret-value").unwrap();
     check(json!({"ca_file": path}), "ca_file", "certificate");
-    check(
-        json!({"client_cert_file": path, "client_key_file": path}),
-        "client_cert_file",
-        "certificate",
-    );
+    // Both files are of no use, and both are named in one run.
+    let both = json!({"client_cert_file": path, "client_key_file": path});
+    let error = config(both).unwrap_err();
+    let keys: Vec<&str> = error.iter().map(|error| error.key).collect();
+    assert_eq!(keys, ["client_cert_file", "client_key_file"]);
+    assert!(!error.to_string().contains("s3cret-value"), "{error}");
 }
 
 #[test]
