@@ -332,7 +332,11 @@ impl Walk {
         let nothing_new = end(&fetched) <= position.offset;
         if nothing_new && self.reach(fetched.total) <= position.offset {
             match self.shrunk(asking, position, fetched.total).await? {
-                Shrunk::Ended => return Ok(Met::End),
+                Shrunk::Ended => {
+                    let total = fetched.total.map(|total| (position.segment, total));
+                    walked.totals.extend(total);
+                    return Ok(Met::End);
+                }
                 Shrunk::Not(total) => fetched.total = total,
             }
         }
