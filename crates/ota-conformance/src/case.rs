@@ -117,7 +117,7 @@ cases! {
     "C81" calls::nothing_is_sent_after_the_deadline,
     "C82" calls::a_silent_vendor_is_a_timeout,
     "C83" calls::a_dropped_request_leaves_the_next_unharmed,
-    "C86" calls::a_credential_that_is_renewed_fails_no_request,
+    "C88" calls::a_credential_that_is_renewed_fails_no_request,
     "C90" secrets::no_error_shows_a_secret,
     "C91" secrets::debug_shows_no_secret,
 }

@@ -516,7 +516,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::IgnoresStatus, &["C40", "C41"]),
     (Flaw::IgnoresTheDeadline, &["C81"]),
     (Flaw::IgnoresTheGate, &["C80"]),
-    (Flaw::KeepsItsFirstCredential, &["C86"]),
+    (Flaw::KeepsItsFirstCredential, &["C88"]),
     (Flaw::LeaksInDebug, &["C91"]),
     (Flaw::LeaksInEndpoint, &["C01"]),
     (Flaw::LeaksInError, &["C90"]),
