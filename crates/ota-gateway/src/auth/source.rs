@@ -1,6 +1,6 @@
 //! Where keys come from, and how they are kept fresh.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -117,7 +117,7 @@ fn shown(url: &str) -> String {
 }
 
 fn of_file(
-    path: &PathBuf,
+    path: &Path,
     read: impl Fn(&[u8]) -> Result<KeySet, KeyError>,
 ) -> Result<KeySet, KeyError> {
     let text = file::read(path, MAX_BYTES).map_err(|error| KeyError(error.to_string()))?;

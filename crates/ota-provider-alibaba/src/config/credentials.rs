@@ -38,7 +38,7 @@ pub enum CredentialSettings {
         endpoint: String,
     },
     /// The RAM role of the pod's service account.
-    Rrsa(RrsaSettings),
+    Rrsa(Box<RrsaSettings>),
     /// A command that writes a credential.
     Command(Vec<String>),
 }
@@ -268,13 +268,13 @@ fn rrsa(
         ..TlsSettings::default()
     }
     .into_options(endpoint.as_ref(), &mut SettingErrors::default());
-    Some(CredentialSettings::Rrsa(RrsaSettings {
+    Some(CredentialSettings::Rrsa(Box::new(RrsaSettings {
         role_arn: role_arn?,
         provider_arn: provider_arn?,
         token_file: token_file?,
         endpoint: endpoint?,
         tls,
-    }))
+    })))
 }
 
 fn command(settings: &mut Settings) -> Result<CredentialSettings, SettingError> {

@@ -15,10 +15,13 @@ use crate::credentials::Secrets;
 
 const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
 
+/// A credential with its AccessKey ID and end, or a failure.
+type Answer = Option<(&'static str, Option<OffsetDateTime>)>;
+
 /// Gives out what a test scripts, one answer for each permit.
 #[derive(Debug)]
 struct Script {
-    answers: Mutex<VecDeque<Option<(&'static str, Option<OffsetDateTime>)>>>,
+    answers: Mutex<VecDeque<Answer>>,
     permits: Semaphore,
     asked: Mutex<u32>,
 }
@@ -49,7 +52,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(answers: &[Option<(&'static str, Option<OffsetDateTime>)>]) -> Self {
+    fn new(answers: &[Answer]) -> Self {
         let script = Arc::new(Script {
             answers: Mutex::new(answers.iter().copied().collect()),
             permits: Semaphore::new(0),
