@@ -29,7 +29,6 @@ async fn unknown_providers_and_paths_are_not_found() {
         "/v1/providers/nope/jobs/x",
         "/v1/providers/nope/jobs/x/stats",
         "/v1/providers/nope/jobs/x/tasks",
-        "/",
         "/v1",
         "/v1/",
         "/v1/providers/",

@@ -158,6 +158,18 @@ fn content(reply: &Reply) -> Value {
     body
 }
 
+/// Makes a page comparable that ended early because a later vendor call failed: it has a cursor, and its rows are the first ones of the whole page.
+fn truncate(told: &mut Value, truth: &mut Value) {
+    let rows = told["items"].as_array().map_or(0, Vec::len);
+    let whole = truth["items"].as_array().map_or(0, Vec::len);
+    if (1..whole).contains(&rows) {
+        for page in [told, truth] {
+            page.as_object_mut().unwrap().remove("next_cursor");
+            page["items"].as_array_mut().unwrap().truncate(rows);
+        }
+    }
+}
+
 /// Faults that change rows: answers are good but not the same.
 fn changes_rows(faults: &[Fault]) -> bool {
     let row_kinds = [
@@ -203,6 +215,9 @@ async fn check(provider: &'static str, faults: Vec<Fault>, cache: &str) {
                                 "{what}: {path}"
                             );
                         }
+                    }
+                    if told.get("next_cursor").is_some() {
+                        truncate(&mut told, &mut truth);
                     }
                     assert_eq!(told, truth, "{what}: {path}");
                 }

@@ -386,7 +386,7 @@ async fn a_key_source_that_cannot_be_used_ends_the_start() {
         ("jwks_file = \"/no/such/file\"".to_owned(), "cannot be read"),
         (
             format!("jwks_file = \"{}\"", folder.path().display()),
-            "not a regular file",
+            "is a folder; name a file in it",
         ),
         (
             format!("public_key_file = \"{FIXTURES}/rsa-1024.pem\""),

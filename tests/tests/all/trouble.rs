@@ -75,14 +75,25 @@ pub(crate) fn is_public(problem: &Value) {
 
 /// Sets one fault, asks every path, takes the fault away and asks again.
 pub(crate) async fn fault(world: &World, provider: &str, fault: Fault, expected: Expected) {
-    let sim = world.sim(provider);
     for path in paths(world, provider) {
-        sim.set_faults(vec![fault.clone()]);
-        let reply = world.gateway.get(&path).await;
-        is(&reply, provider, expected);
-        sim.set_faults(Vec::new());
-        world.gateway.get(&path).await.ok();
+        fault_on(world, provider, &path, &fault, expected).await;
     }
+}
+
+/// As [`fault`], for one path.
+pub(crate) async fn fault_on(
+    world: &World,
+    provider: &str,
+    path: &str,
+    fault: &Fault,
+    expected: Expected,
+) {
+    let sim = world.sim(provider);
+    sim.set_faults(vec![fault.clone()]);
+    let reply = world.gateway.get(path).await;
+    is(&reply, provider, expected);
+    sim.set_faults(Vec::new());
+    world.gateway.get(path).await.ok();
     assert!(
         sim.counters().faults_of(fault.kind) > 0,
         "{fault:?} was never injected"

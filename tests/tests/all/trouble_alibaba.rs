@@ -15,13 +15,19 @@ async fn every_trouble_has_its_code_and_leaves_the_next_request_unharmed() {
     trouble::common(&world, ALI).await;
     for (kind, expected) in [
         (FaultKind::ProductError, UNAVAILABLE),
-        (
-            FaultKind::Xml4xx,
-            Expected::Problem(400, "invalid_argument"),
-        ),
         (FaultKind::EchoSignature, AUTH),
     ] {
         trouble::fault(&world, ALI, Fault::always(kind), expected).await;
+    }
+    // A refused argument is the caller's mistake only where the caller gave one: here, the identifier of a job.
+    let list = World::jobs_path(ALI);
+    for path in trouble::paths(&world, ALI) {
+        let expected = match path == list {
+            true => Expected::Problem(502, "provider_rejected"),
+            false => Expected::Problem(400, "invalid_argument"),
+        };
+        let fault = Fault::always(FaultKind::Xml4xx);
+        trouble::fault_on(&world, ALI, &path, &fault, expected).await;
     }
 }
 
@@ -170,14 +176,14 @@ async fn a_wrong_secret_is_the_gateways_trouble_and_not_the_callers() {
         ota_tests::gateway::head() + &lines.join("\n")
     };
     for line in [
-        "access_key_secret = \"not the secret\"",
+        "access_key_secret = \"not-the-secret\"",
         "access_key_id = \"LTAInobody\"",
     ] {
         let gateway = Gateway::with_file(&wrong(line)).await;
         let reply = gateway.get(&World::jobs_path(ALI)).await;
         trouble::is(&reply, ALI, AUTH);
         assert!(reply.header("www-authenticate").is_none());
-        assert!(!reply.text().contains("not the secret"));
+        assert!(!reply.text().contains("not-the-secret"));
     }
     let instance = Section::alibaba(ALI, &sim.url()).set("instance_id = \"iot-none\"");
     let gateway = Gateway::start(&[instance]).await;
