@@ -196,7 +196,10 @@ async fn accept(
     let (mut no_descriptors, mut no_room) = (Seldom::default(), Seldom::default());
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = async {
+                places.evicted_are_closed().await;
+                listener.accept().await
+            } => accepted,
             () = &mut stop => break,
         };
         let (stream, peer) = match accepted {

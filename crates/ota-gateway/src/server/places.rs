@@ -5,17 +5,28 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::service::Service;
 use super::socket::State;
 use crate::metrics::CutOff;
 
+/// How many evicted connections may still hold their descriptor. It fits into the descriptors that stay reserved, twice.
+const MAX_CLOSING: usize = 64;
+
 /// The open connections of one listener.
 #[derive(Debug, Default)]
-pub(super) struct Open(Mutex<Table>);
+pub(super) struct Open {
+    table: Mutex<Table>,
+    /// Notified when an evicted connection has been closed.
+    closed: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Table {
     connections: HashMap<u64, Entry>,
+    /// Evicted connections that are not closed yet.
+    closing: usize,
     /// How many each peer has.
     peers: HashMap<Peer, usize>,
 }
@@ -55,6 +66,9 @@ impl Drop for Place {
         let mut table = self.open.lock();
         if table.remove(self.number).is_some() {
             self.service.note_open(table.connections.len());
+        } else {
+            table.closing = table.closing.saturating_sub(1);
+            self.open.closed.notify_one();
         }
     }
 }
@@ -82,6 +96,7 @@ impl Table {
         let Some(evicted) = idle.min().and_then(|(_, number)| self.remove(number)) else {
             return false;
         };
+        self.closing += 1;
         evicted.state.evicted.notify_one();
         service.note_cut_off(CutOff::Evicted);
         true
@@ -100,7 +115,15 @@ pub(super) enum Placed {
 
 impl Open {
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until few evicted connections still hold their descriptor. Otherwise connections that come faster than others are closed would use up
+    /// the descriptors that are reserved for vendor calls.
+    pub(super) async fn evicted_are_closed(&self) {
+        while self.lock().closing >= MAX_CLOSING {
+            self.closed.notified().await;
+        }
     }
 
     /// Takes a place for a connection, which makes another one end when all are taken.
@@ -139,11 +162,12 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
-    use super::{Open, Peer, Place, Placed};
+    use super::{MAX_CLOSING, Open, Peer, Place, Placed};
     use crate::config::Config;
     use crate::server::service::Service;
     use std::net::IpAddr;
     use std::sync::Arc;
+    use std::task::{Context, Waker};
 
     fn peer(text: &str) -> Peer {
         Peer::from(text.parse::<IpAddr>().unwrap())
@@ -195,6 +219,27 @@ mod tests {
         assert_eq!(others.iter().filter(|place| is_open(place)).count(), 9);
         drop((first, others));
         assert!(open.lock().peers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn connections_are_accepted_as_fast_as_evicted_ones_are_closed() {
+        let (open, service) = (Arc::<Open>::default(), service(2));
+        let peer = "192.0.2.1".parse().unwrap();
+        let mut places = Vec::new();
+        for number in 0..2 + MAX_CLOSING as u64 {
+            open.evicted_are_closed().await;
+            places.push(place(open.place(number, peer, &service)).unwrap());
+        }
+        let mut waiting = std::pin::pin!(open.evicted_are_closed());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        // One that was not evicted makes no difference.
+        drop(places.pop());
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        drop(places.remove(0));
+        waiting.await;
+        drop(places);
+        assert_eq!(open.lock().closing, 0);
     }
 
     #[test]
