@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::middleware;
@@ -33,7 +33,7 @@ use crate::problem::{Code, Failure};
 use crate::rate_limit::RateLimiter;
 use crate::rendered::Rendered;
 use crate::server::Certificates;
-use crate::shared_bodies::{self, SharedBodies};
+use crate::shared_bodies::{self, PagePath, SharedBodies};
 use crate::shares::Shares;
 use crate::telemetry::Telemetry;
 use crate::{document, edge, headers, routes, swagger_ui};
@@ -87,6 +87,7 @@ struct Inner {
     parts: Parts,
     store: FreshStore<Rendered>,
     hits: Hits,
+    shared_bodies: SharedBodies,
     draining: AtomicBool,
 }
 
@@ -106,6 +107,7 @@ impl App {
             parts,
             store,
             hits: Hits::default(),
+            shared_bodies: SharedBodies::default(),
             draining: AtomicBool::new(false),
         }))
     }
@@ -231,6 +233,10 @@ impl App {
         &self.0.hits
     }
 
+    pub(crate) fn shared_bodies(&self) -> &SharedBodies {
+        &self.0.shared_bodies
+    }
+
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.parts.metrics
     }
@@ -288,11 +294,14 @@ pub(crate) fn router(app: App) -> Router {
         .merge(swagger_ui::router(open))
         .route(
             "/openapi.json",
-            get(|| async move { ([(CONTENT_TYPE, "application/json")], text) }),
+            get(|| async move {
+                let page = Extension(PagePath("/openapi.json"));
+                (page, [(CONTENT_TYPE, "application/json")], text)
+            }),
         )
         // The answers of the API are packed where they are kept.
         .layer(middleware::from_fn_with_state(
-            Arc::<SharedBodies>::default(),
+            app.clone(),
             shared_bodies::serve,
         ));
     let routes = Router::new()

@@ -4,7 +4,7 @@
 //! has written. Anybody can ask for these pages, so an answer must cost neither.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -13,55 +13,60 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
-use tokio::sync::OnceCell;
+use tokio::sync::Semaphore;
 
+use crate::app::App;
 use crate::problem::{Code, Failure};
 use crate::rendered::{self, Coding};
 
-/// The most pages that are shared. There are about twenty; another path for one of them (an escape, say) is answered and not kept.
-const MAX_PAGES: usize = 64;
-
 /// The largest body that is shared.
 const MAX_BYTES: usize = 8 << 20;
+
+/// The path of a page, which its answer carries as an extension. A page may be asked for by other paths too (with escapes); they share its body.
+/// An answer without it is no page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PagePath(pub(crate) &'static str);
 
 /// A page: what every answer with it says, and its body in each form.
 #[derive(Debug)]
 struct Page {
     headers: HeaderMap,
     plain: Bytes,
-    gzip: OnceCell<Bytes>,
-    brotli: OnceCell<Bytes>,
+    gzip: OnceLock<Bytes>,
+    brotli: OnceLock<Bytes>,
 }
 
-/// The pages that have been asked for. Their bodies depend on the path alone.
-#[derive(Debug, Default)]
-pub(crate) struct SharedBodies(Mutex<HashMap<String, Arc<Page>>>);
+/// The pages that have been asked for, for all threads that serve connections. There are as many as there are values of [`PagePath`].
+#[derive(Debug)]
+pub(crate) struct SharedBodies {
+    pages: Mutex<HashMap<&'static str, Arc<Page>>>,
+    /// One body is compressed at a time: however many ask, the other processors and the memory are left to others.
+    packing: Arc<Semaphore>,
+}
+
+impl Default for SharedBodies {
+    fn default() -> Self {
+        Self {
+            pages: Mutex::default(),
+            packing: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
 
 impl SharedBodies {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Page>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Arc<Page>>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a page, unless there is one for this path by now, and returns the one that is kept.
-    fn keep(&self, path: String, page: Page) -> Arc<Page> {
+    /// Keeps a page, unless it is there by now, and returns the one that is kept.
+    fn keep(&self, path: PagePath, page: Page) -> Arc<Page> {
         let mut pages = self.lock();
-        if let Some(known) = pages.get(&path) {
-            return Arc::clone(known);
-        }
-        let page = Arc::new(page);
-        if pages.len() < MAX_PAGES && !path.contains('%') {
-            pages.insert(path, Arc::clone(&page));
-        }
-        page
+        Arc::clone(pages.entry(path.0).or_insert_with(|| Arc::new(page)))
     }
 }
 
-/// Answers from the shared bodies; `next` is asked once for each page, and for whatever is none.
-pub(crate) async fn serve(
-    State(shared): State<Arc<SharedBodies>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Answers from the shared bodies; `next` is asked once for each page, for other paths of a page, and for what is none.
+pub(crate) async fn serve(State(app): State<App>, mut request: Request, next: Next) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
@@ -69,22 +74,25 @@ pub(crate) async fn serve(
         Ok(coding) => coding,
         Err(failure) => return failure.into_response(),
     };
-    let path = request.uri().path();
-    let known = shared.lock().get(path).map(Arc::clone);
+    let shared = app.shared_bodies();
+    let known = shared.lock().get(request.uri().path()).map(Arc::clone);
     let page = match known {
         Some(page) => page,
         None => {
-            let path = path.to_owned();
             // The library takes the body off the answer to a HEAD.
             *request.method_mut() = Method::GET;
             request.headers_mut().remove(ACCEPT_ENCODING);
-            match read(next.run(request).await).await {
+            let response = next.run(request).await;
+            let Some(path) = response.extensions().get::<PagePath>().copied() else {
+                return response;
+            };
+            match read(response).await {
                 Ok(page) => shared.keep(path, page),
                 Err(response) => return response,
             }
         }
     };
-    page.respond(coding).await
+    page.respond(coding, &shared.packing).await
 }
 
 /// Reads the body of a page, or returns the answer when it is none.
@@ -100,8 +108,8 @@ async fn read(response: Response) -> Result<Page, Response> {
         Ok(body) => Ok(Page {
             headers,
             plain: body.to_bytes(),
-            gzip: OnceCell::new(),
-            brotli: OnceCell::new(),
+            gzip: OnceLock::new(),
+            brotli: OnceLock::new(),
         }),
         Err(error) => {
             tracing::error!("a page cannot be read: {error}");
@@ -112,8 +120,8 @@ async fn read(response: Response) -> Result<Page, Response> {
 }
 
 impl Page {
-    async fn respond(&self, coding: Coding) -> Response {
-        let (body, coding) = self.body(coding).await;
+    async fn respond(self: Arc<Self>, coding: Coding, packing: &Arc<Semaphore>) -> Response {
+        let (body, coding) = self.body(coding, packing).await;
         let mut response = Response::new(Body::from(body));
         *response.headers_mut() = self.headers.clone();
         if let Some(coding) = coding.header() {
@@ -122,33 +130,66 @@ impl Page {
         response
     }
 
-    /// Returns the body in a form, made at most once, on a thread that serves no connections.
-    async fn body(&self, coding: Coding) -> (Bytes, Coding) {
-        let slot = match coding {
-            Coding::Gzip => &self.gzip,
-            Coding::Brotli => &self.brotli,
-            Coding::Identity => return (self.plain.clone(), coding),
+    fn slot(&self, coding: Coding) -> Option<&OnceLock<Bytes>> {
+        match coding {
+            Coding::Gzip => Some(&self.gzip),
+            Coding::Brotli => Some(&self.brotli),
+            Coding::Identity => None,
+        }
+    }
+
+    /// Returns the body in a form.
+    async fn body(self: &Arc<Self>, coding: Coding, packing: &Arc<Semaphore>) -> (Bytes, Coding) {
+        let plain = || (self.plain.clone(), Coding::Identity);
+        let Some(slot) = self.slot(coding) else {
+            return plain();
         };
-        let made = slot.get_or_init(|| async {
-            let plain = self.plain.clone();
-            let packed = tokio::task::spawn_blocking(move || rendered::pack(&plain, coding));
-            packed.await.ok().flatten().unwrap_or_default()
+        if slot.get().is_none() {
+            self.pack(coding, packing).await;
+        }
+        match slot.get() {
+            // Where packing saves nothing, as with pictures, the plain form is as good.
+            Some(made) if !made.is_empty() && made.len() < self.plain.len() => {
+                (made.clone(), coding)
+            }
+            _ => plain(),
+        }
+    }
+
+    /// Makes a form of the body at most once, on a thread that serves no connections. It is finished although the client may have gone meanwhile, so
+    /// that no client can make the work begin again.
+    async fn pack(self: &Arc<Self>, coding: Coding, packing: &Arc<Semaphore>) {
+        let Ok(permit) = Arc::clone(packing).acquire_owned().await else {
+            return;
+        };
+        let page = Arc::clone(self);
+        let Some(slot) = self.slot(coding) else {
+            return;
+        };
+        // Another request may have had it made while this one waited.
+        if slot.get().is_some() {
+            return;
+        }
+        let packed = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            if let Some(slot) = page.slot(coding) {
+                slot.get_or_init(|| rendered::pack(&page.plain, coding).unwrap_or_default());
+            }
         });
-        let made = made.await;
-        // Where that saves nothing, as with pictures, the plain form is as good.
-        match made.is_empty() || made.len() >= self.plain.len() {
-            true => (self.plain.clone(), Coding::Identity),
-            false => (made.clone(), coding),
+        if packed.await.is_err() {
+            tracing::error!("a page cannot be compressed and is sent as it is");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_PAGES, SharedBodies, serve};
+    use super::{PagePath, serve};
+    use crate::app::{App, router};
+    use crate::config::Config;
     use axum::Router;
     use axum::body::{Body, Bytes};
-    use axum::extract::Path;
+    use axum::extract::{Extension, Path};
     use axum::http::{Request, Response, StatusCode};
     use axum::middleware;
     use axum::routing::get;
@@ -157,26 +198,25 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tower::ServiceExt as _;
 
+    fn app() -> App {
+        let secret = "0123456789abcdef0123456789abcdef".to_owned();
+        let environment = [("OTA_GATEWAY__AUTH__HS256_SECRET".to_owned(), secret)];
+        crate::server::app(&Config::load(None, environment).unwrap()).unwrap()
+    }
+
     /// A page that writes its body anew each time, and what counts how often.
-    fn router() -> (Router, Arc<AtomicUsize>, Arc<SharedBodies>) {
-        let (made, shared) = (
-            Arc::<AtomicUsize>::default(),
-            Arc::<SharedBodies>::default(),
-        );
+    fn pages() -> (Router, Arc<AtomicUsize>, App) {
+        let (made, app) = (Arc::<AtomicUsize>::default(), app());
         let count = Arc::clone(&made);
         let page = get(move |Path(name): Path<String>| async move {
             count.fetch_add(1, Ordering::Relaxed);
             match name.as_str() {
-                "missing" => (StatusCode::NOT_FOUND, String::new()),
-                name => (StatusCode::OK, name.repeat(1000)),
+                "a" => Ok((Extension(PagePath("/a")), name.repeat(1000))),
+                _ => Err(StatusCode::NOT_FOUND),
             }
         });
-        let layer = middleware::from_fn_with_state(Arc::clone(&shared), serve);
-        (
-            Router::new().route("/{name}", page).layer(layer),
-            made,
-            shared,
-        )
+        let layer = middleware::from_fn_with_state(app.clone(), serve);
+        (Router::new().route("/{name}", page).layer(layer), made, app)
     }
 
     async fn ask(router: &Router, method: &str, path: &str, coding: &str) -> (Response<()>, Bytes) {
@@ -194,25 +234,26 @@ mod tests {
 
     #[tokio::test]
     async fn every_answer_shares_the_same_bytes() {
-        let (router, made, _) = router();
+        let (router, made, _) = pages();
         for coding in ["gzip", "br", "identity"] {
             let (response, first) = ask(&router, "GET", "/a", coding).await;
             let encoding = response.headers().get("content-encoding");
             let encoding = encoding.map_or("identity", |value| value.to_str().unwrap());
             assert_eq!(encoding, coding);
             assert_eq!(response.headers()["vary"], "accept-encoding");
-            for _ in 0..3 {
-                let (_, again) = ask(&router, "GET", "/a?x=1", coding).await;
-                assert_eq!(again.as_ptr(), first.as_ptr(), "{coding}: compressed anew");
+            for path in ["/a?x=1", "/%61", "/a"] {
+                let (_, again) = ask(&router, "GET", path, coding).await;
+                assert_eq!(again.as_ptr(), first.as_ptr(), "{coding}, {path}");
                 assert_eq!(again.len(), first.len());
             }
         }
-        assert_eq!(made.load(Ordering::Relaxed), 1);
+        // Once, and each time for the escaped path.
+        assert_eq!(made.load(Ordering::Relaxed), 1 + 3);
     }
 
     #[tokio::test]
     async fn what_is_no_page_is_asked_for_each_time() {
-        let (router, made, shared) = router();
+        let (router, made, app) = pages();
         for _ in 0..2 {
             assert_eq!(
                 ask(&router, "GET", "/missing", "gzip").await.0.status(),
@@ -225,19 +266,62 @@ mod tests {
             ask(&router, "GET", "/a", "identity;q=0").await.0.status(),
             406
         );
-        assert!(shared.lock().is_empty());
+        assert!(app.shared_bodies().lock().is_empty());
     }
 
     #[tokio::test]
-    async fn other_names_of_a_page_fill_no_memory() {
-        let (router, _, shared) = router();
-        for number in 0..2 * MAX_PAGES {
-            ask(&router, "GET", &format!("/%61{number}"), "gzip").await;
+    async fn every_thread_and_every_name_of_a_file_share_its_bytes() {
+        let app = app();
+        // Each thread that serves connections has a router of its own.
+        let threads = [router(app.clone()), router(app.clone())];
+        let mut known = 0;
+        for (path, other) in [
+            ("/docs/swagger-ui.css", "/docs/swagger-ui.c%73s"),
+            ("/docs/initializer.js", "/docs/%69nitializer%2Ejs"),
+            ("/docs/", "/docs/index.html"),
+            ("/docs/", "/docs/index.h%74ml"),
+            ("/openapi.json", "/openapi.json?x"),
+        ] {
+            for coding in ["gzip", "br"] {
+                let (response, first) = ask(&threads[0], "GET", path, coding).await;
+                assert_eq!(response.headers()["content-encoding"], coding, "{path}");
+                for path in [path, other] {
+                    let (_, again) = ask(&threads[1], "GET", path, coding).await;
+                    assert_eq!(again.as_ptr(), first.as_ptr(), "{coding}, {path}");
+                }
+            }
+            known = app.shared_bodies().lock().len();
         }
-        assert!(shared.lock().is_empty());
-        for number in 0..2 * MAX_PAGES {
-            ask(&router, "GET", &format!("/a{number}"), "gzip").await;
+        assert_eq!(known, 4);
+        for path in ["/docs/%73omething", "/docs/swagger-ui.c%2573s", "/docs/%ff"] {
+            let (response, _) = ask(&threads[0], "GET", path, "gzip").await;
+            assert!(response.status().is_client_error(), "{path}");
         }
-        assert_eq!(shared.lock().len(), MAX_PAGES);
+        assert_eq!(app.shared_bodies().lock().len(), known);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_does_not_make_the_work_begin_again() {
+        let app = app();
+        let router = router(app.clone());
+        let path = "/docs/swagger-ui.css";
+        let _whole = ask(&router, "GET", path, "identity").await;
+        let page = Arc::clone(&app.shared_bodies().lock()[path]);
+        // One place for packing, which this test holds while requests come and go.
+        let permit = Arc::clone(&app.shared_bodies().packing).acquire_owned();
+        let permit = permit.await.unwrap();
+        for _ in 0..3 {
+            let request = ask(&router, "GET", path, "br");
+            tokio::select! {
+                biased;
+                _answer = request => panic!("answered before its form was made"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        assert!(page.brotli.get().is_none());
+        drop(permit);
+        let (response, _) = ask(&router, "GET", path, "br").await;
+        assert_eq!(response.headers()["content-encoding"], "br");
+        assert!(page.brotli.get().is_some());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::Path;
+use axum::extract::{Extension, Path};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,22 +17,24 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::app::App;
 use crate::edge;
 use crate::problem::{Code, Failure};
+use crate::shared_bodies::PagePath;
 
 const PAGE: &str = include_str!("swagger_ui/index.html");
 const SCRIPT: &str = include_str!("swagger_ui/initializer.js");
 
-/// The files of the library that the page loads.
+/// The files of the library that the page loads, by their paths here.
 const LIBRARY: &[&str] = &[
-    "favicon-16x16.png",
-    "favicon-32x32.png",
-    "swagger-ui-bundle.js",
-    "swagger-ui.css",
+    "/docs/favicon-16x16.png",
+    "/docs/favicon-32x32.png",
+    "/docs/swagger-ui-bundle.js",
+    "/docs/swagger-ui.css",
 ];
 
 /// A file below `/docs/`.
 #[derive(Clone, Debug)]
 struct File {
     name: &'static str,
+    path: PagePath,
     content_type: String,
     bytes: Bytes,
 }
@@ -64,7 +66,7 @@ fn answer(files: &[File], name: &str) -> Response {
     match files.iter().find(|file| file.name == name) {
         Some(file) => {
             let content_type = [(CONTENT_TYPE, file.content_type.clone())];
-            (content_type, file.bytes.clone()).into_response()
+            (Extension(file.path), content_type, file.bytes.clone()).into_response()
         }
         None => {
             Failure::new(Code::NotFound, "there is nothing at this path; see /docs").into_response()
@@ -77,20 +79,24 @@ fn files(open: bool) -> Vec<File> {
     let mut files = vec![
         File {
             name: "index.html",
+            path: PagePath("/docs/"),
             content_type: "text/html; charset=utf-8".to_owned(),
             bytes: Bytes::from_static(PAGE.as_bytes()),
         },
         File {
             name: "initializer.js",
+            path: PagePath("/docs/initializer.js"),
             content_type: "text/javascript; charset=utf-8".to_owned(),
             bytes: script.into(),
         },
     ];
     let config = Arc::new(utoipa_swagger_ui::Config::default());
-    for name in LIBRARY {
+    for path in LIBRARY {
+        let name = path.trim_start_matches("/docs/");
         if let Ok(Some(file)) = utoipa_swagger_ui::serve(name, Arc::clone(&config)) {
             files.push(File {
                 name,
+                path: PagePath(path),
                 content_type: file.content_type,
                 bytes: match file.bytes {
                     Cow::Borrowed(bytes) => Bytes::from_static(bytes),
