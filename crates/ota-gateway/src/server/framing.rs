@@ -10,7 +10,7 @@ use crate::problem::Code;
 /// The longest method. Those that are registered with IANA have at most 17 letters.
 const MAX_METHOD: usize = 32;
 
-/// So much of a line is kept when it comes in parts. The headers that are looked at are shorter when they are good.
+/// So much of a line is kept when it comes in parts. The headers that are looked at must be shorter.
 const KEPT: usize = 1024;
 
 /// The longest end of a request line that is looked at: a space, the version, the line end.
@@ -177,15 +177,15 @@ impl Head {
             self.keep(segment);
             self.judge_start_of(&self.line).map(|()| None)
         } else if self.line_bytes == 0 {
-            self.judge(segment, segment)
+            self.judge(segment, segment, segment.len())
         } else {
             self.keep(segment);
             let (line, tail) = (
                 std::mem::take(&mut self.line),
                 std::mem::take(&mut self.tail),
             );
-            self.line_bytes = 0;
-            self.judge(&line, &tail)
+            let length = std::mem::take(&mut self.line_bytes);
+            self.judge(&line, &tail, length)
         };
         (segment.len(), result)
     }
@@ -209,8 +209,8 @@ impl Head {
         }
     }
 
-    /// Judges a whole line. Of one that came in parts `line` may hold only the beginning, and `tail` holds the end.
-    fn judge(&mut self, line: &[u8], tail: &[u8]) -> Result<Option<Part>, Refusal> {
+    /// Judges a whole line of this length. Of one that came in parts `line` may hold only the beginning, and `tail` holds the end.
+    fn judge(&mut self, line: &[u8], tail: &[u8], length: usize) -> Result<Option<Part>, Refusal> {
         // First, as it is of a line that has not come whole.
         self.judge_start_of(line)?;
         if !tail.ends_with(b"\r\n") {
@@ -233,9 +233,14 @@ impl Head {
             }
             _ => {}
         }
-        // Without a colon it is no header at all, which the library says.
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-            return Ok(None);
+        // The judgement must not depend on how the bytes were cut into segments: of a longer line the rest may not be known.
+        let is_long = length > KEPT;
+        let Some(colon) = line.iter().take(KEPT).position(|byte| *byte == b':') else {
+            return match is_long {
+                true => Err(malformed("the name of a header is longer than 1024 bytes")),
+                // It is no header at all, which the library says.
+                false => Ok(None),
+            };
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.last().is_some_and(u8::is_ascii_whitespace) {
@@ -243,11 +248,21 @@ impl Head {
                 "there is white space between the name of a header and its colon",
             ));
         }
-        if name.eq_ignore_ascii_case(b"host") {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        if is_long
+            && ["host", "content-length", "transfer-encoding"]
+                .into_iter()
+                .any(is)
+        {
+            return Err(malformed(
+                "a line with `Host`, `Content-Length` or `Transfer-Encoding` is longer than 1024 bytes",
+            ));
+        }
+        if is("host") {
             self.host(value)?;
-        } else if name.eq_ignore_ascii_case(b"content-length") {
+        } else if is("content-length") {
             self.content_length(value)?;
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        } else if is("transfer-encoding") {
             if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(malformed(
                     "the only transfer coding that is taken is `chunked`, once",
@@ -264,7 +279,7 @@ impl Head {
             return Err(malformed("the header `Host` is given more than once"));
         }
         let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:%[]".contains(byte);
-        if value.len() >= KEPT || !value.iter().all(good) {
+        if !value.iter().all(good) {
             return Err(malformed("the header `Host` is no host name"));
         }
         let other = self.authority.as_ref();

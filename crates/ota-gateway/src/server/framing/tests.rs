@@ -103,6 +103,35 @@ fn what_two_programs_may_read_differently_is_refused() {
 }
 
 #[test]
+fn a_long_line_is_judged_alike_however_it_is_cut() {
+    let long = |begin: &str, end: &str| {
+        let fill = " ".repeat(1100 - begin.len());
+        format!("POST / HTTP/1.1\r\nX: y\r\n{begin}{fill}{end}\r\n")
+    };
+    let zeros = "0".repeat(1008);
+    for (text, word) in [
+        (long("Host: a", " evil"), "longer"),
+        (long("Host:", "a"), "longer"),
+        (long("Transfer-Encoding: chunked", ", chunked"), "longer"),
+        (long("transfer-encoding:", "chunked"), "longer"),
+        (long("Transfer-Encoding", ": chunked"), "name of a header"),
+        (
+            format!("POST / HTTP/1.1\r\nContent-Length: {zeros}40\r\n"),
+            "longer",
+        ),
+    ] {
+        check(&text, Err(word));
+    }
+    check(&long("X-Other: a", "b"), Ok(()));
+    // The longest line that is looked at whole.
+    let begin = "POST / HTTP/1.1\r\n";
+    for (length, expected) in [(1024, Ok(())), (1025, Err("longer"))] {
+        let name = "h".repeat(length - "Host: \r\n".len());
+        check(&format!("{begin}Host: {name}\r\n\r\n"), expected);
+    }
+}
+
+#[test]
 fn a_long_method_is_refused_as_soon_as_it_is_long() {
     check(&"G".repeat(40), Err("method"));
     check(
