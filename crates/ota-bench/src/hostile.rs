@@ -43,12 +43,15 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         );
         return Ok(());
     }
-    let pages = |connections| {
+    let pages = |connections, file: &str, what: &str| {
+        let request = format!(
+            "GET /docs/{file} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n"
+        );
         Attack {
-        name: format!("{connections} connections, 12 requests for the largest page each"),
-        connections,
-        request: "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n".repeat(12),
-    }
+            name: format!("{connections} connections, 12 requests for the largest page each{what}"),
+            connections,
+            request: request.repeat(12),
+        }
     };
     let head = format!(
         "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
@@ -60,11 +63,18 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         request,
     };
     let part = head.len() - 4;
+    let body = format!(
+        "{}\r\nContent-Length: 60000\r\n\r\n{}",
+        &head[..part],
+        "x".repeat(59_000)
+    );
     for attack in [
-        pages(few),
-        pages(many),
+        pages(few, "swagger-ui-bundle.js", ""),
+        pages(few, "swagger-ui-bundle.j%73", ", by an escaped name"),
+        pages(many, "swagger-ui-bundle.js", ""),
         heads("3 heads of 60 KB each", head.repeat(3)),
         heads("a head of 60 KB that does not end", head[..part].to_owned()),
+        heads("a head of 60 KB and a body that does not end", body),
     ] {
         measure(setting, report, &attack).await?;
     }
