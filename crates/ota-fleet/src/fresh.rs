@@ -109,7 +109,14 @@ type Outcome<V> = Option<Result<Arc<Entry<V>>>>;
 /// A refusal, and when it came.
 type Refusals = Cache<String, (Instant, Error)>;
 
-type Flights<V> = Arc<Mutex<HashMap<String, watch::Sender<Outcome<V>>>>>;
+/// A fetch that is under way.
+#[derive(Debug)]
+struct Flight<V> {
+    sender: watch::Sender<Outcome<V>>,
+    calls: Arc<CallLog>,
+}
+
+type Flights<V> = Arc<Mutex<HashMap<String, Flight<V>>>>;
 
 /// Keeps answers of one kind.
 #[derive(Debug)]
@@ -260,6 +267,15 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         }
     }
 
+    /// Whether a fetch for this key is under way that has sent no call yet. Who stops waiting for it costs the vendor nothing.
+    #[must_use]
+    pub fn has_sent_nothing(&self, key: &str) -> bool {
+        let flights = lock(&self.flights);
+        flights
+            .get(key)
+            .is_some_and(|flight| flight.calls.summary().count == 0)
+    }
+
     /// Counts bytes that were made for an answer after it was kept, such as a compressed form.
     pub fn grow(&self, key: &str, value: &Arc<V>, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -292,11 +308,15 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
     ) -> (watch::Receiver<Outcome<V>>, Source) {
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get(key) {
-            return (flight.subscribe(), Source::Joined);
+            return (flight.sender.subscribe(), Source::Joined);
         }
         let (sender, receiver) = watch::channel(None);
-        flights.insert(key.to_owned(), sender.clone());
         let fetch = fetch();
+        let flight = Flight {
+            sender: sender.clone(),
+            calls: Arc::clone(&fetch.calls),
+        };
+        flights.insert(key.to_owned(), flight);
         let end = End {
             flights: Arc::clone(&self.flights),
             key: key.to_owned(),
@@ -381,7 +401,7 @@ impl<V: Send + Sync + 'static> Drop for End<V> {
         // Another flight may have begun since this one was given up.
         if flights
             .get(&self.key)
-            .is_some_and(|flight| flight.same_channel(&self.sender))
+            .is_some_and(|flight| flight.sender.same_channel(&self.sender))
         {
             flights.remove(&self.key);
         }

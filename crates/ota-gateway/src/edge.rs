@@ -21,7 +21,7 @@ use crate::log;
 use crate::metrics::TurnedAway;
 use crate::problem::{self, Code, Failure};
 use crate::rate_limit::Allowance;
-use crate::server::BodyWatch;
+use crate::server::ClientWatch;
 use crate::shares::{self, Share, Shares};
 
 /// The header that carries the identifier of a request, in and out.
@@ -256,15 +256,19 @@ async fn receive(app: &App, request: Request) -> Result<Request, Failure> {
     if request.body().size_hint().lower() > limits.max_body_bytes as u64 {
         return Err(too_large());
     }
-    let (mut parts, body) = request.into_parts();
-    let watch = parts.extensions.remove::<BodyWatch>();
-    watch.iter().for_each(BodyWatch::waits);
+    let (parts, body) = request.into_parts();
+    let watch = parts.extensions.get::<ClientWatch>();
+    if let Some(watch) = watch {
+        watch.waits();
+    }
     let read = tokio::time::timeout(
         limits.header_timeout,
         thrown_away(Limited::new(body, limits.max_body_bytes)),
     );
     let read = read.await;
-    watch.iter().for_each(BodyWatch::has_come);
+    if let Some(watch) = watch {
+        watch.waits_no_more(matches!(read, Ok(Ok(()))));
+    }
     match read {
         Ok(Ok(())) => Ok(Request::from_parts(parts, Body::empty())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),

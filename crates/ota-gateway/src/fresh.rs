@@ -18,6 +18,7 @@ use crate::hits::Known;
 use crate::metrics::ReadResult;
 use crate::problem::{Code, Failure};
 use crate::rendered::{Coding, Rendered};
+use crate::server::ClientWatch;
 
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -151,6 +152,7 @@ pub struct Live {
     /// Its path and query, where the same ones always ask the same: not with a cursor, which expires.
     target: Option<Uri>,
     route: Option<MatchedPath>,
+    client: Option<ClientWatch>,
     app: App,
 }
 
@@ -169,6 +171,7 @@ impl FromRequestParts<App> for Live {
             wishes: Wishes::read(&parts.method, &parts.headers)?,
             target: repeatable.then(|| parts.uri.clone()),
             route: parts.extensions.get::<MatchedPath>().cloned(),
+            client: parts.extensions.get::<ClientWatch>().cloned(),
             app: app.clone(),
         })
     }
@@ -243,6 +246,34 @@ impl Live {
         Failure::of_provider(error, provider, &self.request_id.0)
     }
 
+    /// Waits for an answer that may cost a vendor call. It is given up when the client has most likely hung up before a call was sent, so that it costs
+    /// the quota nothing.
+    ///
+    /// # Errors
+    /// `unavailable` when it is given up.
+    pub async fn unless_gone<T>(
+        &self,
+        answer: impl Future<Output = T>,
+        is_sent: impl Fn() -> bool,
+    ) -> Result<T, Failure> {
+        let Some(client) = &self.client else {
+            return Ok(answer.await);
+        };
+        let mut answer = std::pin::pin!(answer);
+        tokio::select! {
+            biased;
+            answer = &mut answer => return Ok(answer),
+            () = client.gone() => {}
+        }
+        match is_sent() {
+            true => Ok(answer.await),
+            false => Err(Failure::new(
+                Code::Unavailable,
+                "the client has shut down its side of the connection, and the request still waited for the vendor's quota; keep the connection open",
+            )),
+        }
+    }
+
     /// Answers from what is kept, from an equal read that is under way, or by `fetch`, which runs as a task of its own.
     ///
     /// # Errors
@@ -275,9 +306,10 @@ impl Live {
         };
         let store = self.app.store();
         let deadline = self.app.deadline();
-        let served = store
-            .get(&read.key, self.wishes.wanted, limits, deadline, start)
-            .await;
+        let served = store.get(&read.key, self.wishes.wanted, limits, deadline, start);
+        let served = self
+            .unless_gone(served, || !store.has_sent_nothing(&read.key))
+            .await?;
         let provider = read.member.provider().name().as_str();
         let count = |result| {
             self.app.metrics().read(provider, read.operation, result);

@@ -15,7 +15,7 @@ use ota_core::id::ProviderName;
 use ota_core::random::{BufferedRandom, Random};
 
 pub use connections::{serve, serve_metrics, serve_on_threads};
-pub(crate) use socket::BodyWatch;
+pub(crate) use socket::ClientWatch;
 pub(crate) use tls::Certificates;
 
 use crate::app::{App, Edge, Parts};

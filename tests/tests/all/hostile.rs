@@ -191,6 +191,107 @@ async fn a_client_that_sends_no_more_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn a_client_that_hangs_up_while_it_waits_for_the_quota_leaves_the_queue() {
+    let alibaba = alibaba_sim(FleetShape::uniform(1, 3).frozen()).await;
+    let section = Section::alibaba(ALI, &alibaba.url())
+        .limit("max_concurrent = 1")
+        .limit("timeout_ms = 30000");
+    let gateway = gateway("request_timeout_ms = 60000", &[section]).await;
+    alibaba.set_faults(vec![Fault::always(FaultKind::Hang)]);
+    let auth = format!(
+        "Host: {}\r\nAuthorization: Bearer {}\r\n",
+        gateway.address(),
+        minted("ota:read ota:admin", None)
+    );
+    let connect = async |request: String| {
+        let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    };
+    let get = |name: &str| {
+        let path = format!("{}/{name}", World::jobs_path(ALI));
+        format!("GET {path} HTTP/1.1\r\n{auth}\r\n")
+    };
+    // One call takes the only place.
+    let mut first = connect(get("first")).await;
+    wire::until(async || alibaba.counters().total_calls() > 0).await;
+    let mut waiting = Vec::new();
+    for number in 0..5 {
+        waiting.push(connect(get(&format!("job-{number}"))).await);
+    }
+    // Two for the same answer, one check, one with the beginning of another request behind it.
+    waiting.push(connect(get("job-0")).await);
+    waiting.push(
+        connect(format!(
+            "POST /v1/providers/{ALI}/check HTTP/1.1\r\n{auth}\r\n"
+        ))
+        .await,
+    );
+    waiting.push(connect(get("job-7") + "GET /").await);
+    let queued = format!("ota_quota_waiting{{provider=\"{ALI}\"}}");
+    wire::until(async || gateway.metric(&queued).await >= 7.0).await;
+    first.shutdown().await.unwrap();
+    for stream in &mut waiting {
+        stream.shutdown().await.unwrap();
+    }
+    wire::until(async || gateway.metric(&queued).await == 0.0).await;
+    for stream in waiting {
+        let text = read(stream).await;
+        assert!(text.starts_with("HTTP/1.1 503 "), "{text}");
+        assert!(text.contains("\"code\":\"unavailable\""), "{text}");
+    }
+    // The one whose call was sent is still waited for, until the gateway ends.
+    assert_eq!(alibaba.counters().total_calls(), 1);
+    assert_eq!(gateway.metric("ota_http_requests_in_flight").await, 1.0);
+    gateway.stop().await;
+    assert_eq!(read(first).await, "");
+}
+
+#[tokio::test]
+async fn an_answer_behind_which_the_connection_is_closed_says_so() {
+    let gateway = gateway("header_timeout_ms = 300", &[]).await;
+    let host = "Host: a\r\nOrigin: https://a.example\r\n";
+    for (method, length, body, status) in [
+        ("POST", "Content-Length: 200000", "x".repeat(200_000), "413"),
+        (
+            "POST",
+            "Transfer-Encoding: chunked",
+            format!("30d40\r\n{}\r\n0\r\n\r\n", "x".repeat(200_000)),
+            "413",
+        ),
+        ("POST", "Content-Length: 9", "1234".to_owned(), "408"),
+        ("GET", "Content-Length: 9", "1234".to_owned(), "408"),
+    ] {
+        let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+        let request =
+            format!("{method} /v1/providers/x/check HTTP/1.1\r\n{host}{length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let text = read(stream).await;
+        let shown = format!("{method} {length}: {text}");
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{shown}");
+        assert!(text.contains("\r\nconnection: close\r\n"), "{shown}");
+    }
+    let short =
+        format!("POST /v1/providers/x/check HTTP/1.1\r\n{host}Content-Length: 9\r\n\r\n1234");
+    let text = half_closed(gateway.address(), short.as_bytes()).await;
+    assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
+    assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
+    let long = format!(
+        "POST /{} HTTP/1.1\r\n{host}Content-Length: 9\r\n\r\n1234",
+        "x".repeat(50_000)
+    );
+    let text = half_closed(gateway.address(), long.as_bytes()).await;
+    assert!(text.starts_with("HTTP/1.1 414 "), "{text}");
+    assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
+    // After a body that was read the connection goes on.
+    let whole =
+        format!("POST /v1/providers/x/check HTTP/1.1\r\n{host}Content-Length: 4\r\n\r\n1234");
+    let text = half_closed(gateway.address(), whole.repeat(2).as_bytes()).await;
+    assert_eq!(text.matches("HTTP/1.1 401 ").count(), 2, "{text}");
+    assert!(!text.contains("connection: close"), "{text}");
+}
+
+#[tokio::test]
 async fn the_listener_for_metrics_has_limits_of_its_own() {
     let gateway = gateway("header_timeout_ms = 300\nidle_timeout_ms = 300", &[]).await;
     let mut open = silent(gateway.metrics_address(), 300).await;

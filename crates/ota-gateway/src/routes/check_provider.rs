@@ -34,9 +34,10 @@ pub async fn check_provider(
     app.provider(&caller, &provider)?;
     let cx = live.context();
     let (called, cx_of_call, name) = (app.clone(), cx.clone(), provider.clone());
-    let health = app
-        .with_vendor(async move { called.fleet().check(&cx_of_call, &name).await })
-        .await
+    let health = app.with_vendor(async move { called.fleet().check(&cx_of_call, &name).await });
+    let health = live
+        .unless_gone(health, || cx.calls.summary().count > 0)
+        .await?
         .unwrap_or_else(|| {
             Err(Error::new(
                 ErrorKind::Unexpected,

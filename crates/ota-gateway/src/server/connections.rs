@@ -362,15 +362,14 @@ where
     let state = Arc::clone(&end.place.state);
     let answering = {
         let (state, service) = (Arc::clone(&state), service.clone());
-        service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            let serving = state.serve();
-            if !request.body().is_end_stream() {
-                request.extensions_mut().insert(state.body_watch());
-            }
+        service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let serving = state.serve(!request.body().is_end_stream());
             let is_last = state.is_last();
-            let answer = service.call(request);
+            let answer = service.call(request, &state);
             async move {
                 let mut answer = answer.await;
+                // The library closes the connection behind a body that was not read, and the client must know.
+                let is_last = is_last || serving.has_unread_body();
                 if let (true, Ok(answer)) = (is_last, &mut answer) {
                     let close = HeaderValue::from_static("close");
                     answer.headers_mut().insert(CONNECTION, close);
@@ -404,6 +403,8 @@ where
                 told = true;
             }
             () = state.evicted.notified() => return,
+            // Its answer would most likely be read by nobody, and the end would wait for it.
+            () = state.gone(), if told => return,
             () = tokio::time::sleep_until(look) => match state.overdue(&limits) {
                 Ok(next) => look = next,
                 Err(why) => break Some(why),

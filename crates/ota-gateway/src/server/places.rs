@@ -249,7 +249,10 @@ mod tests {
         let places: Vec<_> = (0..2)
             .map(|number| place(open.place(number, peer, &service)).unwrap())
             .collect();
-        let serving: Vec<_> = places.iter().map(|place| place.state.serve()).collect();
+        let serving: Vec<_> = places
+            .iter()
+            .map(|place| place.state.serve(false))
+            .collect();
         assert!(place(open.place(2, peer, &service)).is_none());
         drop(serving);
     }

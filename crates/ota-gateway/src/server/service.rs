@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -15,6 +16,7 @@ use futures_util::future::Either;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
+use super::socket::State;
 use crate::app::{self, App};
 use crate::config::EdgeLimits;
 use crate::metrics::{self, CutOff};
@@ -116,10 +118,11 @@ impl Service {
         }
     }
 
-    /// Answers one request.
-    pub(crate) fn call<B>(
+    /// Answers one request of a client that can be watched.
+    pub(super) fn call<B>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
+        client: &Arc<State>,
     ) -> Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -132,7 +135,10 @@ impl Service {
         match kept {
             Some(response) => Either::Left(ready(Ok(response))),
             // The router takes itself as changeable and changes nothing.
-            None => Either::Right(self.router.clone().call(request.map(Body::new))),
+            None => {
+                request.extensions_mut().insert(client.client_watch());
+                Either::Right(self.router.clone().call(request.map(Body::new)))
+            }
         }
     }
 }

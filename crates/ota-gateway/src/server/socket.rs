@@ -32,6 +32,13 @@ pub(super) enum Phase {
 /// A client that takes nothing of its answer for so long may have to make room for another; a moment is nobody's fault.
 const SLOW_READER: Duration = Duration::from_secs(1);
 
+/// A client that has sent no more for so long has most likely hung up: closing a connection and shutting down its sending half look alike from here,
+/// and a client that does the latter seldom waits long.
+const GONE_AFTER: Duration = Duration::from_secs(1);
+
+/// So much of a body is given to the library at a time. It keeps the head of the request meanwhile, so its buffer for the body must stay small.
+const BODY_PART: usize = 4096;
+
 /// What the client of a connection does, and since when.
 #[derive(Debug)]
 pub(super) struct State {
@@ -45,6 +52,10 @@ pub(super) struct State {
     serving: AtomicBool,
     /// Since when the client has shut down its sending half, in milliseconds since the start and one; 0 when it has not.
     half_closed: AtomicU64,
+    /// Wakes those who wait for that.
+    half_closes: Notify,
+    /// Whether the present request has a body that was not read to its end.
+    unread: AtomicBool,
     /// Whether the present request is the last one of the connection.
     last: AtomicBool,
     /// Tells the connection to make room for another.
@@ -61,19 +72,32 @@ impl Drop for Serving {
     }
 }
 
-/// Lets the one who reads the body of a request say that it waits for the client.
-#[derive(Clone, Debug)]
-pub(crate) struct BodyWatch(Arc<State>);
+impl Serving {
+    /// Whether the body of the request was not read to its end.
+    pub(super) fn has_unread_body(&self) -> bool {
+        self.0.unread.load(Ordering::Relaxed)
+    }
+}
 
-impl BodyWatch {
+/// What those who answer a request say of its body and learn of its client.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientWatch(Arc<State>);
+
+impl ClientWatch {
     /// Notes that the body has not come yet: the connection may make room for another.
     pub(crate) fn waits(&self) {
         self.0.enter(Phase::Head);
     }
 
-    /// Notes that it has.
-    pub(crate) fn has_come(&self) {
+    /// Notes that it is not waited for any more: it has come whole, or it is given up.
+    pub(crate) fn waits_no_more(&self, whole: bool) {
         self.0.enter(Phase::Serving);
+        self.0.unread.store(!whole, Ordering::Relaxed);
+    }
+
+    /// Returns when the client has most likely hung up.
+    pub(crate) async fn gone(&self) {
+        self.0.gone().await;
     }
 }
 
@@ -105,20 +129,44 @@ impl State {
             blocked: AtomicU64::new(0),
             serving: AtomicBool::new(false),
             half_closed: AtomicU64::new(0),
+            half_closes: Notify::new(),
+            unread: AtomicBool::new(false),
             last: AtomicBool::new(false),
             evicted: Notify::new(),
         }
     }
 
     /// Notes that a handler runs, until the returned value is dropped.
-    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+    pub(super) fn serve(self: &Arc<Self>, has_body: bool) -> Serving {
         self.enter(Phase::Serving);
+        self.unread.store(has_body, Ordering::Relaxed);
         self.serving.store(true, Ordering::Relaxed);
         Serving(Arc::clone(self))
     }
 
-    pub(super) fn body_watch(self: &Arc<Self>) -> BodyWatch {
-        BodyWatch(Arc::clone(self))
+    pub(super) fn client_watch(self: &Arc<Self>) -> ClientWatch {
+        ClientWatch(Arc::clone(self))
+    }
+
+    /// Notes that the client sends no more.
+    fn half_close(&self) {
+        self.half_closed.store(self.now() + 1, Ordering::Relaxed);
+        self.half_closes.notify_waiters();
+    }
+
+    /// Returns when the client has sent no more for [`GONE_AFTER`].
+    pub(super) async fn gone(&self) {
+        loop {
+            // Made before the look, so that nothing is missed between.
+            let half_closes = self.half_closes.notified();
+            match self.half_closed.load(Ordering::Relaxed) {
+                0 => half_closes.await,
+                since => {
+                    let since = self.start + Duration::from_millis(since - 1);
+                    return tokio::time::sleep_until(since + GONE_AFTER).await;
+                }
+            }
+        }
     }
 
     fn is_serving(&self) -> bool {
@@ -343,7 +391,15 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             let count = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..count]);
             self.ahead.drain(..count);
-        } else if !self.ended {
+        } else if self.ended {
+            // Nothing comes any more.
+        } else if self.scanner.in_body() || self.scanner.in_chunks() {
+            let mut part = [0; BODY_PART];
+            let room = buffer.remaining().min(BODY_PART);
+            let mut part = ReadBuf::new(&mut part[..room]);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
+            buffer.put_slice(part.filled());
+        } else {
             ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
         }
         let read = buffer.filled().get(before..).unwrap_or_default();
@@ -373,15 +429,14 @@ impl<S: AsyncRead + Unpin> Watched<S> {
     /// While an answer is made or written, learns whether the connection breaks. A client that has only shut down its sending half waits for the
     /// answer, so the library is not told of it before the answer has left.
     fn look_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<std::convert::Infallible>> {
-        if self.ended || self.refused.is_some() || !self.ahead.is_empty() {
-            return Poll::Pending;
-        }
-        let mut buffer = [0; AHEAD];
-        let mut buffer = ReadBuf::new(&mut buffer);
-        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer))?;
-        match buffer.filled() {
-            [] => self.end(),
-            read => self.ahead = read.to_vec(),
+        while !self.ended && self.refused.is_none() && self.ahead.len() < AHEAD {
+            let mut buffer = [0; AHEAD];
+            let mut buffer = ReadBuf::new(&mut buffer[self.ahead.len()..]);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buffer))?;
+            match buffer.filled() {
+                [] => self.end(),
+                read => self.ahead.extend_from_slice(read),
+            }
         }
         Poll::Pending
     }
@@ -393,8 +448,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         }
         if !self.ended {
             self.ended = true;
-            let now = self.state.now() + 1;
-            self.state.half_closed.store(now, Ordering::Relaxed);
+            self.state.half_close();
         }
     }
 
@@ -471,10 +525,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket
 
 #[cfg(test)]
 mod tests {
-    use super::{Overdue, Phase, State, bare_refusal};
+    use super::{BODY_PART, Overdue, Phase, Refuse, Socket, State, bare_refusal};
     use crate::config::EdgeLimits;
     use crate::problem::Code;
+    use crate::server::framing::Refusal;
+    use std::pin::Pin;
+    use std::sync::atomic::Ordering;
+    use std::task::{Context, Poll};
     use std::time::Duration;
+    use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
     #[test]
     fn only_a_bare_refusal_is_replaced() {
@@ -516,7 +575,7 @@ mod tests {
         pass(1).await;
         assert_eq!(state.overdue(&limits), Err(Overdue::Head));
         let state = std::sync::Arc::new(state);
-        let serving = state.serve();
+        let serving = state.serve(true);
         pass(1000).await;
         assert!(state.overdue(&limits).is_ok());
         assert_eq!(state.idle_since(), None);
@@ -528,11 +587,13 @@ mod tests {
             .half_closed
             .store(0, std::sync::atomic::Ordering::Relaxed);
         // Its body does not come: the handler has a limit of its own, but others may need the place.
-        state.body_watch().waits();
+        state.client_watch().waits();
         assert!(state.idle_since().is_some());
         pass(1000).await;
         assert!(state.overdue(&limits).is_ok());
-        state.body_watch().has_come();
+        assert!(serving.has_unread_body());
+        state.client_watch().waits_no_more(true);
+        assert!(!serving.has_unread_body());
         assert_eq!(state.idle_since(), None);
         drop(serving);
         state.enter(Phase::Idle);
@@ -540,5 +601,84 @@ mod tests {
         assert!(state.overdue(&limits).is_ok());
         pass(1).await;
         assert_eq!(state.overdue(&limits), Err(Overdue::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_no_more_has_gone_after_a_while() {
+        let state = std::sync::Arc::new(State::new());
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let watch = state.client_watch();
+        let mut gone = std::pin::pin!(watch.gone());
+        let pass = Duration::from_secs(1000);
+        assert!(tokio::time::timeout(pass, &mut gone).await.is_err());
+        state.half_close();
+        let at = tokio::time::Instant::now();
+        gone.await;
+        assert_eq!(at.elapsed(), Duration::from_secs(1));
+        state.gone().await;
+        assert_eq!(at.elapsed(), Duration::from_secs(1), "it stays so");
+    }
+
+    /// A socket from which everything can be read that it was made of, as much at a time as the reader takes.
+    fn socket(bytes: &[u8]) -> (Socket<Whole, Never>, std::sync::Arc<State>) {
+        let state = std::sync::Arc::new(State::new());
+        let whole = Whole(bytes.to_vec().into());
+        let socket = Socket::new(whole, std::sync::Arc::clone(&state), Never, 1 << 16);
+        (socket, state)
+    }
+
+    struct Whole(std::collections::VecDeque<u8>);
+
+    impl AsyncRead for Whole {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            let count = buffer.remaining().min(self.0.len());
+            let part: Vec<u8> = self.0.drain(..count).collect();
+            buffer.put_slice(&part);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    struct Never;
+
+    impl Refuse for Never {
+        fn refuse(&self, refusal: Refusal) -> Vec<u8> {
+            panic!("{refusal:?}")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_in_small_parts() {
+        for head in ["Content-Length: 200000", "Transfer-Encoding: chunked"] {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n");
+            let mut bytes = head.clone().into_bytes();
+            bytes.extend(vec![b'x'; 200_000]);
+            let (mut socket, _state) = socket(&bytes);
+            // The head, as the library reads it.
+            let mut buffer = vec![0; head.len()];
+            assert_eq!(socket.read(&mut buffer).await.unwrap(), head.len());
+            let (mut left, mut buffer) = (200_000, vec![0; 1 << 16]);
+            while left > 0 {
+                let count = socket.read(&mut buffer).await.unwrap();
+                assert!((1..=BODY_PART).contains(&count), "{count}");
+                left -= count;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_is_seen_behind_the_beginning_of_a_next_request() {
+        let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (mut socket, state) = socket(format!("{request}GET /next").as_bytes());
+        let mut buffer = vec![0; request.len()];
+        assert_eq!(socket.read(&mut buffer).await.unwrap(), request.len());
+        let _serving = state.serve(false);
+        // The library is told of nothing while the request is answered.
+        let read = socket.read(&mut buffer);
+        assert!(futures_util::FutureExt::now_or_never(read).is_none());
+        assert_ne!(state.half_closed.load(Ordering::Relaxed), 0);
     }
 }
