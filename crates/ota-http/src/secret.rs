@@ -192,6 +192,15 @@ impl SecretSource {
         self.read_when(|_, _| true)
     }
 
+    /// Returns what tells one version of the file from the next; none for a value, or where the file cannot be looked at.
+    #[must_use]
+    pub fn version(&self) -> Option<FileVersion> {
+        match &self.origin {
+            Origin::Value(_) => None,
+            Origin::File { path, .. } => file::version(path).ok(),
+        }
+    }
+
     fn read_when(
         &self,
         changed: impl Fn(FileVersion, FileVersion) -> bool,

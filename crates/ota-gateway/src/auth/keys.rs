@@ -94,17 +94,36 @@ impl std::fmt::Debug for KeySet {
 
 /// Why keys cannot be used; fit for an operator, without any part of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyError(pub(super) String);
+pub struct KeyError {
+    pub(super) message: String,
+    pub(super) advice: Option<String>,
+}
 
 impl KeyError {
-    fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            advice: None,
+        }
+    }
+
+    pub(super) fn with_advice(self, advice: impl Into<String>) -> Self {
+        Self {
+            advice: Some(advice.into()),
+            ..self
+        }
+    }
+
+    /// Returns what an operator can do, where that is known.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
     }
 }
 
 impl std::fmt::Display for KeyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

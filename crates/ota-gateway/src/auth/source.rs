@@ -19,7 +19,8 @@ use super::keys::{KeyError, KeySet, MAX_BYTES};
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// After a key server has failed it is asked again this soon, when the usual time is longer.
+/// After a key server has failed it is asked again this soon, when the usual time is longer. A file that cannot be used and stays as it is, is read again
+/// as often.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// How soon a key server may be asked again because of a token that names an unknown key: anybody can send such tokens.
@@ -64,9 +65,12 @@ impl KeySource {
             Self::JwksUrl { client, url, .. } => {
                 let text = fetch(client, url).await;
                 text.and_then(|text| {
-                    KeySet::jwks(&text, allowed).map_err(|error| error.to_string())
+                    KeySet::jwks(&text, allowed).map_err(|error| error.with_advice(OTHER_ANSWER))
                 })
-                .map_err(|error| KeyError(format!("the key set at {}: {error}", shown(url))))
+                .map_err(|error| KeyError {
+                    message: format!("the key set at {}: {error}", shown(url)),
+                    ..error
+                })
             }
             _ => self.load_file(allowed),
         }
@@ -79,12 +83,14 @@ impl KeySource {
     pub fn load_file(&self, allowed: &Algorithms) -> Result<KeySet, KeyError> {
         match self {
             Self::Secret(source) => {
-                let secret = source.read().map_err(|error| KeyError(error.to_string()))?;
+                let secret = source
+                    .read()
+                    .map_err(|error| KeyError::new(error.to_string()))?;
                 KeySet::secret(&secret)
             }
             Self::PemFile(path) => of_file(path, |text| KeySet::pem(text, allowed)),
             Self::JwksFile(path) => of_file(path, |text| KeySet::jwks(text, allowed)),
-            Self::JwksUrl { url, .. } => Err(KeyError(format!(
+            Self::JwksUrl { url, .. } => Err(KeyError::new(format!(
                 "the key set at {} has not been asked for yet",
                 shown(url)
             ))),
@@ -93,10 +99,11 @@ impl KeySource {
 
     /// What tells one version of a file from the next.
     fn version(&self) -> Option<FileVersion> {
-        let (Self::PemFile(path) | Self::JwksFile(path)) = self else {
-            return None;
-        };
-        file::version(path).ok()
+        match self {
+            Self::Secret(source) => source.version(),
+            Self::PemFile(path) | Self::JwksFile(path) => file::version(path).ok(),
+            Self::JwksUrl { .. } => None,
+        }
     }
 
     fn is_secret(&self) -> bool {
@@ -120,11 +127,18 @@ fn of_file(
     path: &Path,
     read: impl Fn(&[u8]) -> Result<KeySet, KeyError>,
 ) -> Result<KeySet, KeyError> {
-    let text = file::read(path, MAX_BYTES).map_err(|error| KeyError(error.to_string()))?;
-    read(&text).map_err(|error| KeyError(file::FileError::new(path, error.to_string()).to_string()))
+    let text = file::read(path, MAX_BYTES).map_err(|error| KeyError::new(error.to_string()))?;
+    read(&text)
+        .map_err(|error| KeyError::new(file::FileError::new(path, error.to_string()).to_string()))
 }
 
-async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
+/// What to do where something answers at the address, but not with a key set.
+const OTHER_ANSWER: &str = "what answers there gives no keys: compare `auth.jwks_url` with the `jwks_uri` in the issuer's `/.well-known/openid-configuration`, and look at the answer with `curl -v`";
+
+/// What to do where nothing answers in time.
+const NO_ANSWER: &str = "check the name and port in `auth.jwks_url`, DNS and firewall, for instance with `curl -v` on this machine; where only a proxy leads out, name it in the environment variable HTTPS_PROXY";
+
+async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, KeyError> {
     let mut request = Request::new(Method::GET, url.to_owned());
     request
         .header(
@@ -132,29 +146,29 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, String> {
             "application/jwk-set+json, application/json",
             false,
         )
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| KeyError::new(error.to_string()))?;
     let deadline = (tokio::time::Instant::now() + FETCH_TIMEOUT).into_std();
     // The gate is for vendors; a time-out of its own is all that this call needs.
     let cx = Context::new("keys", deadline, Priority::Background);
     let answer = tokio::time::timeout(FETCH_TIMEOUT, client.send(&cx, request)).await;
     match answer {
-        Err(_) => Err(format!(
-            "did not answer within {} s",
-            FETCH_TIMEOUT.as_secs()
-        )),
-        Ok(Err(error)) => Err(match error.kind() {
+        Err(_) => {
+            let seconds = FETCH_TIMEOUT.as_secs();
+            Err(KeyError::new(format!("did not answer within {seconds} s")).with_advice(NO_ANSWER))
+        }
+        Ok(Err(error)) => Err(match (error.kind(), error.advice()) {
+            (_, Some(advice)) => KeyError::new(error.to_string()).with_advice(advice),
             // A redirect, too many bytes, or a content coding, which is named.
-            ota_core::ErrorKind::Protocol => {
+            (ota_core::ErrorKind::Protocol, None) => {
                 let why = error.message().replace("the vendor's", "the server's");
-                format!("cannot be used: {why}")
+                let why = why.replace("`endpoint`", "`auth.jwks_url`");
+                KeyError::new(format!("cannot be used: {why}")).with_advice(OTHER_ANSWER)
             }
-            _ => match error.advice() {
-                Some(advice) => format!("{error}; {advice}"),
-                None => "cannot be reached".to_owned(),
-            },
+            (_, None) => KeyError::new("cannot be reached").with_advice(NO_ANSWER),
         }),
         Ok(Ok(response)) if response.status != 200 => {
-            Err(format!("answered with status {}", response.status))
+            let message = format!("answered with status {}", response.status);
+            Err(KeyError::new(message).with_advice(OTHER_ANSWER))
         }
         Ok(Ok(response)) => Ok(response.body.to_vec()),
     }
@@ -329,6 +343,8 @@ impl Keys {
             false => LOOK,
         };
         let mut was_failing = false;
+        // When a file that failed is read again though it looks as before: its rights, or those of its folder, may have been mended.
+        let mut retry = None;
         self.log_left_out();
         loop {
             tokio::select! {
@@ -338,12 +354,15 @@ impl Keys {
             wait = self.source.period();
             let now = self.source.version();
             let secret = self.source.is_secret();
-            if !at_address && !secret && now == version {
+            let is_due = now.is_some() && retry.is_some_and(|at| at <= tokio::time::Instant::now());
+            // A secret is read all the time as long as it is good, which costs a look at its file.
+            if !at_address && (was_failing || !secret) && now == version && !is_due {
                 continue;
             }
+            version = now;
             match self.refresh().await {
                 Ok(changed) => {
-                    version = now;
+                    retry = None;
                     if was_failing {
                         tracing::info!("keys for tokens can be read again");
                     }
@@ -360,17 +379,17 @@ impl Keys {
                     };
                     match was_failing {
                         false => {
-                            tracing::error!("keys for tokens cannot be read, {stay}: {error}");
+                            let advice = error.advice().map(|advice| format!("; {advice}"));
+                            let advice = advice.unwrap_or_default();
+                            tracing::error!(
+                                "keys for tokens cannot be read, {stay}: {error}{advice}"
+                            );
                         }
                         true => tracing::debug!("keys for tokens still cannot be read: {error}"),
                     }
                     was_failing = true;
-                    // Tried again even where the file stays as it is: its rights may have been mended. Not a file that is gone.
-                    version = None;
-                    wait = match at_address {
-                        true => wait.min(RETRY),
-                        false => RETRY,
-                    };
+                    wait = wait.min(RETRY);
+                    retry = Some(tokio::time::Instant::now() + RETRY);
                 }
             }
         }
@@ -414,5 +433,69 @@ impl Keys {
             Ok(Ok(())) if !self.failing() => LookedFor::Read,
             _ => LookedFor::NoAnswer,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use ota_http::{Secret, SecretSource};
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::{Algorithms, KeySource, Keys, LOOK, RETRY};
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    /// The example of RFC 8037, appendix A.2.
+    const KEY_SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    /// A file is broken, stays so, and is mended. The clock stands still but for waiting, so the times are exact.
+    async fn mended(good: &str, source: impl FnOnce(&std::path::Path) -> KeySource) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, good).unwrap();
+        let keys = Keys::new(source(&path), Algorithms::default()).unwrap();
+        let (sender, mut reports) = mpsc::unbounded_channel();
+        let fresh = keys.keep_fresh(|ok| sender.send((ok, Instant::now())).unwrap());
+        let story = async {
+            std::fs::write(&path, "short").unwrap();
+            let (ok, first) = reports.recv().await.unwrap();
+            assert!(!ok);
+            let (ok, second) = reports.recv().await.unwrap();
+            assert!(!ok);
+            assert_eq!(second - first, RETRY);
+            std::fs::write(&path, format!("{good}\n")).unwrap();
+            let (ok, third) = reports.recv().await.unwrap();
+            assert!(ok);
+            assert_eq!(third - second, LOOK);
+        };
+        tokio::select! {
+            () = fresh => unreachable!(),
+            () = story => {}
+            () = tokio::time::sleep(Duration::from_secs(600)) => panic!("no report came"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mended_secret_is_taken_at_the_next_look() {
+        mended(SECRET, |path| {
+            let source = SecretSource::file(path.to_owned()).unwrap();
+            KeySource::Secret(Arc::new(source))
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mended_key_file_is_taken_at_the_next_look() {
+        mended(KEY_SET, |path| KeySource::JwksFile(path.to_owned())).await;
+    }
+
+    #[test]
+    fn a_secret_of_the_configuration_has_no_version() {
+        let source = SecretSource::value(Secret::new(SECRET));
+        assert!(KeySource::Secret(Arc::new(source)).version().is_none());
     }
 }
