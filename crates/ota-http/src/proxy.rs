@@ -43,7 +43,7 @@ impl Proxies {
     }
 }
 
-const ADVICE: &str = "the environment variables HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it: correct them, or list the vendor's host in NO_PROXY so that it is called directly";
+const ADVICE: &str = "the environment variables HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it: correct them, or list the server's host in NO_PROXY so that it is called directly";
 
 /// The error for a proxy that asks for a credential.
 pub(crate) fn wants_login(proxy: &str) -> Error {
@@ -71,7 +71,7 @@ pub(crate) fn failed(proxy: &str, error: &reqwest::Error) -> Option<Error> {
         Some(text) if text.contains("unsuccessful") => Some(
             Error::new(
                 ErrorKind::Unavailable,
-                format!("the proxy `{proxy}` refuses to connect to the vendor"),
+                format!("the proxy `{proxy}` refuses to connect to the server"),
             )
             .with_advice(format!(
                 "the proxy's log says why (403: the host is not allowed there; 502 and 504: it cannot reach the host); {ADVICE}"

@@ -52,11 +52,12 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     {
         rows.push(tokens(keys, address, &*clock).await);
     }
-    // Nothing to check is not what was wanted either.
+    // Nothing to call is not what was wanted either. Offline nothing is called anyway, and `serve` starts with such a configuration.
     let certificate = app.certificate_warning();
     // No client takes a certificate that has ended.
     let served = !certificate.as_ref().is_some_and(|(_, ended)| *ended);
-    let all_ok = served && checked > 0 && rows.iter().all(|row| row.problem.is_none());
+    let all_ok =
+        served && (options.offline || checked > 0) && rows.iter().all(|row| row.problem.is_none());
     let mut text = table(&rows);
     if checked == 0 {
         text.push_str("(no providers are configured)\n");
@@ -201,8 +202,11 @@ async fn tokens(keys: &Keys, address: String, clock: &dyn Clock) -> Row {
         called: "GET".to_owned(),
         took: clock.monotonic().saturating_duration_since(start),
         endpoint: address,
-        advice: result.is_err().then(|| {
-            "no token can be verified: check `auth.jwks_url`, whether it answers from this machine (`curl -v`), and `auth.jwks_ca_file` for a private CA".to_owned()
+        advice: result.as_ref().err().map(|error| {
+            let advice = error.advice().unwrap_or(
+                "check `auth.jwks_url`, and whether it answers from this machine (`curl -v`)",
+            );
+            format!("no token can be verified: {advice}")
         }),
         problem: result.err().map(|error| error.to_string()),
     }

@@ -4,7 +4,9 @@ use ota_core::ErrorKind;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::advice;
+use super::{Options, advice, run, tokens};
+use crate::auth::{Algorithms, KeySource, Keys};
+use crate::config::Config;
 
 /// The keys that a vendor's settings know, as their own refusal of an unknown key lists them, and those that every provider has.
 fn keys<Settings: DeserializeOwned>() -> BTreeSet<String> {
@@ -144,4 +146,85 @@ fn the_check_of_advice_can_fail() {
     let texts = texts("    \"set `nonsense_key` \\\"now\\\"\", other(\"x\")\n// \"`comment`\"");
     assert_eq!(texts, ["set `nonsense_key` \\\"now\\\"", "x"]);
     assert!(!keys::<ota_provider_huawei::Settings>().contains("nonsense_key"));
+}
+
+/// Answers one request after the other with this head, and no body.
+async fn answering(head: &'static str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let answer =
+                format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn the_advice_about_keys_fits_what_is_wrong_with_them() {
+    for (url, problem, advice) in [
+        (
+            answering("404 Not Found").await,
+            "answered with status 404",
+            "`jwks_uri`",
+        ),
+        (
+            answering("302 Found\r\nlocation: http://127.0.0.1:1/").await,
+            "check `auth.jwks_url`",
+            "`jwks_uri`",
+        ),
+        (answering("200 OK").await, "the key set at", "`jwks_uri`"),
+        (
+            "http://127.0.0.1:1/keys".to_owned(),
+            "cannot be reached",
+            "DNS and firewall",
+        ),
+    ] {
+        let client = ota_http::Client::new(&ota_http::Options {
+            tls: None,
+            max_body_bytes: 1024,
+            connect_timeout: std::time::Duration::from_secs(5),
+            direct: true,
+        });
+        let source = KeySource::JwksUrl {
+            client: client.unwrap(),
+            url,
+            refresh: std::time::Duration::from_secs(300),
+        };
+        let keys = Keys::new(source, Algorithms::default()).unwrap();
+        let address = keys.address().unwrap();
+        let row = tokens(&keys, address, &ota_core::clock::SystemClock).await;
+        let (found, given) = (row.problem.unwrap(), row.advice.unwrap());
+        assert!(found.contains(problem), "{found}");
+        assert!(
+            !found.contains("vendor") && !given.contains("vendor"),
+            "{found} {given}"
+        );
+        // The table has the problem only; what to do stands below it.
+        assert!(
+            !found.contains("curl") && given.contains(advice),
+            "{found} {given}"
+        );
+        assert!(given.starts_with("no token can be verified: "), "{given}");
+        assert!(!given.contains("jwks_ca_file"), "{given}");
+    }
+}
+
+#[tokio::test]
+async fn an_offline_check_without_providers_succeeds_as_a_start_does() {
+    let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    let text = "[server]\nlisten = \"127.0.0.1:0\"\n[auth]\nmode = \"disabled\"\n";
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    let config = Config::load(Some(file.path()), []).unwrap();
+    for offline in [true, false] {
+        let (table, ok) = run(&config, &Options { offline }).await.unwrap();
+        assert_eq!(ok, offline);
+        assert!(table.contains("(no providers are configured)"), "{table}");
+    }
 }
