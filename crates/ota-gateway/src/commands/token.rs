@@ -7,6 +7,9 @@ use super::Failed;
 use crate::auth::{self, Mint};
 use crate::config::{AuthMode, Config, ConfigError};
 
+/// The longest life of a token, in seconds: ten years. A longer one would outlive every secret.
+const MAX_TTL_S: u64 = 315_360_000;
+
 /// What the token says.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -19,8 +22,8 @@ pub struct Options {
     /// A provider that the caller may see; repeat it. All when left out
     #[arg(long = "provider")]
     pub providers: Vec<String>,
-    /// How long the token lives, in seconds
-    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..))]
+    /// How long the token lives, in seconds; at most 315360000 (ten years)
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=MAX_TTL_S))]
     pub ttl_s: u64,
 }
 
@@ -36,6 +39,12 @@ pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
     {
         return Err(Failed::Other(auth::unknown_scope(scope)));
     }
+    if options.scope.trim().is_empty() {
+        return Err(Failed::Other(format!(
+            "`--scope` is empty, so the token would open nothing; give {}",
+            auth::KNOWN_SCOPES.join(" or ")
+        )));
+    }
     let rules = &config.auth.rules;
     if rules.requires_providers && options.providers.is_empty() {
         return Err(Failed::Other(
@@ -48,9 +57,12 @@ pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
         .iter()
         .find(|name| !configured.contains(&name.as_str()))
     {
+        let known = match configured.as_slice() {
+            [] => "the configuration has no section `[providers.NAME]`".to_owned(),
+            names => format!("configured are {}", names.join(", ")),
+        };
         return Err(Failed::Other(format!(
-            "no provider `{name}` is configured; there are {}",
-            configured.join(", ")
+            "no provider `{name}` is configured; {known}"
         )));
     }
     let source = match &config.auth.mode {
@@ -80,4 +92,57 @@ pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
     };
     mint.token(SystemClock.now())
         .map_err(|error| Failed::Other(format!("the token could not be written: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{MAX_TTL_S, Options, run};
+    use crate::config::Config;
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(arguments: &[&str]) -> Result<Options, String> {
+        Arguments::try_parse_from(std::iter::once(&"token").chain(arguments))
+            .map(|arguments| arguments.options)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Signs a token by a configuration without providers.
+    fn token(arguments: &[&str]) -> Result<String, String> {
+        let secret = "0123456789abcdef0123456789abcdef".to_owned();
+        let secret = ("OTA_GATEWAY__AUTH__HS256_SECRET".to_owned(), secret);
+        let config = Config::load(None, [secret]).unwrap();
+        run(&config, &options(arguments)?).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_token_that_opens_nothing_is_not_signed() {
+        for scope in ["", "  "] {
+            let error = token(&["--scope", scope]).unwrap_err();
+            assert!(error.contains("give ota:read or ota:admin"), "{error}");
+        }
+        assert!(token(&["--scope", " ota:read  ota:admin"]).is_ok());
+    }
+
+    #[test]
+    fn a_provider_is_not_looked_for_among_none() {
+        let error = token(&["--provider", "nix"]).unwrap_err();
+        let words = "no provider `nix` is configured; the configuration has no section";
+        assert!(error.contains(words), "{error}");
+    }
+
+    #[test]
+    fn a_token_lives_for_ten_years_at_most() {
+        assert!(token(&["--ttl-s", &MAX_TTL_S.to_string()]).is_ok());
+        for seconds in ["0", "315360001", "18446744073709551615"] {
+            let error = token(&["--ttl-s", seconds]).unwrap_err();
+            assert!(error.contains("1..=315360000"), "{error}");
+        }
+    }
 }
