@@ -21,8 +21,8 @@ pub(crate) use tls::Certificates;
 use crate::app::{App, Edge, Parts};
 use crate::auth::{Access, Verifier};
 use crate::config::{
-    AuthConfig, Config, ConfigError, Draft, EdgeLimits, Mistakes, Origin, Section, ServerConfig,
-    TelemetryConfig,
+    AuthConfig, Config, ConfigError, Draft, EdgeLimits, Mistakes, Origin, Section, TelemetryConfig,
+    TlsFiles,
 };
 use crate::providers::{self, Providers, Shared};
 use crate::rate_limit::RateLimiter;
@@ -53,7 +53,7 @@ pub fn app_on(
     let mut mistakes = Mistakes::default();
     let parts = assemble(
         Some(&config.telemetry),
-        Some(&config.server),
+        config.server.tls.clone(),
         &config.providers,
         &config.origin,
         (clock, random),
@@ -95,7 +95,7 @@ pub fn mistakes_of(draft: &Draft) -> Mistakes {
     let random = Arc::new(BufferedRandom::default());
     assemble(
         draft.telemetry.as_ref(),
-        draft.server.as_ref(),
+        draft.server_parts.tls.clone(),
         &draft.providers,
         &draft.origin,
         (Arc::new(SystemClock), random),
@@ -113,7 +113,7 @@ struct Assembled {
 
 fn assemble(
     telemetry: Option<&TelemetryConfig>,
-    server: Option<&ServerConfig>,
+    files: Option<TlsFiles>,
     providers: &BTreeMap<ProviderName, Section>,
     origin: &Origin,
     (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
@@ -124,7 +124,6 @@ fn assemble(
         .unwrap_or_default();
     let shared = Shared::new(clock, random).with_telemetry(Arc::new(telemetry));
     let providers = mistakes.check(providers::build(providers, &shared));
-    let files = server.and_then(|server| server.tls.clone());
     let certificates = files.and_then(|files| mistakes.check(Certificates::new(files, origin)));
     Assembled {
         shared,

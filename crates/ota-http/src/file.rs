@@ -104,13 +104,22 @@ pub fn read(path: &Path, max_bytes: u64) -> Result<Zeroizing<Vec<u8>>, FileError
     if bytes.starts_with(BYTE_ORDER_MARK) {
         bytes.drain(..BYTE_ORDER_MARK.len());
     }
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(FileError::new(
-            path,
-            "is a text in UTF-16; save it as UTF-8",
-        ));
-    }
+    no_utf_16(&bytes).map_err(|reason| FileError::new(path, reason))?;
     Ok(bytes)
+}
+
+/// What is wrong with a file that is no text, as the rest of a sentence.
+pub const NOT_UTF_8: &str = "is not UTF-8 text";
+
+/// Refuses a text in UTF-16, which some editors of Windows and PowerShell's `>` write.
+///
+/// # Errors
+/// Says so, and what to do, as the rest of a sentence.
+pub fn no_utf_16(bytes: &[u8]) -> Result<(), &'static str> {
+    match bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        true => Err("is a text in UTF-16; save it as UTF-8"),
+        false => Ok(()),
+    }
 }
 
 /// Reads a text as [`read`] does.
@@ -123,7 +132,7 @@ pub fn read_text(path: &Path, max_bytes: u64) -> Result<Zeroizing<String>, FileE
         .map(Zeroizing::new)
         .map_err(|error| {
             drop(Zeroizing::new(error.into_bytes()));
-            FileError::new(path, "is not UTF-8 text")
+            FileError::new(path, NOT_UTF_8)
         })
 }
 

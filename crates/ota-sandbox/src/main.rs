@@ -64,6 +64,7 @@ async fn main() -> ExitCode {
     };
     let _ending = output.ending();
     output.install(&LogConfig {
+        warnings: Vec::new(),
         format: LogFormat::Text,
         filter: Targets::new().with_default(LevelFilter::WARN),
         buffer_bytes: BUFFER_BYTES,

@@ -12,7 +12,7 @@ use ota_http::tls::{KeyNames, TlsOptions};
 use ota_http::{Client, Options, SecretSource};
 use serde::Deserialize;
 
-use super::{ConfigError, Mistakes, Section, ServerConfig};
+use super::{ConfigError, Mistakes, Section, ServerParts};
 use crate::auth::{
     Algorithms, ClaimNames, KNOWN_SCOPES, KeyKind, KeySource, Keys, Rules, unknown_scope,
 };
@@ -144,11 +144,8 @@ pub(super) fn keys() -> Vec<String> {
     super::section::keys_of::<Raw>()
 }
 
-/// Reads the section. `server` is there to know whether access may be disabled; without it, that is not judged.
-pub(super) fn read(
-    section: Section,
-    server: Option<&ServerConfig>,
-) -> Result<AuthConfig, ConfigError> {
+/// Reads the section. `server` is there to know whether access may be disabled and how long a token may be; what it lacks is not judged by.
+pub(super) fn read(section: Section, server: &ServerParts) -> Result<AuthConfig, ConfigError> {
     let (raw, mut mistakes): (Raw, _) = section.clone().read()?;
     let secret = SecretSource::from_settings(
         "hs256_secret",
@@ -214,7 +211,7 @@ fn several(
 fn rules(
     section: &Section,
     raw: &Raw,
-    server: Option<&ServerConfig>,
+    server: &ServerParts,
     mistakes: &mut Mistakes,
 ) -> Option<Rules> {
     let usual = ClaimNames::default();
@@ -275,12 +272,8 @@ fn scope_map(raw: &Raw, mistakes: &mut Mistakes) -> BTreeMap<String, Vec<String>
     map
 }
 
-fn max_token_bytes(
-    raw: &Raw,
-    server: Option<&ServerConfig>,
-    mistakes: &mut Mistakes,
-) -> Option<usize> {
-    let head = server.map_or(usize::MAX, |server| server.limits.max_header_bytes);
+fn max_token_bytes(raw: &Raw, server: &ServerParts, mistakes: &mut Mistakes) -> Option<usize> {
+    let head = server.max_header_bytes.unwrap_or(usize::MAX);
     match raw.max_token_bytes {
         None => return Some(DEFAULT_TOKEN_BYTES.min(head)),
         Some(bytes) if bytes > head => mistakes.add(
@@ -333,7 +326,7 @@ fn mode(
     section: &Section,
     raw: &Raw,
     secret: Option<SecretSource>,
-    server: Option<&ServerConfig>,
+    server: &ServerParts,
     mistakes: &mut Mistakes,
 ) -> Option<AuthMode> {
     let given: Vec<&str> = [
@@ -356,7 +349,7 @@ fn mode(
             second,
             format_args!("is given beside `{}`; give one of {SOURCES}", given[0]),
         ),
-        ("disabled", []) => match server.map(|server| server.listen) {
+        ("disabled", []) => match server.listen {
             Some(listen) if !listen.ip().is_loopback() => mistakes.add(
                 "mode",
                 format_args!(

@@ -16,6 +16,8 @@ pub struct LogConfig {
     pub filter: Targets,
     /// The memory for lines that wait to be written; what finds no room is dropped.
     pub buffer_bytes: usize,
+    /// Targets of the filter that nothing here has; no mistake, because they silence nothing.
+    pub warnings: Vec<String>,
 }
 
 /// The form of a log line.
@@ -50,7 +52,7 @@ pub(super) fn keys() -> Vec<String> {
 }
 
 pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {
-    let (raw, mut mistakes): (Raw, _) = section.read()?;
+    let (raw, mut mistakes): (Raw, _) = section.clone().read()?;
     let format = match raw.format.as_str() {
         "text" => Some(LogFormat::Text),
         "json" => Some(LogFormat::Json),
@@ -67,10 +69,12 @@ pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {
         .ok();
     // The least takes the longest line; the most keeps a mistake in the unit from taking the memory of requests.
     let buffer_bytes = mistakes.range("buffer_bytes", "bytes", raw.buffer_bytes, 16_384..=64 << 20);
+    let place = section.hint("filter");
     mistakes.finish(|| {
         Some(LogConfig {
             format: format?,
             filter: filter?,
+            warnings: unknown_targets(&raw.filter, &place),
             buffer_bytes: usize::try_from(buffer_bytes?).ok()?,
         })
     })
@@ -79,9 +83,70 @@ pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {
 /// The levels of the log, as a filter names them.
 const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
 
-/// Reads levels and levels by target. A word that is no level would be taken for a target whose every level is on, and all else would be off.
+/// The gateway's own crates, as targets name them.
+const CRATES: &[&str] = &[
+    "ota_core",
+    "ota_fleet",
+    "ota_gateway",
+    "ota_guard",
+    "ota_http",
+    "ota_provider_alibaba",
+    "ota_provider_huawei",
+];
+
+/// Libraries that write lines of their own, or may do so in another version.
+const LIBRARIES: &[&str] = &[
+    "axum",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "opentelemetry",
+    "opentelemetry_http",
+    "opentelemetry_otlp",
+    "opentelemetry_sdk",
+    "reqwest",
+    "rustls",
+    "tokio",
+    "tower",
+    "tower_http",
+];
+
+/// Whether lines of one of these crates can have a target that begins so, which is how a filter compares.
+fn is_of(target: &str, crates: &[&str]) -> bool {
+    crates.iter().any(|name| {
+        let below = target.strip_prefix(name);
+        name.starts_with(target) || below.is_some_and(|below| below.starts_with("::"))
+    })
+}
+
+/// Returns a sentence about the crate that a target was most likely meant to be.
+fn advice(target: &str, crates: &[&str]) -> String {
+    let name = target.split("::").next().unwrap_or_default();
+    match nearest(name, crates) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => String::new(),
+    }
+}
+
+/// Returns a warning for each target that neither the gateway nor a library that it is made of has.
+fn unknown_targets(text: &str, place: &str) -> Vec<String> {
+    let targets = text.split(',').filter_map(|part| part.split_once('='));
+    targets
+        .map(|(target, _)| target.trim())
+        .filter(|target| !is_of(target, CRATES) && !is_of(target, LIBRARIES))
+        .map(|target| {
+            let known = [CRATES, LIBRARIES].concat();
+            let advice = advice(target, &known);
+            format!("log.filter{place}: nothing writes lines with the target `{target}`{advice}")
+        })
+        .collect()
+}
+
+/// Reads levels and levels by target, of which one must be for all targets: without it everything that no target names is off. A word that is no level would be taken for a target whose every level is on, and all else would be off.
 fn filter(text: &str) -> Result<Targets, String> {
-    const FORM: &str = "is a level, or levels by target: `info`, `warn,ota_gateway=debug`";
+    const FORM: &str =
+        "is a level, or a level and levels by target: `info`, `warn,ota_gateway=debug`";
+    let mut for_all = false;
     for part in text.split(',').map(str::trim) {
         let (target, level) = match part.split_once('=') {
             Some((target, level)) => (Some(target.trim()), level.trim()),
@@ -109,6 +174,44 @@ fn filter(text: &str) -> Result<Targets, String> {
         }) {
             return Err(format!("`{part}` names no target; it {FORM}"));
         }
+        match target {
+            None => for_all = true,
+            Some(target) if LEVELS.contains(&target.to_ascii_lowercase().as_str()) => {
+                return Err(format!("`{target}` is a level and no target; it {FORM}"));
+            }
+            // Whatever begins like this was meant for a crate of the gateway.
+            Some(target) if target.starts_with("ota") && !is_of(target, CRATES) => {
+                let advice = advice(target, CRATES);
+                let crates = CRATES.join(", ");
+                return Err(format!(
+                    "`{target}` is no crate of the gateway{advice} (its crates are {crates})"
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    if !for_all {
+        return Err(format!(
+            "has no level for all other targets, so they would be silent; put one before: `info,{text}`. It {FORM}"
+        ));
     }
     text.parse().map_err(|_| FORM.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CRATES;
+
+    #[test]
+    fn every_crate_of_the_gateway_is_a_target() {
+        let manifest = include_str!("../../Cargo.toml");
+        let used = manifest
+            .lines()
+            .filter_map(|line| line.strip_suffix(".workspace = true"))
+            .filter(|name| name.starts_with("ota-"))
+            .map(|name| name.replace('-', "_"));
+        let mut used: Vec<String> = used.chain(["ota_gateway".to_owned()]).collect();
+        used.sort();
+        assert_eq!(used, CRATES);
+    }
 }

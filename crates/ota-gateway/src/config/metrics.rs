@@ -39,6 +39,15 @@ pub(super) fn keys() -> Vec<String> {
     super::section::keys_of::<Raw>()
 }
 
+/// Returns the address that the metrics listener takes, if it is opened; read on its own, so that a mistake elsewhere in the section hides nothing.
+pub(super) fn taken(section: &Section) -> Option<SocketAddr> {
+    let usual = Raw::default();
+    let known = keys();
+    let listen: String = section.alone("listen", &known, usual.listen)?;
+    let enabled = section.alone("enabled", &known, usual.enabled)?;
+    enabled.then(|| listen.parse().ok()).flatten()
+}
+
 pub(super) fn read(section: Section) -> Result<MetricsConfig, ConfigError> {
     let (raw, mut mistakes): (Raw, _) = section.read()?;
     let listen = raw.listen.parse().ok();

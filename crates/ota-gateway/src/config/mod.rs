@@ -22,6 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ota_core::id::ProviderName;
+use ota_http::file;
 use toml::de::DeTable;
 use toml::{Table, Value};
 
@@ -33,7 +34,7 @@ pub use metrics::MetricsConfig;
 pub use mistakes::{ConfigError, Mistakes};
 pub use origin::Origin;
 pub use section::Section;
-pub use server::{EdgeLimits, Places, RateLimit, ServerConfig, TlsFiles, cors_origin};
+pub use server::{EdgeLimits, Places, RateLimit, ServerConfig, ServerParts, TlsFiles, cors_origin};
 pub use telemetry::{Collector, TelemetryConfig};
 
 use mistakes::{Place, unknown};
@@ -89,8 +90,9 @@ fn keys_of(section: &str) -> Vec<String> {
 /// What could be read of a configuration, and what is wrong with it.
 #[derive(Debug, Default)]
 pub struct Draft {
-    /// `[server]`, when it can be used.
-    pub server: Option<ServerConfig>,
+    server: Option<ServerConfig>,
+    /// What can be used of `[server]`, also where something else of it is wrong.
+    pub server_parts: ServerParts,
     auth: Option<AuthConfig>,
     cache: Option<CacheConfig>,
     metrics: Option<MetricsConfig>,
@@ -155,27 +157,36 @@ impl Draft {
                 _ => Err(origin.error(name, "is a section, written as [section]")),
             }
         };
+        // What follows from a section's name that is misspelled is left out.
+        let server = section("server");
+        let server_parts = match &server {
+            Ok(server) if !mistakes.was_meant("server") => server::parts(server),
+            _ => ServerParts::default(),
+        };
+        let metrics = section("metrics");
+        let metrics_listen = match &metrics {
+            Ok(metrics) if !mistakes.was_meant("metrics") => metrics::taken(metrics),
+            _ => None,
+        };
         let mut draft = Self {
-            server: mistakes.check(section("server").and_then(server::read)),
+            server: mistakes.check(server.and_then(server::read)),
+            server_parts,
             cache: mistakes.check(section("cache").and_then(cache::read)),
-            metrics: mistakes.check(section("metrics").and_then(metrics::read)),
+            metrics: mistakes.check(metrics.and_then(metrics::read)),
             log: mistakes.check(section("log").and_then(log::read)),
             telemetry: mistakes.check(section("telemetry").and_then(telemetry::read)),
             ..Self::default()
         };
-        if let (Some(server), Some(metrics)) = (&draft.server, &draft.metrics)
-            && metrics.enabled
-            && overlap(server.listen, metrics.listen)
+        if let (Some(server), Some(metrics)) = (draft.server_parts.listen, metrics_listen)
+            && overlap(server, metrics)
         {
             let message = format!(
-                "{} is taken by `server.listen` ({}{}); give `metrics.listen` another port, or set `metrics.enabled = false`",
-                metrics.listen,
-                server.listen,
+                "{metrics} is taken by `server.listen` ({server}{}); give `metrics.listen` another port, or set `metrics.enabled = false`",
                 origin.hint("server.listen"),
             );
             mistakes.push(origin.error("metrics.listen", message));
         }
-        let auth = section("auth").and_then(|auth| auth::read(auth, draft.server.as_ref()));
+        let auth = section("auth").and_then(|auth| auth::read(auth, &draft.server_parts));
         // A misspelled `[auth]` lacks everything; that the name is wrong says it all.
         draft.auth = match mistakes.was_meant("auth") {
             true => auth.ok(),
@@ -203,9 +214,11 @@ impl Draft {
             telemetry,
             providers,
             origin,
-            warnings,
+            mut warnings,
             mistakes,
+            ..
         } = self;
+        warnings.extend(log.iter().flat_map(|log| log.warnings.clone()));
         mistakes.finish(|| {
             Some(Config {
                 server: server?,
@@ -260,7 +273,7 @@ impl File {
         let file = path.display().to_string();
         let at_file =
             |message: String| ConfigError::at(Place::File { file: file.clone() }, message);
-        let text = read_text(path).map_err(|error| at_file(format!("cannot be read: {error}")))?;
+        let text = read_text(path).map_err(at_file)?;
         let (table, errors) = DeTable::parse_recoverable(&text);
         let mut mistakes = Mistakes::default();
         let mut broken = std::collections::BTreeSet::new();
@@ -300,20 +313,23 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// How long a pipe may take to give the configuration.
 const PIPE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a file whole. A pipe (`--config <(…)`) is read too, but is not waited for without end.
+/// Reads a file whole, or says what is wrong with it as the rest of a sentence. A pipe (`--config <(…)`) is read too, but is not waited for without
+/// end.
 fn read_text(path: &Path) -> Result<String, String> {
-    let read = |path: &Path| {
-        let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let failed = |error: std::io::Error| format!("cannot be read: {error}");
+    let read = move |path: &Path| {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(failed)?;
         file.take(MAX_FILE_BYTES + 1)
-            .read_to_string(&mut text)
-            .map_err(|error| error.to_string())?;
-        match text.len() as u64 > MAX_FILE_BYTES {
-            true => Err(format!("it is longer than {MAX_FILE_BYTES} bytes")),
-            false => Ok(text),
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(format!("is longer than {MAX_FILE_BYTES} bytes"));
         }
+        file::no_utf_16(&bytes)?;
+        String::from_utf8(bytes).map_err(|_| file::NOT_UTF_8.to_owned())
     };
-    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    let metadata = std::fs::metadata(path).map_err(failed)?;
     if metadata.is_file() || metadata.is_dir() {
         return read(path);
     }
@@ -323,7 +339,7 @@ fn read_text(path: &Path) -> Result<String, String> {
     text.recv_timeout(PIPE_TIMEOUT).unwrap_or_else(|_| {
         let seconds = PIPE_TIMEOUT.as_secs();
         Err(format!(
-            "it is no regular file, and did not end within {seconds} s; give the path of a file"
+            "is no regular file, and did not end within {seconds} s; give the path of a file"
         ))
     })
 }

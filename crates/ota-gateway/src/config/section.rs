@@ -58,7 +58,10 @@ impl Section {
         match self.table.remove(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(self.error(key, format_args!("is text, not {}", other.type_str()))),
+            Some(other) => {
+                let given = given(other.type_str());
+                Err(self.error(key, format_args!("is a text, not {given}")))
+            }
         }
     }
 
@@ -79,6 +82,33 @@ impl Section {
     #[must_use]
     pub fn hint(&self, key: &str) -> String {
         self.origin.hint(&format!("{}.{key}", self.path))
+    }
+
+    /// Returns what a key holds, or what holds without it, whatever else is wrong with the section. `None` where that is not clear: the value is of
+    /// another type, or an unknown key of the section was most likely meant to be this one. `known` are the keys of the section.
+    pub(super) fn alone<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        known: &[String],
+        usual: T,
+    ) -> Option<T> {
+        let Some(value) = self.table.get(key) else {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let mut unknown = self
+                .table
+                .keys()
+                .filter(|name| !known.contains(&name.as_str()));
+            let meant = unknown.any(|name| nearest(name, &known) == Some(key));
+            return (!meant).then_some(usual);
+        };
+        let error = match value.clone().try_into() {
+            Ok(value) => return Some(value),
+            Err(error) => error.to_string(),
+        };
+        self.origin.variable(&format!("{}.{key}", self.path))?;
+        let text = error.lines().next().unwrap_or_default();
+        let converted = environment::convert(value.as_str()?, text)?.ok()?;
+        converted.try_into().ok()
     }
 
     /// Reads the section as a type of its own, with the collector for all that is wrong with it.
@@ -232,21 +262,53 @@ fn unknown_key(text: &str) -> Option<(String, Vec<String>)> {
     Some((key.to_owned(), known))
 }
 
-/// serde repeats the value of a wrong type, which can be a secret: `invalid type: string "hunter2", expected u64`.
+/// Names what an error of serde expected, in words of the configuration.
+fn expected(text: &str) -> String {
+    match text {
+        "a boolean" => "`true` or `false`".to_owned(),
+        "a string" | "path string" | "a character" => "a text".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a section".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "u8" => "a whole number from 0 to 255".to_owned(),
+        "u16" => "a whole number from 0 to 65535".to_owned(),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "u64" | "u128" | "usize" => "a whole number, 0 or more".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number".to_owned(),
+        text if text.starts_with("struct ") => "a section".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// Names the type of a value, by the first word that serde or the reader of TOML has for it.
+fn given(kind: &str) -> &str {
+    match kind {
+        "string" => "a text",
+        "integer" => "a whole number",
+        "float" | "floating" => "a number with a fraction",
+        "boolean" => "`true` or `false`",
+        "array" | "sequence" => "a list",
+        "table" | "map" => "a section",
+        "datetime" => "a time",
+        kind => kind,
+    }
+}
+
+/// serde repeats the value of a wrong type, which can be a secret: `invalid type: string "hunter2", expected u64`. Its words are those of the
+/// program's types; they are replaced as well.
 fn without_values(text: &str) -> String {
-    match (
-        text.strip_prefix("invalid type: "),
-        text.rsplit_once("expected "),
-    ) {
-        (Some(rest), Some((_, expected))) => {
-            let kind = rest.split([' ', ',']).next().unwrap_or("value");
-            format!("has the wrong type: {kind}, expected {expected}")
+    let wanted = text
+        .rsplit_once("expected ")
+        .map(|(_, text)| expected(text));
+    match (text.split_once(": "), wanted) {
+        (Some(("invalid type", rest)), Some(wanted)) => {
+            let kind = given(rest.split([' ', ',']).next().unwrap_or("value"));
+            format!("has the wrong type: {kind}, expected {wanted}")
         }
-        _ => match text.split_once('`').or_else(|| text.split_once('"')) {
-            Some((before, _)) if text.starts_with("invalid value") => {
-                format!("{}: not allowed", before.trim())
-            }
-            _ => text.to_owned(),
-        },
+        (Some(("invalid value", _)), Some(wanted)) => {
+            format!("has a value that is not allowed, expected {wanted}")
+        }
+        _ if text.starts_with("invalid value") => "has a value that is not allowed".to_owned(),
+        _ => text.to_owned(),
     }
 }

@@ -149,8 +149,47 @@ impl Default for Raw {
     }
 }
 
+/// What `max_header_bytes` may be. The library below takes no less than 8 KiB.
+const HEADER_BYTES: RangeInclusive<u64> = 8192..=1 << 20;
+
 pub(super) fn keys() -> Vec<String> {
     super::section::keys_of::<Raw>()
+}
+
+/// What rules across sections, and the check of files, need of the section. Each part is read on its own, so that a mistake elsewhere in the section
+/// hides nothing; it is missing where it cannot be used itself.
+#[derive(Clone, Debug, Default)]
+pub struct ServerParts {
+    /// The address to listen on.
+    pub listen: Option<SocketAddr>,
+    /// The head of a request.
+    pub max_header_bytes: Option<usize>,
+    /// Certificate and key.
+    pub tls: Option<TlsFiles>,
+}
+
+pub(super) fn parts(section: &Section) -> ServerParts {
+    let usual = Raw::default();
+    let known = keys();
+    let listen: Option<String> = section.alone("listen", &known, usual.listen);
+    let header: Option<u64> = section.alone("max_header_bytes", &known, usual.max_header_bytes);
+    let file = |key: &str| {
+        section
+            .alone::<Option<PathBuf>>(key, &known, None)
+            .flatten()
+    };
+    ServerParts {
+        listen: listen.and_then(|listen| listen.parse().ok()),
+        max_header_bytes: header
+            .filter(|bytes| HEADER_BYTES.contains(bytes))
+            .and_then(|bytes| usize::try_from(bytes).ok()),
+        tls: file("tls_cert_file")
+            .zip(file("tls_key_file"))
+            .map(|(cert_file, key_file)| TlsFiles {
+                cert_file,
+                key_file,
+            }),
+    }
 }
 
 pub(super) fn read(section: Section) -> Result<ServerConfig, ConfigError> {
@@ -199,12 +238,11 @@ pub(super) fn read(section: Section) -> Result<ServerConfig, ConfigError> {
         raw.max_connections,
         1..=1_000_000,
     );
-    // The library below takes no less than 8 KiB.
     let max_header_bytes = size(
         "max_header_bytes",
         "bytes",
         raw.max_header_bytes,
-        8192..=1 << 20,
+        HEADER_BYTES,
     );
     let max_url_bytes = size("max_url_bytes", "bytes", raw.max_url_bytes, 1024..=65_534);
     let max_body_bytes = size("max_body_bytes", "bytes", raw.max_body_bytes, 0..=16 << 20);

@@ -58,11 +58,14 @@ fn an_unknown_key_is_named_with_line_and_nearest_key() {
 fn a_wrong_type_or_value_is_named_without_the_value() {
     check(
         "[server]\nrequest_timeout_ms = \"hunter2\"",
-        &[":2: server.request_timeout_ms", "expected u64"],
+        &[
+            ":2: server.request_timeout_ms",
+            "a text, expected a whole number",
+        ],
     );
     check(
         "[server]\nlisten = 5",
-        &[":2: server.listen", "expected a string"],
+        &[":2: server.listen", "a whole number, expected a text"],
     );
     check("[server]\nlisten = \"nowhere\"", &[":2: server.listen"]);
     check(
@@ -482,6 +485,12 @@ fn a_filter_that_would_silence_the_log_is_refused() {
         ("", "an empty part"),
         ("info,=debug", "names no target"),
         ("info ota_gateway=debug", "names no target"),
+        ("ota_gateway=trace", "`info,ota_gateway=trace`"),
+        ("nosuch=debug", "no level for all other targets"),
+        ("debug=info", "`debug` is a level and no target"),
+        ("info,warn=debug", "`warn` is a level and no target"),
+        ("warn,ota_gatway=debug", "did you mean `ota_gateway`?"),
+        ("warn,ota_gateway_x=debug", "is no crate of the gateway"),
     ] {
         let text = format!("[auth]\nmode = \"disabled\"\n[log]\nfilter = \"{filter}\"");
         check(&text, &[":4: log.filter", words]);
@@ -492,7 +501,9 @@ fn a_filter_that_would_silence_the_log_is_refused() {
         "warn,ota_gateway=debug",
         "info, hyper::proto=trace",
         "3",
-        "ota_gateway=trace",
+        "ota_gateway=trace,off",
+        "warn,ota_gateway::edge=debug",
+        "warn,ota=debug",
     ] {
         let text = format!("[auth]\nmode = \"disabled\"\n[log]\nfilter = \"{filter}\"");
         assert!(load(&text, &[]).is_ok(), "{filter}");
@@ -645,4 +656,168 @@ fn what_a_file_holds_cannot_forge_a_line() {
 fn a_file_without_end_is_not_waited_for() {
     let error = Config::load(Some("/dev/zero".as_ref()), []).unwrap_err();
     assert!(error.to_string().contains("longer than"), "{error}");
+}
+
+#[test]
+fn a_target_that_nothing_has_is_a_warning() {
+    let warnings = |filter: &str| {
+        let text = format!("[auth]\nmode = \"disabled\"\n[log]\nfilter = \"{filter}\"");
+        load(&text, &[]).unwrap().warnings
+    };
+    let found = warnings("info,tower_htp=debug,nosuch=debug");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("`tower_htp`; did you mean `tower_http`?"));
+    assert!(found[0].contains("log.filter (line 4)"), "{found:?}");
+    assert!(found[1].contains("`nosuch`"), "{found:?}");
+    for filter in [
+        "info",
+        "off",
+        "info,hyper_util=off",
+        "info,ota_http::tls=debug",
+    ] {
+        assert!(warnings(filter).is_empty(), "{filter}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_section_hides_none_that_concerns_another_section() {
+    let secret = format!("hs256_secret = \"{SECRET}\"");
+    // Each of these mistakes makes its section unusable as a whole.
+    for (key, broken) in [
+        ("bogus", "bogus = 1"),
+        ("max_connections", "max_connections = \"many\""),
+        ("max_connections", "max_connections = 0"),
+    ] {
+        let text =
+            format!("[server]\nlisten = \"0.0.0.0:8090\"\n{broken}\n[auth]\nmode = \"disabled\"");
+        assert_eq!(
+            places(&text, &[]),
+            [format!("3: server.{key}"), "5: auth.mode".to_owned()]
+        );
+        let text = format!(
+            "[server]\nlisten = \"0.0.0.0:8090\"\n{broken}\n[auth]\n{secret}\n[metrics]\nlisten = \"127.0.0.1:8090\"\n{broken}"
+        );
+        assert_eq!(
+            places(&text, &[]),
+            [
+                format!("3: server.{key}"),
+                "7: metrics.listen".to_owned(),
+                format!("8: metrics.{key}")
+            ]
+        );
+        let text = format!(
+            "[server]\nmax_header_bytes = 8192\n{broken}\n[auth]\n{secret}\nmax_token_bytes = 9000"
+        );
+        assert_eq!(
+            places(&text, &[]),
+            [
+                format!("3: server.{key}"),
+                "6: auth.max_token_bytes".to_owned()
+            ]
+        );
+    }
+    let error = load(
+        "[server]\nbogus = 1\n[auth]\nmode = \"disabled\"",
+        &[
+            ("OTA_GATEWAY__SERVER__LISTEN", "0.0.0.0:8090"),
+            ("OTA_GATEWAY__METRICS__LISTEN", "0.0.0.0:8090"),
+            ("OTA_GATEWAY__METRICS__ENABLED", "true"),
+        ],
+    )
+    .unwrap_err();
+    let lines: Vec<String> = error.lines().collect();
+    assert_eq!(lines.len(), 3, "{error}");
+}
+
+#[test]
+fn what_only_follows_from_a_mistake_is_left_out() {
+    let secret = format!("hs256_secret = \"{SECRET}\"");
+    for (text, only) in [
+        // The address that was meant is not known.
+        (
+            "[server]\nlisten = \"nowhere\"\n[metrics]\nlisten = \"127.0.0.1:8080\"",
+            "2: server.listen",
+        ),
+        (
+            "[server]\nlistenn = \"127.0.0.1:1\"\n[metrics]\nlisten = \"127.0.0.1:8080\"",
+            "2: server.listenn",
+        ),
+        (
+            "[servr]\nlisten = \"127.0.0.1:1\"\n[metrics]\nlisten = \"127.0.0.1:8080\"",
+            "1: servr",
+        ),
+        (
+            "[metrics]\nlisten = \"127.0.0.1:8080\"\nenable = false",
+            "3: metrics.enable",
+        ),
+        (
+            "[metrcs]\nenabled = false\n[server]\nlisten = \"127.0.0.1:9464\"",
+            "1: metrcs",
+        ),
+    ] {
+        let text = format!("{text}\n[auth]\n{secret}");
+        assert_eq!(places(&text, &[]), [only], "{text}");
+    }
+}
+
+#[test]
+fn a_configuration_in_utf_16_is_named_as_other_files_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    let words = "[log]\n".encode_utf16();
+    let text: Vec<u8> = std::iter::once(0xfeff)
+        .chain(words)
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for (bytes, expected) in [
+        (text, "gateway.toml: is a text in UTF-16; save it as UTF-8"),
+        (vec![b'#', 0xe4], "gateway.toml: is not UTF-8 text"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = Config::load(Some(&path), []).unwrap_err().to_string();
+        assert!(error.ends_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_type_is_named_in_words_of_the_configuration() {
+    for (text, words) in [
+        (
+            "[metrics]\nenabled = 1",
+            "a whole number, expected `true` or `false`",
+        ),
+        ("[server]\ncors_origins = \"x\"", "a text, expected a list"),
+        (
+            "[server]\ncors_origins = [1.5]",
+            "a number with a fraction, expected a text",
+        ),
+        (
+            "[server]\ntls_cert_file = [\"x\"]",
+            "a list, expected a text",
+        ),
+        (
+            "[server]\nmax_url_bytes = true",
+            "`true` or `false`, expected a whole number",
+        ),
+        ("[auth]\nscope_map = \"x\"", "a text, expected a section"),
+        (
+            "[telemetry]\nsample_ratio = \"x\"",
+            "a text, expected a number",
+        ),
+        (
+            "[server]\nmax_url_bytes = -77",
+            "not allowed, expected a whole number, 0 or more",
+        ),
+        (
+            "[server]\nrate_limit = 5000000000",
+            "expected a whole number from 0 to 4294967295",
+        ),
+    ] {
+        let error = load(text, &[]).unwrap_err().to_string();
+        assert!(error.contains(words), "{error} has no {words:?}");
+        assert!(
+            !error.contains("-77") && !error.contains("5000000000"),
+            "{error}"
+        );
+    }
 }

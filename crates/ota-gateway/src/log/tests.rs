@@ -111,6 +111,7 @@ fn is_child() -> bool {
     let output = Output::to_stderr().unwrap();
     let _ending = output.ending();
     output.install(&LogConfig {
+        warnings: Vec::new(),
         format: match format {
             "json" => LogFormat::Json,
             _ => LogFormat::Text,
