@@ -22,7 +22,9 @@ use time::macros::format_description;
 use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
 use crate::credentials::{Credentials, Secrets};
-use crate::error::{Refusal, is_credential_refusal, is_time_refusal, refusal, wait_of, with_wait};
+use crate::error::{
+    Refusal, advised, is_credential_refusal, is_time_refusal, refusal, wait_of, with_wait,
+};
 use crate::sign::{Acs3, acs3, rpc, sha256_hex};
 use crate::skew::Skew;
 use crate::wire::{self, Decoded, Envelope, Undecodable};
@@ -99,7 +101,7 @@ impl Client {
             self.attempt(cx, operation, &params)
         })
         .await
-        .map_err(|error| blame(error, &params, callers))
+        .map_err(|error| advised(blame(error, &params, callers), &self.config.credentials))
     }
 
     async fn attempt(

@@ -11,6 +11,7 @@ use ota_http::server_time::whole_number;
 use ota_http::slower::asks_to_slow_down;
 use ota_http::{Response, redact};
 
+use crate::config::CredentialSettings;
 use crate::credentials::Secrets;
 
 /// The longest vendor text that is passed on, in characters.
@@ -91,6 +92,45 @@ pub(crate) fn is_time_refusal(error: &Error) -> bool {
             .iter()
             .any(|known| code.eq_ignore_ascii_case(known))
     })
+}
+
+/// Adds what mends a refused credential, by where it comes from: only settings that exist there are advised.
+pub(crate) fn advised(error: Error, source: &CredentialSettings) -> Error {
+    if error.kind() != ErrorKind::Auth || error.advice().is_some() || is_time_refusal(&error) {
+        return error;
+    }
+    let advice = match (is_credential_refusal(&error), source) {
+        (true, CredentialSettings::Keys { security_token, .. }) => match security_token {
+            None => {
+                "compare `access_key_id` and `access_key_secret_file` with the vendor's console: both current and enabled, both of this account; a temporary credential needs `security_token_file` as well"
+            }
+            Some(_) => {
+                "replace `access_key_id_file`, `access_key_secret_file` and `security_token_file` together: they must be of one credential, and a temporary one ends"
+            }
+        },
+        (true, CredentialSettings::Command(_)) => {
+            "run `credentials_command` by hand: what it prints must be one current credential, with its STS token where it is temporary"
+        }
+        (true, CredentialSettings::EcsRamRole { .. }) => {
+            "the credential is that of the instance's RAM role: check that the role still exists and is the one that `ecs_ram_role` names, and compare this machine's clock with the time"
+        }
+        (true, CredentialSettings::Rrsa(_)) => {
+            "the credential is that of the role in `role_arn`: check that it still exists and is of this account, and compare this machine's clock with the time"
+        }
+        (false, CredentialSettings::Keys { .. }) => {
+            "give the user of the AccessKey the rights that docs/operations.md lists"
+        }
+        (false, CredentialSettings::Command(_)) => {
+            "give the user or role whose credential `credentials_command` prints the rights that docs/operations.md lists"
+        }
+        (false, CredentialSettings::EcsRamRole { .. }) => {
+            "give the RAM role of the instance the rights that docs/operations.md lists"
+        }
+        (false, CredentialSettings::Rrsa(_)) => {
+            "give the role in `role_arn` the rights that docs/operations.md lists"
+        }
+    };
+    error.with_advice(advice)
 }
 
 fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
@@ -212,27 +252,23 @@ fn classify(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
             Retry::Once,
             "the vendor had seen the request before",
         ),
-        "signaturedoesnotmatch" | "incompletesignature" | "invalidaccesskeysecret" => (
-            Auth,
-            Retry::Never,
-            "the vendor refused the signature; check `access_key_secret`",
-        ),
+        "signaturedoesnotmatch" | "incompletesignature" | "invalidaccesskeysecret" => {
+            (Auth, Retry::Never, "the vendor refused the signature")
+        }
         "invalidaccesskeyid.notfound"
         | "invalidaccesskeyid.inactive"
         | "invalidaccesskeyid"
         | "missingaccesskeyid" => (
             Auth,
             Retry::Never,
-            "the vendor does not know the AccessKey, or it is disabled; check `access_key_id`",
+            "the vendor does not know the AccessKey, or it is disabled",
         ),
         "missingsecuritytoken"
         | "invalidsecuritytoken.malformed"
         | "invalidsecuritytoken.mismatchwithaccesskey"
-        | "invalidsecuritytoken.expired" => (
-            Auth,
-            Retry::Never,
-            "the vendor refused the STS token; check `security_token_file`",
-        ),
+        | "invalidsecuritytoken.expired" => {
+            (Auth, Retry::Never, "the vendor refused the STS token")
+        }
         "forbidden.ram"
         | "forbidden"
         | "nopermission"
@@ -361,11 +397,12 @@ fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Refusal, Secrets, classify, refusal};
+    use super::{CredentialSettings, Refusal, Secrets, advised, classify, refusal};
     use http::{HeaderMap, HeaderName, HeaderValue};
     use ota_core::ErrorKind::{self, *};
     use ota_core::error::Retry;
-    use ota_http::Response;
+    use ota_http::{Response, SecretSource};
+    use std::sync::Arc;
     use std::time::Duration;
 
     fn secrets() -> Secrets {
@@ -515,6 +552,61 @@ mod tests {
         check("Whatever", 502, Unavailable, Retry::Later);
         check("Whatever", 400, Rejected, Retry::Never);
         check("Whatever", 403, Auth, Retry::Never);
+    }
+
+    #[test]
+    fn the_advice_names_only_settings_of_the_credentials_source() {
+        let refused = |code: &str| {
+            let refused = Refusal {
+                code: code.into(),
+                message: None,
+                request_id: None,
+                http_status: 403,
+                retry_after: None,
+            };
+            refusal(refused, &secrets())
+        };
+        let keys = || {
+            let source = |text: &str| Arc::new(SecretSource::value(text.into()));
+            CredentialSettings::Keys {
+                access_key_id: source("id"),
+                access_key_secret: source("secret"),
+                security_token: None,
+            }
+        };
+        let command = || CredentialSettings::Command(vec!["sts".to_owned()]);
+        let ecs = || CredentialSettings::EcsRamRole {
+            role: None,
+            endpoint: String::new(),
+        };
+        for code in [
+            "InvalidSecurityToken.Expired",
+            "SignatureDoesNotMatch",
+            "InvalidAccessKeyId.NotFound",
+            "Forbidden.RAM",
+        ] {
+            let right = code == "Forbidden.RAM";
+            for (source, key) in [
+                (keys(), "`access_key_id`"),
+                (command(), "`credentials_command`"),
+                (ecs(), "RAM role"),
+            ] {
+                let error = advised(refused(code), &source);
+                let text = format!("{} {}", error.message(), error.advice().unwrap());
+                assert!(
+                    text.contains(key) || (right && text.contains("user of the AccessKey")),
+                    "{text}"
+                );
+                let of_keys = matches!(source, CredentialSettings::Keys { .. });
+                let named = text.contains("`access_key") || text.contains("`security_token");
+                assert!(of_keys || !named, "{text}");
+                assert_eq!(text.contains("the rights"), right, "{text}");
+            }
+        }
+        // The clock is no matter of the credential, and of other errors nothing is known.
+        for code in ["InvalidTimeStamp.Expired", "Throttling.User"] {
+            assert_eq!(advised(refused(code), &command()).advice(), None);
+        }
     }
 
     #[test]

@@ -373,9 +373,7 @@ fn health() -> Health {
         checked_at: Some(AS_OF.to_owned()),
         problem: Some(HealthProblem {
             code: Code::ProviderAuth.as_str().to_owned(),
-            detail:
-                "the vendor does not know the AccessKey, or it is disabled; check `access_key_id`"
-                    .to_owned(),
+            detail: "the vendor does not know the AccessKey, or it is disabled".to_owned(),
         }),
     }
 }

@@ -11,7 +11,7 @@ use ota_http::{Client, Request, Response, Secret};
 use zeroize::Zeroize as _;
 
 use super::cell::{Fetch, Fetched};
-use super::{unreadable, written};
+use super::{unreadable, with_cause, written};
 
 const ROLES: &str = "/latest/meta-data/ram/security-credentials/";
 const TOKEN_LIFE: HeaderName = HeaderName::from_static("x-aliyun-ecs-metadata-token-ttl-seconds");
@@ -57,12 +57,11 @@ impl EcsRamRole {
             ..cx.clone()
         };
         self.http.send(&cx, request).await.map_err(|error| {
-            Error::new(
+            let failed = Error::new(
                 error.kind(),
                 "the metadata service of the instance does not answer, so there is no credential",
-            )
-            .with_advice(ADVICE)
-            .with_source(error)
+            );
+            with_cause(failed.with_advice(ADVICE), &error)
         })
     }
 

@@ -111,6 +111,25 @@ impl Credentials {
     }
 }
 
+/// Adds why a service that gives out credentials was not reached. The error of the connection speaks of the vendor and of `endpoint`, so only what is
+/// behind it is kept.
+fn with_cause(failed: Error, connection: &Error) -> Error {
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(connection);
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    match causes.is_empty() {
+        // What is wrong with TLS or a proxy is said by the error itself, without names of settings.
+        true if matches!(connection.kind(), ErrorKind::Misconfigured) => {
+            failed.with_source(std::io::Error::other(connection.message().to_owned()))
+        }
+        true => failed,
+        false => failed.with_source(std::io::Error::other(causes.join(": "))),
+    }
+}
+
 /// A credential as services and commands write it.
 #[derive(Deserialize)]
 struct Written {

@@ -21,7 +21,7 @@ use time::macros::format_description;
 
 use super::cell::{Fetch, Fetched};
 use super::ecs::forget;
-use super::{Written, unreadable};
+use super::{Written, unreadable, with_cause};
 use crate::config::RrsaSettings;
 
 /// How long a credential lives that is asked for, in seconds; the vendor's own default.
@@ -129,13 +129,13 @@ impl Fetch for Rrsa {
                     error.kind(),
                     "the STS cannot be reached, so there is no credential",
                 );
-                match error.advice() {
+                let failed = match error.advice() {
                     Some(advice) => failed.with_advice(advice),
                     None => failed.with_advice(
                         "check `sts_endpoint` (by default that of `region`), and the way there",
                     ),
-                }
-                .with_source(error)
+                };
+                with_cause(failed, &error)
             })?;
         if response.status == 200 {
             let read: Result<Answer, _> = serde_json::from_slice(&response.body);
