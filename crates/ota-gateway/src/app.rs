@@ -125,8 +125,8 @@ impl App {
     pub fn metrics_text(&self) -> Result<Vec<u8>, prometheus::Error> {
         let gates = self.0.parts.gates.iter();
         let certificates = self.edge().certificates.as_ref();
-        if let Some(ends) = certificates.and_then(|certificates| certificates.ends()) {
-            self.metrics().certificate_ends(ends);
+        if let Some(validity) = certificates.and_then(|certificates| certificates.validity()) {
+            self.metrics().certificate_ends(validity.ends);
         }
         self.metrics().text(
             gates.map(|(name, gate)| (name, &**gate)),
@@ -140,11 +140,14 @@ impl App {
         self.metrics().watch_log(dropped);
     }
 
-    /// Says that the gateway's own certificate has ended or is about to, and whether it has.
+    /// Says that the gateway's own certificate is not valid yet, has ended or is about to, and whether no client takes it now.
     pub(crate) fn certificate_warning(&self) -> Option<(String, bool)> {
         let certificates = self.edge().certificates.as_ref()?;
-        let ended = certificates.ends().is_some_and(|end| end <= self.now());
-        Some((certificates.warning(self.now())?, ended))
+        let now = self.now();
+        let refused = certificates
+            .validity()
+            .is_some_and(|validity| !validity.holds(now));
+        Some((certificates.warning(now)?, refused))
     }
 
     /// Returns what must run beside the requests, for as long as they are served: keys and certificates are kept fresh.

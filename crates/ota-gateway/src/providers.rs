@@ -225,6 +225,7 @@ pub fn build(
     let mut builder = Builder {
         shared,
         accounts: Accounts::default(),
+        logins: Vec::new(),
         gates: Vec::new(),
     };
     let mut mistakes = Mistakes::default();
@@ -243,6 +244,8 @@ pub fn build(
 struct Builder<'a> {
     shared: &'a Shared,
     accounts: Accounts,
+    /// What the providers before log in with.
+    logins: Vec<(ProviderName, ota_provider_huawei::Login)>,
     gates: Vec<(ProviderName, Arc<Guard>)>,
 }
 
@@ -281,6 +284,9 @@ impl Builder<'_> {
                     default_calls: DEFAULT_CALLS,
                     quota: QUOTA,
                 };
+                if let Some(config) = &config {
+                    mistakes.check(self.login(name, &section, config.login()));
+                }
                 let tokens = Arc::clone(&self.shared.tokens);
                 self.join(name, &section, limits, vendor, mistakes, |deps| {
                     let provider = HuaweiProvider::new(name.clone(), config?, deps, tokens);
@@ -314,6 +320,32 @@ impl Builder<'_> {
                 mistakes.finish(|| None)
             }
         }
+    }
+
+    /// Checks that providers that share a login agree on it: one with a wrong setting would fail the other.
+    fn login(
+        &mut self,
+        name: &ProviderName,
+        section: &Section,
+        login: ota_provider_huawei::Login,
+    ) -> Result<(), ConfigError> {
+        let mut mistakes = Mistakes::default();
+        let differing = self.logins.iter().find_map(|(other, known)| {
+            let keys = login.differences(known);
+            (!keys.is_empty()).then_some((other, keys))
+        });
+        if let Some((other, keys)) = differing {
+            for key in keys {
+                mistakes.push(section.error(
+                    key,
+                    format_args!(
+                        "it is not as in provider `{other}`, which has the same `endpoint` and `app_id`; both share one login, so give both the same `{key}`"
+                    ),
+                ));
+            }
+        }
+        self.logins.push((name.clone(), login));
+        mistakes.finish(|| Some(()))
     }
 
     /// Builds the gate of a provider, and the provider with it.

@@ -186,7 +186,7 @@ impl Client {
     /// # Errors
     /// `unavailable` when the vendor cannot be reached or the connection breaks, `timeout` when connecting takes too long,
     /// `protocol` for an answer over the limit, a redirect, a content coding that is not read or something that is not HTTP, `misconfigured`
-    /// for an endpoint that is no URL. Errors never hold the URL.
+    /// for an endpoint that is no URL and for what is wrong with TLS. Errors never hold the URL.
     pub async fn send(&self, cx: &Context, mut request: Request) -> Result<Response> {
         if let Some(trace) = cx.trace {
             request.header(TRACEPARENT, &trace.to_string(), false)?;
@@ -241,11 +241,22 @@ impl Client {
         let mut headers = std::mem::take(response.headers_mut());
         let body = coding::unpack(&mut headers, body.freeze(), self.max_body_bytes)
             .map_err(|packed| self.not_unpacked(status, packed))?;
-        Ok(Response {
+        let response = Response {
             status,
             headers,
             body,
-        })
+        };
+        match Problem::of_page(&response, self.tls.known()) {
+            Some(problem) => Err(self
+                .tls_error(&problem)
+                .with_context("status", status.to_string())),
+            None => Ok(response),
+        }
+    }
+
+    fn tls_error(&self, problem: &Problem) -> Error {
+        Error::new(ErrorKind::Misconfigured, problem.message())
+            .with_advice(problem.advice(&self.tls.keys))
     }
 
     /// The error for a body that cannot be unpacked. Its status is all that is known of such an answer.
@@ -272,8 +283,7 @@ impl Client {
         let error = error.without_url();
         let tls = found::<rustls::Error>(&error).and_then(|tls| Problem::of(tls, self.tls.known()));
         if let Some(problem) = tls {
-            return Error::new(ErrorKind::Misconfigured, problem.message())
-                .with_advice(problem.advice(&self.tls.keys));
+            return self.tls_error(&problem);
         }
         if let Some(failed) = proxy.and_then(|proxy| proxy::failed(proxy, &error)) {
             return failed.with_source(error);

@@ -4,6 +4,7 @@ pub mod client;
 mod coding;
 pub mod encode;
 pub mod endpoint;
+pub mod environment;
 pub mod file;
 pub mod json;
 pub mod lenient;

@@ -43,7 +43,7 @@ impl Proxies {
     }
 }
 
-const ADVICE: &str = "the environment variables HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name it: correct them, or list the server's host in NO_PROXY so that it is called directly";
+const ADVICE: &str = "correct the address of the proxy in the environment variables HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or list the host of the call in NO_PROXY so that it is called directly";
 
 /// The error for a proxy that asks for a credential.
 pub(crate) fn wants_login(proxy: &str) -> Error {
@@ -52,7 +52,7 @@ pub(crate) fn wants_login(proxy: &str) -> Error {
         format!("the proxy `{proxy}` asks for a user name and password (407)"),
     )
     .with_advice(format!(
-        "put them into the proxy's URL (http://user:password@host:port); {ADVICE}"
+        "write the proxy's user name and password into its URL (http://user:password@host:port); {ADVICE}"
     ))
 }
 

@@ -172,6 +172,18 @@ impl SecretSource {
         matches!(self.origin, Origin::File { .. })
     }
 
+    /// Returns whether both are the same value or the same file.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.origin, &other.origin) {
+            (Origin::Value(own), Origin::Value(others)) => {
+                own.expose_secret() == others.expose_secret()
+            }
+            (Origin::File { path: own, .. }, Origin::File { path: others, .. }) => own == others,
+            _ => false,
+        }
+    }
+
     /// Returns the secret as it is now.
     ///
     /// A file that has become unreadable since it was last read keeps its last content: replacing a file is not always

@@ -70,6 +70,51 @@ impl Config {
     pub fn account(&self) -> String {
         format!("{VENDOR} {} {}", self.endpoint.base(), self.app_id)
     }
+
+    /// Returns what a login is made with.
+    #[must_use]
+    pub fn login(&self) -> Login {
+        Login {
+            account: self.account(),
+            secret: Arc::clone(&self.secret),
+            tls: self.tls.clone(),
+            app_key_header: self.app_key_header.clone(),
+        }
+    }
+}
+
+/// What a login is made with. Providers of one application at one endpoint share their login, so they must have all of it in common.
+#[derive(Clone, Debug)]
+pub struct Login {
+    account: String,
+    secret: Arc<SecretSource>,
+    tls: Option<TlsOptions>,
+    app_key_header: HeaderName,
+}
+
+impl Login {
+    /// Returns the keys of the settings in which this login of the same application differs from another one; none for another application.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        if self.account != other.account {
+            return Vec::new();
+        }
+        let mut keys = Vec::new();
+        if !self.secret.is_same(&other.secret) {
+            keys.push(match self.secret.is_file() {
+                true => "secret_file",
+                false => "secret",
+            });
+        }
+        let (own, others) = (self.tls.as_ref(), other.tls.as_ref());
+        if let (Some(own), Some(others)) = (own, others) {
+            keys.extend(own.differences(others));
+        }
+        if self.app_key_header != other.app_key_header {
+            keys.push("app_key_header");
+        }
+        keys
+    }
 }
 
 impl Settings {

@@ -28,6 +28,11 @@ pub(crate) const UNKNOWN_DEVICE: &str = "123002";
 /// "pageNo or pageSize beyond the limit." (vendor notes, section 1.4)
 pub(crate) const PAGE_BEYOND_LIMIT: &str = "123029";
 
+/// "AppId for auth not exist.": the header is missing, or a proxy that dislikes underscores has dropped it.
+const NO_APPLICATION: &str = "100025";
+
+const NO_APPLICATION_ADVICE: &str = "a proxy on the way may drop headers with an underscore, as nginx does unless `underscores_in_headers on` is set there; if there is none, ask the platform's operator for the name of the header and set `app_key_header` to it";
+
 /// "Bad request. The required fields is invalid." Says nothing about which field.
 const UNREADABLE_ARGUMENT: &str = "120015";
 
@@ -94,8 +99,7 @@ fn documented(code: &str) -> Option<(ErrorKind, &'static str, bool)> {
             "the vendor refused the refresh token of the application",
             OTHER,
         ),
-        // "AppId for auth not exist.": the header is missing, or a proxy that dislikes underscores has dropped it.
-        "100025" => (
+        NO_APPLICATION => (
             ErrorKind::Auth,
             "the vendor did not see the application's ID; its operator knows whether `app_key_header` is app_key or x-app-key",
             OTHER,
@@ -246,14 +250,22 @@ pub(crate) fn judge(
             (kind, message, response.status == 401)
         }
     };
+    let unseen = code
+        .as_deref()
+        .is_some_and(|code| code.trim() == NO_APPLICATION);
     let clean = |text: String, max| redact::secrets(&text, secrets.iter().copied(), max);
     let vendor = VendorError {
         code: code.map(|code| clean(code, MAX_CODE_CHARS)),
         message: text.text().map(|text| clean(text, MAX_MESSAGE_CHARS)),
         ..told_by_headers(response, secrets)
     };
+    let error = Error::new(kind, message).with_vendor(vendor);
+    let error = match unseen {
+        true => error.with_advice(NO_APPLICATION_ADVICE),
+        false => error,
+    };
     Err(Refusal {
-        error: with_wait(Error::new(kind, message).with_vendor(vendor), response),
+        error: with_wait(error, response),
         token,
     })
 }

@@ -10,6 +10,6 @@ mod provider;
 mod token;
 mod wire;
 
-pub use config::{Config, DEFAULT_CALLS, QUOTA, Settings, VENDOR};
+pub use config::{Config, DEFAULT_CALLS, Login, QUOTA, Settings, VENDOR};
 pub use provider::HuaweiProvider;
 pub use token::TokenPool;

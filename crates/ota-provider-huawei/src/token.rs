@@ -30,7 +30,8 @@ const RENEWAL_TIME: Duration = Duration::from_secs(30);
 /// How long a token that is still valid is used further after its renewal has failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
-/// The tokens of a process. Providers that use one application at one endpoint share a token through it.
+/// The tokens of a process. Providers that use one application at one endpoint share a token through it, so whoever configures them sees to it that
+/// they log in alike ([`Login::differences`](crate::Login::differences)).
 #[derive(Debug, Default)]
 pub struct TokenPool {
     cells: Mutex<HashMap<(String, String), Arc<TokenCell>>>,

@@ -43,6 +43,9 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     for warning in config.warnings.iter().chain(&config.auth.warnings) {
         tracing::warn!("{warning}");
     }
+    for warning in ota_http::environment::warnings() {
+        tracing::warn!("{warning}");
+    }
     if let Some(keys) = config.auth.keys() {
         keys.log_left_out();
     }
@@ -54,8 +57,8 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     }
     // Nothing to call is not what was wanted either. Offline nothing is called anyway, and `serve` starts with such a configuration.
     let certificate = app.certificate_warning();
-    // No client takes a certificate that has ended.
-    let served = !certificate.as_ref().is_some_and(|(_, ended)| *ended);
+    // No client takes a certificate outside of its dates.
+    let served = !certificate.as_ref().is_some_and(|(_, refused)| *refused);
     let all_ok =
         served && (options.offline || checked > 0) && rows.iter().all(|row| row.problem.is_none());
     let mut text = table(&rows);
@@ -93,7 +96,7 @@ fn advice(kind: ErrorKind, vendor: &str) -> &'static str {
     let alibaba = vendor == ota_provider_alibaba::VENDOR;
     match kind {
         ErrorKind::Auth if alibaba => {
-            "the vendor refuses the credential or its rights: compare `access_key_id` and `access_key_secret_file` with the vendor's console (both current, both of this account; a temporary one with `security_token_file`), give the rights that docs/operations.md lists, and compare this machine's clock with the time"
+            "the vendor refuses the credential or its rights: give the rights that docs/operations.md lists, and compare this machine's clock with the time"
         }
         ErrorKind::Auth => {
             "the vendor refuses the credential or its rights: compare `app_id` and `secret_file` with the platform's console (both current, both of this application), ask its operator whether the application is authorised for the devices, and compare this machine's clock with the time"

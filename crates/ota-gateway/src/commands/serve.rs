@@ -58,6 +58,9 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
     for warning in config.warnings.iter().chain(&config.auth.warnings) {
         tracing::warn!("{warning}");
     }
+    for warning in ota_http::environment::warnings() {
+        tracing::warn!("{warning}");
+    }
     if matches!(config.auth.mode, AuthMode::Disabled) {
         tracing::warn!("access control is disabled: everybody on this machine may call");
     }

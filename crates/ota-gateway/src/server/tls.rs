@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ota_core::clock::Clock;
 use ota_http::file::{self, FileVersion, MAX_PEM_BYTES};
-use ota_http::tls::{Identity, Part, end_of};
+use ota_http::tls::{Identity, Part, Validity};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -64,19 +64,19 @@ impl Certificates {
         }))
     }
 
-    /// Returns when the present certificate ends, if that can be read.
-    pub(crate) fn ends(&self) -> Option<OffsetDateTime> {
+    /// Returns when the present certificate is valid, if that can be read.
+    pub(crate) fn validity(&self) -> Option<Validity> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.ends
+        current.validity
     }
 
-    /// Says that the certificate has ended or is about to.
+    /// Says that the certificate is not valid yet, has ended or is about to.
     pub(crate) fn warning(&self, now: OffsetDateTime) -> Option<String> {
         let what = format!(
             "the gateway's own certificate (server.tls_cert_file, `{}`)",
             self.files.cert_file.display()
         );
-        end_of(&what, self.ends()?, now)
+        self.validity()?.warning(&what, now)
     }
 
     /// Returns what makes a connection encrypted.

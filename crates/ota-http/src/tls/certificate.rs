@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ALTERNATIVE_NAMES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// Signatures that nothing should trust any more.
@@ -48,6 +49,8 @@ pub struct Facts {
     pub(super) common_name: Option<String>,
     /// The host names and addresses that it is for, fit to be shown.
     pub(super) names: Vec<String>,
+    /// Whether it says that it may vouch for others.
+    pub(super) is_ca: bool,
     /// The public key with its algorithm, in DER.
     pub(super) public_key: Vec<u8>,
 }
@@ -96,11 +99,11 @@ fn body<'a>(reader: &mut SliceReader<'a>) -> der::Result<Facts> {
         reader.sequence(|validity| Ok::<_, der::Error>((moment(validity)?, moment(validity)?)))?;
     let subject = AnyRef::decode(reader)?;
     let public_key = AnyRef::decode(reader)?;
-    let mut names = Vec::new();
+    let mut extensions = Extensions::default();
     while !reader.is_finished() {
         let part = AnyRef::decode(reader)?;
         if part.header().tag() == context(3) {
-            names = alternative_names(part.value())?;
+            extensions = Extensions::of(part.value())?;
         }
     }
     Ok(Facts {
@@ -113,7 +116,8 @@ fn body<'a>(reader: &mut SliceReader<'a>) -> der::Result<Facts> {
         not_before,
         not_after,
         common_name: common_name(subject).unwrap_or_default(),
-        names,
+        names: extensions.names,
+        is_ca: extensions.is_ca,
         public_key: public_key.to_der()?,
     })
 }
@@ -178,32 +182,65 @@ fn common_name(subject: AnyRef<'_>) -> der::Result<Option<String>> {
     Ok(found)
 }
 
-fn alternative_names(extensions: &[u8]) -> der::Result<Vec<String>> {
+/// What is read of the extensions.
+#[derive(Default)]
+struct Extensions {
+    names: Vec<String>,
+    is_ca: bool,
+}
+
+impl Extensions {
+    fn of(extensions: &[u8]) -> der::Result<Self> {
+        let mut found = Self::default();
+        AnyRef::from_der(extensions)?.sequence(|all| {
+            while !all.is_finished() {
+                all.sequence(|extension| {
+                    let id = ObjectIdentifier::decode(extension)?;
+                    let mut value = AnyRef::decode(extension)?;
+                    // `critical` stands between them where it is true.
+                    if !extension.is_finished() {
+                        value = AnyRef::decode(extension)?;
+                    }
+                    if id == ALTERNATIVE_NAMES {
+                        found.names.extend(alternative_names(value.value())?);
+                    }
+                    if id == BASIC_CONSTRAINTS {
+                        found.is_ca = is_ca(value.value())?;
+                    }
+                    Ok::<_, der::Error>(())
+                })?;
+            }
+            Ok::<_, der::Error>(())
+        })?;
+        Ok(found)
+    }
+}
+
+fn alternative_names(value: &[u8]) -> der::Result<Vec<String>> {
     let mut names = Vec::new();
-    AnyRef::from_der(extensions)?.sequence(|all| {
-        while !all.is_finished() {
-            all.sequence(|extension| {
-                let id = ObjectIdentifier::decode(extension)?;
-                let mut value = AnyRef::decode(extension)?;
-                // `critical` stands between them where it is true.
-                if !extension.is_finished() {
-                    value = AnyRef::decode(extension)?;
-                }
-                if id == ALTERNATIVE_NAMES {
-                    AnyRef::from_der(value.value())?.sequence(|general| {
-                        while !general.is_finished() {
-                            let name = AnyRef::decode(general)?;
-                            names.extend(host(name));
-                        }
-                        Ok::<_, der::Error>(())
-                    })?;
-                }
-                Ok::<_, der::Error>(())
-            })?;
+    AnyRef::from_der(value)?.sequence(|general| {
+        while !general.is_finished() {
+            let name = AnyRef::decode(general)?;
+            names.extend(host(name));
         }
         Ok::<_, der::Error>(())
     })?;
     Ok(names)
+}
+
+fn is_ca(value: &[u8]) -> der::Result<bool> {
+    AnyRef::from_der(value)?.sequence(|parts| {
+        let ca = match parts.is_finished() {
+            // It is left out where it is false.
+            true => false,
+            false => match AnyRef::decode(parts)? {
+                first if first.header().tag() == Tag::Boolean => first.value() != [0],
+                _ => false,
+            },
+        };
+        skip_rest(parts)?;
+        Ok::<_, der::Error>(ca)
+    })
 }
 
 /// The name of a host: `dNSName` or `iPAddress`.

@@ -18,8 +18,17 @@ use super::certificate::Facts;
 pub struct Identity {
     /// What is shown and signed with.
     pub key: Arc<CertifiedKey>,
-    /// When the certificate ends, if that can be read.
-    pub ends: Option<OffsetDateTime>,
+    /// When the certificate is valid, if that can be read.
+    pub validity: Option<Validity>,
+}
+
+/// When a certificate is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From when on.
+    pub begins: OffsetDateTime,
+    /// Until when.
+    pub ends: OffsetDateTime,
 }
 
 /// Which of the two files of an identity is at fault.
@@ -77,7 +86,10 @@ impl Identity {
         }
         Ok(Self {
             key: Arc::new(certified),
-            ends: facts.map(|facts| facts.not_after),
+            validity: facts.map(|facts| Validity {
+                begins: facts.not_before,
+                ends: facts.not_after,
+            }),
         })
     }
 }

@@ -16,10 +16,10 @@ use rustls::{ClientConfig, RootCertStore};
 use time::OffsetDateTime;
 
 pub use certificate::Facts;
-pub use identity::{Identity, Part};
+pub use identity::{Identity, Part, Validity};
 pub(crate) use problem::Known;
 pub use problem::{KeyNames, Problem, day};
-pub use settings::{TlsSettings, WARN_BEFORE, end_of};
+pub use settings::{TlsSettings, WARN_BEFORE};
 use verify::{Pin, Verifier};
 
 /// How the server is verified and how we show who we are. PEM texts, not file names.
@@ -49,23 +49,66 @@ impl TlsOptions {
             .transpose()
     }
 
-    /// Writes to the log what an operator should know about these settings of a provider, though it is no mistake.
-    pub fn warn(&self, provider: &str, now: OffsetDateTime) {
-        let pinned = match self.ca_pem {
-            Some(_) => "",
-            None => "; give `ca_file` as well",
+    /// Returns the keys of a provider section in which these settings differ from others.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let part = |options: &Self, of: fn(&(Vec<u8>, Vec<u8>)) -> &Vec<u8>| {
+            options.client_identity_pem.as_ref().map(of).cloned()
         };
-        if self.skip_hostname_verification {
-            tracing::warn!(
-                provider.name = provider,
-                "`verify_hostname = false`: the owner of any certificate of a CA that is trusted here can pose as the server of `{provider}`; prefer `server_name`, or put only the server's own certificate into `ca_file`{pinned}"
-            );
+        let differs = |of| part(self, of) != part(other, of);
+        [
+            ("ca_file", self.ca_pem != other.ca_pem),
+            ("client_cert_file", differs(|(certificate, _)| certificate)),
+            ("client_key_file", differs(|(_, key)| key)),
+            ("server_name", self.server_name != other.server_name),
+            (
+                "verify_hostname",
+                self.skip_hostname_verification != other.skip_hostname_verification,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+    }
+
+    /// Returns what an operator should know about these settings of a provider, though it is no mistake.
+    #[must_use]
+    pub fn warnings(&self, now: OffsetDateTime) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.skip_hostname_verification && !self.trusts_one_server_only() {
+            let advice = match self.ca_pem {
+                Some(_) => "put only the server's own certificate into `ca_file`",
+                None => "put the server's own certificate into `ca_file`",
+            };
+            warnings.push(format!(
+                "`verify_hostname = false`: the owner of any certificate of a CA that is trusted here can pose as the server; {advice}"
+            ));
         }
-        let ends = self.identity().ok().flatten().and_then(|own| own.ends);
-        if let Some(warning) =
-            ends.and_then(|ends| end_of("the certificate in `client_cert_file`", ends, now))
-        {
-            tracing::warn!(provider.name = provider, "{warning}, then restart");
+        let validity = self.identity().ok().flatten().and_then(|own| own.validity);
+        let dates = validity
+            .and_then(|validity| validity.warning("the certificate in `client_cert_file`", now));
+        warnings.extend(dates.map(|warning| format!("{warning}, then restart")));
+        warnings
+    }
+
+    /// Whether all that is trusted is one certificate that can vouch for no other one.
+    fn trusts_one_server_only(&self) -> bool {
+        let certificates = self
+            .ca_pem
+            .as_deref()
+            .map(identity::certificates)
+            .and_then(Result::ok)
+            .unwrap_or_default();
+        match &certificates[..] {
+            [only] => Facts::of(only).is_some_and(|facts| !facts.is_ca),
+            _ => false,
+        }
+    }
+
+    /// Writes the warnings to the log.
+    pub fn warn(&self, provider: &str, now: OffsetDateTime) {
+        for warning in self.warnings(now) {
+            tracing::warn!(provider.name = provider, "{warning}");
         }
     }
 }
@@ -107,7 +150,7 @@ pub(crate) struct Tls {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     asked: Arc<AtomicBool>,
-    own: Option<Option<OffsetDateTime>>,
+    own: Option<Option<Validity>>,
     pub(crate) keys: KeyNames,
 }
 
@@ -150,22 +193,20 @@ pub(crate) fn build(options: &TlsOptions) -> Result<Tls, TlsError> {
         None => {
             let system = rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).map_err(
                 |error| {
-                    TlsError(format!(
-                        "the system's certificate store cannot be used: {error}; install the package ca-certificates, or name a file with SSL_CERT_FILE or `{}`",
-                        options.keys.ca_file
-                    ))
+                    let named = crate::environment::certificate_file(&crate::environment::of_process);
+                    let own = options.keys.ca_file;
+                    TlsError(match named {
+                        Some(warning) => format!("{warning}; correct it, or name a file with `{own}`"),
+                        None => format!(
+                            "the system's certificate store cannot be used: {error}; install the package ca-certificates, or name a file with SSL_CERT_FILE or `{own}`"
+                        ),
+                    })
                 },
             )?;
             (Some(Arc::new(system)), Vec::new())
         }
     };
-    let expected = match &options.server_name {
-        Some(name) => Some(
-            ServerName::try_from(name.clone())
-                .map_err(|_| TlsError(format!("`{name}` is not a host name or an IP address")))?,
-        ),
-        None => None,
-    };
+    let expected = options.server_name.as_deref().map(name_of).transpose()?;
     let verifier = Arc::new(Verifier {
         chain,
         pins,
@@ -176,7 +217,7 @@ pub(crate) fn build(options: &TlsOptions) -> Result<Tls, TlsError> {
     let identity = options.identity()?;
     let watch = Watch {
         asked: Arc::default(),
-        own: identity.as_ref().map(|identity| identity.ends),
+        own: identity.as_ref().map(|identity| identity.validity),
         keys: options.keys,
     };
     let shown = identity::Shown {
@@ -190,6 +231,11 @@ pub(crate) fn build(options: &TlsOptions) -> Result<Tls, TlsError> {
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(Arc::new(shown));
     Ok(Tls { config, watch })
+}
+
+fn name_of(name: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(name.to_owned())
+        .map_err(|_| TlsError(format!("`{name}` is not a host name or an IP address")))
 }
 
 /// Reads certificates that are to be trusted: each as a CA, as far as it can be one, and each as a pin. The error is the rest of a sentence.

@@ -7,7 +7,9 @@ use rustls::{AlertDescription, CertificateError, PeerIncompatible, PeerMisbehave
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::Validity;
 use super::certificate::{Facts, LEAST_RSA_BITS, listed};
+use crate::client::Response;
 
 /// How the settings of a connection are called where they are set. `None` for what cannot be set there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +76,13 @@ pub enum Problem {
     ClientCertificateMissing,
     /// The server refused the certificate of the gateway because it has ended.
     ClientCertificateExpired(Option<OffsetDateTime>),
-    /// The server refused the certificate of the gateway, with this alert.
-    ClientCertificateRefused(String),
+    /// The server refused the certificate of the gateway.
+    ClientCertificateRefused {
+        /// How it said so.
+        how: String,
+        /// When the certificate is valid.
+        validity: Option<Validity>,
+    },
     /// The server does not serve the name of the address.
     UnknownName,
     /// The server ended the handshake with another alert.
@@ -89,9 +96,19 @@ pub enum Problem {
 pub(crate) struct Known {
     /// Whether the server has asked for a certificate of the gateway.
     pub(crate) asked: bool,
-    /// Whether the gateway has one, and when it ends.
-    pub(crate) own: Option<Option<OffsetDateTime>>,
+    /// Whether the gateway has one, and when it is valid.
+    pub(crate) own: Option<Option<Validity>>,
 }
+
+/// What servers say on the page that they answer with instead of ending the handshake (nginx: "No required SSL certificate was sent", "The SSL
+/// certificate error").
+const PAGE_WORDS: &[u8] = b"ssl certificate";
+
+/// The statuses of nginx for a client certificate that was refused, and for none. It shows both as 400 unless it is told otherwise.
+const PAGE_STATUSES: [u16; 2] = [495, 496];
+
+/// The most of a page that is looked at.
+const PAGE_HEAD: usize = 4096;
 
 impl Problem {
     /// Reads an error of the TLS library; `None` for what may pass.
@@ -114,6 +131,29 @@ impl Problem {
             ) => Some(Self::Cipher),
             _ => None,
         }
+    }
+
+    /// Reads a page that some servers answer with where others end the handshake: about the gateway's certificate. `None` for any other answer.
+    pub(crate) fn of_page(response: &Response, known: Known) -> Option<Self> {
+        let head = response.body.get(..PAGE_HEAD).unwrap_or(&response.body);
+        let said = || {
+            head.windows(PAGE_WORDS.len())
+                .any(|words| words.eq_ignore_ascii_case(PAGE_WORDS))
+        };
+        let status = response.status;
+        let refused =
+            PAGE_STATUSES.contains(&status) || (status == 400 && response.is_html() && said());
+        // A server that has not asked for a certificate speaks of one of its own.
+        if !refused || !known.asked {
+            return None;
+        }
+        Some(match known.own {
+            None => Self::ClientCertificateMissing,
+            Some(validity) => Self::ClientCertificateRefused {
+                how: format!("status {status}"),
+                validity,
+            },
+        })
     }
 
     fn of_certificate(error: &CertificateError) -> Self {
@@ -146,7 +186,9 @@ impl Problem {
             (A::ProtocolVersion, _) => Self::Version,
             (A::UnrecognisedName, _) => Self::UnknownName,
             (A::CertificateRequired, None) => Self::ClientCertificateMissing,
-            (A::CertificateExpired, Some(ends)) => Self::ClientCertificateExpired(ends),
+            (A::CertificateExpired, Some(validity)) => {
+                Self::ClientCertificateExpired(validity.map(|validity| validity.ends))
+            }
             // Up to TLS 1.2 a missing certificate has no alert of its own.
             (
                 A::HandshakeFailure | A::BadCertificate | A::AccessDenied | A::NoCertificate,
@@ -162,8 +204,11 @@ impl Problem {
                 | A::UnknownCA
                 | A::AccessDenied
                 | A::DecryptError,
-                Some(_),
-            ) if known.asked => Self::ClientCertificateRefused(format!("{alert:?}")),
+                Some(validity),
+            ) if known.asked => Self::ClientCertificateRefused {
+                how: format!("alert {alert:?}"),
+                validity,
+            },
             (A::HandshakeFailure | A::InsufficientSecurity, _) => Self::Cipher,
             _ => Self::Alert(format!("{alert:?}")),
         }
@@ -203,8 +248,14 @@ impl Problem {
             Self::ClientCertificateExpired(at) => {
                 format!("the server refused the gateway's client certificate: it has expired{}", on(*at))
             }
-            Self::ClientCertificateRefused(alert) => {
-                format!("the server refused the gateway's client certificate (alert {alert})")
+            Self::ClientCertificateRefused { how, validity } => {
+                let dates = validity.map(|Validity { begins, ends }| {
+                    format!("; it is valid from {} until {}", day(begins), day(ends))
+                });
+                format!(
+                    "the server refused the gateway's client certificate ({how}){}",
+                    dates.unwrap_or_default()
+                )
             }
             Self::UnknownName => "the server does not serve the name of the address (TLS alert UnrecognizedName)".to_owned(),
             Self::Alert(alert) => format!("the server ended the TLS handshake with the alert {alert}"),
@@ -271,9 +322,9 @@ impl Problem {
                 ),
                 None => "ask the server's operator".to_owned(),
             },
-            Self::ClientCertificateRefused(_) => match keys.client_cert_file {
+            Self::ClientCertificateRefused { .. } => match keys.client_cert_file {
                 Some(cert) => format!(
-                    "the server does not take the certificate in `{cert}`: ask its operator whether the CA that made it is known there and whether the certificate was revoked; intermediate certificates belong into the same file, after it"
+                    "the server does not take the certificate in `{cert}`: if it has expired or is not valid yet, ask the server's operator for another one, put it there and restart the gateway; if not, compare the server's clock with the time, and ask its operator whether the CA that made it is known there and whether the certificate was revoked; intermediate certificates belong into the same file, after it"
                 ),
                 None => "ask the server's operator".to_owned(),
             },

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ota_core::provider::{SettingError, SettingErrors};
 use time::{Duration, OffsetDateTime};
 
-use super::{Part, TlsOptions, day};
+use super::{Part, TlsOptions, Validity, day};
 use crate::endpoint::Endpoint;
 use crate::file::{self, MAX_PEM_BYTES};
 
@@ -93,14 +93,8 @@ impl TlsSettings {
                 Part::Key => at("client_key_file", &self.client_key_file, &what),
             });
         }
-        let named = TlsOptions {
-            server_name: options.server_name.clone(),
-            ..TlsOptions::default()
-        };
-        if options.server_name.is_some() {
-            let built = super::build(&named).map(drop);
-            errors
-                .check(built.map_err(|error| SettingError::new("server_name", error.to_string())));
+        if let Some(Err(error)) = options.server_name.as_deref().map(super::name_of) {
+            errors.add(SettingError::new("server_name", error.to_string()));
         }
     }
 }
@@ -111,43 +105,65 @@ fn pem(key: &'static str, path: &Path) -> Result<Vec<u8>, SettingError> {
         .map_err(|error| SettingError::new(key, error.to_string()))
 }
 
-/// Says that a certificate of the gateway's own has ended or is about to; `None` as long as there is time. `what` names it, with its file.
-#[must_use]
-pub fn end_of(what: &str, ends: OffsetDateTime, now: OffsetDateTime) -> Option<String> {
-    let left = ends - now;
-    if left <= Duration::ZERO {
-        Some(format!("{what} has expired on {}; renew it", day(ends)))
-    } else if left <= WARN_BEFORE {
-        Some(format!(
-            "{what} ends on {}, in {} days; renew it",
-            day(ends),
-            left.whole_days()
-        ))
-    } else {
-        None
+impl Validity {
+    /// Says that a certificate of the gateway's own is not valid yet, has ended or is about to; `None` as long as all is well. `what` names it, with
+    /// its file.
+    #[must_use]
+    pub fn warning(&self, what: &str, now: OffsetDateTime) -> Option<String> {
+        let Self { begins, ends } = *self;
+        let left = ends - now;
+        if left <= Duration::ZERO {
+            Some(format!("{what} has expired on {}; renew it", day(ends)))
+        } else if now < begins {
+            Some(format!(
+                "{what} is not valid yet, only from {}; compare this machine's clock with the time, or get another one",
+                day(begins)
+            ))
+        } else if left <= WARN_BEFORE {
+            Some(format!(
+                "{what} ends on {}, in {} days; renew it",
+                day(ends),
+                left.whole_days()
+            ))
+        } else {
+            None
+        }
+    }
+
+    /// Whether a certificate can be used at a time.
+    #[must_use]
+    pub fn holds(&self, now: OffsetDateTime) -> bool {
+        self.begins <= now && now < self.ends
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::end_of;
+    use super::Validity;
     use time::Duration;
     use time::macros::datetime;
 
     #[test]
-    fn the_end_of_a_certificate_is_told_before_and_after() {
+    fn the_dates_of_a_certificate_are_told_outside_of_them_and_before_the_end() {
         let now = datetime!(2026-05-01 00:00 UTC);
-        let told = |ends| end_of("the certificate", ends, now);
-        assert_eq!(told(now + Duration::days(15)), None);
-        let soon = told(now + Duration::days(3) + Duration::hours(1)).unwrap();
+        let told = |begins, ends| Validity { begins, ends }.warning("the certificate", now);
+        let past = now - Duration::days(30);
+        assert_eq!(told(past, now + Duration::days(15)), None);
+        let soon = told(past, now + Duration::days(3) + Duration::hours(1)).unwrap();
         assert!(
             soon.contains("ends on 2026-05-04") && soon.contains("in 3 days"),
             "{soon}"
         );
         assert!(
-            told(now - Duration::days(1))
+            told(past, now - Duration::days(1))
                 .unwrap()
                 .contains("has expired on 2026-04-30")
         );
+        let early = told(now + Duration::days(2), now + Duration::days(90)).unwrap();
+        assert!(
+            early.contains("is not valid yet, only from 2026-05-03"),
+            "{early}"
+        );
+        assert_eq!(told(now, now + Duration::days(90)), None);
     }
 }

@@ -147,18 +147,21 @@ async fn serve(
     };
     let resolver = SingleCertAndKey::from(shown.certified());
     let acceptor = TlsAcceptor::from(Arc::new(builder.with_cert_resolver(Arc::new(resolver))));
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+    serve_with(acceptor, answer.to_owned()).await
+}
+
+async fn serve_with(acceptor: TlsAcceptor, answer: String) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
+            let (acceptor, answer) = (acceptor.clone(), answer.clone());
             tokio::spawn(async move {
                 let mut stream = acceptor.accept(socket).await?;
                 let mut head = [0; 4096];
                 if stream.read(&mut head).await? > 0 {
-                    let answer =
-                        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
-                    stream.write_all(answer).await?;
+                    stream.write_all(answer.as_bytes()).await?;
                 }
                 stream.shutdown().await
             });
@@ -483,6 +486,132 @@ async fn a_client_certificate_is_asked_for_shown_or_named() {
 }
 
 #[test]
+fn a_page_about_the_client_certificate_is_told_from_others() {
+    use super::problem::Known;
+    use super::{Problem, Validity};
+    use crate::client::Response;
+    let page = |status, body: &'static str| Response {
+        status,
+        headers: http::HeaderMap::new(),
+        body: body.into(),
+    };
+    const NONE: &str =
+        "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head></html>";
+    const WRONG: &str =
+        "<html>\r\n<head><title>400 The SSL certificate error</title></head></html>";
+    const PLAIN: &str = "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>";
+    let validity = Validity {
+        begins: OffsetDateTime::UNIX_EPOCH,
+        ends: OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+    };
+    let none = Known {
+        asked: true,
+        own: None,
+    };
+    let own = Known {
+        asked: true,
+        own: Some(Some(validity)),
+    };
+    let unasked = Known {
+        asked: false,
+        own: None,
+    };
+    let advice = |response: &Response, known| {
+        let problem = Problem::of_page(response, known)?;
+        Some(problem.message() + &problem.advice(&KeyNames::PROVIDER))
+    };
+    for response in [page(400, NONE), page(496, "")] {
+        let text = advice(&response, none).unwrap();
+        assert!(text.contains("asks for a client certificate"), "{text}");
+        assert!(text.contains("set `client_cert_file`"), "{text}");
+    }
+    for response in [page(400, WRONG), page(495, "")] {
+        let text = advice(&response, own).unwrap();
+        assert!(text.contains("until 2023-11-14"), "{text}");
+        assert!(text.contains("if it has expired"), "{text}");
+    }
+    assert_eq!(advice(&page(400, NONE), unasked), None);
+    assert_eq!(advice(&page(400, PLAIN), none), None);
+    assert_eq!(
+        advice(&page(400, r#"{"text": "SSL certificate"}"#), none),
+        None
+    );
+    assert_eq!(advice(&page(200, NONE), none), None);
+    assert_eq!(advice(&page(502, WRONG), own), None);
+}
+
+#[tokio::test]
+async fn a_server_that_answers_a_missing_client_certificate_with_a_page_is_understood() {
+    let (shown, ca) = (Shown::self_signed(|_| {}), Shown::self_signed(|_| {}));
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(ca.der.clone())).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // As nginx does: it ends the handshake without a certificate, and refuses the request.
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .allow_unauthenticated()
+            .build()
+            .unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(BOTH)
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown.certified())));
+    const PAGE: &str =
+        "<html><head><title>400 No required SSL certificate was sent</title></head></html>";
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{PAGE}",
+        PAGE.len()
+    );
+    let address = serve_with(TlsAcceptor::from(Arc::new(config)), answer).await;
+    refused(
+        call(&address, trusting(shown.pem())).await,
+        &["asks for a client certificate"],
+        &["set `client_cert_file` and `client_key_file`"],
+    );
+}
+
+#[test]
+fn waived_names_are_warned_of_only_where_others_could_pose_as_the_server() {
+    let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let own = Shown::self_signed(|params| params.is_ca = IsCa::ExplicitNoCa);
+    let (first, ca) = (Shown::version_1(), Shown::self_signed(|_| {}));
+    for pem in [own.pem(), first.pem()] {
+        assert_eq!(unnamed(pem).warnings(now), [""; 0]);
+    }
+    let both = [own.pem(), first.pem()].concat();
+    let system = TlsOptions {
+        skip_hostname_verification: true,
+        ..TlsOptions::default()
+    };
+    for options in [unnamed(ca.pem()), unnamed(both), system] {
+        let warnings = options.warnings(now);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("can pose as the server"));
+        assert!(!warnings[0].contains("server_name"), "{warnings:?}");
+    }
+}
+
+#[test]
+fn a_client_certificate_that_is_not_valid_yet_is_warned_of() {
+    let now = OffsetDateTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let own = Shown::self_signed(|params| {
+        params.not_before = now + Duration::from_secs(86_400);
+        params.not_after = now + Duration::from_secs(86_400 * 300);
+    });
+    let options = TlsOptions {
+        client_identity_pem: Some((own.pem(), own.key.serialize_pem().into_bytes())),
+        ..TlsOptions::default()
+    };
+    let warnings = options.warnings(now);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("`client_cert_file` is not valid yet"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn an_identity_that_cannot_be_used_is_named_by_its_part() {
     use super::{Identity, Part};
     let (one, other) = (Shown::version_1(), Shown::version_1());
@@ -490,7 +619,7 @@ fn an_identity_that_cannot_be_used_is_named_by_its_part() {
     let read = |cert: &[u8], key: &[u8]| Identity::from_pem(cert, key);
     // Version 1 works as well.
     let identity = read(&one.pem(), &key(&one)).unwrap();
-    assert!(identity.ends.is_some());
+    assert!(identity.validity.is_some());
     let encrypted =
         b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     for (cert, key, part, words) in [

@@ -35,6 +35,19 @@ fn check(status: u16, body: &str, kind: ErrorKind, token: bool) {
     assert_eq!(vendor.request_id.as_deref(), Some("req-7"));
 }
 
+#[test]
+fn an_application_that_was_not_seen_has_an_advice_about_the_header() {
+    let response = response(
+        401,
+        "application/json",
+        r#"{"error_code":"100025","error_desc":"AppId for auth not exist."}"#,
+    );
+    let refusal = judge(&response, &[]).unwrap_err();
+    let advice = refusal.error.advice().unwrap();
+    assert!(advice.contains("underscores_in_headers on"), "{advice}");
+    assert!(advice.contains("`app_key_header`"), "{advice}");
+}
+
 /// Every code of the vendor's error tables, under the status that it is documented with.
 #[test]
 fn every_documented_code_has_its_kind() {
