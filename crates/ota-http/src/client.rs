@@ -261,20 +261,27 @@ impl Client {
 
     /// The error for a body that cannot be unpacked. Its status is all that is known of such an answer.
     fn not_unpacked(&self, status: u16, packed: Packed) -> Error {
-        let message = match packed {
+        let (message, again) = match packed {
             Packed::TooLarge => return self.too_large(),
-            Packed::Damaged => "the vendor's compressed answer is damaged".to_owned(),
-            Packed::Unknown(coding) => format!(
-                "the vendor's answer has the content coding `{coding}`, which was not asked for and is not read; a proxy in between may have added it"
+            // Unpacking costs processor time, and what is made of an answer is damaged the next time too.
+            Packed::Damaged => (
+                "the vendor's compressed answer is damaged".to_owned(),
+                Retry::Never,
+            ),
+            Packed::Unknown(coding) => (
+                format!(
+                    "the vendor's answer has the content coding `{coding}`, which was not asked for and is not read; a proxy in between may have added it"
+                ),
+                Retry::Later,
             ),
         };
-        let kind = match status {
-            429 => ErrorKind::Throttled,
-            500..=599 => ErrorKind::Unavailable,
-            _ => ErrorKind::Protocol,
+        let (kind, retry) = match status {
+            429 => (ErrorKind::Throttled, Retry::Later),
+            500..=599 => (ErrorKind::Unavailable, Retry::Later),
+            _ => (ErrorKind::Protocol, again),
         };
         Error::new(kind, message)
-            .with_retry(Retry::Later)
+            .with_retry(retry)
             .with_context("status", status.to_string())
     }
 
@@ -317,7 +324,8 @@ impl Client {
                 self.max_body_bytes
             ),
         )
-        .with_retry(Retry::Later)
+        // The next one would be as large, and reading it costs as much again.
+        .with_retry(Retry::Never)
     }
 }
 

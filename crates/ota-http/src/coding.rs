@@ -15,8 +15,12 @@ pub(crate) const ACCEPTED: &str = "gzip";
 /// What every gzip member begins with (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
-/// More codings on top of each other than any server uses.
-const MAX_CODINGS: usize = 4;
+/// More codings on top of each other than any server uses: its own, and that of a proxy.
+const MAX_CODINGS: usize = 2;
+
+/// The most gzip members that are read of one body, over all of its codings. Servers write one. Each costs a fresh decoder even when nothing
+/// is in it, so a small body of empty members would cost minutes.
+const MAX_MEMBERS: usize = 16;
 
 /// Why a body cannot be unpacked.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,13 +46,14 @@ pub(crate) fn unpack(
     if codings.len() > MAX_CODINGS {
         return Err(Packed::Unknown(codings.join(", ")));
     }
+    let mut members = 0;
     // The last one was put on last.
     for coding in codings.iter().rev() {
         body = match coding.as_str() {
             // A proxy that has unpacked an answer may have left the header standing.
             "gzip" | "x-gzip" if !body.starts_with(GZIP_MAGIC) => body,
             _ if body.is_empty() => body,
-            "gzip" | "x-gzip" => gunzip(&body, max_bytes)?,
+            "gzip" | "x-gzip" => gunzip(&body, max_bytes, &mut members)?,
             _ => return Err(Packed::Unknown(coding.clone())),
         };
     }
@@ -75,11 +80,16 @@ fn codings(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-fn gunzip(packed: &[u8], max_bytes: usize) -> Result<Bytes, Packed> {
+/// Unpacks one coding; `members` counts the gzip members of the whole body.
+fn gunzip(packed: &[u8], max_bytes: usize, members: &mut usize) -> Result<Bytes, Packed> {
     let mut out = Vec::new();
     let mut rest = packed;
     // Several members may follow each other; zero bytes behind the last one are padding.
     while rest.starts_with(GZIP_MAGIC) {
+        *members += 1;
+        if *members > MAX_MEMBERS {
+            return Err(Packed::Damaged);
+        }
         let left = max_bytes.saturating_sub(out.len());
         let limit = u64::try_from(left).unwrap_or(u64::MAX).saturating_add(1);
         let mut member = GzDecoder::new(rest).take(limit);
@@ -192,6 +202,36 @@ mod tests {
         let mut followed = gzip(b"some words");
         followed.extend_from_slice(b"more");
         assert_eq!(unpacked(&["gzip"], followed, 100), Err(Packed::Damaged));
+    }
+
+    #[test]
+    fn the_number_of_members_and_codings_is_bounded() {
+        let members = |count: usize| gzip(b"x").repeat(count);
+        let body = |count: usize| Ok(b"x".repeat(count));
+        assert_eq!(unpacked(&["gzip"], members(16), 100), body(16));
+        assert_eq!(unpacked(&["gzip"], members(17), 100), Err(Packed::Damaged));
+        let empty = gzip(b"").repeat(200_000);
+        assert_eq!(
+            unpacked(&["gzip"], empty.clone(), 8 << 20),
+            Err(Packed::Damaged)
+        );
+        assert_eq!(
+            unpacked(&["gzip, gzip"], gzip(&empty), 8 << 20),
+            Err(Packed::Damaged)
+        );
+        // One of the outer coding and 15 of the inner one.
+        assert_eq!(
+            unpacked(&["gzip, gzip"], gzip(&members(15)), 1000),
+            body(15)
+        );
+        assert_eq!(
+            unpacked(&["gzip, gzip"], gzip(&members(16)), 1000),
+            Err(Packed::Damaged)
+        );
+        assert_eq!(
+            unpacked(&["gzip, gzip, gzip"], members(1), 100),
+            Err(Packed::Unknown("gzip, gzip, gzip".to_owned()))
+        );
     }
 
     proptest! {

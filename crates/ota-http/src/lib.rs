@@ -8,6 +8,7 @@ pub mod environment;
 pub mod file;
 pub mod json;
 pub mod lenient;
+pub mod losses;
 mod proxy;
 pub mod redact;
 pub mod renewal;

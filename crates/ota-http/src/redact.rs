@@ -1,6 +1,7 @@
 //! Taking secrets out of text before it is shown.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 /// How much of a vendor's text is read where only its beginning is shown or judged, in bytes: in errors, codes and reasons of a failure.
 pub const MAX_READ_BYTES: usize = 16 * 1024;
@@ -179,6 +180,65 @@ pub fn value(value: Value) -> Value {
     }
 }
 
+/// Secrets in every form in which a vendor's text may repeat them: plain and percent-encoded once or twice. It has no `Debug`.
+pub struct Hidden(Vec<Zeroizing<String>>);
+
+impl Hidden {
+    /// Takes secrets. Shorter ones than four bytes are none, and replacing them would shred ordinary words.
+    #[must_use]
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut forms: Vec<Zeroizing<String>> = Vec::new();
+        for secret in secrets.into_iter().filter(|secret| secret.len() >= 4) {
+            let once = crate::encode::percent_encode(secret);
+            let twice = crate::encode::percent_encode(&once);
+            for form in [twice, once, secret.to_owned()] {
+                if !forms.iter().any(|known| **known == form) {
+                    forms.push(Zeroizing::new(form));
+                }
+            }
+        }
+        Self(forms)
+    }
+
+    /// Returns the length of the longest form, in bytes.
+    fn longest(&self) -> usize {
+        self.0.iter().map(|form| form.len()).max().unwrap_or(0)
+    }
+
+    /// Replaces every secret in a text, of any length; the work grows with the length.
+    #[must_use]
+    pub fn text(&self, mut text: String) -> String {
+        for form in &self.0 {
+            if text.contains(form.as_str()) {
+                text = text.replace(form.as_str(), "***");
+            }
+        }
+        text
+    }
+
+    /// Replaces every secret in every text inside `value`, names of members included.
+    #[must_use]
+    pub fn value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| self.value(item)).collect())
+            }
+            Value::Object(members) => Value::Object(self.members(members)),
+            other => other,
+        }
+    }
+
+    /// As [`Hidden::value`], for the members of an object.
+    #[must_use]
+    pub fn members(&self, members: Map<String, Value>) -> Map<String, Value> {
+        members
+            .into_iter()
+            .map(|(name, member)| (self.text(name), self.value(member)))
+            .collect()
+    }
+}
+
 /// Replaces every occurrence of each secret in `text`, plain and percent-encoded once or twice, and shortens the result to
 /// `max_chars` characters. No more than [`MAX_READ_BYTES`] of the text are read.
 #[must_use]
@@ -189,25 +249,11 @@ pub fn secrets<'a>(
 ) -> String {
     let read = head(text);
     let whole = read.len() == text.len();
-    let mut text = clean(read, whole, &mut 0);
-    let mut longest = 0;
-    for secret in secrets {
-        // Shorter texts are no secrets, and replacing them would shred ordinary words.
-        if secret.len() < 4 {
-            continue;
-        }
-        let once = crate::encode::percent_encode(secret);
-        let twice = crate::encode::percent_encode(&once);
-        longest = longest.max(twice.len());
-        for form in [twice.as_str(), once.as_str(), secret] {
-            if text.contains(form) {
-                text = text.replace(form, "***");
-            }
-        }
-    }
+    let hidden = Hidden::new(secrets);
+    let mut text = hidden.text(clean(read, whole, &mut 0));
     if !whole {
         // The cut may have left the first part of a secret at the end, which no comparison finds.
-        let end = (0..=text.len().saturating_sub(longest))
+        let end = (0..=text.len().saturating_sub(hidden.longest()))
             .rev()
             .find(|at| text.is_char_boundary(*at));
         text.truncate(end.unwrap_or(0));
@@ -221,7 +267,7 @@ pub fn secrets<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_READ_BYTES, clean, secrets, urls, value};
+    use super::{Hidden, MAX_READ_BYTES, clean, secrets, urls, value};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -275,6 +321,22 @@ mod tests {
         let cleaned = secrets("k=a/b+c k=a%2Fb%2Bc k=a%252Fb%252Bc", ["a/b+c"], 1000);
         assert_eq!(cleaned, "k=*** k=*** k=***");
         assert_eq!(secrets("äöü", [], 2), "äö…");
+    }
+
+    #[test]
+    fn secrets_go_from_every_text_of_a_value() {
+        let hidden = Hidden::new(["a/b+c", "token-1", "abc"]);
+        let cleaned = hidden.value(json!({
+            "k a/b+c": ["x a%2Fb%2Bc", {"d": "a%252Fb%252Bctoken-1", "n": 1}],
+            "abc": "abc",
+        }));
+        let expected = json!({"k ***": ["x ***", {"d": "******", "n": 1}], "abc": "abc"});
+        assert_eq!(cleaned, expected);
+        // Far behind the length up to which errors are read.
+        let long = hidden.text(format!("{}token-1", "字".repeat(1_000_000)));
+        assert!(long.ends_with("字***"));
+        let many = hidden.text("token-1".repeat(100_000));
+        assert_eq!(many, "***".repeat(100_000));
     }
 
     /// Cleans a text and checks that no byte was looked at more than a few times.
