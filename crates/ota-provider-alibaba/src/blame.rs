@@ -57,10 +57,50 @@ pub(crate) fn blame(error: Error, params: &Params, callers: &[&str]) -> Error {
     }
 }
 
+/// Returns the parameters that a code in lower case speaks of, as far as it says.
+fn subject(code: &str) -> Option<&'static [&'static str]> {
+    let subject = SUBJECTS.iter().find(|(mark, _)| code.contains(mark));
+    subject.map(|(_, names)| *names)
+}
+
+fn code_of(error: &Error) -> String {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    code.unwrap_or_default().to_ascii_lowercase()
+}
+
+/// Whether a refusal is about a device.
+pub(crate) fn speaks_of_device(error: &Error) -> bool {
+    subject(&code_of(error)).is_some_and(|names| names.contains(&"DeviceName"))
+}
+
+/// Whether a refusal can mean the value of this parameter: its code names the parameter, or is one for any parameter and its text names no other.
+pub(crate) fn can_mean(error: &Error, parameter: &str) -> bool {
+    let refused = [
+        ErrorKind::InvalidArgument,
+        ErrorKind::NotFound,
+        ErrorKind::Rejected,
+    ];
+    if !refused.contains(&error.kind()) {
+        return false;
+    }
+    let code = code_of(error);
+    if let Some(names) = subject(&code) {
+        return names.contains(&parameter);
+    }
+    let text = error.vendor().and_then(|vendor| vendor.message.as_deref());
+    let text = text.unwrap_or_default().to_ascii_lowercase();
+    let mentions = |name: &str| text.contains(&name.to_ascii_lowercase());
+    let for_any = ["param", "argument", "illegalrequest", "invalidinput"];
+    for_any.iter().any(|mark| code.contains(mark))
+        && (mentions(parameter)
+            || !["CurrentPage", "PageSize", "JobId", "IotInstanceId"]
+                .iter()
+                .any(|name| mentions(name)))
+}
+
 fn is_callers(code: &str, text: &str, params: &Params, callers: &[&str]) -> bool {
     let code = code.to_ascii_lowercase();
-    let subject = SUBJECTS.iter().find(|(mark, _)| code.contains(mark));
-    if let Some((_, names)) = subject {
+    if let Some(names) = subject(&code) {
         return names.iter().any(|name| callers.contains(name));
     }
     let named = ["invalid", "missing"]
@@ -84,7 +124,7 @@ fn is_callers(code: &str, text: &str, params: &Params, callers: &[&str]) -> bool
 
 #[cfg(test)]
 mod tests {
-    use super::blame;
+    use super::{blame, can_mean, speaks_of_device};
     use ota_core::error::VendorError;
     use ota_core::{Error, ErrorKind};
 
@@ -143,6 +183,45 @@ mod tests {
             &["JobId", "DeviceNames"],
             true,
         );
+        check(
+            "iot.device.InvalidFormattedDeviceName",
+            "",
+            LIST,
+            &["JobId"],
+            false,
+        );
+    }
+
+    #[test]
+    fn a_refusal_means_a_parameter_only_if_it_can() {
+        let error = |code: &str, text: &str| {
+            Error::new(ErrorKind::Rejected, "refused").with_vendor(VendorError {
+                code: Some(code.to_owned()),
+                message: Some(text.to_owned()),
+                ..VendorError::default()
+            })
+        };
+        for (code, text, expected) in [
+            ("iot.ota.InvalidTaskStatus", "", true),
+            ("iot.check.InvalidFormattedParameter", "x", true),
+            ("InvalidParameter", "The value of TaskStatus", true),
+            ("InvalidParameter", "The value of pageSize", false),
+            ("iot.system.IllegalRequest", "", true),
+            ("iot.system.SomethingOdd", "please come again", false),
+            ("iot.common.InvalidPageParams", "", false),
+            ("iot.ota.JobNotFound", "", false),
+            ("", "", false),
+        ] {
+            let error = error(code, text);
+            assert_eq!(can_mean(&error, "TaskStatus"), expected, "{code} {text}");
+        }
+        let other = Error::new(ErrorKind::Unavailable, "").with_vendor(VendorError {
+            code: Some("InvalidTaskStatus".to_owned()),
+            ..VendorError::default()
+        });
+        assert!(!can_mean(&other, "TaskStatus"));
+        assert!(speaks_of_device(&error("iot.device.NotExistedDevice", "")));
+        assert!(!speaks_of_device(&error("iot.ota.JobNotFound", "")));
     }
 
     #[test]

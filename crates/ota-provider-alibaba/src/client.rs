@@ -13,6 +13,7 @@ use ota_core::{Error, ErrorKind, Result};
 use ota_http::encode::query;
 use ota_http::json::Budget;
 use ota_http::lenient::Leaf;
+use ota_http::redact::Hidden;
 use ota_http::{Client as HttpClient, Options, Request, Response};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -23,7 +24,7 @@ use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
 use crate::credentials::{Credentials, Secrets};
 use crate::error::{
-    Refusal, advised, is_credential_refusal, is_time_refusal, refusal, wait_of, with_wait,
+    self, Refusal, advised, is_credential_refusal, is_time_refusal, refusal, wait_of, with_wait,
 };
 use crate::sign::{Acs3, acs3, rpc, sha256_hex};
 use crate::skew::Skew;
@@ -302,13 +303,15 @@ pub(crate) fn interpret(
             "it is an HTML page, so a proxy or another server answered".to_owned(),
         ));
     }
-    let Decoded { mut members, odd } =
-        wire::decode(&response.body).map_err(|error| match error {
-            Undecodable::Malformed(reason) => unreadable(reason),
-            Undecodable::TooMuch => too_much(response),
-        })?;
+    let Decoded { members, odd } = wire::decode(&response.body).map_err(|error| match error {
+        Undecodable::Malformed(reason) => unreadable(reason),
+        Undecodable::TooMuch => too_much(response),
+    })?;
+    // Whatever text the vendor sends may repeat what was sent to it.
+    let hidden = Hidden::new(error::hidden(secrets));
+    let mut members = hidden.members(members);
     for field in odd.fields() {
-        drift(DriftKind::Malformed, field);
+        drift(DriftKind::Malformed, &hidden.text(field.to_owned()));
     }
     // The rows are not copied with the rest: they are nearly all of the answer.
     let data = members.remove("Data").unwrap_or_default();

@@ -56,14 +56,15 @@ struct Counts {
 }
 
 impl Counts {
-    fn sum(&self) -> u64 {
-        let words = self.words.iter().flatten();
-        words.fold(0, |sum, count| sum.saturating_add(*count))
+    /// The tasks in all counted words; none for more than a number holds.
+    fn sum(&self) -> Option<u64> {
+        let mut words = self.words.iter().flatten();
+        words.try_fold(0_u64, |sum, count| sum.checked_add(*count))
     }
 
     /// The tasks in none of the counted words; none when the words count more than there are.
     fn rest(&self) -> Option<u64> {
-        self.total.and_then(|total| total.checked_sub(self.sum()))
+        self.total?.checked_sub(self.sum()?)
     }
 
     fn every_word_counts(&self) -> bool {
@@ -83,15 +84,11 @@ impl Counts {
     /// Makes statistics of the counts; `stable` says that no task has moved while they were read.
     fn stats(&self, stable: bool) -> JobStats {
         let sum = |status: TaskStatus| {
-            let mut told = None;
-            for ((_, of, _), count) in TASK_WORDS.iter().zip(&self.words) {
-                if *of == status {
-                    told = count.map_or(told, |count| {
-                        Some(told.unwrap_or(0_u64).saturating_add(count))
-                    });
-                }
-            }
-            told
+            let words = TASK_WORDS.iter().zip(&self.words);
+            let mut counts = words.filter(|((_, of, _), _)| *of == status);
+            let mut counts = counts.by_ref().filter_map(|(_, count)| *count);
+            let first = counts.next()?;
+            counts.try_fold(first, u64::checked_add)
         };
         let rest = self.rest();
         // Without the number of CONFIRM the pending ones are told only where nothing is left that could be among them.
@@ -112,5 +109,24 @@ impl Counts {
         };
         stats.outcome = stats.proven_outcome();
         stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, TASK_WORDS};
+
+    #[test]
+    fn counts_beyond_every_number_fit_nothing() {
+        let mut words = vec![Some(0); TASK_WORDS.len()];
+        words[0] = Some(u64::MAX);
+        words[1] = Some(5);
+        let counts = Counts {
+            total: Some(u64::MAX),
+            words,
+        };
+        assert!(!counts.fit());
+        let stats = counts.stats(true);
+        assert_eq!((stats.total, stats.unknown), (None, None));
     }
 }

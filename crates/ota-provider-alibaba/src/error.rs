@@ -133,7 +133,8 @@ pub(crate) fn advised(error: Error, source: &CredentialSettings) -> Error {
     error.with_advice(advice)
 }
 
-fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
+/// What no text of the vendor may show.
+pub(crate) fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
     [
         Some(&secrets.access_key_secret),
         secrets.security_token.as_ref(),

@@ -85,17 +85,17 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
     Ok(match operation {
         Operation::Job => Read::Job(answers::job(source("QueryOTAJob"), answer)?.map(Box::new)),
         Operation::JobsByPackage => {
-            Read::Jobs(answers::jobs(source("ListOTAJobByFirmware"), answer).rows)
+            Read::Jobs(answers::jobs(source("ListOTAJobByFirmware"), answer)?.rows)
         }
         Operation::JobsByDevice => {
-            Read::Jobs(answers::jobs(source("ListOTAJobByDevice"), answer).rows)
+            Read::Jobs(answers::jobs(source("ListOTAJobByDevice"), answer)?.rows)
         }
         Operation::Tasks => {
             let job = JobId::from("job");
-            Read::Tasks(answers::tasks(source("ListOTATaskByJob"), answer, &job).rows)
+            Read::Tasks(answers::tasks(source("ListOTATaskByJob"), answer, &job)?.rows)
         }
         Operation::Packages => {
-            let packages = answers::packages(source("ListOTAFirmware"), answer).rows;
+            let packages = answers::packages(source("ListOTAFirmware"), answer)?.rows;
             Read::Packages(packages.iter().map(|row| row.firmware_id.text()).collect())
         }
     })

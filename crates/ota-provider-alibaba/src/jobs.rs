@@ -11,6 +11,7 @@ use ota_core::job::{Job, JobKind, Package};
 use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
 use ota_core::provider::{Cursor, JobFilter, ListJobs, Page};
 use ota_core::{Error, ErrorKind, Result};
+use ota_http::losses::Losses;
 
 use crate::answers;
 use crate::client::Params;
@@ -124,8 +125,8 @@ impl AlibabaProvider {
         let filtered = filters_here(filter);
         let callers = ["FirmwareId", "ProductKey", "DeviceName"];
         let callers: &[&str] = &callers[..params.len().min(callers.len())];
-        let params = &params;
-        let walked = Walk {
+        let (params, losses) = (&params, &Losses::default());
+        let mut walked = Walk {
             segments: 1,
             from,
             page_size,
@@ -135,13 +136,18 @@ impl AlibabaProvider {
             filtered,
         }
         .run(
-            |_, window| Box::pin(self.fetch_jobs(cx, operation, params.clone(), callers, window)),
+            |_, window| {
+                Box::pin(self.fetch_jobs(cx, operation, params.clone(), callers, window, losses))
+            },
             job_id,
             |job| job.as_ref().is_some_and(|job| matches(filter, job)),
         )
         .await?;
+        with_losses(&mut walked, losses);
         Ok(Page {
-            total: walked.fitting_total(None).filter(|_| !filtered),
+            total: walked
+                .fitting_total(None)
+                .filter(|_| !filtered && losses.none()),
             truncated: walked.gap,
             items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| Cursor(position.encode())),
@@ -210,7 +216,8 @@ impl AlibabaProvider {
                 }
             };
             if package.id.is_empty() {
-                // Nothing can be asked for it.
+                // Nothing can be asked for it, so its jobs are missing from the list.
+                at.gap = true;
                 at = at.next_package();
                 continue;
             }
@@ -228,11 +235,12 @@ impl AlibabaProvider {
                 max_calls: 1,
                 filtered: filters_here(filter),
             };
+            let losses = &Losses::default();
             let walked = walk
                 .run(
                     |_, window| {
                         let params = vec![("FirmwareId".to_owned(), package.id.clone())];
-                        Box::pin(self.fetch_jobs(cx, LIST_BY_PACKAGE, params, &[], window))
+                        Box::pin(self.fetch_jobs(cx, LIST_BY_PACKAGE, params, &[], window, losses))
                     },
                     job_id,
                     |job| {
@@ -243,7 +251,7 @@ impl AlibabaProvider {
                     },
                 )
                 .await;
-            let walked = match walked {
+            let mut walked = match walked {
                 Ok(walked) => walked,
                 // Deleted between the two calls: its jobs are gone with it.
                 Err(error) if is_unknown_package(&error) => {
@@ -257,6 +265,7 @@ impl AlibabaProvider {
                 }
                 Err(error) => return Err(error),
             };
+            with_losses(&mut walked, losses);
             calls += walked.calls;
             at.gap |= walked.gap;
             items.extend(
@@ -283,11 +292,14 @@ impl AlibabaProvider {
         mut params: Params,
         callers: &[&str],
         window: Window,
+        losses: &Losses,
     ) -> Result<Fetched<Option<Job>>> {
         params.extend(page_params(window));
         let answer = self.client.read(cx, operation, params, callers).await;
-        let fetched = answer.map(|answer| answers::jobs(self.source(operation), answer));
+        let fetched = answer.and_then(|answer| answers::jobs(self.source(operation), answer));
         let fetched = end_of_list(window, fetched)?;
+        let rows = fetched.rows.iter();
+        losses.note(rows.map(|row| row.as_ref().map(|job| job.id.as_str())));
         self.tell_page(operation, window, &fetched);
         Ok(fetched)
     }
@@ -329,7 +341,8 @@ impl AlibabaProvider {
             callers = &["ProductKey"];
         }
         let answer = self.client.read(cx, LIST_PACKAGES, params, callers).await;
-        let fetched = answer.map(|answer| answers::packages(self.source(LIST_PACKAGES), answer));
+        let fetched =
+            answer.and_then(|answer| answers::packages(self.source(LIST_PACKAGES), answer));
         let Fetched { rows, total, size } = end_of_list(window, fetched)?;
         let packages = rows.into_iter().map(|row| WalkedPackage {
             id: row.firmware_id.text().unwrap_or_default(),
@@ -459,6 +472,16 @@ fn with_package(mut job: Job, walked: &WalkedPackage) -> Job {
 /// The identifier of a row; none for what is no row.
 fn job_id(row: &Option<Job>) -> &str {
     row.as_ref().map_or("", |job| job.id.as_str())
+}
+
+/// Counts rows that nobody could read as a gap, here and in the parts that follow.
+pub(crate) fn with_losses<R>(walked: &mut Walked<R>, losses: &Losses) {
+    if losses.unreadable() {
+        walked.gap = true;
+        if let Some(next) = &mut walked.next {
+            next.gap = true;
+        }
+    }
 }
 
 /// The vendor counts pages from 1.

@@ -208,7 +208,8 @@ impl JobReader for AlibabaProvider {
     }
 }
 
-/// Turns the refusal of an unknown identifier into "nothing found".
+/// Turns the refusal of an unknown identifier into "nothing found". Only identifiers that the caller sent come here as not found, and of these the
+/// tasks' own walk answers for devices.
 fn found<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

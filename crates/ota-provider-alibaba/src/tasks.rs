@@ -9,10 +9,12 @@ use ota_core::paging::{Fetched, Position, Walk, Window};
 use ota_core::provider::{Cursor, ListTasks, Page, TaskFilter};
 use ota_core::task::{Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
+use ota_http::losses::Losses;
 
 use crate::answers;
+use crate::blame::{can_mean, speaks_of_device};
 use crate::client::Params;
-use crate::jobs::{end_of_list, page_params};
+use crate::jobs::{end_of_list, page_params, with_losses};
 use crate::map::status::{CONFIRM, TASK_WORDS};
 use crate::provider::AlibabaProvider;
 
@@ -26,6 +28,10 @@ const MAX_PAGE: u32 = 100;
 
 /// "You can specify up to 50 device names."
 pub(crate) const MAX_DEVICE_NAMES: u32 = 50;
+
+/// One unknown name among several hides the tasks of the others.
+const UNKNOWN_DEVICE: &str =
+    "the vendor does not know one of the devices of `device_name`; ask for them one by one";
 
 /// How a request is walked. The letter starts the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,17 +237,21 @@ impl AlibabaProvider {
         let filtered = filters_here(filter);
         let mut walk = self.walk(1, from, page_size, filtered);
         walk.max_calls = walk.max_calls.saturating_sub(spent);
-        let walked = walk
+        let losses = &Losses::default();
+        let mut walked = walk
             .run(
-                |_, window| Box::pin(self.fetch_tasks(cx, job_id, None, window)),
+                |_, window| Box::pin(self.fetch_tasks(cx, job_id, None, window, losses)),
                 task_id,
                 |task| task.as_ref().is_some_and(|task| matches(filter, task)),
             )
             .await?;
+        with_losses(&mut walked, losses);
         let total = walked.totals.last().map(|(_, total)| *total);
         let truncated = walked.gap || total.is_some_and(|total| total > WINDOW);
         let page = Page {
-            total: walked.fitting_total(Some(WINDOW)).filter(|_| !filtered),
+            total: walked
+                .fitting_total(Some(WINDOW))
+                .filter(|_| !filtered && losses.none()),
             items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| {
                 TaskCursor {
@@ -278,17 +288,19 @@ impl AlibabaProvider {
         // Looking ahead was paid from the same purse.
         walk.max_calls = walk.max_calls.saturating_sub(spent);
         let words = &words;
-        let walked = walk
+        let losses = &Losses::default();
+        let mut walked = walk
             .run(
                 |segment, window| {
                     let word = words.get(segment as usize).copied();
-                    Box::pin(self.fetch_word(cx, job_id, word, window))
+                    Box::pin(self.fetch_word(cx, job_id, word, window, losses))
                 },
                 task_id,
                 |task| task.as_ref().is_some_and(|task| matches(filter, task)),
             )
             .await?;
-        let single = (words.len() == 1)
+        with_losses(&mut walked, losses);
+        let single = (words.len() == 1 && losses.none())
             .then(|| walked.fitting_total(Some(WINDOW)))
             .flatten();
         let truncated =
@@ -304,7 +316,10 @@ impl AlibabaProvider {
                 }
                 .encode()
             }),
-            total: total.or(single).filter(|_| !filtered),
+            total: total
+                .filter(|_| losses.none())
+                .or(single)
+                .filter(|_| !filtered),
             truncated,
         })
     }
@@ -322,17 +337,19 @@ impl AlibabaProvider {
         let batches: Vec<_> = filter.device_names.chunks(name_batch(page_size)).collect();
         let segments = u32::try_from(batches.len()).unwrap_or(u32::MAX);
         let batches = &batches;
-        let walked = self
+        let losses = &Losses::default();
+        let mut walked = self
             .walk(segments, from, page_size, false)
             .run(
                 |segment, window| {
                     let names = batches.get(segment as usize).copied().unwrap_or_default();
-                    Box::pin(self.fetch_names(cx, job_id, names, window))
+                    Box::pin(self.fetch_names(cx, job_id, names, window, losses))
                 },
                 task_id,
                 |task| task.as_ref().is_some_and(|task| matches(filter, task)),
             )
             .await?;
+        with_losses(&mut walked, losses);
         let whole = from == Position::default() && walked.next.is_none() && !walked.gap;
         Ok(Page {
             truncated: walked.gap,
@@ -357,6 +374,7 @@ impl AlibabaProvider {
         job_id: &JobId,
         names: &[DeviceName],
         window: Window,
+        losses: &Losses,
     ) -> Result<Fetched<Option<Task>>> {
         let mut params = job_params(job_id);
         params.extend(page_params(window));
@@ -366,7 +384,17 @@ impl AlibabaProvider {
                 name.as_str().to_owned(),
             ));
         }
-        let fetched = self.read_tasks(cx, job_id, params, window).await;
+        let fetched = match self.read_tasks(cx, job_id, params, window, losses).await {
+            Err(error) if error.kind() == ErrorKind::NotFound && speaks_of_device(&error) => {
+                match names {
+                    [_] => return Ok(Fetched::nothing(Some(0))),
+                    _ => {
+                        return Err(error.as_kind(ErrorKind::InvalidArgument, UNKNOWN_DEVICE));
+                    }
+                }
+            }
+            fetched => fetched,
+        };
         let mut fetched = end_of_list(window, fetched)?;
         for row in &mut fetched.rows {
             *row = row.take().filter(|task| {
@@ -457,7 +485,8 @@ impl AlibabaProvider {
         let mut params = job_params(job_id);
         params.extend(page_params(window));
         params.extend(word.map(|word| ("TaskStatus".to_owned(), word.to_owned())));
-        let fetched = self.read_tasks(cx, job_id, params, window).await?;
+        let losses = &Losses::default();
+        let fetched = self.read_tasks(cx, job_id, params, window, losses).await?;
         // A total below the rows that came with it counts something else.
         Ok(fetched
             .total
@@ -470,8 +499,9 @@ impl AlibabaProvider {
         job_id: &JobId,
         word: Option<&'static str>,
         window: Window,
+        losses: &Losses,
     ) -> Result<Fetched<Option<Task>>> {
-        match self.fetch_tasks(cx, job_id, word, window).await {
+        match self.fetch_tasks(cx, job_id, word, window, losses).await {
             Err(error) if word.is_some_and(|word| is_old_platform(word, &error)) => {
                 Ok(Fetched::nothing(Some(0)))
             }
@@ -485,11 +515,15 @@ impl AlibabaProvider {
         job_id: &JobId,
         word: Option<&str>,
         window: Window,
+        losses: &Losses,
     ) -> Result<Fetched<Option<Task>>> {
         let mut params = job_params(job_id);
         params.extend(page_params(window));
         params.extend(word.map(|word| ("TaskStatus".to_owned(), word.to_owned())));
-        end_of_list(window, self.read_tasks(cx, job_id, params, window).await)
+        end_of_list(
+            window,
+            self.read_tasks(cx, job_id, params, window, losses).await,
+        )
     }
 
     async fn read_tasks(
@@ -498,10 +532,19 @@ impl AlibabaProvider {
         job_id: &JobId,
         params: Params,
         window: Window,
+        losses: &Losses,
     ) -> Result<Fetched<Option<Task>>> {
-        let callers = ["JobId", "DeviceNames"];
-        let answer = self.client.read(cx, LIST_TASKS, params, &callers).await?;
-        let fetched = answers::tasks(self.source(LIST_TASKS), answer, job_id);
+        let named = params
+            .iter()
+            .any(|(name, _)| name.starts_with("DeviceNames."));
+        let callers: &[&str] = match named {
+            true => &["JobId", "DeviceNames"],
+            false => &["JobId"],
+        };
+        let answer = self.client.read(cx, LIST_TASKS, params, callers).await?;
+        let fetched = answers::tasks(self.source(LIST_TASKS), answer, job_id)?;
+        let rows = fetched.rows.iter();
+        losses.note(rows.map(|row| row.as_ref().map(|task| task.id.as_str())));
         self.tell_page(LIST_TASKS, window, &fetched);
         Ok(fetched)
     }
@@ -523,15 +566,10 @@ fn job_params(job_id: &JobId) -> Params {
     vec![("JobId".to_owned(), job_id.as_str().to_owned())]
 }
 
-/// `CONFIRM` is absent from the oldest edition of the page; a platform of that time refuses it as a filter, with a code that no document
-/// tells. A job that does not exist is refused for every other word too.
+/// `CONFIRM` is absent from the oldest edition of the page; a platform of that time refuses it as a filter, with a code that is in no
+/// document. A refusal that cannot mean the word is passed on: taken for this, it would hide tasks.
 fn is_old_platform(word: &str, error: &Error) -> bool {
-    let refused = [
-        ErrorKind::InvalidArgument,
-        ErrorKind::Rejected,
-        ErrorKind::NotFound,
-    ];
-    word == CONFIRM && refused.contains(&error.kind())
+    word == CONFIRM && can_mean(error, "TaskStatus")
 }
 
 /// The identifier of a row; none for what is no row.

@@ -10,6 +10,7 @@ use ota_core::drift::{DriftKind, DriftObserver};
 use ota_core::error::Retry;
 use ota_core::gate::{self, Gate, VendorCall};
 use ota_core::{Context, Error, ErrorKind, Result};
+use ota_http::redact::Hidden;
 use ota_http::renewal::SecretGroup;
 use ota_http::{Request, Secret, encode};
 use serde_json::{Map, Value};
@@ -112,7 +113,11 @@ impl Client {
         )?;
         let authorization = format!("Bearer {}", token.expose_secret());
         request.header(AUTHORIZATION, &authorization, true)?;
-        self.send(cx, operation, request, &[token]).await
+        let body = self.send(cx, operation, request, &[token]).await?;
+        // Whatever text the vendor sends may repeat what was sent to it. An answer with tokens is read elsewhere, for it must keep them.
+        let own = self.config.secret.read().ok();
+        let secrets = [token].into_iter().chain(&own).map(Secret::expose_secret);
+        Ok(Hidden::new(secrets).members(body))
     }
 
     fn request(&self, method: Method, target: &str) -> Result<Request> {

@@ -54,6 +54,13 @@ pub(crate) fn blame(error: Error, sent: bool) -> Error {
     }
 }
 
+/// As [`blame`], for a call that names a task and nothing else of the caller's: a device or a package that does not exist is not that task.
+pub(crate) fn blame_task(error: Error) -> Error {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    let names_task = code != Some(UNKNOWN_DEVICE);
+    blame(error, names_task)
+}
+
 /// Why a call brought no data.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -212,7 +219,10 @@ pub(crate) fn judge(
         Err(Unreadable::TooMuch) => return Err(too_much().into()),
         Err(_) => return Err(unreadable(response)),
     };
-    document.odd.fields().for_each(odd);
+    let hidden = redact::Hidden::new(secrets.iter().copied());
+    for field in document.odd.fields() {
+        odd(&hidden.text(field.to_owned()));
+    }
     let Value::Object(mut body) = document.value else {
         return Err(unreadable(response));
     };

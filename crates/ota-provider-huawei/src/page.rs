@@ -7,6 +7,7 @@ use ota_core::provider::{Cursor, Page};
 use ota_core::{Error, Result};
 use ota_http::json::Budget;
 use ota_http::lenient::Rows;
+use ota_http::losses::Losses;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -109,16 +110,40 @@ impl<T> Row<T> {
     }
 }
 
-/// Marks the rows that are wanted and notes in `left_out` when one is not.
+/// Rows of a walk that are not given.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    /// Whether a filter left one out.
+    pub(crate) left_out: AtomicBool,
+    /// What could not be given at all, or came twice on a page.
+    pub(crate) losses: Losses,
+}
+
+impl Missing {
+    /// `filtered` says that rows are left out whatever comes.
+    pub(crate) fn new(filtered: bool) -> Self {
+        Self {
+            left_out: AtomicBool::new(filtered),
+            losses: Losses::default(),
+        }
+    }
+}
+
+/// Marks the rows that are wanted and notes those that are missing.
 pub(crate) fn choose<T>(
     fetched: Fetched<Option<Mapped<T>>>,
-    left_out: &AtomicBool,
+    missing: &Missing,
+    id: impl Fn(&T) -> &str,
     wants: impl Fn(&Mapped<T>) -> bool,
 ) -> Fetched<Row<T>> {
+    let ids = fetched.rows.iter();
+    missing
+        .losses
+        .note(ids.map(|row| row.as_ref().map(|row| id(&row.item))));
     let rows = fetched.rows.into_iter().map(|row| {
         let wanted = row.as_ref().is_some_and(&wants);
         if !wanted {
-            left_out.store(true, Ordering::Relaxed);
+            missing.left_out.store(true, Ordering::Relaxed);
         }
         Row {
             item: row.map(|row| row.item),
@@ -165,19 +190,23 @@ impl List {
     }
 }
 
-/// Makes the page. A total is exact only when one vendor list was walked and no row of it left out.
+/// Makes the page. A total is exact only when one vendor list was walked and no row of it left out. Without the rows that nobody could read the list
+/// is not whole, here and in the parts that follow.
 pub(crate) fn page<T>(
     list: List,
     walked: Walked<Row<T>>,
     segments: usize,
-    left_out: &AtomicBool,
+    missing: &Missing,
 ) -> Page<T> {
-    let exact = segments == 1 && !left_out.load(Ordering::Relaxed);
+    let exact = segments == 1 && !missing.left_out.load(Ordering::Relaxed) && missing.losses.none();
     let total = walked.fitting_total(None);
-    let truncated = walked.gap;
+    let truncated = walked.gap || missing.losses.unreadable();
     Page {
         items: walked.rows.into_iter().filter_map(|row| row.item).collect(),
-        next: walked.next.map(|position| list.cursor(position)),
+        next: walked.next.map(|mut position| {
+            position.gap |= truncated;
+            list.cursor(position)
+        }),
         total: total.filter(|_| exact),
         truncated,
     }

@@ -1,7 +1,6 @@
 //! The provider: puts filter, client and mapping together.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use ota_core::capability::{
     Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
@@ -21,9 +20,9 @@ use serde::de::DeserializeOwned;
 
 use crate::client::Client;
 use crate::config::{Config, QUOTA, VENDOR};
-use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_DEVICE, UNKNOWN_OPERATION, blame};
+use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_DEVICE, UNKNOWN_OPERATION, blame, blame_task};
 use crate::map::{self, JobPlan, Mapped, Met, TaskPlan, Word};
-use crate::page::{List, choose, mapped, one, page};
+use crate::page::{List, Missing, choose, mapped, one, page};
 use crate::token::TokenPool;
 
 const OPERATIONS: &str = "/iodm/northbound/v1.5.0/operations";
@@ -262,8 +261,8 @@ impl JobReader for HuaweiProvider {
         if plan.words.is_empty() {
             return Ok(Page::empty());
         }
-        let left_out = AtomicBool::new(plan.filters_here());
-        let (plan, request, seen) = (&plan, &request, &left_out);
+        let missing = Missing::new(plan.filters_here());
+        let (plan, request, seen) = (&plan, &request, &missing);
         let segments = plan.words.len();
         let walked = self
             .walk(segments, from, request.page_size, plan.filters_here())
@@ -273,14 +272,14 @@ impl JobReader for HuaweiProvider {
                         let word = plan.words.get(segment as usize).copied().flatten();
                         let fetched = self.fetch_jobs(cx, request, word, window).await?;
                         let wants = |row: &Mapped<Job>| plan.wants(&request.filter, word, row);
-                        Ok(choose(fetched, seen, wants))
+                        Ok(choose(fetched, seen, |job: &Job| job.id.as_str(), wants))
                     })
                 },
                 |row| row.key(|job| job.id.as_str()),
                 |row| row.wanted,
             )
             .await?;
-        Ok(page(List::Jobs, walked, segments, &left_out))
+        Ok(page(List::Jobs, walked, segments, &missing))
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
@@ -288,7 +287,7 @@ impl JobReader for HuaweiProvider {
             return Ok(None);
         };
         let body = self.client.read(cx, GET_JOB, &target).await;
-        let Some(body) = known(body.map_err(|error| blame(error, true)))? else {
+        let Some(body) = known(body.map_err(blame_task))? else {
             return Ok(None);
         };
         let row = one(body).map_err(|error| error.with_operation(GET_JOB))?;
@@ -318,8 +317,8 @@ impl JobReader for HuaweiProvider {
             return Ok(Some(Page::empty()));
         }
         let filtered = request.filter.device_id.is_some() || plan.statuses_here;
-        let left_out = AtomicBool::new(filtered);
-        let (plan, request, path, seen) = (&plan, &request, &path, &left_out);
+        let missing = Missing::new(filtered);
+        let (plan, request, path, seen) = (&plan, &request, &path, &missing);
         let segments = plan.words.len();
         let walked = self
             .walk(segments, from, request.page_size, filtered)
@@ -336,17 +335,17 @@ impl JobReader for HuaweiProvider {
                             .await
                             .or_else(|error| match is_behind_the_end(&error, window) {
                                 true => Ok(Fetched::nothing(None)),
-                                false => Err(blame(error, true)),
+                                false => Err(blame_task(error)),
                             })?;
                         let wants = |row: &Mapped<Task>| plan.wants(&request.filter, word, row);
-                        Ok(choose(fetched, seen, wants))
+                        Ok(choose(fetched, seen, |task: &Task| task.id.as_str(), wants))
                     })
                 },
                 |row| row.key(|task| task.id.as_str()),
                 |row| row.wanted,
             )
             .await;
-        Ok(known(walked)?.map(|walked| page(List::Tasks, walked, segments, &left_out)))
+        Ok(known(walked)?.map(|walked| page(List::Tasks, walked, segments, &missing)))
     }
 }
 

@@ -6,6 +6,7 @@ mod clock;
 mod credentials;
 mod decoder;
 mod mapping;
+mod odd_lists;
 mod requests;
 mod server;
 mod vectors;

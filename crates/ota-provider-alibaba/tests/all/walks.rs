@@ -505,7 +505,7 @@ async fn a_platform_may_refuse_the_oldest_words_with_any_code() {
 }
 
 #[tokio::test]
-async fn a_package_without_an_identifier_is_passed_over() {
+async fn a_package_without_an_identifier_is_passed_over_and_said() {
     let server = Server::start(|seen| match seen.operation.as_str() {
         "ListOTAFirmware" => json_answer(json!({"Success": true, "Total": 3, "FirmwareInfo": {"SimpleFirmwareInfo": [
             {"FirmwareName": "x"}, null, {"FirmwareId": "p"}]}})),
@@ -525,6 +525,12 @@ async fn a_package_without_an_identifier_is_passed_over() {
     assert_eq!(
         (page.items.len(), page.items[0].id.as_str(), page.next),
         (1, "p", None)
+    );
+    assert!(page.truncated);
+    let drift = server.drift.snapshot();
+    assert_eq!(
+        drift.get(&(DriftKind::Value, "ListOTAFirmware", "Data".to_owned())),
+        Some(&1)
     );
 }
 

@@ -3,7 +3,7 @@ use ota_core::provider::{Cursor, JobReader, ListTasks, TaskFilter};
 use ota_core::task::{Failure, TaskStatus};
 use serde_json::json;
 
-use crate::vendor::{Answer, OPERATIONS, Subject, Vendor, tasks};
+use crate::vendor::{Answer, OPERATIONS, SECRET, Subject, Vendor, job, tasks};
 
 #[tokio::test]
 async fn the_devices_of_a_task_are_listed() {
@@ -155,4 +155,75 @@ async fn the_tasks_of_an_unknown_job_are_none() {
         .list_tasks(&subject.context(), tasks("op", TaskFilter::default()))
         .await;
     assert_eq!(page.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_no_row_is_said_and_leaves_the_total_out() {
+    for (second, items, truncated) in [
+        (json!(null), 2, true),
+        (json!("text"), 2, true),
+        (json!({"subOperationId": "1"}), 2, false),
+        (json!({"subOperationId": "2"}), 3, false),
+    ] {
+        let shown = second.to_string();
+        let vendor = Vendor::with_logins(move |_| {
+            let rows = json!([{"subOperationId": "1"}, second, {"subOperationId": "3"}]);
+            Answer::ok(&json!({"data": rows, "totalCount": 3}))
+        })
+        .await;
+        let subject = Subject::new(&vendor.endpoint);
+        let page = subject
+            .provider
+            .list_tasks(&subject.context(), tasks("op", TaskFilter::default()))
+            .await
+            .unwrap()
+            .unwrap();
+        let total = (items == 3).then_some(3);
+        assert_eq!(
+            (page.items.len(), page.truncated, page.total),
+            (items, truncated, total),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_device_is_no_unknown_task() {
+    let vendor = Vendor::with_logins(|_| {
+        Answer::json(404, r#"{"error_code":"123002","error_desc":"not found"}"#)
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    let (provider, cx) = (&subject.provider, subject.context());
+    let error = provider
+        .list_tasks(&cx, tasks("op", TaskFilter::default()))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    let error = provider.get_job(&cx, job("op")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+}
+
+#[tokio::test]
+async fn rows_do_not_show_what_was_sent_to_the_vendor() {
+    let vendor = Vendor::with_logins(|seen| {
+        let token = seen.token();
+        Answer::ok(&json!({"data": [{
+            "subOperationId": "1", "deviceName": format!("x {SECRET}"),
+            "odd": [{format!("{token} n"): token}],
+        }], "totalCount": 1}))
+    })
+    .await;
+    let subject = Subject::new(&vendor.endpoint);
+    let page = subject
+        .provider
+        .list_tasks(&subject.context(), tasks("op", TaskFilter::default()))
+        .await
+        .unwrap()
+        .unwrap();
+    let shown = format!("{page:?} {:?}", subject.drift.snapshot());
+    for secret in [SECRET, "access-token"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("Bearer ***"), "{shown}");
 }
