@@ -53,8 +53,22 @@ struct Waiting {
     bytes: Vec<u8>,
     /// Dropped lines that no line has named yet.
     unnamed: u64,
+    /// How many the line names that is being made.
+    naming: u64,
+    /// How many the lines among `bytes` name.
+    named: u64,
     writing: bool,
     ended: bool,
+}
+
+/// How much a line may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Usual,
+    /// An error, which may use the reserve.
+    Urgent,
+    /// Names dropped lines. It may use the reserve; when there is no room, it is made again later.
+    Notice,
 }
 
 impl Shared {
@@ -68,13 +82,23 @@ impl Shared {
     }
 
     /// Puts a line behind those that wait, or drops it. Never waits for the reader.
-    fn push(&self, line: &[u8], urgent: bool) {
-        let reserve = if urgent { RESERVE_BYTES } else { 0 };
+    fn push(&self, line: &[u8], kind: Kind) {
+        let reserve = match kind {
+            Kind::Usual => 0,
+            Kind::Urgent | Kind::Notice => RESERVE_BYTES,
+        };
         let most = self.capacity.load(Ordering::Relaxed) + reserve;
         let mut waiting = self.lock();
         if waiting.bytes.len() + line.len() > most {
-            self.count_dropped(&mut waiting, 1);
+            if kind != Kind::Notice {
+                self.count_dropped(&mut waiting, 1);
+            }
             return;
+        }
+        if kind == Kind::Notice {
+            let naming = std::mem::take(&mut waiting.naming);
+            waiting.unnamed = waiting.unnamed.saturating_sub(naming);
+            waiting.named = waiting.named.saturating_add(naming);
         }
         waiting.bytes.extend_from_slice(line);
         drop(waiting);
@@ -85,7 +109,7 @@ impl Shared {
     fn run(&self, mut to: impl Write) {
         let mut lines = Vec::new();
         loop {
-            {
+            let named = {
                 let mut waiting = self.lock();
                 waiting.writing = false;
                 self.written.notify_all();
@@ -100,16 +124,22 @@ impl Shared {
                 }
                 std::mem::swap(&mut waiting.bytes, &mut lines);
                 waiting.writing = true;
-            }
+                std::mem::take(&mut waiting.named)
+            };
             let result = write_all(&mut to, &lines);
             let dropped = {
                 let mut waiting = self.lock();
                 match result {
-                    Ok(()) => std::mem::take(&mut waiting.unnamed),
-                    // The reader is gone; perhaps another one comes.
+                    // They count as named when the line that says so has found room.
+                    Ok(()) => {
+                        waiting.naming = waiting.unnamed;
+                        waiting.naming
+                    }
+                    // The reader is gone; perhaps another one comes. It has not read what these lines name either.
                     Err(_) => {
                         let lost = lines.iter().filter(|byte| **byte == b'\n').count();
                         self.count_dropped(&mut waiting, lost as u64);
+                        waiting.unnamed = waiting.unnamed.saturating_add(named);
                         0
                     }
                 }
@@ -197,7 +227,7 @@ impl Output {
 
     /// Writes a text that is not part of the log, such as why the program ends.
     pub fn print(&self, text: &str) {
-        self.0.push(format!("{text}\n").as_bytes(), true);
+        self.0.push(format!("{text}\n").as_bytes(), Kind::Urgent);
     }
 
     /// Returns what counts the lines that were dropped.
@@ -295,12 +325,12 @@ impl DroppedLines {
 #[derive(Debug)]
 pub struct Line<'a> {
     shared: &'a Shared,
-    urgent: bool,
+    kind: Kind,
 }
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.shared.push(line, self.urgent);
+        self.shared.push(line, self.kind);
         Ok(line.len())
     }
 
@@ -315,14 +345,19 @@ impl<'a> MakeWriter<'a> for Output {
     fn make_writer(&'a self) -> Line<'a> {
         Line {
             shared: &self.0,
-            urgent: false,
+            kind: Kind::Usual,
         }
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
         Line {
             shared: &self.0,
-            urgent: *metadata.level() == Level::ERROR,
+            kind: match *metadata.level() {
+                Level::ERROR => Kind::Urgent,
+                // This module has one event at this level.
+                Level::WARN if metadata.module_path() == Some(module_path!()) => Kind::Notice,
+                _ => Kind::Usual,
+            },
         }
     }
 }

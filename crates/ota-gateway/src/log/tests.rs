@@ -1,4 +1,4 @@
-use super::{Output, RESERVE_BYTES};
+use super::{Kind, Output, RESERVE_BYTES};
 use crate::config::{LogConfig, LogFormat};
 use ota_core::clock::{Clock as _, SystemClock};
 use std::io::{self, Write};
@@ -53,10 +53,10 @@ fn until_taken(output: &Output) {
 #[test]
 fn what_finds_no_room_is_dropped_and_counted_and_memory_stays_bounded() {
     let (output, permit, read) = output(100);
-    output.0.push(b"first\n", false);
+    output.0.push(b"first\n", Kind::Usual);
     until_taken(&output);
     for _ in 0..1000 {
-        output.0.push(b"0123456789\n", false);
+        output.0.push(b"0123456789\n", Kind::Usual);
     }
     // 9 lines of 11 bytes fit into 100.
     assert_eq!(output.dropped().count(), 991);
@@ -79,11 +79,41 @@ fn what_finds_no_room_is_dropped_and_counted_and_memory_stays_bounded() {
 }
 
 #[test]
+fn dropped_lines_count_as_named_when_the_line_that_names_them_has_found_room() {
+    let (output, permit, _) = output(100);
+    output.0.push(b"first\n", Kind::Usual);
+    until_taken(&output);
+    for _ in 0..1000 {
+        output.0.push(b"0123456789\n", Kind::Usual);
+    }
+    let name = |number: u64| {
+        output.0.lock().naming = number;
+        output.0.push(b"some were dropped\n", Kind::Notice);
+        let waiting = output.0.lock();
+        (waiting.unnamed, waiting.named)
+    };
+    // The memory for usual lines is full, and this line finds room.
+    assert_eq!(name(991), (0, 991));
+    output.0.push(b"0123456789\n", Kind::Usual);
+    for _ in 0..RESERVE_BYTES {
+        output.print("again");
+    }
+    let before = output.dropped().count();
+    // Nothing is free: they stay to be named, and the line itself is none of them.
+    assert_eq!(name(before - 991), (before - 991, 991));
+    assert_eq!(output.dropped().count(), before);
+    // The reader goes, and does not read what was named.
+    drop(permit);
+    assert!(output.flush(PATIENCE));
+    assert_eq!(output.0.lock().unnamed, output.dropped().count());
+}
+
+#[test]
 fn a_reader_that_is_gone_costs_lines_and_nothing_else() {
     let (output, permit, _) = output(1000);
     drop(permit);
-    output.0.push(b"one\n", false);
-    output.0.push(b"two\n", false);
+    output.0.push(b"one\n", Kind::Usual);
+    output.0.push(b"two\n", Kind::Usual);
     assert!(output.flush(PATIENCE));
     assert_eq!(output.dropped().count(), 2);
 }
