@@ -22,7 +22,7 @@ use crate::metrics::TurnedAway;
 use crate::problem::{self, Code, Failure};
 use crate::rate_limit::Allowance;
 use crate::server::ClientWatch;
-use crate::shares::{self, Share, Shares};
+use crate::shares::{self, Account, Share, Shares};
 
 /// The header that carries the identifier of a request, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -108,7 +108,7 @@ impl Notes {
     ///
     /// # Errors
     /// `unavailable` or `rate_limited` when there is none for this caller.
-    pub(crate) fn take_place(&self, caller: &str, shares: &Arc<Shares>) -> Result<(), Failure> {
+    pub(crate) fn take_place(&self, caller: &Account, shares: &Arc<Shares>) -> Result<(), Failure> {
         let share = self.place_for(caller, shares)?;
         let _already = self.0.share.set(share);
         Ok(())
@@ -118,8 +118,12 @@ impl Notes {
     ///
     /// # Errors
     /// As [`Notes::take_place`].
-    pub(crate) fn place_for(&self, caller: &str, shares: &Arc<Shares>) -> Result<Share, Failure> {
-        Ok(shares.take(&Arc::from(caller), &self.0.given_up)?)
+    pub(crate) fn place_for(
+        &self,
+        caller: &Account,
+        shares: &Arc<Shares>,
+    ) -> Result<Share, Failure> {
+        Ok(shares.take(caller, &self.0.given_up)?)
     }
 
     pub(crate) fn allowance(&self, allowance: Allowance) {

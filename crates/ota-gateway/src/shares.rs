@@ -12,6 +12,24 @@ use tokio::sync::Notify;
 use crate::config::Places;
 use crate::problem::{Code, Failure};
 
+/// Whom a place is counted for. A type of its own, so that no `sub` can be taken for one of the others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Account {
+    /// A caller, by the `sub` of the token.
+    Subject(Arc<str>),
+    /// All callers whose tokens have no `sub`.
+    Anonymous,
+    /// All requests whose tokens name a key that is not known yet. They may be of any callers.
+    Unverified,
+}
+
+impl Account {
+    /// Returns the account of a caller with this `sub`.
+    pub(crate) fn of(subject: Option<&str>) -> Self {
+        subject.map_or(Self::Anonymous, |subject| Self::Subject(Arc::from(subject)))
+    }
+}
+
 /// The requests that are under way, by caller.
 #[derive(Debug)]
 pub(crate) struct Shares {
@@ -24,7 +42,7 @@ struct Table {
     taken: usize,
     next: u64,
     /// Of each caller, in the order of their coming.
-    callers: HashMap<Arc<str>, Vec<Taken>>,
+    callers: HashMap<Account, Vec<Taken>>,
 }
 
 #[derive(Debug)]
@@ -37,7 +55,7 @@ struct Taken {
 #[derive(Debug)]
 pub(crate) struct Share {
     shares: Arc<Shares>,
-    caller: Arc<str>,
+    caller: Account,
     number: u64,
 }
 
@@ -90,12 +108,17 @@ impl Shares {
     /// Takes a place for a request of a caller. `given_up` is notified when it is needed for another caller's.
     pub(crate) fn take(
         self: &Arc<Self>,
-        caller: &Arc<str>,
+        caller: &Account,
         given_up: &Arc<Notify>,
     ) -> Result<Share, NoPlace> {
         let mut table = self.lock();
         let own = table.callers.get(caller).map_or(0, Vec::len);
-        if let Some(most) = self.places.each.filter(|most| own >= *most) {
+        // Who sends what is not verified is not known, so these requests are not one caller's; the wait for a key server has a limit of its own.
+        let each = match caller {
+            Account::Subject(_) | Account::Anonymous => self.places.each,
+            Account::Unverified => None,
+        };
+        if let Some(most) = each.filter(|most| own >= *most) {
             return Err(NoPlace::Limit(most));
         }
         if table.taken >= self.places.all && !table.give_up(own) {
@@ -104,14 +127,14 @@ impl Shares {
         table.next += 1;
         table.taken += 1;
         let number = table.next;
-        let requests = table.callers.entry(Arc::clone(caller)).or_default();
+        let requests = table.callers.entry(caller.clone()).or_default();
         requests.push(Taken {
             number,
             given_up: Arc::clone(given_up),
         });
         Ok(Share {
             shares: Arc::clone(self),
-            caller: Arc::clone(caller),
+            caller: caller.clone(),
             number,
         })
     }
@@ -158,7 +181,7 @@ impl Drop for Share {
 
 #[cfg(test)]
 mod tests {
-    use super::{NoPlace, Share, Shares};
+    use super::{Account, NoPlace, Share, Shares};
     use crate::config::Places;
     use std::sync::Arc;
     use tokio::sync::Notify;
@@ -169,7 +192,7 @@ mod tests {
 
     fn take(shares: &Arc<Shares>, caller: &str) -> (Result<Share, NoPlace>, Arc<Notify>) {
         let notify = Arc::<Notify>::default();
-        (shares.take(&Arc::from(caller), &notify), notify)
+        (shares.take(&Account::of(Some(caller)), &notify), notify)
     }
 
     #[tokio::test]
@@ -205,5 +228,22 @@ mod tests {
         assert!(take(&shares, "b").0.is_ok());
         drop(first);
         assert!(take(&shares, "a").0.is_ok());
+    }
+
+    #[test]
+    fn requests_that_are_not_verified_are_no_one_callers() {
+        let shares = shares(5, Some(1));
+        let notify = Arc::<Notify>::default();
+        let take = |account: Account| shares.take(&account, &notify);
+        let unverified = [take(Account::Unverified), take(Account::Unverified)];
+        assert!(unverified.iter().all(Result::is_ok));
+        // The limit holds for others, and no `sub` is taken for what has none.
+        let named = ["(unverified)", "(anonymous)"].map(|sub| take(Account::of(Some(sub))));
+        assert!(named.iter().all(Result::is_ok));
+        let anonymous = take(Account::of(None));
+        assert!(anonymous.is_ok());
+        assert_eq!(take(Account::of(None)).unwrap_err(), NoPlace::Limit(1));
+        // No more than there are places.
+        assert_eq!(take(Account::Unverified).unwrap_err(), NoPlace::Full);
     }
 }

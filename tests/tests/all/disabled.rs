@@ -82,6 +82,11 @@ async fn without_access_control_pages_of_other_sites_are_refused() {
         &[("Sec-Fetch-Site", "none")],
         &[("Origin", own.as_str())],
         &[("Origin", own.as_str()), ("Sec-Fetch-Site", "same-origin")],
+        // Behind a proxy of this machine that ends TLS.
+        &[
+            ("Origin", &own.replace("http:", "https:")),
+            ("Sec-Fetch-Site", "same-origin"),
+        ],
     ] {
         ask(headers).await.ok();
     }
@@ -101,6 +106,19 @@ async fn without_access_control_pages_of_other_sites_are_refused() {
         &[("Origin", own.as_str()), ("Origin", "https://evil.example")],
         &[
             ("Origin", "https://evil.example"),
+            ("Sec-Fetch-Site", "same-origin"),
+        ],
+        &[
+            ("Origin", &own.replace("http:", "https:")),
+            ("Sec-Fetch-Site", "same-site"),
+        ],
+        &[
+            ("Origin", &own.replace("http:", "https:")),
+            ("Sec-Fetch-Site", "same-origin"),
+            ("Sec-Fetch-Site", "cross-site"),
+        ],
+        &[
+            ("Origin", "https://localhost:1"),
             ("Sec-Fetch-Site", "same-origin"),
         ],
     ] {

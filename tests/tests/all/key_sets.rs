@@ -269,7 +269,10 @@ async fn a_key_server_that_hangs_holds_few_requests_and_harms_no_good_ones() {
     let line = keys
         .line()
         .replace("jwks_refresh_s = 1", "jwks_refresh_s = 86400");
-    let text = head(&line).replace("[auth]", "max_connections = 100\n[auth]");
+    let text = head(&line).replace(
+        "[auth]",
+        "max_connections = 100\nmax_requests_per_caller = 1\n[auth]",
+    );
     let gateway = Gateway::with_file(&text).await;
     let good = known.token(&claims());
     wire::until(async || status(&gateway, &good).await == 200).await;
@@ -289,7 +292,7 @@ async fn a_key_server_that_hangs_holds_few_requests_and_harms_no_good_ones() {
         };
         (0..count).map(ask).collect()
     };
-    // 64 may wait. All others have their answer at once, so that there are connections left.
+    // 64 may wait, whatever the limit of one caller is: who they are is not known. All others have their answer at once, so that there are connections left.
     let mut strangers = start(90);
     for wave in 1..=4 {
         let ended = || strangers.iter().filter(|task| task.is_finished()).count();

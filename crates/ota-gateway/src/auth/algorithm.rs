@@ -12,7 +12,7 @@ pub(super) enum Family {
 }
 
 impl Family {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Rsa => "an RSA key",
             Self::P256 => "an EC key on P-256",

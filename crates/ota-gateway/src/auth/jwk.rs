@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithms, Family, KeyKind};
 use super::keys::Key;
-use super::rsa;
+use super::{point, rsa};
 use crate::escape::shortened;
 
 /// With or without padding: servers write both.
@@ -20,7 +20,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// A key of the source that tokens are not verified with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeftOut {
     /// Its `kid`, or its place in the source; safe to show.
     pub name: String,
@@ -33,6 +33,37 @@ pub struct LeftOut {
 impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.name, self.reason)
+    }
+}
+
+/// The most left-out keys of one set that are named; the others are counted.
+const MAX_NAMED: usize = 32;
+
+/// The keys of a source that tokens are not verified with. A set may have many thousands of them, so only the first ones are named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllLeftOut {
+    named: Vec<LeftOut>,
+    more: usize,
+}
+
+impl AllLeftOut {
+    pub(super) fn push(&mut self, key: LeftOut) {
+        match self.named.len() < MAX_NAMED {
+            true => self.named.push(key),
+            false => self.more += 1,
+        }
+    }
+
+    /// Returns the first of them.
+    #[must_use]
+    pub fn named(&self) -> &[LeftOut] {
+        &self.named
+    }
+
+    /// Returns how many there are beyond those that are named.
+    #[must_use]
+    pub fn more(&self) -> usize {
+        self.more
     }
 }
 
@@ -126,6 +157,7 @@ fn read_members(
                 point.resize(point.len() + missing, 0);
                 point.extend_from_slice(coordinate);
             }
+            point::check(family, &point).map_err(defect)?;
             (family, DecodingKey::from_ec_der(&point))
         }
         Some("OKP") => match text("crv")? {

@@ -12,8 +12,8 @@ use spki::der::{Decode as _, Reader as _};
 use spki::{ObjectIdentifier, SubjectPublicKeyInfo};
 
 use super::algorithm::{Algorithms, Family, KeyKind};
-use super::jwk::{self, LeftOut, shown_id};
-use super::rsa;
+use super::jwk::{self, AllLeftOut, LeftOut, shown_id};
+use super::{point, rsa};
 
 /// The largest key file or answer of a key server that is read, in bytes.
 pub(super) const MAX_BYTES: u64 = 256 * 1024;
@@ -81,7 +81,7 @@ impl std::fmt::Display for Key {
 #[derive(Default)]
 pub struct KeySet {
     keys: Vec<Key>,
-    left_out: Vec<LeftOut>,
+    left_out: AllLeftOut,
 }
 
 /// Shows nothing of the keys.
@@ -149,13 +149,14 @@ impl KeySet {
                 key: DecodingKey::from_secret(secret),
                 mac: Hmac::new_from_slice(secret).ok(),
             }],
-            left_out: Vec::new(),
+            left_out: AllLeftOut::default(),
         })
     }
 
-    /// Whether both verify the same tokens.
+    /// Whether both verify the same tokens. Some servers write their keys in another order each time.
     pub(super) fn same_keys(&self, other: &Self) -> bool {
-        self.keys == other.keys
+        // No set has a key twice.
+        self.keys.len() == other.keys.len() && self.keys.iter().all(|key| other.keys.contains(key))
     }
 
     /// Returns what operators know the keys by that are not in `other`.
@@ -174,13 +175,13 @@ impl KeySet {
     /// # Errors
     /// When it is damaged, or none of them can be used.
     pub fn pem(text: &[u8], allowed: &Algorithms) -> Result<Self, KeyError> {
-        let (mut keys, mut left_out, mut count) = (Vec::new(), Vec::new(), 0);
+        let (mut keys, mut left_out, mut count) = (Vec::new(), AllLeftOut::default(), 0);
         for der in SubjectPublicKeyInfoDer::pem_slice_iter(text) {
             // A file that is damaged may be one that is being written, so its rest is not taken for the whole.
             let der = der.map_err(|_| KeyError::new("is not in PEM form"))?;
             count += 1;
             match public_key(&der, allowed) {
-                Ok(read) => keys.extend(read),
+                Ok(read) => keys.push(read),
                 Err(reason) => left_out.push(LeftOut {
                     name: format!("key {count}"),
                     reason,
@@ -235,42 +236,46 @@ impl KeySet {
         let document = json::read(start).map_err(|error| not_one(error.to_string()))?;
         let set: Set = serde_json::from_value(document.value)
             .map_err(|_| not_one("there is no such list".to_owned()))?;
-        let (mut keys, mut left_out) = (Vec::new(), Vec::new());
+        let (mut keys, mut left_out) = (Vec::new(), AllLeftOut::default());
         for (number, value) in set.keys.iter().enumerate() {
             match jwk::read(number + 1, value, allowed) {
-                Ok(read) => keys.extend(read),
+                Ok(read) => keys.push(read),
                 Err(why) => left_out.push(why),
             }
         }
         Self::of(keys, left_out, allowed)
     }
 
+    /// Makes a set of keys, each of them as it is used with one or more algorithms.
     fn of(
-        read: Vec<Key>,
-        mut left_out: Vec<LeftOut>,
+        read: Vec<Vec<Key>>,
+        mut left_out: AllLeftOut,
         allowed: &Algorithms,
     ) -> Result<Self, KeyError> {
-        let mut keys: Vec<Key> = Vec::new();
-        for key in read {
-            if keys.contains(&key) {
+        let (mut keys, mut taken) = (Vec::<Key>::new(), 0);
+        for mut uses in read {
+            uses.retain(|key| !keys.contains(key));
+            let Some(first) = uses.first() else {
+                continue;
+            };
+            if taken < MAX_KEYS {
+                taken += 1;
+                keys.append(&mut uses);
                 continue;
             }
-            match keys.len() < MAX_KEYS {
-                true => keys.push(key),
-                false => left_out.push(LeftOut {
-                    name: key.to_string(),
-                    reason: format!("the set has more keys; at most {MAX_KEYS} are taken"),
-                    by_design: false,
-                }),
-            }
+            left_out.push(LeftOut {
+                name: first.to_string(),
+                reason: format!("the set has more keys; at most {MAX_KEYS} are taken"),
+                by_design: false,
+            });
         }
         if keys.is_empty() {
-            let mut why = match left_out.as_slice() {
+            let mut why = match left_out.named() {
                 [] => "it is empty".to_owned(),
-                [first @ .., _] => {
-                    let shown = left_out.iter().take(MAX_REASONS).map(LeftOut::to_string);
+                named => {
+                    let shown = named.iter().take(MAX_REASONS).map(LeftOut::to_string);
                     let shown: Vec<String> = shown.collect();
-                    let more = (first.len() + 1).saturating_sub(MAX_REASONS);
+                    let more = named.len().saturating_sub(MAX_REASONS) + left_out.more();
                     match more {
                         0 => shown.join("; "),
                         more => format!("{}; and {more} more", shown.join("; ")),
@@ -305,7 +310,7 @@ impl KeySet {
 
     /// Returns the keys of the source that tokens are not verified with.
     #[must_use]
-    pub fn left_out(&self) -> &[LeftOut] {
+    pub fn left_out(&self) -> &AllLeftOut {
         &self.left_out
     }
 
@@ -354,6 +359,7 @@ fn public_key(der: &[u8], allowed: &Algorithms) -> Result<Vec<Key>, String> {
             if bytes.len() != 2 * family.coordinate_bytes() + 1 {
                 return Err("it is an EC key in compressed form; turn it with `openssl pkey -pubin -in FILE -ec_conv_form uncompressed -pubout`".to_owned());
             }
+            point::check(family, bytes)?;
             DecodingKey::from_ec_der(bytes)
         }
         Family::Ed25519 => {
@@ -378,3 +384,6 @@ fn rsa_numbers(der: &[u8]) -> spki::der::Result<(&[u8], &[u8])> {
         Ok((modulus.as_bytes(), exponent.as_bytes()))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod crypto;
 mod jwk;
 mod keys;
 mod mint;
+mod point;
 mod rsa;
 mod source;
 mod token;
@@ -22,7 +23,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 pub use algorithm::{Algorithms, KeyKind};
 pub use claims::{ClaimNames, Claims, Rules, unknown_scope};
-pub use jwk::LeftOut;
+pub use jwk::{AllLeftOut, LeftOut};
 pub use keys::{KeyError, KeySet, MIN_SECRET_BYTES};
 pub use mint::Mint;
 pub use source::{KeySource, Keys};
@@ -32,6 +33,7 @@ use crate::app::{App, Edge};
 use crate::edge::{Notes, RequestId};
 use crate::metrics::TurnedAway;
 use crate::problem::{Code, Failure};
+use crate::shares::Account;
 use source::LookedFor;
 
 /// The scope for everything that only reads.
@@ -111,18 +113,17 @@ impl FromRequestParts<App> for Admin {
     }
 }
 
-/// Who waits for the key of a token to become known.
-const UNVERIFIED: &str = "(unverified)";
-
 /// Decides whether a request may do what needs this scope. A token of an unknown key makes the gateway look whether there are new keys.
 async fn admit(parts: &Parts, app: &App, scope: &str) -> Result<Arc<Caller>, Failure> {
     let mut authorized = authorize(&parts.headers, &parts.uri, app, scope);
     if let (Err(Refused::Token(TokenError::UnknownKey)), Access::Jwt(verifier)) =
         (&authorized, app.access())
     {
-        // Anybody can name a key that nobody has, and the key server may take its time; all of them together are one caller.
+        // Anybody can name a key that does not exist, and the key server may take its time; all such requests together have the share of one caller.
         let shares = &app.edge().shares;
-        let _place = Notes::of(&parts.extensions).place_for(UNVERIFIED, shares)?;
+        let _place = Notes::of(&parts.extensions)
+            .place_for(&Account::Unverified, shares)
+            .inspect_err(|_| app.metrics().turned_away(TurnedAway::Full))?;
         match verifier.keys().look_for_new(app.clock()).await {
             LookedFor::Read => authorized = authorize(&parts.headers, &parts.uri, app, scope),
             LookedFor::ReadBefore => {}
@@ -148,7 +149,7 @@ async fn admit(parts: &Parts, app: &App, scope: &str) -> Result<Arc<Caller>, Fai
         }
     }
     notes
-        .take_place(caller.name(), &app.edge().shares)
+        .take_place(&Account::of(caller.subject.as_deref()), &app.edge().shares)
         .inspect_err(|_| app.metrics().turned_away(TurnedAway::Full))?;
     Ok(caller)
 }
@@ -266,8 +267,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
 /// Whether a web page of another origin makes the browser send this, and that origin is not one of those that may call.
 ///
 /// Browsers say where a request comes from in two headers that pages cannot change: `Sec-Fetch-Site`, and `Origin` with whatever is not a plain GET.
-/// Other programs send neither.
+/// Other programs send neither. A proxy of this machine that ends TLS makes the scheme of `Origin` another than this listener's; then it counts what
+/// the browser says, and that the host is the same.
 fn comes_from_another_site(headers: &HeaderMap, host: &str, edge: &Edge) -> bool {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
+    let same_origin = sites.peek().is_some() && sites.all(|site| site.as_bytes() == b"same-origin");
     let mut origins = headers.get_all(ORIGIN).iter().peekable();
     if origins.peek().is_some() {
         let scheme = match edge.certificates {
@@ -277,12 +281,27 @@ fn comes_from_another_site(headers: &HeaderMap, host: &str, edge: &Edge) -> bool
         let own = format!("{scheme}://{host}");
         return !origins.all(|origin| {
             origin.as_bytes().eq_ignore_ascii_case(own.as_bytes())
+                || (same_origin && is_origin_of_host(origin, host))
                 || edge.cors_origins.contains(origin)
         });
     }
     // `none` is a person who typed the address. What is in no list yet is not taken for harmless.
     let same = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     !headers.get_all(SEC_FETCH_SITE).iter().all(same)
+}
+
+/// Whether an origin has the host and port of a `Host` header, whatever its scheme. Some proxies add the usual port, which browsers leave out.
+fn is_origin_of_host(origin: &HeaderValue, host: &str) -> bool {
+    let schemes = [("http://", ":80"), ("https://", ":443")];
+    let Ok(origin) = origin.to_str() else {
+        return false;
+    };
+    schemes.iter().any(|(scheme, usual_port)| {
+        let bare = host.strip_suffix(usual_port).unwrap_or(host);
+        origin
+            .strip_prefix(scheme)
+            .is_some_and(|name| !name.is_empty() && name.eq_ignore_ascii_case(bare))
+    })
 }
 
 /// Where a browser says that a request comes from (Fetch Metadata Request Headers, section 2.4).
@@ -306,7 +325,36 @@ fn is_loopback_host(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback_host;
+    use super::{is_loopback_host, is_origin_of_host};
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn an_origin_is_compared_with_the_host_without_its_scheme() {
+        let is = |origin: &'static str, host: &str| {
+            is_origin_of_host(&HeaderValue::from_static(origin), host)
+        };
+        for (origin, host) in [
+            ("https://localhost", "localhost"),
+            ("https://localhost", "LOCALHOST:443"),
+            ("http://localhost", "localhost:80"),
+            ("https://localhost:8443", "localhost:8443"),
+            ("https://[::1]:8443", "[::1]:8443"),
+        ] {
+            assert!(is(origin, host), "{origin} {host}");
+        }
+        for (origin, host) in [
+            ("null", "localhost"),
+            ("https://", ""),
+            ("localhost", "localhost"),
+            ("ftp://localhost", "localhost"),
+            ("https://localhost", "localhost:80"),
+            ("https://localhost:8443", "localhost"),
+            ("https://localhost.evil.example", "localhost"),
+            ("https://evil.example/localhost", "localhost"),
+        ] {
+            assert!(!is(origin, host), "{origin} {host}");
+        }
+    }
 
     #[test]
     fn only_this_machine_is_loopback() {

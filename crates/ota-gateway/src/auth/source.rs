@@ -1,5 +1,6 @@
 //! Where keys come from, and how they are kept fresh.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -13,7 +14,7 @@ use ota_http::{Client, Request, SecretSource};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::algorithm::Algorithms;
-use super::jwk::LeftOut;
+use super::jwk::{AllLeftOut, LeftOut};
 use super::keys::{KeyError, KeySet, MAX_BYTES};
 
 /// How often files are looked at.
@@ -201,8 +202,8 @@ pub struct Keys {
     /// Places for requests that wait.
     waiting: Semaphore,
     failing: AtomicBool,
-    /// The left-out keys that the log has named, so that it names them once.
-    named: Mutex<Vec<LeftOut>>,
+    /// The left-out keys that the log has named, and how many more it has counted, so that it says so once.
+    named: Mutex<(HashSet<LeftOut>, usize)>,
 }
 
 impl Keys {
@@ -321,15 +322,26 @@ impl Keys {
         }
     }
 
-    fn name_left_out(&self, left_out: &[LeftOut]) {
+    fn name_left_out(&self, left_out: &AllLeftOut) {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in left_out.iter().filter(|key| !named.contains(key)) {
+        for key in left_out
+            .named()
+            .iter()
+            .filter(|key| !named.0.contains(*key))
+        {
             match key.by_design {
                 true => tracing::info!("a key of the set is left out: {key}"),
                 false => tracing::warn!("a key of the set is left out: {key}"),
             }
         }
-        *named = left_out.to_vec();
+        let more = left_out.more();
+        if more > 0 && more != named.1 {
+            tracing::warn!(
+                keys.more = more,
+                "and {more} more keys of the set are left out"
+            );
+        }
+        *named = (left_out.named().iter().cloned().collect(), more);
     }
 
     /// Keeps the keys fresh, for as long as the future is polled. Files are read when they have changed, an address is asked again and again.
