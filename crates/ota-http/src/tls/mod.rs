@@ -52,14 +52,13 @@ impl TlsOptions {
     /// Returns the keys of a provider section in which these settings differ from others.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let part = |options: &Self, of: fn(&(Vec<u8>, Vec<u8>)) -> &Vec<u8>| {
-            options.client_identity_pem.as_ref().map(of).cloned()
-        };
-        let differs = |of| part(self, of) != part(other, of);
+        let parts = |options: &Self| options.client_identity_pem.clone().unzip();
+        let (certificate, key) = parts(self);
+        let (other_certificate, other_key) = parts(other);
         [
             ("ca_file", self.ca_pem != other.ca_pem),
-            ("client_cert_file", differs(|(certificate, _)| certificate)),
-            ("client_key_file", differs(|(_, key)| key)),
+            ("client_cert_file", certificate != other_certificate),
+            ("client_key_file", key != other_key),
             ("server_name", self.server_name != other.server_name),
             (
                 "verify_hostname",
