@@ -72,7 +72,9 @@ proptest! {
         let expected: Vec<String> = segments.iter().enumerate()
             .flat_map(|(segment, count)| (0..*count).map(move |row| format!("{segment}/{row}"))).collect();
         prop_assert_eq!(rows, expected);
-        prop_assert!(calls.into_iter().all(|calls| calls <= max_calls));
+        // Without a total, a short page may be the end of the list or a page of another size: a few calls more tell.
+        let most = if with_total { max_calls } else { max_calls + 3 };
+        prop_assert!(calls.into_iter().all(|calls| calls <= most));
     }
 }
 

@@ -282,8 +282,13 @@ impl Walk {
                 return Ok(Met::End);
             };
             let fetched = asking.ask(window).await?;
-            if fetched.ignores_paging(window) {
-                let rows = fetched.rows.len() as u64;
+            let rows = fetched.rows.len() as u64;
+            // A vendor that reports a page size, and as many rows, has answered with one page, though a larger one than was asked for.
+            let larger_page = fetched.total.is_none()
+                && fetched
+                    .size
+                    .is_some_and(|size| u64::from(size) == rows && size <= self.max_vendor_page);
+            if fetched.ignores_paging(window) && !larger_page {
                 walked
                     .totals
                     .extend(fetched.total.map(|total| (position.segment, total)));
@@ -330,6 +335,13 @@ impl Walk {
         let size = u64::from(window.size);
         let end = |fetched: &Fetched<R>| window.start() + fetched.rows.len() as u64;
         let nothing_new = end(&fetched) <= position.offset;
+        let unknown = fetched.total.or(position.total).is_none() && fetched.size.is_none();
+        let short = (fetched.rows.len() as u64) < size && !fetched.rows.is_empty();
+        if unknown && short && (window.index > 0 || nothing_new) {
+            return self
+                .next_row(asking, position, fetched.rows.len(), missing, key)
+                .await;
+        }
         if nothing_new && self.reach(fetched.total) <= position.offset {
             match self.shrunk(asking, position, fetched.total).await? {
                 Shrunk::Ended => {
@@ -340,8 +352,18 @@ impl Walk {
                 Shrunk::Not(total) => fetched.total = total,
             }
         }
-        let short = (fetched.rows.len() as u64) < size && self.reach(fetched.total) > end(&fetched);
-        if short {
+        let full = fetched.rows.len() as u64 == size;
+        let earlier = self.reach(position.total);
+        // A total that was reported once holds for the pages that report none.
+        if fetched.total.is_none() && earlier >= end(&fetched) {
+            fetched.total = position.total;
+        }
+        // A total that has become smaller may be wrong; rows behind it would prove that. Behind a full page the next one is asked for
+        // anyway.
+        let fallen =
+            earlier > end(&fetched) && fetched.total.is_some_and(|total| total <= end(&fetched));
+        let doubted = fallen && (full || !self.ends_at(asking, end(&fetched)).await?);
+        if !full && self.reach(fetched.total) > end(&fetched) {
             return self
                 .short_page(asking, position, walked, window, fetched, missing)
                 .await;
@@ -351,14 +373,10 @@ impl Walk {
             walked.wrong_total = true;
             fetched.total = None;
         }
-        let full = fetched.rows.len() as u64 == size;
         let last = match fetched.total {
             Some(total) => {
                 walked.totals.push((position.segment, total));
-                let earlier = self.reach(position.total);
                 position.total = position.total.max(Some(total));
-                // A total that has become smaller may be wrong; rows behind it would prove that.
-                let doubted = full && earlier > end(&fetched);
                 end(&fetched) >= total && !doubted
             }
             None if fetched.size.is_some() => !full,
@@ -375,6 +393,56 @@ impl Walk {
             rows: fetched.rows,
             last,
         }))
+    }
+
+    /// Asks for a page that begins with the next row, because the place of a short page is unknown: without total and size, it can be the end
+    /// of the list, or a page of a vendor that serves smaller pages now, and then its rows stand elsewhere.
+    async fn next_row<'a, R, F>(
+        &self,
+        asking: &mut Asking<F>,
+        position: &mut Position,
+        rows: usize,
+        missing: u32,
+        key: &(impl Fn(&R) -> &str + Send + Sync),
+    ) -> Result<Met<R>>
+    where
+        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
+        R: Send,
+    {
+        let mut most = u32::try_from(rows).unwrap_or(u32::MAX).min(missing);
+        for _ in 0..=MAX_SIZES {
+            let part = Window::beginning_at(position.offset, most);
+            let answer = asking.ask(part).await?;
+            let found = u32::try_from(answer.rows.len()).unwrap_or(u32::MAX);
+            if found == 0 {
+                return Ok(Met::End);
+            }
+            if found > part.size {
+                break;
+            }
+            if found == part.size {
+                position.size = Some(part.size);
+                position.mark = first_mark(&answer.rows, key);
+                return Ok(Met::Rows(Placed {
+                    start: part.start(),
+                    end: part.start() + u64::from(found),
+                    rows: answer.rows,
+                    last: false,
+                }));
+            }
+            most = found;
+        }
+        Err(changing_sizes())
+    }
+
+    /// Whether the vendor shows no row at a place, and counts none there.
+    async fn ends_at<'a, R, F>(&self, asking: &mut Asking<F>, end: u64) -> Result<bool>
+    where
+        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
+        R: Send,
+    {
+        let behind = asking.ask(Window::holding(end, 1)).await?;
+        Ok(behind.rows.is_empty() && self.reach(behind.total) <= end)
     }
 
     /// Finds out whether a list has really become shorter than it was: the row before the position is asked for, and its answer's total
@@ -424,8 +492,12 @@ impl Walk {
         if rows > u64::from(window.size) {
             return Err(changing_sizes());
         }
-        if rows == u64::from(window.size) || (rows > 0 && again.total == Some(end)) {
-            let last = again.total == Some(end);
+        let full = rows == u64::from(window.size);
+        let last = rows > 0 && again.total == Some(end);
+        // Two totals for one page: the smaller one is believed where no row comes behind it.
+        let doubted = last && !full && end > position.offset && self.reach(fetched.total) > end;
+        if full || last {
+            let last = last && (!doubted || self.ends_at(asking, end).await?);
             self.count(position, walked, again.total, end);
             return Ok(Met::Rows(Placed {
                 rows: again.rows,

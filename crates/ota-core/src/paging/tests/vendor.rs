@@ -25,6 +25,8 @@ enum Totals {
     True,
     /// Another one on every page.
     Changing,
+    /// The true one on the first page, none on the others.
+    FirstPageOnly,
     /// None at all.
     None,
 }
@@ -94,6 +96,7 @@ impl Vendor {
         let total = match self.totals {
             Totals::True => Some(self.rows),
             Totals::None => None,
+            Totals::FirstPageOnly => (window.index == 0).then_some(self.rows),
             Totals::Changing => Some(match (window.index, window.index % 2) {
                 (0, _) => self.rows,
                 (_, 0) => self.rows / 2,
@@ -228,12 +231,24 @@ proptest! {
 
     #[test]
     fn pages_without_a_total_lose_no_row(
-        rows in 0_u64..240, cap in 1_u32..=60, echo in prop_oneof![Just(Echo::Size), Just(Echo::Nothing)],
+        rows in 0_u64..240, cap in 1_u32..=60, from in 0_u32..6, echo in prop_oneof![Just(Echo::Size), Just(Echo::Nothing)],
         page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
     ) {
-        let vendor = Vendor { cap: Some((0, cap)), echo, totals: Totals::None, ..Vendor::of(rows) };
+        let vendor = Vendor { cap: Some((from, cap)), echo, totals: Totals::None, ..Vendor::of(rows) };
         let end = walk(&vendor, page_size, max_calls, filtered);
         prop_assert!(end.exact(rows), "{:?}", end);
+    }
+
+    #[test]
+    fn a_total_on_the_first_page_only_holds_for_the_list(
+        rows in 0_u64..240, cap in proptest::option::of(1_u32..=60), echo in echoes(), cut in 0_u32..20,
+        page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
+    ) {
+        let cap = cap.map(|cap| (0, cap));
+        let vendor = Vendor { cap, echo, cut, totals: Totals::FirstPageOnly, ..Vendor::of(rows) };
+        let end = walk(&vendor, page_size, max_calls, filtered);
+        prop_assert!(end.honest(rows), "{:?}", end);
+        prop_assert!(cut > 0 || end.exact(rows), "{:?}", end);
     }
 
     #[test]
