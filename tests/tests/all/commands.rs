@@ -83,7 +83,9 @@ async fn check_tells_in_a_table_which_provider_answers() {
         "one's trouble is not the other's: {table}"
     );
     assert!(
-        table.contains("How to mend it:\n  ali: the vendor refuses the credential"),
+        table.contains(
+            "How to mend it:\n  ali: compare `access_key_id` and `access_key_secret_file`"
+        ),
         "{table}"
     );
     for hidden in [
