@@ -107,6 +107,8 @@ struct Inner {
     retry_after: Option<Duration>,
     advice: Option<String>,
     superseded: bool,
+    local: bool,
+    unsent: bool,
     /// Shared, so that everybody who waited for one call gets its error whole.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -140,6 +142,8 @@ impl Error {
             retry_after: None,
             advice: None,
             superseded: false,
+            local: false,
+            unsent: false,
             source: None,
         }))
     }
@@ -225,6 +229,20 @@ impl Error {
         self
     }
 
+    /// Notes that the gateway decided this itself, as when its own quota or the time of the request is used up: it says nothing about the vendor.
+    #[must_use]
+    pub fn with_local(mut self) -> Self {
+        self.0.local = true;
+        self
+    }
+
+    /// Notes that nothing of the call left for the vendor, as when no connection could be opened: the vendor cannot have counted it.
+    #[must_use]
+    pub fn with_unsent(mut self) -> Self {
+        self.0.unsent = true;
+        self
+    }
+
     /// Adds the cause. It must hold no secret: a request URL with a signature is one.
     #[must_use]
     pub fn with_source(
@@ -293,6 +311,18 @@ impl Error {
     #[must_use]
     pub fn is_superseded(&self) -> bool {
         self.0.superseded
+    }
+
+    /// Returns whether the gateway decided this itself, so that it says nothing about the vendor.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.0.local
+    }
+
+    /// Returns whether nothing of the call left for the vendor.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.0.unsent
     }
 
     /// Returns whether this is the refusal of a cursor.
