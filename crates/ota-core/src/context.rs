@@ -85,6 +85,8 @@ pub struct CallSummary {
     pub time: Duration,
     /// When the earliest one that was answered was sent: the answer is as of this time.
     pub earliest: Option<Moment>,
+    /// When the latest one that has ended was sent: what the vendor was like at this time is known.
+    pub latest: Option<Moment>,
 }
 
 /// One moment by both times.
@@ -126,6 +128,12 @@ impl CallLog {
             .is_none_or(|earliest| sent.monotonic < earliest.monotonic);
         if answered && earlier {
             summary.earliest = Some(sent);
+        }
+        let later = summary
+            .latest
+            .is_none_or(|latest| sent.monotonic > latest.monotonic);
+        if later {
+            summary.latest = Some(sent);
         }
     }
 

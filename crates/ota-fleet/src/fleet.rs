@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ota_core::clock::Clock;
-use ota_core::context::{Context, Moment};
+use ota_core::context::{CallSummary, Context, Moment};
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobStats};
 use ota_core::provider::{GetJob, JobReader, ListJobs, ListTasks, Page, Provider};
 use ota_core::task::Task;
 use ota_core::{Error, ErrorKind, Result};
-use time::OffsetDateTime;
 
 use crate::health::Health;
 
@@ -33,7 +32,14 @@ pub struct Member {
     provider: Arc<dyn Provider>,
     quota: Arc<dyn Quota>,
     attempt_timeout: Duration,
-    health: Mutex<Health>,
+    health: Mutex<Told>,
+}
+
+/// What a provider's calls told, and when the call that told it was sent; none before the first.
+#[derive(Debug, Default)]
+struct Told {
+    health: Health,
+    sent: Option<Instant>,
 }
 
 impl Member {
@@ -76,13 +82,42 @@ impl Member {
         self.health
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .health
             .clone()
     }
 
-    fn note<T>(&self, result: &Result<T>, now: OffsetDateTime) {
-        if let Some(health) = Health::from_result(result.as_ref().map(drop), now) {
-            *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    /// Notes what came of calls. The call that was sent last tells how the vendor is, not the one that took longest to fail.
+    fn note<T>(&self, result: &Result<T>, calls: CallSummary, now: Moment) {
+        let result = result.as_ref().map(drop);
+        let Some(sent) = judged_at(result, calls, now) else {
+            return;
+        };
+        let Some(health) = Health::from_result(result, now.wall) else {
+            return;
+        };
+        let mut told = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.sent.is_none_or(|before| before <= sent) {
+            *told = Told {
+                health,
+                sent: Some(sent),
+            };
         }
+    }
+}
+
+/// Returns the time at which a result tells how the vendor was; none for what says nothing about it: an answer without a call, and whatever the gateway
+/// decided by itself, as when its own quota or a caller's time is used up.
+fn judged_at(result: Result<(), &Error>, calls: CallSummary, now: Moment) -> Option<Instant> {
+    if result.is_err_and(Error::is_local) {
+        return None;
+    }
+    match (calls.latest, result.map_err(Error::kind)) {
+        (Some(latest), _) => Some(latest.monotonic),
+        // A refusal that is remembered was met by another; settings that cannot be used need no call to be wrong.
+        (None, Err(ErrorKind::Auth | ErrorKind::Rejected | ErrorKind::Misconfigured)) => {
+            Some(now.monotonic)
+        }
+        (None, _) => None,
     }
 }
 
@@ -131,12 +166,12 @@ impl Fleet {
     pub async fn check(&self, cx: &Context, name: &str) -> Result<Health> {
         let member = self.known(name)?;
         let result = member.provider.check(cx).await;
-        let now = self.clock.now();
-        member.note(&result, now);
-        let health = Health::from_result(result.as_ref().map(drop), now);
+        let now = Moment::now(&*self.clock);
+        member.note(&result, cx.calls.summary(), now);
+        let health = Health::from_result(result.as_ref().map(drop), now.wall);
         Ok(health.unwrap_or_else(|| Health {
             state: crate::HealthState::Degraded,
-            checked_at: Some(now),
+            checked_at: Some(now.wall),
             problem: result
                 .err()
                 .map(|error| (error.kind(), error.message().to_owned())),
@@ -220,10 +255,7 @@ impl Fleet {
     fn answer<T>(&self, cx: &Context, member: &Member, result: Result<T>) -> Result<Answer<T>> {
         let now = Moment::now(&*self.clock);
         let calls = cx.calls.summary();
-        // An answer without a vendor call says nothing about the vendor.
-        if calls.count > 0 {
-            member.note(&result, now.wall);
-        }
+        member.note(&result, calls, now);
         Ok(Answer {
             value: result?,
             as_of: calls.earliest.unwrap_or(now),
@@ -245,3 +277,6 @@ fn unknown_job() -> Error {
     )
     .with_field("job_id")
 }
+
+#[cfg(test)]
+mod tests;
