@@ -92,6 +92,8 @@ struct Entry<V> {
     value: Arc<V>,
     bytes: AtomicU32,
     as_of: Moment,
+    /// When it came. A slow vendor's answer is old by then.
+    landed: Instant,
     calls: CallSummary,
     /// When the vendor last failed to give a newer answer.
     failed_at: Mutex<Option<Instant>>,
@@ -102,9 +104,35 @@ impl<V> Entry<V> {
     fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.as_of.monotonic)
     }
+
+    /// Whether it may be given without asking the vendor. However long the vendor took, its answer serves for `min_age` from when it came: otherwise
+    /// every poll of a vendor that is slower than `max_age` would ask again.
+    fn is_fresh(&self, now: Instant, wanted: Wanted, limits: FreshLimits) -> bool {
+        self.age(now) <= oldest(wanted, limits)
+            || now.saturating_duration_since(self.landed) <= limits.min_age
+    }
 }
 
-type Outcome<V> = Option<Result<Arc<Entry<V>>>>;
+type Outcome<V> = Option<Landed<V>>;
+
+/// How a fetch ended.
+#[derive(Debug)]
+struct Landed<V> {
+    result: Result<Arc<Entry<V>>>,
+    /// How long it could take.
+    until: Instant,
+    /// How long the most patient of those who waited for it wait.
+    latest: Instant,
+}
+
+impl<V> Clone for Landed<V> {
+    fn clone(&self) -> Self {
+        Self {
+            result: self.result.clone(),
+            ..*self
+        }
+    }
+}
 
 /// A refusal, and when it came.
 type Refusals = Cache<String, (Instant, Error)>;
@@ -114,6 +142,8 @@ type Refusals = Cache<String, (Instant, Error)>;
 struct Flight<V> {
     sender: watch::Sender<Outcome<V>>,
     calls: Arc<CallLog>,
+    /// As [`Landed::latest`], so far.
+    latest: Instant,
 }
 
 type Flights<V> = Arc<Mutex<HashMap<String, Flight<V>>>>;
@@ -193,14 +223,19 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
     pub fn kept(&self, key: &str, wanted: Wanted, limits: FreshLimits) -> Option<Served<V>> {
         let entry = self.entries.get(key)?;
         let now = self.clock.monotonic();
-        (entry.age(now) <= oldest(wanted, limits)).then(|| serve(&entry, now, false, Source::Kept))
+        entry
+            .is_fresh(now, wanted, limits)
+            .then(|| serve(&entry, now, false, Source::Kept))
     }
 
     /// Answers from what is kept, or joins the fetch that is under way, or fetches.
     ///
     /// The fetch is a task of its own: a caller who goes away cancels nobody else's. When nobody waits for it any more it goes on, and its
     /// answer is kept for the next, unless it has not sent a call yet: then it ends, so that it does not cost the quota anything. A failure is
-    /// shared by those who waited; it is not kept, unless it is a refusal that asking again would not change.
+    /// shared by those who waited; it is not kept, unless it is a refusal that asking again would not change. `fetch` is told until when it may ask.
+    ///
+    /// Everybody waits until his own deadline. When a fetch ends only because the time of whoever began it was over, those with more time go on with one
+    /// that has the time of the most patient of them.
     ///
     /// # Errors
     /// What the fetch met, when nothing kept may be given instead; `timeout` at the caller's deadline; `None` for `only_if_cached` when nothing is
@@ -211,13 +246,13 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         wanted: Wanted,
         limits: FreshLimits,
         deadline: Instant,
-        fetch: impl FnOnce() -> Fetch<V>,
+        fetch: impl FnOnce(Instant) -> Fetch<V>,
     ) -> Result<Option<Served<V>>> {
         let now = self.clock.monotonic();
         let kept = self.entries.get(key);
         if let Some(entry) = &kept {
             let usable = entry.age(now) <= limits.stale_if_error;
-            if entry.age(now) <= oldest(wanted, limits) {
+            if entry.is_fresh(now, wanted, limits) {
                 return Ok(Some(serve(entry, now, false, Source::Kept)));
             }
             // A vendor that has just failed is not asked again at once, however many ask.
@@ -237,21 +272,30 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             return Ok(None);
         }
         let usable = kept.is_some_and(|entry| entry.age(now) <= limits.stale_if_error);
-        let (flight, source) = self.join_or_start(key, fetch);
         // Whoever has an older answer to fall back on does not wait for a slow vendor's last attempt.
-        let patience = after(now, limits.patience);
-        let until = if usable {
-            deadline.min(patience)
-        } else {
-            deadline
+        let patience = match usable {
+            true => deadline.min(after(now, limits.patience)),
+            false => deadline,
         };
-        let result = tokio::select! {
-            biased;
-            result = land(flight) => result,
-            () = self.clock.sleep_until(until) => Err(Error::new(
-                ErrorKind::Timeout,
-                "the vendor did not answer within the time of this request",
-            )),
+        let mut fetch = Some(fetch);
+        let mut until = deadline;
+        let (result, source) = loop {
+            let (flight, source) = self.join_or_start(key, deadline, until, &mut fetch);
+            let landed = tokio::select! {
+                biased;
+                landed = land(flight) => landed,
+                () = self.clock.sleep_until(patience) => Err(Error::new(
+                    ErrorKind::Timeout,
+                    "the vendor did not answer within the time of this request",
+                )),
+            };
+            match landed {
+                Ok(landed) if !usable && self.goes_on(&landed, source, deadline) => {
+                    until = landed.latest;
+                }
+                Ok(landed) => break (landed.result, source),
+                Err(error) => break (Err(error), source),
+            }
         };
         let now = self.clock.monotonic();
         match result {
@@ -301,20 +345,44 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
+    /// Whether a caller asks on who has joined a fetch that ended for want of time, not of an answer, and has more time himself.
+    fn goes_on(&self, landed: &Landed<V>, source: Source, deadline: Instant) -> bool {
+        let now = self.clock.monotonic();
+        let ended_early = match &landed.result {
+            Ok(_) => false,
+            Err(error) => match error.kind() {
+                ErrorKind::Timeout => now >= landed.until,
+                // Our own quota has no place before that deadline, and perhaps one before the later.
+                ErrorKind::Throttled => error.is_local(),
+                _ => false,
+            },
+        };
+        source == Source::Joined && landed.until < deadline && now < deadline && ended_early
+    }
+
+    /// Joins the fetch under way, or begins one that may take until `until`. `deadline` is how long the caller waits.
     fn join_or_start(
         &self,
         key: &str,
-        fetch: impl FnOnce() -> Fetch<V>,
+        deadline: Instant,
+        until: Instant,
+        fetch: &mut Option<impl FnOnce(Instant) -> Fetch<V>>,
     ) -> (watch::Receiver<Outcome<V>>, Source) {
         let mut flights = lock(&self.flights);
-        if let Some(flight) = flights.get(key) {
+        if let Some(flight) = flights.get_mut(key) {
+            flight.latest = flight.latest.max(deadline);
             return (flight.sender.subscribe(), Source::Joined);
         }
         let (sender, receiver) = watch::channel(None);
-        let fetch = fetch();
+        let until = until.max(deadline);
+        // Whoever has begun a fetch waits for no other.
+        let Some(fetch) = fetch.take().map(|fetch| fetch(until)) else {
+            return (receiver, Source::Joined);
+        };
         let flight = Flight {
             sender: sender.clone(),
             calls: Arc::clone(&fetch.calls),
+            latest: until,
         };
         flights.insert(key.to_owned(), flight);
         let end = End {
@@ -329,12 +397,13 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
                 result = fetch.run => result,
                     () = abandoned(&end, &fetch.calls) => return,
             };
-            let outcome = match result {
+            let result = match result {
                 Ok(fetched) => {
                     let entry = Arc::new(Entry {
                         value: Arc::new(fetched.value),
                         bytes: AtomicU32::new(fetched.bytes),
                         as_of: fetched.as_of,
+                        landed: clock.monotonic(),
                         calls: fetch.calls.summary(),
                         failed_at: Mutex::default(),
                     });
@@ -358,8 +427,12 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
                 }
             };
             // First the answer is kept, then the flight is over, then those who wait are told: nobody can come between and ask again.
-            drop(end);
-            sender.send_replace(Some(outcome));
+            let latest = end.over().unwrap_or(until);
+            sender.send_replace(Some(Landed {
+                result,
+                until,
+                latest,
+            }));
         };
         match self.runtime.get() {
             Some(runtime) => drop(runtime.spawn(flight)),
@@ -395,22 +468,30 @@ struct End<V: Send + Sync + 'static> {
     sender: watch::Sender<Outcome<V>>,
 }
 
-impl<V: Send + Sync + 'static> Drop for End<V> {
-    fn drop(&mut self) {
+impl<V: Send + Sync + 'static> End<V> {
+    /// Takes it off, and returns how long the most patient of those who wait for it wait.
+    fn over(&self) -> Option<Instant> {
         let mut flights = lock(&self.flights);
         // Another flight may have begun since this one was given up.
-        if flights
+        let own = flights
             .get(&self.key)
-            .is_some_and(|flight| flight.sender.same_channel(&self.sender))
-        {
-            flights.remove(&self.key);
+            .is_some_and(|flight| flight.sender.same_channel(&self.sender));
+        match own {
+            true => flights.remove(&self.key).map(|flight| flight.latest),
+            false => None,
         }
     }
 }
 
-async fn land<V>(mut flight: watch::Receiver<Outcome<V>>) -> Result<Arc<Entry<V>>> {
+impl<V: Send + Sync + 'static> Drop for End<V> {
+    fn drop(&mut self) {
+        self.over();
+    }
+}
+
+async fn land<V>(mut flight: watch::Receiver<Outcome<V>>) -> Result<Landed<V>> {
     match flight.wait_for(Option::is_some).await {
-        Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(ended())),
+        Ok(outcome) => outcome.clone().ok_or_else(ended),
         Err(_) => Err(ended()),
     }
 }

@@ -287,8 +287,12 @@ impl Live {
         F: Future<Output = ota_core::Result<(Rendered, Moment)>> + Send + 'static,
     {
         let limits = limits(&self.app, read.member.attempt_timeout(), read.is_count);
-        let start = || {
-            let cx = self.context();
+        let start = |until| {
+            // Others may wait for it who have more time.
+            let cx = Context {
+                deadline: until,
+                ..self.context()
+            };
             let calls = Arc::clone(&cx.calls);
             let fetch = fetch(self.app.clone(), cx);
             let run = async move {

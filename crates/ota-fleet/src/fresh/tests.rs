@@ -87,7 +87,7 @@ impl Bench {
     ) -> Result<Option<Served<u32>>> {
         let (fetches, clock) = (Arc::clone(&self.fetches), self.clock.clone());
         let deadline = self.clock.monotonic() + TIME;
-        let fetch = move || {
+        let fetch = move |_| {
             let calls = Arc::new(CallLog::default());
             let log = Arc::clone(&calls);
             let run = Box::pin(async move {
@@ -321,6 +321,44 @@ async fn an_answer_counts_its_age_from_its_earliest_call_and_not_from_its_wait_f
         1,
         false,
         Source::Kept,
+    );
+}
+
+#[tokio::test]
+async fn a_slow_answer_serves_for_the_least_age_from_when_it_came() {
+    let bench = Arc::new(Bench::new(10_000));
+    let gate = Arc::new(Semaphore::new(0));
+    let caller = tokio::spawn({
+        let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
+        async move { bench.get_after("key", Wanted::default(), Ok(1), gate).await }
+    });
+    settle().await;
+    bench.pass(8);
+    gate.add_permits(1);
+    check(caller.await.unwrap(), 1, false, Source::Vendor);
+    for seconds in 0..2 {
+        for wanted in [Wanted::default(), NO_CACHE] {
+            let served = bench.get(wanted, Ok(2)).await.unwrap().unwrap();
+            // How old it is stays the truth.
+            assert_eq!(
+                (*served.value, served.source, served.age.as_secs()),
+                (1, Source::Kept, 8 + seconds)
+            );
+        }
+        assert!(
+            bench
+                .store
+                .kept("key", Wanted::default(), LIMITS)
+                .is_some_and(|served| served.age.as_secs() == 8 + seconds)
+        );
+        bench.pass(1);
+    }
+    assert!(bench.store.kept("key", NO_CACHE, LIMITS).is_none());
+    check(
+        bench.get(Wanted::default(), Ok(3)).await,
+        3,
+        false,
+        Source::Vendor,
     );
 }
 
@@ -567,6 +605,117 @@ async fn what_may_pass_by_itself_is_asked_again() {
     }
 }
 
+/// Asks a vendor that answers when `gate` lets it, as a gate does it: no longer than the time that the fetch is given.
+async fn patient(bench: Arc<Bench>, seconds: u64, gate: Arc<Semaphore>) -> (ErrorKind, u64) {
+    let clock = bench.clock.clone();
+    let start = clock.monotonic();
+    let deadline = start + Duration::from_secs(seconds);
+    let fetch = |until| {
+        let calls = Arc::new(CallLog::default());
+        let (log, clock) = (Arc::clone(&calls), clock.clone());
+        bench.fetches.fetch_add(1, Ordering::Relaxed);
+        let run = async move {
+            log.begin("Read");
+            let as_of = Moment::now(&clock);
+            tokio::select! {
+                biased;
+                _place = gate.acquire() => Ok(Fetched { value: 1, bytes: 1, as_of }),
+                () = clock.sleep_until(until) => Err(Error::new(ErrorKind::Timeout, "too late")),
+            }
+        };
+        Fetch {
+            calls,
+            run: Box::pin(run),
+        }
+    };
+    let result = bench
+        .store
+        .get("key", Wanted::default(), LIMITS, deadline, fetch)
+        .await;
+    let waited = clock.monotonic().saturating_duration_since(start).as_secs();
+    match result {
+        // It stands for an answer here.
+        Ok(_) => (ErrorKind::Conflict, waited),
+        Err(error) => (error.kind(), waited),
+    }
+}
+
+#[tokio::test]
+async fn everybody_waits_until_his_own_deadline_whoever_began() {
+    let bench = Arc::new(Bench::new(10_000));
+    let gate = Arc::new(Semaphore::new(0));
+    let ask = |seconds| tokio::spawn(patient(Arc::clone(&bench), seconds, Arc::clone(&gate)));
+    let starter = ask(3);
+    settle().await;
+    let callers = [1, 5, 20, 9].map(ask);
+    settle().await;
+    assert_eq!(bench.fetches(), 1);
+    for _ in 0..10 {
+        bench.pass(1);
+        settle().await;
+    }
+    assert_eq!(starter.await.unwrap(), (ErrorKind::Timeout, 3));
+    let [short, middle, long, other] = callers;
+    for (caller, seconds) in [(short, 1), (middle, 5), (other, 9)] {
+        assert_eq!(caller.await.unwrap(), (ErrorKind::Timeout, seconds));
+    }
+    // The second fetch has the time of the most patient.
+    assert_eq!(bench.fetches(), 2);
+    gate.add_permits(1);
+    assert_eq!(long.await.unwrap(), (ErrorKind::Conflict, 10));
+    assert_eq!(bench.fetches(), 2);
+}
+
+#[tokio::test]
+async fn a_failure_of_the_vendors_is_everybodys_however_much_time_is_left() {
+    let bench = Arc::new(Bench::new(10_000));
+    let gate = Arc::new(Semaphore::new(0));
+    let ask = || {
+        let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
+        let failing = Err(ErrorKind::Timeout);
+        tokio::spawn(async move {
+            bench
+                .get_after("key", Wanted::default(), failing, gate)
+                .await
+        })
+    };
+    let starter = ask();
+    settle().await;
+    bench.pass(8);
+    let joiner = ask();
+    settle().await;
+    gate.add_permits(1);
+    for caller in [starter, joiner] {
+        let error = caller.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(bench.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_fetch_that_another_waits_for_is_not_lost_with_its_starter() {
+    let bench = Arc::new(Bench::new(10_000));
+    let gate = Arc::new(Semaphore::new(0));
+    let ask = |answer| {
+        let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
+        tokio::spawn(async move {
+            let wanted = Wanted::default();
+            bench
+                .get_waiting("key", wanted, Ok(answer), gate, Waits::BeforeItsCall)
+                .await
+        })
+    };
+    let starter = ask(1);
+    settle().await;
+    let joiner = ask(2);
+    settle().await;
+    starter.abort();
+    settle().await;
+    gate.add_permits(1);
+    check(joiner.await.unwrap(), 1, false, Source::Joined);
+    assert_eq!(bench.fetches(), 1);
+}
+
 #[test]
 fn fetches_run_on_the_runtime_that_was_chosen_for_them() {
     let runtime = |name: &str| {
@@ -584,7 +733,7 @@ fn fetches_run_on_the_runtime_that_was_chosen_for_them() {
     store.run_on(reading.handle().clone());
     let served = serving.block_on(async {
         let as_of = Moment::now(&*clock);
-        let fetch = || Fetch {
+        let fetch = |_| Fetch {
             calls: Arc::new(CallLog::default()),
             run: Box::pin(async move {
                 let thread = std::thread::current().name().unwrap_or_default().to_owned();
