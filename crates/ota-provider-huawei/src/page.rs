@@ -8,7 +8,6 @@ use ota_core::{Error, Result};
 use ota_http::json::Budget;
 use ota_http::lenient::Rows;
 use ota_http::losses::Losses;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{too_much, wrong_shape};
@@ -16,7 +15,7 @@ use crate::map::{self, Mapped, Met};
 use crate::wire::{self, Part};
 
 /// Takes rows, total and page size out of a page.
-fn rows<W: DeserializeOwned>(
+fn rows<W: wire::Row>(
     mut body: Map<String, Value>,
     mut tell: impl FnMut(&Met),
 ) -> Result<Fetched<Part<W>>> {
@@ -28,6 +27,11 @@ fn rows<W: DeserializeOwned>(
         .is_some_and(|rows| rows.len() > Budget::MAX_ROWS)
     {
         return Err(too_much());
+    }
+    // A bare row in the place of the list has its identifier; an object without one is something else, in which rows may be hidden.
+    let row = data.as_ref().and_then(Value::as_object);
+    if row.is_some_and(|row| !row.is_empty() && !row.contains_key(W::ID)) {
+        return Err(wrong_shape("data"));
     }
     let page: wire::Page =
         serde_json::from_value(Value::Object(body)).map_err(|_| wrong_shape("data"))?;
@@ -63,7 +67,7 @@ fn rows<W: DeserializeOwned>(
 }
 
 /// Maps the rows of a page; those that nobody can read are told, and stand as `None` so that those behind keep their place.
-pub(crate) fn mapped<W: DeserializeOwned, T>(
+pub(crate) fn mapped<W: wire::Row, T>(
     body: Map<String, Value>,
     map: impl Fn(W) -> Mapped<T>,
     mut tell: impl FnMut(&Met),

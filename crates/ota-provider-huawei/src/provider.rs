@@ -16,7 +16,6 @@ use ota_core::task::Task;
 use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::encode;
 use ota_http::renewal::SecretGroup;
-use serde::de::DeserializeOwned;
 
 use crate::client::Client;
 use crate::config::{Config, QUOTA, VENDOR};
@@ -24,6 +23,7 @@ use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_DEVICE, UNKNOWN_OPERATION, blame, 
 use crate::map::{self, JobPlan, Mapped, Met, TaskPlan, Word};
 use crate::page::{List, Missing, choose, mapped, one, page};
 use crate::token::TokenPool;
+use crate::wire::Row;
 
 const OPERATIONS: &str = "/iodm/northbound/v1.5.0/operations";
 const LIST_JOBS: &str = "queryUpgradeTaskList";
@@ -93,7 +93,7 @@ impl HuaweiProvider {
     }
 
     /// Reads one vendor page.
-    async fn fetch<W: DeserializeOwned, T>(
+    async fn fetch<W: Row, T>(
         &self,
         cx: &Context,
         operation: &'static str,

@@ -18,6 +18,20 @@ pub(crate) use token::{RefreshRequest, TokenAnswer};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// A row of a list.
+pub(crate) trait Row: serde::de::DeserializeOwned {
+    /// The vendor's name for its identifier.
+    const ID: &'static str;
+}
+
+impl Row for OperationInfo {
+    const ID: &'static str = "operationId";
+}
+
+impl Row for SubOperationInfo {
+    const ID: &'static str = "subOperationId";
+}
+
 /// A nested object, or whatever else stands in its place.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
