@@ -17,13 +17,14 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.dont_write_bytecode = True
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
 from devtools import Browser  # noqa: E402
-from sandbox import LOCAL, NotProven, Sandbox, end, end_on_signals, holds, start  # noqa: E402
+from own_environment import give_up  # noqa: E402
+from sandbox import LOCAL, NotProven, Sandbox, end, end_on_signals, holds, prove, start  # noqa: E402
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # An operation with its fifteen problems in this height can be read; it was 10,000 once.
@@ -344,11 +345,6 @@ PROOFS = (
 )
 
 
-def give_up(message):
-    print(message, file=sys.stderr)
-    sys.exit(2)
-
-
 def main():
     parser = argparse.ArgumentParser(description="Proves in Chromium what people see.")
     parser.add_argument("--sandbox", required=True, type=pathlib.Path, help="the ota-sandbox program")
@@ -366,29 +362,19 @@ def main():
     if missing:
         give_up(f"missing: {', '.join(missing)}")
     end_on_signals()
-    proven = failed = 0
     # Another system has other ways to look for processes.
     proofs = [one for one in PROOFS if one[1] is not nothing_is_left or pathlib.Path("/proc/self/environ").exists()]
     proofs = [one for one in proofs if tools.only in one[0]]
-    for name, prove in proofs:
-        begun = time.monotonic()
 
-        def picture(page, of, proof=prove.__name__):
+    def call(proof, folder):
+        def picture(page, of):
             if tools.pictures:
                 tools.pictures.mkdir(parents=True, exist_ok=True)
-                page.picture(tools.pictures / f"{proof}-{of}.png")
+                page.picture(tools.pictures / f"{proof.__name__}-{of}.png")
 
-        try:
-            with tempfile.TemporaryDirectory(prefix="ota-browser-", ignore_cleanup_errors=True) as folder:
-                result = prove(tools, pathlib.Path(folder), picture)
-        except Exception as error:  # a proof that breaks has failed, whatever broke
-            failed += 1
-            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:4000]}", flush=True)
-        else:
-            proven += 1
-            print(f"ok   {name}: {result} ({time.monotonic() - begun:.0f} s)", flush=True)
-    print(f"{proven} proven, {failed} failed")
-    return 1 if failed else 0
+        return proof(tools, folder, picture)
+
+    return prove("ota-browser-", proofs, call)
 
 
 if __name__ == "__main__":

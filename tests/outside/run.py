@@ -9,7 +9,6 @@ Prints a line for each proof and ends with `N proven, N failed`; exit code 0 if 
 import argparse
 import collections
 import copy
-import hashlib
 import importlib
 import json
 import os
@@ -18,13 +17,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-import venv
 
 # Nothing that Python keeps of a program belongs beside its source.
 sys.dont_write_bytecode = True
-from sandbox import Sandbox, end_on_signals, holds  # noqa: E402
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
+from own_environment import give_up, run_in_venv  # noqa: E402
+from sandbox import Sandbox, end_on_signals, holds, prove  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
@@ -209,33 +207,6 @@ PROOFS = (
 )
 
 
-def give_up(message):
-    print(message, file=sys.stderr)
-    sys.exit(2)
-
-
-def run_in_venv(folder):
-    """Makes the environment if it is absent or made for other requirements, and starts again inside of it."""
-    folder = folder.resolve()
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp = folder / "requirements.sha256"
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
-        give_up(f"{folder} is not empty and no environment of Python: it would be emptied")
-    if not python.exists() or not stamp.exists() or stamp.read_text() != digest:
-        print(f"installing {REQUIREMENTS.name} into {folder}", flush=True)
-        try:
-            venv.EnvBuilder(with_pip=True, clear=True).create(folder)
-            pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-            subprocess.run([*pip, "install", "--quiet", "-r", str(REQUIREMENTS)], check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            give_up(f"could not make the environment (Debian and Ubuntu: is python3-venv installed?): {error}")
-        stamp.write_text(digest)
-    command = [str(python), str(pathlib.Path(__file__).resolve()), *sys.argv[1:]]
-    # In place of this process, so that a signal that ends it ends what it has started.
-    os.execve(command[0], command, {**os.environ, INSIDE: "1"})
-
-
 def main():
     # As Ctrl-C does: what was started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -248,7 +219,7 @@ def main():
     if sys.version_info < OLDEST:
         give_up(f"Python {'.'.join(map(str, OLDEST))} or newer is needed; this is {sys.version.split()[0]}")
     if arguments.venv and not os.environ.get(INSIDE):
-        run_in_venv(arguments.venv)
+        run_in_venv(arguments.venv, REQUIREMENTS, INSIDE)
     missing = []
     for module in MODULES:
         try:
@@ -265,20 +236,7 @@ def main():
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     end_on_signals()
     program = arguments.sandbox.resolve()
-    proven = failed = 0
-    for name, prove in PROOFS:
-        start = time.monotonic()
-        try:
-            with tempfile.TemporaryDirectory(prefix="ota-outside-") as folder:
-                result = prove(program, pathlib.Path(folder))
-        except Exception as error:  # a proof that breaks has failed, whatever broke
-            failed += 1
-            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:4000]}", flush=True)
-        else:
-            proven += 1
-            print(f"ok   {name}: {result} ({time.monotonic() - start:.0f} s)", flush=True)
-    print(f"{proven} proven, {failed} failed")
-    return 1 if failed else 0
+    return prove("ota-outside-", PROOFS, lambda proof, folder: proof(program, folder))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Ends with `N passed, N failed`; exit code 0 if all passed, 1 if not, 2 if it cou
 """
 
 import argparse
-import hashlib
 import http.client
 import importlib
 import json
@@ -23,9 +22,13 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-import venv
 import warnings
 import xml.etree.ElementTree
+
+# Nothing that Python keeps of a program belongs beside its source.
+sys.dont_write_bytecode = True
+sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
+from own_environment import give_up, run_in_venv  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
@@ -760,32 +763,6 @@ def huawei(program):
 
 # ---------------------------------------------------------------- start
 
-def give_up(message):
-    print(message, file=sys.stderr)
-    sys.exit(2)
-
-
-def run_in_venv(folder):
-    """Makes the environment if it is absent or made for other requirements, and starts again inside of it."""
-    folder = folder.resolve()
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp = folder / "requirements.sha256"
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
-        give_up(f"{folder} is not empty and no environment of Python: it would be emptied")
-    if not python.exists() or not stamp.exists() or stamp.read_text() != digest:
-        print(f"installing {REQUIREMENTS.name} into {folder}", flush=True)
-        try:
-            venv.EnvBuilder(with_pip=True, clear=True).create(folder)
-            pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-            subprocess.run([*pip, "install", "--quiet", "-r", str(REQUIREMENTS)], check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            give_up(f"could not make the environment (Debian and Ubuntu: is python3-venv installed?): {error}")
-        stamp.write_text(digest)
-    command = [str(python), str(pathlib.Path(__file__).resolve()), *sys.argv[1:]]
-    # In place of this process, so that a signal that ends it ends what it has started.
-    os.execve(command[0], command, {**os.environ, INSIDE: "1"})
-
 
 def main():
     # As Ctrl-C does: what was started is ended on the way out.
@@ -797,7 +774,7 @@ def main():
     if not arguments.sim.is_file():
         give_up(f"there is no program {arguments.sim}; build it with: cargo build -p ota-sim")
     if arguments.venv and not os.environ.get(INSIDE):
-        run_in_venv(arguments.venv)
+        run_in_venv(arguments.venv, REQUIREMENTS, INSIDE)
     missing = []
     for module in MODULES:
         try:

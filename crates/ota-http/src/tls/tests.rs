@@ -362,16 +362,22 @@ async fn what_no_setting_mends_is_named() {
     refused(result, &["has expired on 1970-01-02"], &["must renew it"]);
 }
 
-#[tokio::test]
-async fn a_ca_is_trusted_as_before() {
-    let ca = Shown::self_signed(|params| {
-        params.subject_alt_names.clear();
-    });
+/// What the certificate of a CA says of itself.
+fn ca_params() -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params
         .distinguished_name
         .push(DnType::CommonName, "127.0.0.1");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+#[tokio::test]
+async fn a_ca_is_trusted_as_before() {
+    let ca = Shown::self_signed(|params| {
+        params.subject_alt_names.clear();
+    });
+    let params = ca_params();
     let issuer = Issuer::from_params(&params, &ca.key);
     let leaf = |names: Vec<String>| {
         let key = KeyPair::generate().unwrap();
@@ -434,11 +440,7 @@ async fn old_versions_and_ciphers_are_told_from_client_certificates() {
 async fn a_client_certificate_is_asked_for_shown_or_named() {
     let shown = Shown::self_signed(|_| {});
     let ca = Shown::self_signed(|_| {});
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "127.0.0.1");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let params = ca_params();
     let issuer = Issuer::from_params(&params, &ca.key);
     let own = |end: Option<OffsetDateTime>| {
         let key = KeyPair::generate().unwrap();

@@ -44,6 +44,13 @@ impl Verifier {
             .find(|pin| pin.der.as_ref() == certificate.as_ref())
     }
 
+    /// Returns the key of a certificate that is trusted as it is and that the library cannot read (X.509 version 1).
+    fn raw_key(&self, certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        let pin = self.pin(certificate)?;
+        let key = || SubjectPublicKeyInfoDer::from(pin.facts.public_key.as_slice());
+        ParsedCertificate::try_from(certificate).is_err().then(key)
+    }
+
     fn pinned(
         &self,
         pin: &Pin,
@@ -179,12 +186,9 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match self.pin(cert) {
-            Some(pin) if ParsedCertificate::try_from(cert).is_err() => {
-                let key = SubjectPublicKeyInfoDer::from(pin.facts.public_key.as_slice());
-                tls12_signature_with_raw_key(message, &key, dss, &self.algorithms)
-            }
-            _ => rustls::crypto::verify_tls12_signature(message, cert, dss, &self.algorithms),
+        match self.raw_key(cert) {
+            Some(key) => tls12_signature_with_raw_key(message, &key, dss, &self.algorithms),
+            None => rustls::crypto::verify_tls12_signature(message, cert, dss, &self.algorithms),
         }
     }
 
@@ -194,12 +198,9 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        match self.pin(cert) {
-            Some(pin) if ParsedCertificate::try_from(cert).is_err() => {
-                let key = SubjectPublicKeyInfoDer::from(pin.facts.public_key.as_slice());
-                verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms)
-            }
-            _ => rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms),
+        match self.raw_key(cert) {
+            Some(key) => verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms),
+            None => rustls::crypto::verify_tls13_signature(message, cert, dss, &self.algorithms),
         }
     }
 

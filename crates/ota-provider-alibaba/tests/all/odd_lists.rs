@@ -10,13 +10,17 @@ use serde_json::{Value, json};
 
 use crate::server::{SECRET, Seen, Server, TOKEN, answer, context, json_answer};
 
-async fn tasks(server: &Server, filter: TaskFilter) -> Result<Option<Page<Task>>> {
-    let request = ListTasks {
+fn task_request(filter: TaskFilter) -> ListTasks {
+    ListTasks {
         job_id: JobId::from("j"),
         filter,
         page_size: 50,
         cursor: None,
-    };
+    }
+}
+
+async fn tasks(server: &Server, filter: TaskFilter) -> Result<Option<Page<Task>>> {
+    let request = task_request(filter);
     server.provider().list_tasks(&context(), request).await
 }
 
@@ -50,6 +54,13 @@ fn refused(code: &str, text: &str) -> axum::response::Response {
     json_answer(json!({"Success": false, "Code": code, "ErrorMessage": text}))
 }
 
+/// What the first page of tasks says: rows, total, and whether it is cut.
+async fn said(server: &Server) -> (usize, Option<u64>, bool) {
+    let page = tasks(server, TaskFilter::default()).await;
+    let page = page.unwrap().unwrap();
+    (page.items.len(), page.total, page.truncated)
+}
+
 #[tokio::test]
 async fn what_is_no_row_is_said_and_leaves_the_total_out() {
     for odd in [
@@ -70,11 +81,7 @@ async fn what_is_no_row_is_said_and_leaves_the_total_out() {
             json_answer(json!({"Success": true, "Total": 3, "Data": {wrapper: rows}}))
         })
         .await;
-        let page = tasks(&server, TaskFilter::default())
-            .await
-            .unwrap()
-            .unwrap();
-        let said = (page.items.len(), page.total, page.truncated);
+        let said = said(&server).await;
         assert_eq!(said, (2, None, true), "{shown}");
         let page = jobs(&server).await.unwrap();
         let said = (page.items.len(), page.total, page.truncated);
@@ -88,11 +95,7 @@ async fn what_is_no_row_is_said_and_leaves_the_total_out() {
     let xml = "<R><Success>true</Success><Total>2</Total><Data><SimpleOTATaskInfo/>\
         <SimpleOTATaskInfo><TaskId>t1</TaskId></SimpleOTATaskInfo></Data></R>";
     let server = Server::fixed(200, "text/xml", xml).await;
-    let page = tasks(&server, TaskFilter::default())
-        .await
-        .unwrap()
-        .unwrap();
-    let said = (page.items.len(), page.total, page.truncated);
+    let said = said(&server).await;
     assert_eq!(said, (1, None, true));
 }
 
@@ -113,10 +116,9 @@ async fn what_is_no_row_stays_known_on_later_pages() {
     let mut ids = Vec::new();
     loop {
         let request = ListTasks {
-            job_id: JobId::from("j"),
-            filter: TaskFilter::default(),
             page_size: 2,
             cursor,
+            ..task_request(TaskFilter::default())
         };
         let page = server
             .provider()
@@ -139,11 +141,7 @@ async fn a_row_that_comes_twice_leaves_the_total_out() {
     let rows = json!([{"TaskId": "a"}, {"TaskId": "a"}, {"TaskId": "b"}]);
     let body = json!({"Success": true, "Total": 3, "Data": {"SimpleOTATaskInfo": rows}});
     let server = Server::fixed(200, "application/json", body.to_string()).await;
-    let page = tasks(&server, TaskFilter::default())
-        .await
-        .unwrap()
-        .unwrap();
-    let said = (page.items.len(), page.total, page.truncated);
+    let said = said(&server).await;
     assert_eq!(said, (2, None, false));
 }
 
@@ -288,14 +286,8 @@ async fn rows_do_not_show_what_was_sent_to_the_vendor() {
     for body in [body.to_string(), xml] {
         let server = Server::start(move |_| answer(200, "text/plain", body.clone())).await;
         let provider = server.provider_with(json!({"security_token": TOKEN}));
-        let request = ListTasks {
-            job_id: JobId::from("j"),
-            filter: TaskFilter::default(),
-            page_size: 50,
-            cursor: None,
-        };
         let page = provider
-            .list_tasks(&context(), request)
+            .list_tasks(&context(), task_request(TaskFilter::default()))
             .await
             .unwrap()
             .unwrap();

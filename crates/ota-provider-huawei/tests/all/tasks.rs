@@ -1,9 +1,19 @@
 use ota_core::ErrorKind;
-use ota_core::provider::{Cursor, JobReader, ListTasks, TaskFilter};
-use ota_core::task::{Failure, TaskStatus};
+use ota_core::provider::{Cursor, JobReader, ListTasks, Page, TaskFilter};
+use ota_core::task::{Failure, Task, TaskStatus};
 use serde_json::json;
 
 use crate::vendor::{Answer, OPERATIONS, SECRET, Subject, Vendor, job, tasks};
+
+/// The first page of a list that there is.
+async fn page_of(subject: &Subject, job_id: &str, filter: TaskFilter) -> Page<Task> {
+    let request = tasks(job_id, filter);
+    let page = subject
+        .provider
+        .list_tasks(&subject.context(), request)
+        .await;
+    page.unwrap().unwrap()
+}
 
 #[tokio::test]
 async fn the_devices_of_a_task_are_listed() {
@@ -15,12 +25,7 @@ async fn the_devices_of_a_task_are_listed() {
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
-    let page = subject
-        .provider
-        .list_tasks(&subject.context(), tasks("a/b", TaskFilter::default()))
-        .await
-        .unwrap()
-        .unwrap();
+    let page = page_of(&subject, "a/b", TaskFilter::default()).await;
     assert_eq!(
         (page.items.len(), page.total, page.next),
         (2, Some(2), None)
@@ -47,12 +52,7 @@ async fn statuses_are_walked_in_the_order_of_a_tasks_life() {
         status: known.rev().copied().collect(),
         ..TaskFilter::default()
     };
-    let page = subject
-        .provider
-        .list_tasks(&subject.context(), tasks("op", filter))
-        .await
-        .unwrap()
-        .unwrap();
+    let page = page_of(&subject, "op", filter).await;
     let ids: Vec<_> = page.items.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(ids, ["wait", "processing", "success", "fail", "stop"]);
     assert_eq!((page.total, page.next), (None, None));
@@ -74,12 +74,7 @@ async fn a_device_is_looked_for_here() {
         device_id: Some("d-2".into()),
         ..TaskFilter::default()
     };
-    let page = subject
-        .provider
-        .list_tasks(&subject.context(), tasks("op", filter))
-        .await
-        .unwrap()
-        .unwrap();
+    let page = page_of(&subject, "op", filter).await;
     let ids: Vec<_> = page.items.iter().map(|task| task.id.as_str()).collect();
     assert_eq!((ids, page.total), (vec!["2"], None));
 }
@@ -172,18 +167,42 @@ async fn what_is_no_row_is_said_and_leaves_the_total_out() {
         })
         .await;
         let subject = Subject::new(&vendor.endpoint);
-        let page = subject
-            .provider
-            .list_tasks(&subject.context(), tasks("op", TaskFilter::default()))
-            .await
-            .unwrap()
-            .unwrap();
+        let page = page_of(&subject, "op", TaskFilter::default()).await;
         let total = (items == 3).then_some(3);
         assert_eq!(
             (page.items.len(), page.truncated, page.total),
             (items, truncated, total),
             "{shown}"
         );
+    }
+}
+
+#[tokio::test]
+async fn data_that_is_no_list_is_neither_an_empty_one_nor_a_row() {
+    for (data, rows) in [
+        (json!({"subOperationId": "1"}), Some(1)),
+        (json!({}), Some(0)),
+        (json!({"subOperations": [{"subOperationId": "1"}]}), None),
+        (json!("text"), None),
+        (json!(7), None),
+    ] {
+        let shown = data.to_string();
+        let vendor =
+            Vendor::with_logins(move |_| Answer::ok(&json!({"data": data, "totalCount": 1}))).await;
+        let subject = Subject::new(&vendor.endpoint);
+        let request = ListTasks {
+            page_size: 1,
+            ..tasks("op", TaskFilter::default())
+        };
+        let page = subject
+            .provider
+            .list_tasks(&subject.context(), request)
+            .await;
+        match (page, rows) {
+            (Ok(page), Some(1)) => assert_eq!(page.unwrap().items.len(), 1, "{shown}"),
+            // A total beside no rows: the vendor counts what it does not give.
+            (result, _) => assert_eq!(result.unwrap_err().kind(), ErrorKind::Protocol, "{shown}"),
+        }
     }
 }
 
@@ -215,12 +234,7 @@ async fn rows_do_not_show_what_was_sent_to_the_vendor() {
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
-    let page = subject
-        .provider
-        .list_tasks(&subject.context(), tasks("op", TaskFilter::default()))
-        .await
-        .unwrap()
-        .unwrap();
+    let page = page_of(&subject, "op", TaskFilter::default()).await;
     let shown = format!("{page:?} {:?}", subject.drift.snapshot());
     for secret in [SECRET, "access-token"] {
         assert!(!shown.contains(secret), "{shown}");
