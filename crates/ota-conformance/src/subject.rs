@@ -121,6 +121,21 @@ pub struct TaskExample {
     pub tasks: BTreeSet<TaskId>,
 }
 
+/// What can stand in the place of a row or a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Odd {
+    /// Nothing; an empty list where a list belongs.
+    Null,
+    /// A number.
+    Number,
+    /// A text.
+    Text,
+    /// A list that has no rows in it.
+    List,
+    /// An object of something else.
+    Object,
+}
+
 /// A way to break a vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trouble {
@@ -166,8 +181,24 @@ pub enum Trouble {
     DeepValueRow,
     /// Answers lists with millions of rows, within what is read of one answer.
     ManyRows,
+    /// Puts something else in the place of one row of each list.
+    NoRow(Odd),
+    /// Puts something else in the place of each list.
+    NoList(Odd),
+    /// Repeats a row of each page in the place of the one behind it.
+    RowTwice,
+    /// Gives one row of each answer a text of a million bytes that is hard to search.
+    LongText,
+    /// Refuses with such a text.
+    LongRefusal,
     /// Compresses every answer with gzip.
     Gzip,
+    /// As [`Trouble::Gzip`], in several members.
+    GzipMembers,
+    /// As [`Trouble::Gzip`], with bytes behind it that are no gzip.
+    GzipGarbage,
+    /// As [`Trouble::Gzip`], with more in it than is read of one answer.
+    GzipBomb,
     /// Answers with a content coding that nobody asked for.
     OtherCoding,
     /// Refuses as if its quota were used up, with a word of an API gateway that the vendor's documents do not have.
@@ -192,6 +223,10 @@ pub enum Trouble {
     ChangingTotals,
     /// Refuses an argument without saying which.
     BadArgument,
+    /// Refuses a device, whether one was named or not.
+    BadDevice,
+    /// Says a `Date` that is years away, and refuses the time of requests that have one.
+    FalseDate,
     /// Counts tasks in two statuses while statistics are read for the first time.
     CountedTwice,
     /// Counts tasks in no status while statistics are read for the first time.
@@ -208,9 +243,13 @@ impl Trouble {
                 Some(ErrorKind::Unavailable)
             }
             Self::CredentialRefused => Some(ErrorKind::Auth),
-            Self::Html | Self::CutJson | Self::EmptyBody | Self::OtherCoding => {
-                Some(ErrorKind::Protocol)
-            }
+            Self::Html
+            | Self::CutJson
+            | Self::EmptyBody
+            | Self::OtherCoding
+            | Self::GzipGarbage
+            | Self::GzipBomb => Some(ErrorKind::Protocol),
+            Self::BadDevice => Some(ErrorKind::Rejected),
             Self::Hang => Some(ErrorKind::Timeout),
             Self::None
             | Self::ErrorUnder200
@@ -223,7 +262,14 @@ impl Trouble {
             | Self::HugeNumberRow
             | Self::DeepValueRow
             | Self::ManyRows
+            | Self::NoRow(_)
+            | Self::NoList(_)
+            | Self::RowTwice
+            | Self::LongText
+            | Self::LongRefusal
             | Self::Gzip
+            | Self::GzipMembers
+            | Self::FalseDate
             | Self::RepeatPage
             | Self::CapPageSize
             | Self::CapPageSizeAsText

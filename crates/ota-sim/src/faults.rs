@@ -66,7 +66,17 @@ pub enum FaultKind {
     DoubleName,
     /// Gives a list millions of rows without a field, within what is usually read of one answer.
     ManyRows,
-    /// Compresses the answer although nobody asked: `gzip`, or what `coding` says.
+    /// Puts `value` (default null) in the place of the second row of each list.
+    NoRow,
+    /// Puts `value` (default a text) in the place of each list.
+    NoList,
+    /// Repeats the first row of each page in the place of the second one.
+    RowTwice,
+    /// Gives one row of the answer a text of `size_bytes` (default 1 MB) that is hard to search.
+    LongText,
+    /// Refuses with a text of `size_bytes` (default 1 MB) that is hard to search.
+    LongRefusal,
+    /// Compresses the answer although nobody asked: `gzip`, or what `coding` says, packed as `packing` says.
     Compress,
     /// Refuses the request's time as one that is missing (Alibaba).
     IllegalTimestamp,
@@ -90,8 +100,22 @@ pub enum FaultKind {
     NotCounted,
     /// Refuses an argument without saying which.
     BadArgument,
+    /// Refuses a device, whether one was named or not.
+    BadDevice,
     /// Answers 302 to `location`.
     Redirect,
+}
+
+/// How [`FaultKind::Compress`] packs an answer in gzip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packing {
+    /// In three members, one behind the other (RFC 1952, section 2.2).
+    Members,
+    /// With bytes behind it that are no gzip.
+    Garbage,
+    /// Small on the wire, and some nine million bytes once it is unpacked.
+    Bomb,
 }
 
 /// One fault to inject.
@@ -112,7 +136,7 @@ pub struct Fault {
     /// How long [`FaultKind::Delay`] waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
-    /// How long the body of [`FaultKind::HugeBody`] is.
+    /// How long the body of [`FaultKind::HugeBody`] is, or the text of [`FaultKind::LongText`] and [`FaultKind::LongRefusal`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
     /// Where [`FaultKind::Redirect`] points to.
@@ -127,6 +151,12 @@ pub struct Fault {
     /// The content coding that [`FaultKind::Compress`] claims; only `gzip` is one that can be undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coding: Option<String>,
+    /// How [`FaultKind::Compress`] packs; as one member when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packing: Option<Packing>,
+    /// What [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
     /// The code of [`FaultKind::Throttle`] in place of the vendor's documented one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -157,6 +187,8 @@ impl Fault {
             rows: None,
             page: None,
             coding: None,
+            packing: None,
+            value: None,
             code: None,
             retry_after: None,
             date: None,
@@ -208,6 +240,20 @@ impl Fault {
     #[must_use]
     pub fn coding(mut self, coding: impl Into<String>) -> Self {
         self.coding = Some(coding.into());
+        self
+    }
+
+    /// Sets how [`FaultKind::Compress`] packs.
+    #[must_use]
+    pub fn packing(mut self, packing: Packing) -> Self {
+        self.packing = Some(packing);
+        self
+    }
+
+    /// Sets what [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<Value>) -> Self {
+        self.value = Some(value.into());
         self
     }
 
@@ -265,6 +311,18 @@ const BAD_DATE: &str = "2019-13-45T25:61:00.000Z";
 /// The field of [`FaultKind::UnknownField`].
 const UNKNOWN_FIELD: &str = "RolloutRing";
 
+/// How long texts are by default, in bytes.
+const LONG_TEXT: u64 = 1_000_000;
+
+/// A text in which a careless search for URLs and for parameters begins anew at each of its words.
+fn long_text(fault: &Fault) -> String {
+    let half = usize::try_from(fault.size_bytes.unwrap_or(LONG_TEXT) / 2).unwrap_or_default();
+    let (url, parameter) = ("a:// ", "signature=,");
+    let mut text = url.repeat(half / url.len());
+    text.push_str(&parameter.repeat(half / parameter.len()));
+    text
+}
+
 /// Faults drawn for one call.
 #[derive(Debug, Default)]
 pub(crate) struct Drawn(Vec<Fault>);
@@ -290,11 +348,34 @@ impl Drawn {
         self.0.iter().find_map(header).map(String::as_str)
     }
 
-    /// Puts a mark in the place of a list's rows for [`FaultKind::ManyRows`]. A list without rows stays as it is.
-    pub(crate) fn flood(&self, rows: &mut [Value]) {
+    /// Puts something else in the place of rows: another row, what is no row, or a mark for [`FaultKind::ManyRows`].
+    ///
+    /// A list without rows stays as it is, and the first row stays a row.
+    pub(crate) fn replace_rows(&self, rows: &mut [Value]) {
+        if let [first, second, ..] = rows {
+            if self.has(FaultKind::RowTwice) {
+                *second = first.clone();
+            }
+            if let Some(fault) = self.get(FaultKind::NoRow) {
+                *second = fault.value.clone().unwrap_or_default();
+            }
+        }
         if let (Some(first), true) = (rows.first_mut(), self.has(FaultKind::ManyRows)) {
             *first = odd::rows();
         }
+    }
+
+    /// What stands in the place of a list.
+    pub(crate) fn list(&self, list: Value) -> Value {
+        match self.get(FaultKind::NoList) {
+            Some(fault) => fault.value.clone().unwrap_or_else(|| "a list".into()),
+            None => list,
+        }
+    }
+
+    /// The text of [`FaultKind::LongRefusal`].
+    pub(crate) fn long_refusal(&self) -> Option<String> {
+        self.get(FaultKind::LongRefusal).map(long_text)
     }
 
     /// The page size in force where this one is asked for.
@@ -369,6 +450,9 @@ impl Drawn {
             ];
             if in_text.into_iter().any(|kind| self.has(kind)) {
                 first[text] = odd::mark();
+            }
+            if let Some(fault) = self.get(FaultKind::LongText) {
+                first[text] = long_text(fault).into();
             }
             if self.has(FaultKind::HugeNumber) || self.has(FaultKind::DeepValue) {
                 first[UNKNOWN_FIELD] = odd::mark();
@@ -455,6 +539,10 @@ impl FaultKind {
             | Self::DeepValue
             | Self::DoubleName
             | Self::ManyRows
+            | Self::NoRow
+            | Self::NoList
+            | Self::RowTwice
+            | Self::LongText
             | Self::Compress
             | Self::RepeatPage
             | Self::CapPageSize
@@ -481,6 +569,8 @@ impl FaultKind {
             | Self::EchoSignature
             | Self::TokenExpired
             | Self::BadArgument
+            | Self::BadDevice
+            | Self::LongRefusal
             | Self::IllegalTimestamp
             | Self::Redirect => true,
         }

@@ -15,7 +15,7 @@ mod wire_text;
 
 pub use clock::Clock;
 pub use counters::{Counters, RecordedRequest, Refusal};
-pub use faults::{Fault, FaultKind};
+pub use faults::{Fault, FaultKind, Packing};
 pub use fleet::{DeviceTruth, FleetShape, FleetTruth, JobTruth};
 pub use quota::Quota;
 pub use renewed::Renewed;

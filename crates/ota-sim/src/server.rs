@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::clock::Clock;
 use crate::control;
 use crate::counters::{Counters, Ledger, RecordedRequest, Refusal};
-use crate::faults::{Drawn, Fault, FaultKind, Faults};
+use crate::faults::{Drawn, Fault, FaultKind, Faults, Packing};
 use crate::fleet::FleetTruth;
 use crate::odd;
 use crate::wire_text::{decode_pairs, html_page, http_date};
@@ -495,11 +495,10 @@ fn finish(answer: Answer, faults: &Drawn) -> Response<Body> {
     } = answer;
     let kinds: Vec<FaultKind> = faults.kinds().collect();
     body = odd::put(body, &kinds);
-    let coding = faults
-        .get(FaultKind::Compress)
-        .map(|fault| fault.coding.as_deref().unwrap_or("gzip"));
-    if let Some(coding) = coding {
-        body = compressed(&body, coding);
+    let compress = faults.get(FaultKind::Compress);
+    let coding = compress.map(|fault| fault.coding.as_deref().unwrap_or("gzip"));
+    if let Some(fault) = compress {
+        body = compressed(&body, fault);
     }
     let full_length = body.len();
     if faults.has(FaultKind::CutJson) {
@@ -538,10 +537,29 @@ fn finish(answer: Answer, faults: &Drawn) -> Response<Body> {
 }
 
 /// Compresses a body. What is not gzip only has to be something that cannot be read as it is.
-fn compressed(body: &[u8], coding: &str) -> Vec<u8> {
-    if coding != "gzip" {
+fn compressed(body: &[u8], fault: &Fault) -> Vec<u8> {
+    if fault
+        .coding
+        .as_deref()
+        .is_some_and(|coding| coding != "gzip")
+    {
         return body.iter().map(|byte| byte ^ 0x5a).collect();
     }
+    match fault.packing {
+        None => gzip(body),
+        Some(Packing::Members) => {
+            let third = body.len().div_ceil(3).max(1);
+            body.chunks(third).flat_map(gzip).collect()
+        }
+        Some(Packing::Garbage) => [gzip(body), b"more".to_vec()].concat(),
+        Some(Packing::Bomb) => [gzip(body), BLANKS.clone()].concat(),
+    }
+}
+
+/// Blanks, which no text of an answer minds behind it, in one member of gzip.
+static BLANKS: LazyLock<Vec<u8>> = LazyLock::new(|| gzip(&vec![b' '; 9_000_000]));
+
+fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let written = encoder.write_all(body).and_then(|()| encoder.finish());
     written.unwrap_or_default()

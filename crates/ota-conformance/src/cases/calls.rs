@@ -4,10 +4,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use ota_core::ErrorKind;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::context::{Context, Priority};
 use ota_core::provider::JobFilter;
+use ota_core::{Error, ErrorKind};
 
 use crate::case::Verdict;
 use crate::cases::{RECOVERY, every_method, get_job, list_jobs, passed, skipped};
@@ -162,6 +162,36 @@ async fn works(subject: &Subject, when: &str) -> Verdict {
         }
     }
     passed()
+}
+
+/// Checks that `check` costs one call; returns what it said.
+async fn one_call(subject: &Subject, when: &str) -> Result<Option<Error>, String> {
+    let before = subject.calls();
+    let said = subject.provider.check(&subject.context()).await;
+    let cost = subject.calls() - before;
+    ensure!(cost == 1, "{when}: `check` made {cost} calls");
+    Ok(said.err())
+}
+
+pub(crate) async fn a_date_that_is_years_away_is_not_believed(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    {
+        let Some(_broken) = subject.break_vendor(Trouble::FalseDate) else {
+            return skipped("the subject cannot say another date");
+        };
+        for (method, error) in every_method(subject, || subject.context()).await? {
+            // A vendor whose requests carry no time has nothing to refuse.
+            let fits = error
+                .as_ref()
+                .is_none_or(|error| error.kind() == ErrorKind::Auth);
+            ensure!(fits, "{method} says {error:?}");
+        }
+        one_call(subject, "the vendor says a date that is years away").await?;
+    }
+    // Signed with the wrong time, it would be refused, and mended by a second call.
+    let error = one_call(subject, "the vendor says the right date again").await?;
+    ensure!(error.is_none(), "the own time is not used: {error:?}");
+    works(subject, "the vendor says the right date again").await
 }
 
 /// How the clock is moved while a provider waits for a renewal, and how often.

@@ -5,11 +5,14 @@ use std::time::Duration;
 use ota_core::{Error, ErrorKind};
 
 use crate::case::Verdict;
+use crate::cases::rows::{both, same_rows, with_trouble};
+use crate::cases::secrets::everything;
 use crate::cases::{RECOVERY, every_method, passed, skipped};
-use crate::subject::{Subject, Trouble};
+use crate::subject::{Odd, Subject, Trouble};
 use crate::walk::ensure;
 
-async fn meets(subject: &Subject, trouble: Trouble) -> Verdict {
+/// Checks what every method says of a trouble, and that all is well after it.
+pub(crate) async fn meets(subject: &Subject, trouble: Trouble) -> Verdict {
     subject.warm_up().await?;
     let met = {
         let Some(_broken) = subject.break_vendor(trouble) else {
@@ -104,8 +107,26 @@ pub(crate) async fn words_for_slower_are_throttled(subject: &Subject) -> Verdict
 }
 
 pub(crate) async fn gzip_is_read(subject: &Subject) -> Verdict {
+    unpacks(subject, Trouble::Gzip).await
+}
+
+pub(crate) async fn gzip_in_several_members_is_read(subject: &Subject) -> Verdict {
+    unpacks(subject, Trouble::GzipMembers).await
+}
+
+pub(crate) async fn gzip_with_something_behind_it_is_a_protocol_error(
+    subject: &Subject,
+) -> Verdict {
+    meets(subject, Trouble::GzipGarbage).await
+}
+
+pub(crate) async fn gzip_beyond_the_limit_is_a_protocol_error(subject: &Subject) -> Verdict {
+    meets(subject, Trouble::GzipBomb).await
+}
+
+async fn unpacks(subject: &Subject, trouble: Trouble) -> Verdict {
     subject.warm_up().await?;
-    let Some(_broken) = subject.break_vendor(Trouble::Gzip) else {
+    let Some(_broken) = subject.break_vendor(trouble) else {
         return skipped("the subject cannot compress its answers");
     };
     for (method, error) in every_method(subject, || subject.context()).await? {
@@ -132,6 +153,71 @@ pub(crate) async fn far_too_many_rows_are_a_protocol_error(subject: &Subject) ->
         ensure!(
             error.is_none(),
             "the vendor is repaired, and {method} fails: {error:?}"
+        );
+    }
+    passed()
+}
+
+pub(crate) async fn data_that_is_no_list_is_a_protocol_error(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    for odd in [Odd::Text, Odd::Number, Odd::Object] {
+        let Some(_broken) = subject.break_vendor(Trouble::NoList(odd)) else {
+            return skipped("the subject cannot put something else in the place of a list");
+        };
+        for (method, error) in every_method(subject, || subject.context()).await? {
+            let kind = error.as_ref().map(Error::kind);
+            // Taken for an empty list, it would hide every row.
+            let list = method.starts_with("list_");
+            let fits = kind == Some(ErrorKind::Protocol) || (kind.is_none() && !list);
+            ensure!(
+                fits,
+                "{odd:?} in the place of a list: {method} says {error:?}"
+            );
+        }
+    }
+    passed()
+}
+
+/// The most bytes that an error may say, in all that it shows.
+const MAX_ERROR_BYTES: usize = 8 * 1024;
+
+/// That the work grows with the length of a text only is counted where it is done; here every method ends, loses nothing and says no more than it should.
+pub(crate) async fn long_texts_are_read_and_bounded(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    let Some((long_jobs, long_tasks)) = with_trouble(subject, Trouble::LongText).await? else {
+        return skipped("the subject cannot make long texts");
+    };
+    for (row, long) in same_rows("jobs with long texts", &jobs, &long_jobs)? {
+        ensure!(
+            long.status == row.status,
+            "job `{}` has lost its status",
+            long.id
+        );
+    }
+    for (row, long) in same_rows("tasks with long texts", &tasks, &long_tasks)? {
+        ensure!(
+            long.status == row.status && long.failure.is_some() == row.failure.is_some(),
+            "task `{}` is `{}` and its failure is {:?}",
+            long.id,
+            long.status,
+            long.failure
+        );
+    }
+    let met = {
+        let Some(_broken) = subject.break_vendor(Trouble::LongRefusal) else {
+            return skipped("the subject cannot refuse with a long text");
+        };
+        every_method(subject, || subject.context()).await?
+    };
+    for (method, error) in met {
+        let Some(error) = error else {
+            return Err(format!("{method} succeeded"));
+        };
+        let length = everything(&error).len();
+        ensure!(
+            length <= MAX_ERROR_BYTES,
+            "the error of {method} says {length} bytes of `{}`",
+            error.kind()
         );
     }
     passed()

@@ -7,6 +7,7 @@ use ota_core::task::TaskStatus;
 use ota_core::{Error, ErrorKind};
 
 use crate::case::Verdict;
+use crate::cases::errors::meets;
 use crate::cases::{
     PAGE, job_fields, jobs_in, list_jobs, list_tasks, passed, skipped, task_fields, tasks_in,
 };
@@ -302,4 +303,10 @@ pub(crate) async fn a_refused_argument_of_the_gateway_is_not_the_callers(
         );
     }
     passed()
+}
+
+pub(crate) async fn a_refused_device_that_was_not_named_is_not_the_callers(
+    subject: &Subject,
+) -> Verdict {
+    meets(subject, Trouble::BadDevice).await
 }

@@ -8,7 +8,9 @@ use ota_core::{Error, ErrorKind};
 use crate::case::Verdict;
 use crate::cases::{passed, skipped, tasks_in};
 use crate::subject::{Subject, Trouble};
-use crate::walk::{Row, Walked, ensure, job_keys, task_keys, try_walk_jobs, try_walk_tasks};
+use crate::walk::{
+    Row, Walked, ensure, job_keys, task_keys, try_walk_jobs, try_walk_tasks, walk_jobs, walk_tasks,
+};
 
 const PAGE_SIZES: [u32; 3] = [7, 50, 100];
 
@@ -147,4 +149,43 @@ pub(crate) async fn pages_without_their_rows_end_no_list_in_silence(subject: &Su
 
 pub(crate) async fn totals_that_change_end_no_list_in_silence(subject: &Subject) -> Verdict {
     all(subject, &[Trouble::ChangingTotals], Asked::NoSilence).await
+}
+
+/// A vendor that shows a row twice leaves another one out, and its total counts rows that are not there.
+fn once<'a, T: Row>(
+    what: &str,
+    expected: impl IntoIterator<Item = &'a str>,
+    walked: &Walked<T>,
+) -> Result<(), String> {
+    let expected: BTreeSet<&str> = expected.into_iter().collect();
+    for step in &walked.0 {
+        let keys: BTreeSet<&str> = step.page.items.iter().map(Row::key).collect();
+        ensure!(
+            keys.len() == step.page.items.len() && keys.is_subset(&expected),
+            "{what}: a page has {} rows, {} different ones",
+            step.page.items.len(),
+            keys.len()
+        );
+        ensure!(
+            step.page.total.is_none(),
+            "{what}: a row came twice, and a page tells a total of {:?}",
+            step.page.total
+        );
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_row_that_comes_twice_is_given_once(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    let Some(_broken) = subject.break_vendor(Trouble::RowTwice) else {
+        return skipped("the subject cannot repeat a row");
+    };
+    let job = subject.truth.richest_job()?;
+    let jobs = walk_jobs(subject, &JobFilter::default(), 50).await?;
+    let all = subject.truth.jobs.iter().map(|job| &job.id);
+    once("jobs", job_keys(all), &jobs)?;
+    let tasks = walk_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
+    once("tasks", task_keys(&job.tasks), &tasks)?;
+    ensure!(tasks.rows().count() < job.tasks.len(), "no row came twice");
+    passed()
 }

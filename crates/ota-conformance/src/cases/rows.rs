@@ -1,5 +1,7 @@
 //! Rows: what is required, and what the vendor's surprises do to a page.
 
+use std::collections::BTreeSet;
+
 use ota_core::job::{Job, JobStatus};
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::{Task, TaskStatus};
@@ -7,10 +9,11 @@ use ota_core::vendor::VendorDetail;
 
 use crate::case::Verdict;
 use crate::cases::{passed, skipped};
-use crate::subject::{Subject, Trouble};
+use crate::subject::{Odd, Subject, Trouble};
 use crate::walk::{Row, Walked, ensure, walk_jobs, walk_tasks};
 
-async fn both(subject: &Subject) -> Result<(Walked<Job>, Walked<Task>), String> {
+/// Walks the job list and the tasks of the richest job.
+pub(crate) async fn both(subject: &Subject) -> Result<(Walked<Job>, Walked<Task>), String> {
     let job = subject.truth.richest_job()?;
     let jobs = walk_jobs(subject, &JobFilter::default(), 50).await?;
     let tasks = walk_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
@@ -114,7 +117,7 @@ pub(crate) async fn told_facts_are_in_range(subject: &Subject) -> Verdict {
 }
 
 /// Checks that two walks gave the same rows, and returns them side by side.
-fn same_rows<'a, T: Row>(
+pub(crate) fn same_rows<'a, T: Row>(
     what: &str,
     before: &'a Walked<T>,
     after: &'a Walked<T>,
@@ -138,7 +141,8 @@ fn same_rows<'a, T: Row>(
     Ok(pairs)
 }
 
-async fn with_trouble(
+/// As [`both`], with a broken vendor; `None` when the subject cannot break it so.
+pub(crate) async fn with_trouble(
     subject: &Subject,
     trouble: Trouble,
 ) -> Result<Option<(Walked<Job>, Walked<Task>)>, String> {
@@ -323,6 +327,56 @@ pub(crate) async fn an_odd_value_leaves_the_page_whole(subject: &Subject) -> Ver
             }
         }
         ensure!(met > 0, "{trouble:?}: no task shows the odd value");
+        let told_now = subject.drift.as_ref().map(|drift| drift());
+        ensure!(
+            told.is_none() || told_now > told,
+            "{trouble:?} is reported to no drift observer"
+        );
+    }
+    passed()
+}
+
+/// What stands in the place of a row costs that row only, and the pages behind it say that the list is not whole.
+fn lost<T: Row>(what: &str, before: &Walked<T>, after: &Walked<T>) -> Result<(), String> {
+    let rows: BTreeSet<&str> = before.rows().map(Row::key).collect();
+    let mut came = BTreeSet::new();
+    for row in after.rows() {
+        ensure!(
+            rows.contains(row.key()) && came.insert(row.key()),
+            "{what}: `{}` came twice or does not belong there",
+            row.key()
+        );
+    }
+    ensure!(
+        came.len() < rows.len() && !came.is_empty(),
+        "{what}: {} rows of {} came",
+        came.len(),
+        rows.len()
+    );
+    for step in after.0.iter().filter(|step| step.page.truncated) {
+        ensure!(
+            step.page.total.is_none(),
+            "{what}: a row is missing, and the total is {:?}",
+            step.page.total
+        );
+    }
+    ensure!(
+        after.0.last().is_some_and(|step| step.page.truncated),
+        "{what}: nothing says that a row is missing"
+    );
+    Ok(())
+}
+
+pub(crate) async fn what_is_no_row_costs_no_other_row(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    for odd in [Odd::Null, Odd::Number, Odd::Text, Odd::List] {
+        let told = subject.drift.as_ref().map(|drift| drift());
+        let trouble = Trouble::NoRow(odd);
+        let Some((odd_jobs, odd_tasks)) = with_trouble(subject, trouble).await? else {
+            return skipped("the subject cannot put something else in the place of a row");
+        };
+        lost(&format!("{trouble:?}: jobs"), &jobs, &odd_jobs)?;
+        lost(&format!("{trouble:?}: tasks"), &tasks, &odd_tasks)?;
         let told_now = subject.drift.as_ref().map(|drift| drift());
         ensure!(
             told.is_none() || told_now > told,

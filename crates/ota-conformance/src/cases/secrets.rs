@@ -24,7 +24,7 @@ const TROUBLES: [Trouble; 10] = [
 ];
 
 /// Everything that an error can show, to logs and to strangers.
-fn everything(error: &Error) -> String {
+pub(crate) fn everything(error: &Error) -> String {
     let mut text = format!("{error}\n{error:?}\n{error:#?}\n{}\n", error.message());
     for (key, value) in error.context() {
         text.push_str(&format!("{key}={value}\n"));

@@ -1,7 +1,7 @@
 //! The reference provider.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ota_core::capability::Capability;
@@ -9,7 +9,7 @@ use ota_core::context::Context;
 use ota_core::drift::DriftKind;
 use ota_core::error::Retry;
 use ota_core::gate::{VendorCall, call};
-use ota_core::id::ProviderName;
+use ota_core::id::{JobId, ProviderName, TaskId};
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
 use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
 use ota_core::provider::{
@@ -112,9 +112,13 @@ fn position(list: char, cursor: Option<&Cursor>) -> Result<Position> {
     Position::from_cursor(Some(&Cursor(position)), 1)
 }
 
-/// Refuses an answer with more rows than any page has.
-fn few_enough(trouble: Trouble) -> Result<()> {
+/// Refuses an answer that is no list, or has more rows than any page has.
+fn is_list(trouble: Trouble) -> Result<()> {
     match trouble {
+        Trouble::NoList(_) => Err(Error::new(
+            ErrorKind::Protocol,
+            "the vendor's answer is no list",
+        )),
         Trouble::ManyRows => Err(Error::new(
             ErrorKind::Protocol,
             "the vendor's answer has more rows than are read of one answer",
@@ -123,15 +127,43 @@ fn few_enough(trouble: Trouble) -> Result<()> {
     }
 }
 
-/// Makes the page of a walk through one list.
-fn page<T>(list: char, walked: Walked<T>) -> Page<T> {
-    Page {
-        total: walked.fitting_total(None),
-        truncated: walked.gap,
-        next: walked
-            .next
-            .map(|next| Cursor(format!("{list}{}", next.encode()))),
-        items: walked.rows,
+/// What the pages of one walk held beside rows that can be given.
+#[derive(Default)]
+struct Losses {
+    no_row: AtomicBool,
+    twice: AtomicBool,
+}
+
+impl Losses {
+    /// Puts something else in the place of the second row, and notes it. What is no row has an empty identifier.
+    fn make<T: Clone>(&self, trouble: Trouble, rows: &mut [T], no_row: impl Fn(&mut T)) {
+        let [first, second, ..] = rows else { return };
+        match trouble {
+            Trouble::NoRow(_) => {
+                no_row(second);
+                self.no_row.store(true, Ordering::SeqCst);
+            }
+            Trouble::RowTwice => {
+                *second = first.clone();
+                self.twice.store(true, Ordering::SeqCst);
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes the page of a walk through one list. The vendor's total counts rows that are not given.
+    fn page<T>(&self, list: char, walked: Walked<T>) -> Page<T> {
+        let truncated = walked.gap || self.no_row.load(Ordering::SeqCst);
+        let whole = !truncated && !self.twice.load(Ordering::SeqCst);
+        Page {
+            total: walked.fitting_total(None).filter(|_| whole),
+            truncated,
+            next: walked.next.map(|mut next| {
+                next.gap |= truncated;
+                Cursor(format!("{list}{}", next.encode()))
+            }),
+            items: walked.rows,
+        }
     }
 }
 
@@ -154,6 +186,12 @@ impl MemoryProvider {
         }
     }
 
+    fn tell_row(&self, operation: &'static str, trouble: Trouble) {
+        if matches!(trouble, Trouble::NoRow(_)) {
+            self.tell(operation, Some((DriftKind::Value, "row")));
+        }
+    }
+
     fn tell_page<T>(&self, operation: &'static str, window: Window, fetched: &Fetched<T>) {
         if fetched.drift(window).is_some() {
             self.tell(operation, Some((DriftKind::Page, "page")));
@@ -165,9 +203,10 @@ impl MemoryProvider {
         cx: &Context,
         filter: &JobFilter,
         window: Window,
+        losses: &Losses,
     ) -> Result<Fetched<Job>> {
         let trouble = self.send(cx, "ListJobs").await?;
-        few_enough(trouble)?;
+        is_list(trouble)?;
         let mut rows = self.vendor.jobs().to_vec();
         if let Some(first) = rows.first_mut() {
             self.tell("ListJobs", spoil_job(trouble, first));
@@ -177,7 +216,9 @@ impl MemoryProvider {
             row.detail = Detail::Summary;
             row.description = None;
         }
-        let fetched = self.vendor.page(trouble, rows, window);
+        let mut fetched = self.vendor.page(trouble, rows, window);
+        losses.make(trouble, &mut fetched.rows, |job| job.id = JobId::from(""));
+        self.tell_row("ListJobs", trouble);
         self.tell_page("ListJobs", window, &fetched);
         Ok(fetched)
     }
@@ -187,9 +228,10 @@ impl MemoryProvider {
         cx: &Context,
         request: &ListTasks,
         window: Window,
+        losses: &Losses,
     ) -> Result<Fetched<Task>> {
         let trouble = self.send(cx, "ListTasks").await?;
-        few_enough(trouble)?;
+        is_list(trouble)?;
         let mut jobs = self.vendor.jobs().iter();
         if !jobs.any(|job| job.id == request.job_id) {
             return Err(Error::new(ErrorKind::NotFound, "there is no such job"));
@@ -199,7 +241,11 @@ impl MemoryProvider {
             self.tell("ListTasks", spoil_task(trouble, first));
         }
         rows.retain(|task| MemoryVendor::task_matches(&request.filter, task));
-        let fetched = self.vendor.page(trouble, rows, window);
+        let mut fetched = self.vendor.page(trouble, rows, window);
+        losses.make(trouble, &mut fetched.rows, |task| {
+            task.id = TaskId::from("")
+        });
+        self.tell_row("ListTasks", trouble);
         self.tell_page("ListTasks", window, &fetched);
         Ok(fetched)
     }
@@ -244,16 +290,16 @@ impl JobReader for MemoryProvider {
         if !filter.status.is_empty() && !filter.status.iter().any(used) {
             return Ok(Page::empty());
         }
-        let filter = &filter;
+        let (filter, losses) = (&filter, &Losses::default());
         let walked = self
             .walk(from, request.page_size)
             .run(
-                |_, window| Box::pin(self.fetch_jobs(cx, filter, window)),
+                |_, window| Box::pin(self.fetch_jobs(cx, filter, window, losses)),
                 |job| job.id.as_str(),
-                |_| true,
+                |job| !job.id.as_str().is_empty(),
             )
             .await?;
-        Ok(page('j', walked))
+        Ok(losses.page('j', walked))
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
@@ -319,18 +365,18 @@ impl JobReader for MemoryProvider {
         if !filter.status.is_empty() && !filter.status.iter().any(used) {
             return Ok(Some(Page::empty()));
         }
-        let request = &request;
+        let (request, losses) = (&request, &Losses::default());
         let walked = self
             .walk(from, request.page_size)
             .run(
-                |_, window| Box::pin(self.fetch_tasks(cx, request, window)),
+                |_, window| Box::pin(self.fetch_tasks(cx, request, window, losses)),
                 |task| task.id.as_str(),
-                |_| true,
+                |task| !task.id.as_str().is_empty(),
             )
             .await;
         match walked {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            walked => walked.map(|walked| Some(page('t', walked))),
+            walked => walked.map(|walked| Some(losses.page('t', walked))),
         }
     }
 }

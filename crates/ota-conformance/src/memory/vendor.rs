@@ -163,7 +163,12 @@ impl MemoryVendor {
             | Trouble::HugeNumberRow
             | Trouble::DeepValueRow
             | Trouble::ManyRows
+            | Trouble::NoRow(_)
+            | Trouble::NoList(_)
+            | Trouble::RowTwice
+            | Trouble::LongText
             | Trouble::Gzip
+            | Trouble::GzipMembers
             | Trouble::RepeatPage
             | Trouble::CapPageSize
             | Trouble::CapPageSizeAsText
@@ -186,15 +191,22 @@ impl MemoryVendor {
             Trouble::ServerError | Trouble::HtmlError | Trouble::CutBody | Trouble::Drop => {
                 Error::new(ErrorKind::Unavailable, "the vendor is out of order")
             }
-            Trouble::BadArgument => Error::new(
+            Trouble::BadArgument | Trouble::BadDevice => Error::new(
                 ErrorKind::Rejected,
                 "the vendor refused something that the gateway sent on its own",
             ),
-            Trouble::ErrorUnder200 => Error::new(ErrorKind::Rejected, "the vendor refused"),
-            Trouble::CredentialRefused => {
+            Trouble::ErrorUnder200 | Trouble::LongRefusal => {
+                Error::new(ErrorKind::Rejected, "the vendor refused")
+            }
+            Trouble::CredentialRefused | Trouble::FalseDate => {
                 Error::new(ErrorKind::Auth, "the vendor refused the credential")
             }
-            Trouble::Html | Trouble::CutJson | Trouble::EmptyBody | Trouble::OtherCoding => {
+            Trouble::Html
+            | Trouble::CutJson
+            | Trouble::EmptyBody
+            | Trouble::OtherCoding
+            | Trouble::GzipGarbage
+            | Trouble::GzipBomb => {
                 Error::new(ErrorKind::Protocol, "the vendor's answer cannot be read")
             }
         };
@@ -294,6 +306,12 @@ fn spoil(trouble: Trouble, vendor: &mut VendorDetail) -> Option<(DriftKind, &'st
         | Trouble::DeepValueRow => {
             vendor.fields.insert("note".to_owned(), text("\u{fffd}"));
             Some((DriftKind::Value, "note"))
+        }
+        Trouble::LongText => {
+            vendor
+                .fields
+                .insert("note".to_owned(), text(&"a:// ".repeat(1000)));
+            None
         }
         Trouble::HugeNumberRow => {
             vendor.fields.insert("note".to_owned(), text(HUGE_NUMBER));

@@ -1,7 +1,7 @@
 //! The suite catches what it is there for: each flaw, put around the reference provider, fails the case that is meant for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ota_conformance::memory::{MemoryProvider, SECRET, full_capability, small_capability};
 use ota_conformance::{CASES, Case, Subject, Trouble, run_all, run_case};
@@ -30,7 +30,9 @@ enum Flaw {
     BelievesRepeatedPages,
     BlamesTheCaller,
     CallsTheRestUnknown,
+    BelievesAnyDate,
     BelievesEveryWait,
+    BlamesTheCallerForADevice,
     BuildsEveryRow,
     CannotUnpack,
     CapabilityBeforeCursor,
@@ -42,6 +44,7 @@ enum Flaw {
     CursorAfterTheEnd,
     CursorForever,
     DropsRowAtPageBorder,
+    CountsRepeatedRows,
     DropsOddRows,
     EmptyVendorWord,
     EndsInSilence,
@@ -49,6 +52,8 @@ enum Flaw {
     FindsHostileIds,
     ForgetsDetail,
     GuessesOutcome,
+    HidesLostRows,
+    IgnoresGarbage,
     KeepsItsFirstCredential,
     IgnoresDevice,
     IgnoresKind,
@@ -65,7 +70,9 @@ enum Flaw {
     NeverRecovers,
     None,
     OtherProviderName,
+    ReadsTheFirstMemberOnly,
     RepeatsRow,
+    RepeatsWholeTexts,
     ShortPages,
     SillyCapability,
     SpendsTooMuch,
@@ -73,8 +80,10 @@ enum Flaw {
     StaysBusy,
     SwallowsDrift,
     TakesACappedPageForTheLast,
+    TakesAnythingForAnEmptyList,
     TellsWrongKind,
     UnknownIsDropped,
+    UnpacksWithoutEnd,
     WrongFailure,
     WrongJobInRow,
     WrongStats,
@@ -87,8 +96,8 @@ struct Flawed {
     /// How often the capability was asked for, and errors met.
     counted: AtomicU64,
     busy: AtomicBool,
-    /// Whether the vendor compresses its answers.
-    compressed: Arc<AtomicBool>,
+    /// How the vendor misbehaves.
+    trouble: Arc<Mutex<Trouble>>,
     other: Capability,
 }
 
@@ -106,6 +115,10 @@ impl std::fmt::Debug for Flawed {
 impl Flawed {
     fn has(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
+    }
+
+    fn trouble(&self) -> Trouble {
+        *self.trouble.lock().unwrap()
     }
 
     fn reader(&self) -> &dyn JobReader {
@@ -133,6 +146,12 @@ impl Flawed {
             Flaw::BlamesTheCaller if error.kind() == ErrorKind::Rejected => {
                 error.as_kind(ErrorKind::InvalidArgument, "an argument is wrong")
             }
+            Flaw::BlamesTheCallerForADevice if self.trouble() == Trouble::BadDevice => {
+                error.as_kind(ErrorKind::InvalidArgument, "a device is wrong")
+            }
+            Flaw::RepeatsWholeTexts if self.trouble() == Trouble::LongRefusal => {
+                error.with_context("text", "a:// ".repeat(200_000))
+            }
             Flaw::LeaksInError if vendors => error.with_context("signed_with", SECRET),
             Flaw::CallsSilenceUnavailable if error.kind() == ErrorKind::Timeout => {
                 Error::new(ErrorKind::Unavailable, "the vendor is silent")
@@ -146,13 +165,28 @@ impl Flawed {
     }
 
     fn stuck(&self) -> Result<()> {
-        if self.has(Flaw::CannotUnpack) && self.compressed.load(Ordering::Relaxed) {
+        let unread = match self.flaw {
+            Flaw::CannotUnpack => Trouble::Gzip,
+            Flaw::ReadsTheFirstMemberOnly => Trouble::GzipMembers,
+            _ => Trouble::None,
+        };
+        if unread != Trouble::None && self.trouble() == unread {
             return Err(Error::new(ErrorKind::Protocol, "it is not JSON"));
         }
         if self.has(Flaw::NeverRecovers) && self.counted.load(Ordering::Relaxed) > 0 {
             return Err(Error::new(ErrorKind::Unavailable, "still broken"));
         }
         Ok(())
+    }
+
+    /// Whether an answer is read that should be refused.
+    fn reads_too_much(&self) -> bool {
+        let trouble = match self.flaw {
+            Flaw::IgnoresGarbage => Trouble::GzipGarbage,
+            Flaw::UnpacksWithoutEnd => Trouble::GzipBomb,
+            _ => return false,
+        };
+        self.trouble() == trouble
     }
 
     /// Ends a list where the vendor contradicts itself, if the flaw is that nothing says so.
@@ -197,6 +231,12 @@ impl Flawed {
             }
             Flaw::ShortPages if first && size > 1 => page.items.truncate(size as usize / 2),
             Flaw::EndsInSilence => page.truncated = false,
+            Flaw::HidesLostRows if matches!(self.trouble(), Trouble::NoRow(_)) => {
+                page.truncated = false;
+            }
+            Flaw::CountsRepeatedRows if self.trouble() == Trouble::RowTwice => {
+                page.total = Some(page.items.len() as u64 + 1);
+            }
             Flaw::TakesACappedPageForTheLast
                 if self.inner.memory_vendor().trouble() == Trouble::CapPageSize =>
             {
@@ -264,7 +304,14 @@ impl Provider for Flawed {
             return Ok(());
         }
         self.stuck()?;
-        if self.has(Flaw::CheckSendsTwo) {
+        if self.reads_too_much() {
+            return Ok(());
+        }
+        let dated = self.has(Flaw::BelievesAnyDate) && self.trouble() == Trouble::FalseDate;
+        // Signed with the wrong time, the call is refused and made once more.
+        let signed_wrong =
+            self.has(Flaw::BelievesAnyDate) && self.busy.swap(dated, Ordering::Relaxed);
+        if self.has(Flaw::CheckSendsTwo) || (signed_wrong && !dated) {
             self.inner.check(cx).await?;
         }
         let cx = self.context(cx);
@@ -305,6 +352,12 @@ impl JobReader for Flawed {
         let page = self.reader().list_jobs(&self.context(cx), request).await;
         let mut page = match page {
             Err(error) if self.has(Flaw::BuildsEveryRow) && error.message().contains("rows") => {
+                Page::empty()
+            }
+            Err(_)
+                if self.has(Flaw::TakesAnythingForAnEmptyList)
+                    && matches!(self.trouble(), Trouble::NoList(_)) =>
+            {
                 Page::empty()
             }
             page => page.map_err(|error| self.error(error))?,
@@ -450,21 +503,21 @@ fn flawed(flaw: Flaw) -> Subject {
         other.max_page_size = 0;
     }
     let through = Through::Guard;
-    let compressed = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&compressed);
+    let trouble = Arc::new(Mutex::new(Trouble::None));
+    let made = Arc::clone(&trouble);
     let mut subject = memory_subject("flawed", capability, through, move |inner| {
         Arc::new(Flawed {
             inner,
             flaw,
             counted: AtomicU64::new(0),
             busy: AtomicBool::new(false),
-            compressed,
+            trouble,
             other,
         })
     });
     if let Some(make) = subject.make_trouble.take() {
         subject.make_trouble = Some(Box::new(move |trouble| {
-            seen.store(trouble == Trouble::Gzip, Ordering::Relaxed);
+            *made.lock().unwrap() = trouble;
             make(trouble)
         }));
     }
@@ -479,7 +532,7 @@ fn flawed(flaw: Flaw) -> Subject {
     subject
 }
 
-/// Each flaw with the cases that must see it.
+/// Each flaw with the cases that must see it: the rule, whose cases one of must, or the name of a case.
 const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::AcceptsAnyCursor, &["C10"]),
     (Flaw::AcceptsTheOtherListsCursor, &["C11"]),
@@ -488,7 +541,12 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::AsksBeforeItRefuses, &["C10", "C13"]),
     (Flaw::AsksForUnusedWords, &["C14"]),
     (Flaw::BelievesRepeatedPages, &["C27"]),
+    (Flaw::BelievesAnyDate, &["C86"]),
     (Flaw::BelievesEveryWait, &["C79"]),
+    (
+        Flaw::BlamesTheCallerForADevice,
+        &["a_refused_device_that_was_not_named_is_not_the_callers"],
+    ),
     (Flaw::BlamesTheCaller, &["C16"]),
     (Flaw::CallsTheRestUnknown, &["C63"]),
     (Flaw::EndsInSilence, &["C29"]),
@@ -505,12 +563,21 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::CursorAfterTheEnd, &["C22"]),
     (Flaw::CursorForever, &["C20", "C26", "C40"]),
     (Flaw::DropsRowAtPageBorder, &["C20", "C21", "C26"]),
+    (
+        Flaw::CountsRepeatedRows,
+        &["a_row_that_comes_twice_is_given_once"],
+    ),
     (Flaw::DropsOddRows, &["C54", "C55", "C58"]),
     (Flaw::EmptyVendorWord, &["C51"]),
     (Flaw::FailsOnUnknownJob, &["C31", "C32"]),
     (Flaw::FindsHostileIds, &["C32"]),
     (Flaw::ForgetsDetail, &["C30"]),
     (Flaw::GuessesOutcome, &["C52"]),
+    (Flaw::HidesLostRows, &["C59"]),
+    (
+        Flaw::IgnoresGarbage,
+        &["gzip_with_something_behind_it_is_a_protocol_error"],
+    ),
     (Flaw::IgnoresDevice, &["C43", "C45"]),
     (Flaw::IgnoresKind, &["C42"]),
     (Flaw::IgnoresStatus, &["C40", "C41"]),
@@ -525,6 +592,11 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::MovesStatsTotal, &["C60", "C61"]),
     (Flaw::NeverRecovers, &["C70", "C71", "C72", "C73"]),
     (Flaw::OtherProviderName, &["C50"]),
+    (
+        Flaw::ReadsTheFirstMemberOnly,
+        &["gzip_in_several_members_is_read"],
+    ),
+    (Flaw::RepeatsWholeTexts, &["C87"]),
     (Flaw::RepeatsRow, &["C20", "C21", "C27"]),
     (Flaw::ShortPages, &["C23"]),
     (Flaw::SillyCapability, &["C03"]),
@@ -535,6 +607,14 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (
         Flaw::TellsWrongKind,
         &["C70", "C71", "C72", "C73", "C74", "C77", "C78", "C79"],
+    ),
+    (
+        Flaw::TakesAnythingForAnEmptyList,
+        &["data_that_is_no_list_is_a_protocol_error"],
+    ),
+    (
+        Flaw::UnpacksWithoutEnd,
+        &["gzip_beyond_the_limit_is_a_protocol_error"],
     ),
     (Flaw::UnknownIsDropped, &["C44", "C53"]),
     (Flaw::WrongFailure, &["C52"]),
@@ -548,7 +628,8 @@ async fn every_flaw_is_caught_by_its_cases() {
     for (flaw, rules) in CAUGHT {
         for rule in *rules {
             let mut caught = false;
-            for case in CASES.iter().filter(|case| case.rule == *rule) {
+            let meant = |case: &&Case| case.rule == *rule || case.name == *rule;
+            for case in CASES.iter().filter(meant) {
                 caught |= run_case(*case, &flawed(*flaw)).await.is_err();
             }
             if !caught {
@@ -562,7 +643,8 @@ async fn every_flaw_is_caught_by_its_cases() {
 #[test]
 fn every_rule_with_a_case_has_a_flaw() {
     for case in CASES {
-        let has_one = CAUGHT.iter().any(|(_, rules)| rules.contains(&case.rule));
+        let named = |rules: &[&str]| rules.contains(&case.rule) || rules.contains(&case.name);
+        let has_one = CAUGHT.iter().any(|(_, rules)| named(rules));
         assert!(has_one, "nothing shows that {case:?} can fail");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ota_conformance::memory::{MemoryProvider, MemoryVendor};
-use ota_conformance::{GateUnderTest, Renewal, Subject, Trouble, memory};
+use ota_conformance::{GateUnderTest, Odd, Renewal, Subject, Trouble, memory};
 use ota_core::capability::Capability;
 use ota_core::clock::{Clock, ManualClock};
 use ota_core::context::Context;
@@ -18,7 +18,8 @@ use ota_core::provider::{Dependencies, Provider};
 use ota_core::random::SequenceRandom;
 use ota_core::{BoxFuture, Result};
 use ota_guard::{AccountQuota, Guard, GuardLimits, NoObserver, QuotaLimits, QuotaScope};
-use ota_sim::{Fault, FaultKind, FleetTruth, Server};
+use ota_sim::{Fault, FaultKind, FleetTruth, Packing, Server};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
 use tokio::sync::watch;
@@ -265,6 +266,19 @@ impl SecretFiles {
     }
 }
 
+/// The date of a device that has lost its clock.
+const FALSE_DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+
+fn odd_value(odd: Odd) -> Value {
+    match odd {
+        Odd::Null => Value::Null,
+        Odd::Number => json!(7),
+        Odd::Text => json!("text"),
+        Odd::List => json!([1]),
+        Odd::Object => json!({"note": "something else"}),
+    }
+}
+
 /// Breaks a simulator. `credential` is its way to refuse a credential.
 pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind) -> bool {
     let kind = match trouble {
@@ -293,7 +307,16 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         Trouble::HugeNumberRow => FaultKind::HugeNumber,
         Trouble::DeepValueRow => FaultKind::DeepValue,
         Trouble::ManyRows => FaultKind::ManyRows,
-        Trouble::Gzip | Trouble::OtherCoding => FaultKind::Compress,
+        Trouble::NoRow(_) => FaultKind::NoRow,
+        Trouble::NoList(_) => FaultKind::NoList,
+        Trouble::RowTwice => FaultKind::RowTwice,
+        Trouble::LongText => FaultKind::LongText,
+        Trouble::LongRefusal => FaultKind::LongRefusal,
+        Trouble::Gzip
+        | Trouble::GzipMembers
+        | Trouble::GzipGarbage
+        | Trouble::GzipBomb
+        | Trouble::OtherCoding => FaultKind::Compress,
         Trouble::SlowerWord | Trouble::EndlessWait => FaultKind::Throttle,
         Trouble::CapPageSize | Trouble::CapPageSizeAsText | Trouble::CapPageSizeSilently => {
             FaultKind::CapPageSize
@@ -302,6 +325,8 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         Trouble::ShortPages => FaultKind::ShortPage,
         Trouble::ChangingTotals => FaultKind::ChangingTotal,
         Trouble::BadArgument => FaultKind::BadArgument,
+        Trouble::BadDevice => FaultKind::BadDevice,
+        Trouble::FalseDate => FaultKind::IllegalTimestamp,
         Trouble::CountedTwice => FaultKind::CountedTwice,
         Trouble::NotCounted => FaultKind::NotCounted,
     };
@@ -309,10 +334,16 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
     let beside = match trouble {
         Trouble::CapPageSizeAsText => Some(FaultKind::PageEchoAsText),
         Trouble::CapPageSizeSilently => Some(FaultKind::NoPageEcho),
+        // For the vendor whose requests carry no time: it answers as ever, with that date.
+        Trouble::FalseDate => Some(FaultKind::Delay),
         _ => None,
     };
     let mut faults = vec![match trouble {
         Trouble::OtherCoding => fault.coding("br"),
+        Trouble::GzipMembers => fault.packing(Packing::Members),
+        Trouble::GzipGarbage => fault.packing(Packing::Garbage),
+        Trouble::GzipBomb => fault.packing(Packing::Bomb),
+        Trouble::NoRow(odd) | Trouble::NoList(odd) => fault.value(odd_value(odd)),
         Trouble::SlowerWord => fault.code("SystemBusy"),
         Trouble::EndlessWait => fault.retry_after(u64::MAX.to_string()),
         Trouble::EmptyFirstPage => fault.page(1),
@@ -321,6 +352,10 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         _ => fault,
     }];
     faults.extend(beside.map(Fault::always));
+    if trouble == Trouble::FalseDate {
+        let dated = |fault: Fault| fault.delay(Duration::ZERO).date(FALSE_DATE);
+        faults = faults.into_iter().map(dated).collect();
+    }
     server.set_faults(faults);
     true
 }

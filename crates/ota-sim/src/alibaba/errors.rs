@@ -236,6 +236,20 @@ impl Error {
         )
     }
 
+    /// The format of a device name is wrong.
+    pub(super) fn bad_device() -> Self {
+        Self::product(
+            "iot.device.InvalidFormattedDeviceName",
+            "The format of the device name is invalid.",
+            Refusal::Fault,
+        )
+    }
+
+    /// A refusal of no document.
+    pub(super) fn long(text: String) -> Self {
+        Self::product("iot.ota.Refused", text, Refusal::Fault)
+    }
+
     pub(super) fn too_many(param: &str) -> Self {
         Self::product(
             "iot.check.ParameterIsNotLessThanMax",

@@ -208,6 +208,10 @@ impl Alibaba {
             ))
         } else if faults.has(FaultKind::BadArgument) {
             Some(Error::bad_argument())
+        } else if faults.has(FaultKind::BadDevice) {
+            Some(Error::bad_device())
+        } else if let Some(text) = faults.long_refusal() {
+            Some(Error::long(text))
         } else if faults.has(FaultKind::EchoSignature) {
             Some(Error::signature(&string_to_sign(arrival, params)))
         } else {

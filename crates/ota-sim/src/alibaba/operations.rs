@@ -181,7 +181,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut rows, "TaskStatus", "UtcCreate", "TaskDesc");
-        self.faults.flood(&mut rows);
+        self.faults.replace_rows(&mut rows);
         Ok(self.list("SimpleOTATaskInfo", &page, total, rows))
     }
 
@@ -226,7 +226,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut rows, "JobStatus", "UtcCreate", "JobDesc");
-        self.faults.flood(&mut rows);
+        self.faults.replace_rows(&mut rows);
         self.list("SimpleOTAJobInfo", page, jobs.len() as u64, rows)
     }
 
@@ -254,7 +254,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut rows, "Status", "UtcCreate", "FirmwareDesc");
-        self.faults.flood(&mut rows);
+        self.faults.replace_rows(&mut rows);
         let mut answer = self.list("SimpleFirmwareInfo", &page, packages.len() as u64, rows);
         if let Some(fields) = answer.as_object_mut()
             && let Some(data) = fields.remove("Data")
@@ -290,7 +290,8 @@ impl Call<'_> {
         let pages = total.div_ceil(page.size.unsigned_abs().max(1));
         answer.insert("PageCount".to_owned(), json!(pages));
         answer.insert("Total".to_owned(), json!(total));
-        answer.insert("Data".to_owned(), json!({ name: rows }));
+        let data = self.faults.list(json!({ name: rows }));
+        answer.insert("Data".to_owned(), data);
         let names = ["CurrentPage", "PageSize", "PageCount"];
         self.faults.echo(&mut answer, &names, "Total");
         Value::Object(answer)

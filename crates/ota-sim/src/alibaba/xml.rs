@@ -43,7 +43,14 @@ fn element(text: &mut String, name: &str, value: &Value) {
         Value::Null => {}
         Value::Array(items) => {
             for item in items {
-                element(text, name, item);
+                match item {
+                    // It keeps its place in the list.
+                    Value::Null => {
+                        open(text, name);
+                        close(text, name);
+                    }
+                    item => element(text, name, item),
+                }
             }
         }
         Value::Object(fields) => {

@@ -100,6 +100,13 @@ pub(super) const NO_PACKAGE: Error = error(
     "Device or package file not found.",
     Refusal::NotFound,
 );
+/// A refusal of no document.
+pub(super) const REFUSED: Error = error(
+    StatusCode::BAD_REQUEST,
+    "199999",
+    "Refused.",
+    Refusal::Fault,
+);
 /// Documented with status 200 for neighbouring calls.
 pub(super) const NO_APPLICATION: Error = Error {
     with_200: true,

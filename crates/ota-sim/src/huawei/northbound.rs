@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::config::Config;
 use super::errors::{
     APP_FROZEN, BAD_REQUEST, Error, INPUT_INVALID, INTERNAL, NO_APP_KEY, NO_APPLICATION,
-    PARAMETER_MISSING, THROTTLED, WRONG_SECRET, bad_token,
+    NO_PACKAGE, PARAMETER_MISSING, REFUSED, THROTTLED, WRONG_SECRET, bad_token,
 };
 use super::operations::Call;
 use super::tokens::Tokens;
@@ -211,6 +211,10 @@ impl Huawei {
             Some(NO_APPLICATION)
         } else if faults.has(FaultKind::BadArgument) {
             Some(BAD_REQUEST)
+        } else if faults.has(FaultKind::BadDevice) {
+            Some(NO_PACKAGE)
+        } else if faults.has(FaultKind::LongRefusal) {
+            Some(REFUSED)
         } else {
             None
         }
@@ -269,7 +273,12 @@ impl Vendor for Huawei {
             let code = faults
                 .get(FaultKind::Throttle)
                 .and_then(|fault| fault.code.as_deref());
-            return self.refusal(error, code);
+            let mut answer = self.refusal(error, code);
+            if let Some(text) = faults.long_refusal() {
+                let body = json!({ "error_code": error.code, "error_desc": text });
+                answer.body = body.to_string().into_bytes();
+            }
+            return answer;
         }
         let route = route(arrival);
         match route {

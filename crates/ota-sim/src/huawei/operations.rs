@@ -76,7 +76,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut data, "status", "createTime", "extendPara");
-        self.faults.flood(&mut data);
+        self.faults.replace_rows(&mut data);
         let total_name = match self.config.total_name {
             TotalName::TotalCount => "totalCount",
             TotalName::TotalSize => "totalSize",
@@ -113,7 +113,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut data, "status", "createTime", "detailInfo");
-        self.faults.flood(&mut data);
+        self.faults.replace_rows(&mut data);
         Ok(self.listed(&page, data, total, "totalCount"))
     }
 
@@ -144,7 +144,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut data, "fileType", "uploadTime", "description");
-        self.faults.flood(&mut data);
+        self.faults.replace_rows(&mut data);
         Ok(self.listed(&page, data, packages.len() as u64, "totalCount"))
     }
 
@@ -166,7 +166,7 @@ impl Call<'_> {
         answer.insert("pageSize".to_owned(), json!(size));
         answer.insert("pageNo".to_owned(), json!(page.number));
         answer.insert(total_name.to_owned(), json!(total));
-        answer.insert("data".to_owned(), Value::Array(data));
+        answer.insert("data".to_owned(), self.faults.list(Value::Array(data)));
         let names = ["pageSize", "pageNo"];
         self.faults.echo(&mut answer, &names, total_name);
         Value::Object(answer)
