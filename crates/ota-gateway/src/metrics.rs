@@ -74,9 +74,9 @@ catalog! {
     CACHE_BYTES = Gauge "ota_cache_bytes" []
         "Memory that kept answers take, of at most cache.max_bytes.";
     CALLS = Counter "ota_vendor_calls_total" ["provider", "operation", "outcome"]
-        "Vendor calls as adapters make them, repetitions not counted, by how they ended: ok, a kind of error, superseded (refused with a credential or token that has been replaced since; another call follows), quota (refused: the wait would have been too long), breaker (refused: the vendor is left alone).";
+        "Vendor calls as adapters make them, repetitions not counted, by how they ended: ok, a kind of error, superseded (refused with a credential or token that has been replaced since; another call follows), deadline (the time of the request was over, which says nothing about the vendor), quota (refused: the wait would have been too long), breaker (refused: the vendor is left alone).";
     ATTEMPTS = Counter "ota_vendor_attempts_total" ["provider", "operation", "outcome"]
-        "Attempts that were sent to the vendor, by how they ended.";
+        "Attempts that were sent to the vendor, by how they ended: as calls; deadline is an attempt that the end of its request has cut short.";
     ATTEMPT_SECONDS = Histogram "ota_vendor_attempt_duration_seconds" ["provider", "operation"]
         "Time of an attempt, from sending to the whole answer or the time-out.";
     ATTEMPTS_RUNNING = Gauge "ota_vendor_attempts_in_flight" ["provider"]
@@ -249,6 +249,7 @@ pub fn label_words(label: &str) -> Option<Vec<&'static str>> {
             let ours = [
                 Outcome::Answered,
                 Outcome::Superseded,
+                Outcome::OutOfTime,
                 Outcome::RefusedByQuota,
                 Outcome::RefusedByBreaker,
             ];
@@ -679,7 +680,7 @@ mod tests {
         let limits = QuotaLimits {
             calls: 10,
             window: Duration::from_secs(1),
-            margin: Duration::ZERO,
+            margin: None,
             scope: QuotaScope::Account,
         };
         let guard = Guard::new(

@@ -110,14 +110,18 @@ impl Accounts {
             }
             Some((quota, other)) => {
                 let has = quota.limits();
+                let margin = has.margin.map_or_else(
+                    || "not set".to_owned(),
+                    |margin| format!("= {}", margin.as_millis()),
+                );
                 Err(section.error(
                     "limits.account",
                     format_args!(
-                        "`{}` is also the account of provider `{other}`, with calls = {}, window_s = {}, margin_ms = {}, caller_share = {}; providers of one account share one quota, so give both the same figures, or each an account of its own",
+                        "`{}` is also the account of provider `{other}`, with calls = {}, window_s = {}, margin_ms {}, caller_share = {}; providers of one account share one quota, so give both the same figures, or each an account of its own",
                         limits.account,
                         has.calls,
                         has.window.as_secs(),
-                        has.margin.as_millis(),
+                        margin,
                         quota.caller_share(),
                     ),
                 ))

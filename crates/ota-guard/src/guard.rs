@@ -12,7 +12,8 @@ use ota_core::{Error, ErrorKind, Result};
 
 use crate::breaker::{Admission, Breaker};
 use crate::observer::{Observer, Outcome};
-use crate::quota::{AccountQuota, Slots, half_random};
+use crate::pace::{Attempts, Told};
+use crate::quota::{AccountQuota, Ask, Slots, half_random};
 
 /// The first wait before a repetition; it doubles with each attempt.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
@@ -51,6 +52,7 @@ pub struct Guard {
     quota: Arc<AccountQuota>,
     breaker: Breaker,
     slots: Slots,
+    attempts: Attempts,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     observer: Arc<dyn Observer>,
@@ -79,6 +81,7 @@ impl Guard {
             quota,
             breaker: Breaker::default(),
             slots: Slots::new(limits.max_concurrent),
+            attempts: Attempts::default(),
             clock,
             random,
             observer,
@@ -119,6 +122,11 @@ impl Guard {
                     *attempts += 1;
                     return Ok(());
                 }
+                // As much as a refusal it says nothing about the vendor, and after it there is no time left.
+                Err(Failed::Sent(error)) if error.is_local() => {
+                    *attempts += 1;
+                    return Err(Failed::Sent(last.unwrap_or(error)));
+                }
                 Err(Failed::Sent(error)) => error,
                 // What the vendor said before tells more than why it was not asked again.
                 Err(Failed::Refused(outcome, refusal)) => {
@@ -152,18 +160,25 @@ impl Guard {
     ) -> std::result::Result<(), Failed> {
         let came = self.clock.monotonic();
         if came >= cx.deadline {
-            return Err(Failed::Refused(
-                Outcome::Failed(ErrorKind::Timeout),
-                too_late(call),
-            ));
+            return Err(Failed::Refused(Outcome::OutOfTime, too_late(call)));
         }
-        let by_breaker = |error| Failed::Refused(Outcome::RefusedByBreaker, error);
+        let by_breaker =
+            |error: Error| Failed::Refused(Outcome::RefusedByBreaker, error.with_local());
         let admission = self.breaker.admit(came).map_err(by_breaker)?;
+        let ask = Ask {
+            caller: cx.caller.as_ref(),
+            operation: call.operation,
+            slots: &self.slots,
+            priority: cx.priority,
+            deadline: cx.deadline,
+            takes: self
+                .attempts
+                .takes(call.operation, came, self.limits.timeout),
+        };
         let permit = tokio::select! {
             biased;
             refusal = admission.refused(|| self.clock.monotonic()) => return Err(by_breaker(refusal)),
-            permit = self.quota.acquire_for(cx.caller.as_ref(), call.operation, &self.slots, cx.priority, cx.deadline) => permit
-                .map_err(|refusal| Failed::Refused(Outcome::RefusedByQuota, refusal))?,
+            permit = self.quota.acquire(&ask) => permit.map_err(refused)?,
         };
         // From here to the attempt nothing waits: what is counted now leaves now.
         let sent = Moment::now(&*self.clock);
@@ -176,29 +191,37 @@ impl Guard {
             sent.monotonic.saturating_duration_since(came),
         );
         cx.calls.begin(call.operation);
-        let end = cx.deadline.min(after(sent.monotonic, self.limits.timeout));
+        let running = self.attempts.begin(call.operation);
+        let end = after(sent.monotonic, self.limits.timeout);
+        let (cut, until) = (cx.deadline < end, cx.deadline.min(end));
         let result = tokio::select! {
+            // An answer that is there when the time is over counts.
+            biased;
             result = attempt.run(number) => result,
-            () = self.clock.sleep_until(end) => Err(Error::new(
-                ErrorKind::Timeout,
-                format!("the vendor did not answer within {} ms", end.saturating_duration_since(sent.monotonic).as_millis()),
-            )),
+            () = self.clock.sleep_until(until) => Err(unanswered(until.saturating_duration_since(sent.monotonic), cut)),
         };
-        let took = self
-            .clock
-            .monotonic()
-            .saturating_duration_since(sent.monotonic);
+        let now = self.clock.monotonic();
+        let took = now.saturating_duration_since(sent.monotonic);
         cx.calls.end(sent, took, result.is_ok());
-        match &result {
-            Ok(()) => permit.answered(true),
-            Err(error) => match error.kind() {
-                // A broken connection, or a call that was given up, may still be on its way to the vendor.
-                ErrorKind::Unavailable | ErrorKind::Timeout if error.vendor().is_none() => {
-                    drop(permit);
-                }
-                kind => permit.answered(kind != ErrorKind::Throttled),
-            },
+        let end = End::of(&result);
+        match end {
+            End::Answered { accepted } => permit.answered(accepted),
+            End::Unsent => permit.unused(),
+            // A broken connection, or a call that was given up, may still be on its way to the vendor.
+            End::Silent | End::Broken | End::Cut => drop(permit),
         }
+        running.ended(
+            now,
+            match end {
+                // With the time of those before it this caller would not have had an answer.
+                End::Answered { .. } if after(sent.monotonic, ask.takes.usual) > cx.deadline => {
+                    Told::Faster(took)
+                }
+                End::Answered { .. } | End::Silent => Told::Took(took),
+                End::Cut => Told::LongerThan(took),
+                End::Unsent | End::Broken => Told::Nothing,
+            },
+        );
         self.settle(cx, call, admission, sent.monotonic, took, &result);
         result.map_err(Failed::Sent)
     }
@@ -214,7 +237,10 @@ impl Guard {
         result: &Result<()>,
     ) {
         let kind = result.as_ref().map(|_| ()).map_err(Error::kind);
-        admission.note(sent, self.clock.monotonic(), kind);
+        // What was cut off by its own caller's deadline is evidence against nobody.
+        if !result.as_ref().is_err_and(Error::is_local) {
+            admission.note(sent, self.clock.monotonic(), kind);
+        }
         let outcome = Outcome::of(result);
         self.observer.attempt(cx, call.operation, outcome, took);
         if let Err(error) = result
@@ -261,7 +287,10 @@ impl Guard {
                 after(now, wait.unwrap_or_else(|| self.backoff(attempts)))
             }
         };
-        (at < cx.deadline).then_some(at)
+        let takes = self
+            .attempts
+            .takes(call.operation, now, self.limits.timeout);
+        (after(at, takes.usual) < cx.deadline).then_some(at)
     }
 
     /// Doubles with each attempt, half of it random, so that callers who failed together do not come back together.
@@ -271,12 +300,70 @@ impl Guard {
     }
 }
 
+/// How an attempt ended, for the quota and for the estimate of what attempts take.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// With an answer; `accepted` unless the vendor throttled it.
+    Answered { accepted: bool },
+    /// It never left.
+    Unsent,
+    /// The connection broke.
+    Broken,
+    /// The time of an attempt was over.
+    Silent,
+    /// The time of the request was over.
+    Cut,
+}
+
+impl End {
+    fn of(result: &Result<()>) -> Self {
+        let Err(error) = result else {
+            return Self::Answered { accepted: true };
+        };
+        match error.kind() {
+            _ if error.is_local() => Self::Cut,
+            _ if error.is_unsent() => Self::Unsent,
+            ErrorKind::Unavailable if error.vendor().is_none() => Self::Broken,
+            ErrorKind::Timeout if error.vendor().is_none() => Self::Silent,
+            kind => Self::Answered {
+                accepted: kind != ErrorKind::Throttled,
+            },
+        }
+    }
+}
+
+/// Says why the quota let no call through.
+fn refused(refusal: Error) -> Failed {
+    let outcome = match refusal.kind() {
+        ErrorKind::Timeout => Outcome::OutOfTime,
+        _ => Outcome::RefusedByQuota,
+    };
+    Failed::Refused(outcome, refusal)
+}
+
+/// The error of an attempt that was given up after this time: the vendor's time for an answer, unless it was `cut` short by the deadline of the request.
+fn unanswered(after: Duration, cut: bool) -> Error {
+    let within = after.as_millis();
+    match cut {
+        true => Error::new(
+            ErrorKind::Timeout,
+            format!("the time for this request was over {within} ms after the vendor was asked"),
+        )
+        .with_local(),
+        false => Error::new(
+            ErrorKind::Timeout,
+            format!("the vendor did not answer within {within} ms"),
+        ),
+    }
+}
+
 fn too_late(call: VendorCall) -> Error {
     Error::new(
         ErrorKind::Timeout,
         "the time for this request was over before the vendor could be asked",
     )
     .with_operation(call.operation)
+    .with_local()
 }
 
 #[async_trait::async_trait]
@@ -296,6 +383,9 @@ impl Gate for Guard {
         result
     }
 }
+
+#[cfg(test)]
+mod line;
 
 #[cfg(test)]
 mod tests;

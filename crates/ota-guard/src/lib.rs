@@ -3,10 +3,12 @@
 mod breaker;
 mod guard;
 mod observer;
+mod pace;
 mod queue;
 mod quota;
 
 pub use breaker::{Admission, Breaker, BreakerState};
 pub use guard::{Guard, GuardLimits};
 pub use observer::{NoObserver, Observer, Outcome};
-pub use quota::{AccountQuota, Permit, QuotaLimits, QuotaScope, Slots};
+pub use pace::Takes;
+pub use quota::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope, Slots};

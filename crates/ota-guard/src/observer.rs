@@ -14,6 +14,8 @@ pub enum Outcome {
     Failed(ErrorKind),
     /// The vendor refused a credential or token that has been replaced since, and a call with the new one follows.
     Superseded,
+    /// With the time of the request for which it was made: the vendor was not asked for lack of time, or had not been given its whole time to answer.
+    OutOfTime,
     /// The quota did not let it through in the caller's time.
     RefusedByQuota,
     /// The breaker did not let it through.
@@ -27,17 +29,19 @@ impl Outcome {
         match result {
             Ok(()) => Self::Answered,
             Err(error) if error.is_superseded() => Self::Superseded,
+            Err(error) if error.is_local() => Self::OutOfTime,
             Err(error) => Self::Failed(error.kind()),
         }
     }
 
-    /// Returns the outcome as a metric label: `ok`, the kind of error, `superseded`, `quota` or `breaker`.
+    /// Returns the outcome as a metric label: `ok`, the kind of error, `superseded`, `deadline`, `quota` or `breaker`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "ok",
             Self::Failed(kind) => kind.as_str(),
             Self::Superseded => "superseded",
+            Self::OutOfTime => "deadline",
             Self::RefusedByQuota => "quota",
             Self::RefusedByBreaker => "breaker",
         }

@@ -9,6 +9,7 @@ use ota_core::clock::after;
 use ota_core::context::Priority;
 use tokio::sync::Notify;
 
+use crate::pace::{FIRST_GUESS, Pace, end_of};
 use crate::quota::Slots;
 
 /// How many interactive callers are let through in a row while background callers wait.
@@ -123,16 +124,26 @@ pub(crate) struct Bucket {
     /// The most of them that one caller may have in a window while others ask.
     each: usize,
     recent: Recent,
-    /// When the place of each sent call comes back, with its ticket, and whose it was; the first is the next.
-    sent: BTreeMap<(Instant, u64), Caller>,
+    /// When the place of each sent call comes back at the latest, with its ticket; the first is the next.
+    sent: BTreeMap<(Instant, u64), Sent>,
     /// By rank.
     interactive: VecDeque<Waiter>,
     background: VecDeque<Waiter>,
     accounts: HashMap<Caller, Account>,
     /// Interactive callers served in a row while background callers waited.
     in_a_row: u32,
-    /// How much longer than a window a call has kept its place lately, on the average.
-    held: Duration,
+    /// How much longer than a window calls have kept their places lately.
+    held: Pace,
+}
+
+/// A call that is counted.
+#[derive(Debug)]
+struct Sent {
+    caller: Caller,
+    at: Instant,
+    /// When its answer is no longer waited for.
+    given_up: Instant,
+    answered: bool,
 }
 
 impl Bucket {
@@ -149,7 +160,7 @@ impl Bucket {
             background: VecDeque::new(),
             accounts: HashMap::new(),
             in_a_row: 0,
-            held: Duration::ZERO,
+            held: Pace::default(),
         }
     }
 
@@ -168,8 +179,8 @@ impl Bucket {
         while let Some(first) = self.sent.first_entry()
             && first.key().0 <= now
         {
-            let caller = first.remove();
-            self.settle(&caller, |account| account.sent -= 1);
+            let sent = first.remove();
+            self.settle(&sent.caller, |account| account.sent -= 1);
         }
         let counted = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
         self.calls.saturating_sub(counted)
@@ -269,8 +280,12 @@ impl Bucket {
         Some((priority, waiter.caller))
     }
 
-    /// Counts a call that leaves now and whose place comes back at `back_at` at the latest.
-    pub(crate) fn take(&mut self, rank: Rank, back_at: Instant) {
+    /// Counts a call that leaves now, is given up then, and whose place comes back at `back_at` at the latest.
+    pub(crate) fn take(
+        &mut self,
+        rank: Rank,
+        (at, given_up, back_at): (Instant, Instant, Instant),
+    ) {
         let background_waits = !self.background.is_empty();
         let removed = self.remove(rank);
         match removed {
@@ -279,7 +294,13 @@ impl Bucket {
         }
         let caller = removed.and_then(|(_, caller)| caller);
         self.accounts.entry(caller.clone()).or_default().sent += 1;
-        self.sent.insert((back_at, rank.ticket), caller);
+        let sent = Sent {
+            caller,
+            at,
+            given_up,
+            answered: false,
+        };
+        self.sent.insert((back_at, rank.ticket), sent);
     }
 
     /// Notes that a call was answered whose place was to come back at `known`: it comes back at `back_at`, if that is earlier.
@@ -290,19 +311,33 @@ impl Bucket {
         back_at: Instant,
         held: Duration,
     ) {
-        self.held = self.held.saturating_mul(7).saturating_add(held) / 8;
-        if back_at < known
-            && let Some(caller) = self.sent.remove(&(known, ticket))
-        {
-            self.sent.insert((back_at, ticket), caller);
+        self.held.note(held);
+        if let Some(mut sent) = self.sent.remove(&(known, ticket)) {
+            sent.answered = true;
+            self.sent.insert((back_at.min(known), ticket), sent);
         }
+    }
+
+    /// Notes that no answer comes to a call any more; its place comes back when it was to come back at the latest.
+    pub(crate) fn lost(&mut self, held: Duration) {
+        self.held.note(held);
     }
 
     /// Takes back a call that was not sent after all, and whose place was to come back at `known`.
     pub(crate) fn unused(&mut self, ticket: u64, known: Instant) {
-        if let Some(caller) = self.sent.remove(&(known, ticket)) {
-            self.settle(&caller, |account| account.sent -= 1);
+        if let Some(sent) = self.sent.remove(&(known, ticket)) {
+            self.settle(&sent.caller, |account| account.sent -= 1);
         }
+    }
+
+    /// Estimates when a place comes back that does so at `latest` at the latest.
+    fn back_at(&self, latest: Instant, sent: &Sent, now: Instant) -> Instant {
+        if sent.answered {
+            return latest;
+        }
+        let usual = self.held.median().unwrap_or(FIRST_GUESS);
+        let end = end_of(sent.at, now, usual, sent.given_up);
+        after(end, self.window).min(latest)
     }
 
     /// Whether a call may leave as soon as there is a place in the window.
@@ -358,10 +393,10 @@ impl Bucket {
             }
         }
         let near = self.place(rank) <= 2 * self.calls as usize;
+        // A call that is answered brings its place back earlier; those at the head of the queue are told.
         match again {
-            Some(again) if near => Turn::At(again),
-            Some(again) => Turn::At(again.max(now + LOOK_UP)),
-            None => Turn::At(now + LOOK_UP),
+            Some(again) if near => Turn::At(again.min(now + LOOK_UP)),
+            _ => Turn::At(now + LOOK_UP),
         }
     }
 
@@ -456,12 +491,13 @@ impl Bucket {
 
     /// Estimates when a call is served, after everybody before it: the one of `rank`, or one of this caller who comes now.
     ///
-    /// Each call before it takes a place when one comes back, and gives it back a window (and what calls take on the average) later.
+    /// Each call before it takes a place when one comes back, and gives it back a window, and what calls have kept it beyond that lately, later. Where
+    /// nothing is known of that it is `held_most` at most.
     pub(crate) fn ready_at(
         &mut self,
         now: Instant,
         blocked: Option<Instant>,
-        window: Duration,
+        held_most: Duration,
         priority: Priority,
         (caller, rank, present): (&Caller, Option<Rank>, u64),
     ) -> Instant {
@@ -480,15 +516,16 @@ impl Bucket {
                 before + self.interactive.len().min(row * (before + 1))
             }
         };
-        let round = window.saturating_add(self.held);
+        let held = self.held.mean().unwrap_or(FIRST_GUESS.min(held_most));
+        let round = self.window.saturating_add(held);
         let own = self.own_turn(caller, rank, now, (begin, round));
         if ahead < free {
             return own;
         }
         let mut places: BinaryHeap<Reverse<Instant>> = self
             .sent
-            .keys()
-            .map(|(back_at, _)| Reverse((*back_at).max(begin)))
+            .iter()
+            .map(|((latest, _), sent)| Reverse(self.back_at(*latest, sent, now).max(begin)))
             .collect();
         places.extend(std::iter::repeat_n(Reverse(after(begin, round)), free));
         let mut served = begin;
@@ -524,8 +561,10 @@ impl Bucket {
         if over == 0 {
             return begin;
         }
-        let own = self.sent.iter().filter(|(_, of)| *of == caller);
-        let own: Vec<Instant> = own.map(|((back_at, _), _)| *back_at).collect();
+        let own = self.sent.iter().filter(|(_, sent)| sent.caller == *caller);
+        let own = own.map(|((latest, _), sent)| self.back_at(*latest, sent, now));
+        let mut own: Vec<Instant> = own.collect();
+        own.sort_unstable();
         let windows = u32::try_from((over - 1) / most).unwrap_or(u32::MAX);
         let back_at = own.get((over - 1) % most).or(own.last());
         let back_at = back_at.map_or(after(begin, round), |at| (*at).max(begin));

@@ -1,9 +1,13 @@
 //! Quotas as the vendor counts them.
 //!
 //! A vendor counts a call when it arrives, some time between being sent and being answered. So the place of a call comes back one window
-//! after its answer or after `margin` from its sending, whichever is earlier: then no window of that length ever holds more calls than the
-//! quota *as the vendor sees it*, as long as a call arrives within the margin. Counting by the sending clock alone overruns whenever one call
-//! travels faster than the one before.
+//! after its answer; where no answer came, one window after the time at which an attempt is given up, since an abandoned call may still arrive.
+//! Then no window of that length ever holds more calls than the quota *as the vendor sees it*, however long calls travel. Counting by the
+//! sending clock overruns whenever one call travels faster than the one before. An operator who knows the line may set a margin: then a place comes
+//! back one window after the margin at the latest, and the promise holds as long as every call arrives within the margin.
+//!
+//! Whoever waits is served: a call is put into the queue only if its turn will come while there is still time for the call itself. All others are
+//! refused at once.
 //!
 //! A place in the quota and a slot among the provider's calls at the same time are taken together, in one step, by the caller himself
 //! while he is being polled, and the call leaves in the same breath. So there is no permit that waits for something: a caller that is
@@ -18,6 +22,7 @@ use ota_core::context::Priority;
 use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
 
+use crate::pace::Takes;
 use crate::queue::{Bucket, Caller, Rank, Turn};
 
 /// The longest hint of a vendor that is believed: a broken proxy must not lock an account away for years.
@@ -33,8 +38,8 @@ pub struct QuotaLimits {
     pub calls: u32,
     /// Length of the window.
     pub window: Duration,
-    /// The longest time that a call is taken to travel.
-    pub margin: Duration,
+    /// The longest time that a call is taken to travel, where the operator has said so: its place then does not wait for its answer any longer.
+    pub margin: Option<Duration>,
     /// What is counted together.
     pub scope: QuotaScope,
 }
@@ -52,6 +57,11 @@ pub enum QuotaScope {
 }
 
 impl QuotaLimits {
+    /// Returns how much longer than a window a call that is given up after `longest` keeps its place at most.
+    fn held(&self, longest: Duration) -> Duration {
+        self.margin.unwrap_or(longest)
+    }
+
     /// Returns what an operation is counted under, and how many calls of it a window holds.
     fn bucket(&self, operation: &'static str) -> (&'static str, u32) {
         match &self.scope {
@@ -217,38 +227,18 @@ impl AccountQuota {
         state.wake_all();
     }
 
-    /// As [`AccountQuota::acquire_for`], for nobody in particular.
-    ///
-    /// # Errors
-    /// As [`AccountQuota::acquire_for`].
-    pub async fn acquire(
-        self: &Arc<Self>,
-        operation: &'static str,
-        slots: &Slots,
-        priority: Priority,
-        deadline: Instant,
-    ) -> Result<Permit> {
-        self.acquire_for(None, operation, slots, priority, deadline)
-            .await
-    }
-
-    /// Waits for the right to send one call for a caller, and takes a slot with it. Callers take turns, however many calls each has waiting; the calls
-    /// of one caller are served in the order of their coming. Interactive ones go first, background ones once in eight turns at least.
+    /// Waits for the right to send one call, and takes a slot with it. Callers take turns, however many calls each has waiting; the calls of one caller
+    /// are served in the order of their coming. Interactive ones go first, background ones once in eight turns at least.
     ///
     /// The call counts from now on: it must leave at once, or be given back with [`Permit::unused`].
     ///
     /// # Errors
-    /// `throttled`, at once, when the wait would pass `deadline`; the error says how long the wait would be.
-    pub async fn acquire_for(
-        self: &Arc<Self>,
-        caller: Option<&Arc<str>>,
-        operation: &'static str,
-        slots: &Slots,
-        priority: Priority,
-        deadline: Instant,
-    ) -> Result<Permit> {
-        let (key, calls) = self.limits.bucket(operation);
-        let caller: Caller = caller.cloned();
+    /// At once, when the call's turn would come too late for the call to end before the deadline: `throttled` when the quota is the reason; the error says
+    /// how long the wait would be. `timeout` when the call could leave now, but calls take longer than the caller can wait.
+    pub async fn acquire(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Permit> {
+        let (key, calls) = self.limits.bucket(ask.operation);
+        let caller: Caller = ask.caller.cloned();
+        let held_most = self.limits.held(ask.takes.longest);
         let mut place: Option<Place> = None;
         loop {
             let (notify, until) = {
@@ -268,14 +258,12 @@ impl AccountQuota {
                     bucket.note(&caller, now);
                 }
                 let who = (&caller, place.as_ref().map(|place| place.rank), present);
-                let ready = bucket.ready_at(now, blocked, self.limits.window, priority, who);
-                let late = place.is_some() && now >= deadline;
-                if late || (ready > now && ready >= deadline) {
-                    return Err(refusal(operation, ready.saturating_duration_since(now)));
-                }
+                let ready = bucket.ready_at(now, blocked, held_most, ask.priority, who);
+                ask.check(now, ready, place.is_some())?;
                 let place = place.get_or_insert_with(|| {
+                    let slots = ask.slots.clone();
                     let (rank, notify) =
-                        bucket.enqueue(ticket, caller.clone(), slots.clone(), priority, present);
+                        bucket.enqueue(ticket, caller.clone(), slots, ask.priority, present);
                     Place {
                         quota: Arc::clone(self),
                         key,
@@ -285,25 +273,28 @@ impl AccountQuota {
                     }
                 });
                 let turn = match bucket.turn(place.rank, now, blocked) {
-                    Turn::Now => state.turn_for_slot(key, place.rank, slots, now),
+                    Turn::Now => state.turn_for_slot(key, place.rank, ask.slots, now),
                     later @ Turn::At(_) => later,
                 };
                 let until = match turn {
                     Turn::Now => {
-                        let back_at = after(after(now, self.limits.margin), self.limits.window);
-                        slots.take();
-                        state.take(key, place.rank, back_at, now);
+                        let given_up = after(now, ask.takes.longest);
+                        let back_at = after(after(now, held_most), self.limits.window);
+                        ask.slots.take();
+                        state.take(key, place.rank, (now, given_up, back_at));
                         place.queued = false;
                         return Ok(Permit {
                             quota: Arc::clone(self),
-                            slots: slots.clone(),
+                            slots: ask.slots.clone(),
                             key,
                             ticket: place.rank.ticket,
                             sent: now,
                             back_at,
+                            held_most,
+                            counted: true,
                         });
                     }
-                    Turn::At(instant) => instant.min(deadline),
+                    Turn::At(instant) => instant.min(ask.last_start()),
                 };
                 (Arc::clone(&place.notify), until)
             };
@@ -325,13 +316,79 @@ impl AccountQuota {
     }
 }
 
+/// A call that asks for its place.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Whose call it is, as far as that is known.
+    pub caller: Option<&'a Arc<str>>,
+    /// What is called.
+    pub operation: &'static str,
+    /// The slots of its provider.
+    pub slots: &'a Slots,
+    /// Who waits.
+    pub priority: Priority,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+    /// What the call itself takes.
+    pub takes: Takes,
+}
+
+/// A wait that is estimated may turn out longer by such a part of it.
+const DOUBT: u32 = 16;
+
+impl Ask<'_> {
+    /// Refuses what cannot end in time when its turn comes at `ready`.
+    fn check(&self, now: Instant, ready: Instant, queued: bool) -> Result<()> {
+        let wait = ready.saturating_duration_since(now);
+        if wait.is_zero() && !queued {
+            let takes = match self.takes.trial {
+                true => Duration::ZERO,
+                false => self.takes.usual,
+            };
+            return match after(now, takes) <= self.deadline {
+                true => Ok(()),
+                false => Err(slow(self.operation)),
+            };
+        }
+        // Less careful than on the way in: whoever has waited is served as long as there is a chance.
+        let (doubt, takes) = match queued {
+            true => (Duration::ZERO, self.takes.usual),
+            false => (wait / DOUBT, self.takes.careful),
+        };
+        let starts = after(ready.max(now), doubt);
+        match after(starts, takes) < self.deadline {
+            true => Ok(()),
+            false => Err(refusal(self.operation, wait)),
+        }
+    }
+
+    /// When the call must have left.
+    fn last_start(&self) -> Instant {
+        let last = self.deadline.checked_sub(self.takes.usual);
+        last.unwrap_or(self.deadline)
+    }
+}
+
 fn refusal(operation: &'static str, wait: Duration) -> Error {
     Error::new(
         ErrorKind::Throttled,
         "the vendor's quota is used up for longer than this request may wait",
     )
     .with_operation(operation)
-    .with_retry_after(wait)
+    .with_local()
+    .with_retry_after(wait.max(SHORTEST_WAIT))
+}
+
+/// The shortest wait that a refused caller is asked for.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+fn slow(operation: &'static str) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "the time that is left for this request is shorter than the vendor takes at present",
+    )
+    .with_operation(operation)
+    .with_local()
 }
 
 /// Takes half of a time, and a random part of the other half.
@@ -385,11 +442,11 @@ impl State {
     }
 
     /// Counts a call that leaves now.
-    fn take(&mut self, key: &'static str, rank: Rank, back_at: Instant, now: Instant) {
+    fn take(&mut self, key: &'static str, rank: Rank, times: (Instant, Instant, Instant)) {
         self.round = self.round.max(rank.round);
         if let Some(bucket) = self.buckets.get_mut(key) {
-            bucket.take(rank, back_at);
-            bucket.wake(now);
+            bucket.take(rank, times);
+            bucket.wake(times.0);
         }
     }
 
@@ -430,16 +487,20 @@ pub struct Permit {
     sent: Instant,
     /// When its place comes back at the latest.
     back_at: Instant,
+    /// How much longer than a window it keeps its place at most.
+    held_most: Duration,
+    /// Whether the quota still waits for its end.
+    counted: bool,
 }
 
 impl Permit {
     /// Notes that the call's answer has come. `accepted` tells that it was no throttling.
-    pub fn answered(self, accepted: bool) {
+    pub fn answered(mut self, accepted: bool) {
+        self.counted = false;
         let now = self.quota.clock.monotonic();
         let took = now.saturating_duration_since(self.sent);
-        let limits = &self.quota.limits;
-        let (back_at, held) = (after(now, limits.window), took.min(limits.margin));
-        let (ticket, known) = (self.ticket, self.back_at);
+        let back_at = after(now, self.quota.limits.window);
+        let (ticket, known, held) = (self.ticket, self.back_at, took.min(self.held_most));
         self.quota.change(self.key, |bucket| {
             bucket.answered(ticket, known, back_at, held)
         });
@@ -453,7 +514,8 @@ impl Permit {
     }
 
     /// Gives the call back: it was not sent, so it does not count.
-    pub fn unused(self) {
+    pub fn unused(mut self) {
+        self.counted = false;
         let (ticket, known) = (self.ticket, self.back_at);
         self.quota
             .change(self.key, |bucket| bucket.unused(ticket, known));
@@ -465,6 +527,11 @@ impl Drop for Permit {
         let mut state = lock(&self.quota.state);
         let now = self.quota.clock.monotonic();
         self.slots.give_back();
+        if self.counted
+            && let Some(bucket) = state.buckets.get_mut(self.key)
+        {
+            bucket.lost(self.held_most);
+        }
         // Those who wait for a slot stand in the queues of all operations.
         for bucket in state.buckets.values_mut() {
             bucket.wake(now);

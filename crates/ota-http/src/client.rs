@@ -288,6 +288,14 @@ impl Client {
     /// Turns a transport error into ours, without its URL: the query holds the signature.
     fn transport(&self, error: reqwest::Error, proxy: Option<&str>) -> Error {
         let error = error.without_url();
+        match error.is_connect() {
+            // There was no connection yet, so nothing of the request has left.
+            true => self.transport_error(error, proxy).with_unsent(),
+            false => self.transport_error(error, proxy),
+        }
+    }
+
+    fn transport_error(&self, error: reqwest::Error, proxy: Option<&str>) -> Error {
         let tls = found::<rustls::Error>(&error).and_then(|tls| Problem::of(tls, self.tls.known()));
         if let Some(problem) = tls {
             return self.tls_error(&problem);

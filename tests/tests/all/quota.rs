@@ -16,11 +16,9 @@ use tokio::net::TcpStream;
 
 use crate::world::{ALI, HUA, World};
 
-/// An account of ten calls a second. The margin is generous: on a busy machine a call of a test may travel long.
+/// An account of ten calls a second.
 fn ten_a_second(name: &str, sim: &Server) -> Section {
-    Section::alibaba(name, &sim.url())
-        .limit("calls = 10")
-        .limit("margin_ms = 5000")
+    Section::alibaba(name, &sim.url()).limit("calls = 10")
 }
 
 async fn strict_alibaba(jobs: u32) -> Server {

@@ -144,7 +144,7 @@ impl Rig {
                 let quota = QuotaLimits {
                     calls: 1_000_000,
                     window: Duration::from_secs(1),
-                    margin: Duration::from_millis(100),
+                    margin: None,
                     scope: QuotaScope::Account,
                 };
                 let limits = GuardLimits {

@@ -15,8 +15,9 @@ pub struct Limits {
     pub calls: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
-    /// The longest time that a call is taken to travel: so much longer than the window it is counted when its answer takes longer.
-    pub margin: Duration,
+    /// The longest time that a call is taken to travel: so much longer than the window it is counted when its answer takes longer. Where it is not set, it is
+    /// counted until one window after its answer.
+    pub margin: Option<Duration>,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// The most attempts of one call.
@@ -82,7 +83,7 @@ impl Limits {
                 .unwrap_or(default.account),
             calls: raw.calls.unwrap_or(default.calls),
             window_s,
-            margin: Duration::from_millis(raw.margin_ms.unwrap_or(100)),
+            margin: raw.margin_ms.map(Duration::from_millis),
             timeout: Duration::from_millis(raw.timeout_ms.unwrap_or(8000)),
             max_attempts: raw.max_attempts.unwrap_or(3),
             max_concurrent: raw.max_concurrent.unwrap_or(16),
@@ -93,7 +94,7 @@ impl Limits {
         };
         range("calls", limits.calls.into(), 1, 1_000_000);
         range("window_s", limits.window_s.into(), 1, 86_400);
-        range("margin_ms", raw.margin_ms.unwrap_or(100), 0, 60_000);
+        range("margin_ms", raw.margin_ms.unwrap_or_default(), 0, 60_000);
         range("timeout_ms", raw.timeout_ms.unwrap_or(8000), 1, 600_000);
         range("max_attempts", limits.max_attempts.into(), 1, 10);
         range("max_concurrent", limits.max_concurrent.into(), 1, 1000);

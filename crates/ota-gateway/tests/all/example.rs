@@ -12,6 +12,7 @@ const EXAMPLE: &str = include_str!("../../../../config.example.toml");
 /// Keys that stand in a comment because only one of each pair may be given.
 const ALTERNATIVES: &[&str] = &[
     "hs256_secret",
+    "margin_ms",
     "public_key_file",
     "jwks_file",
     "jwks_url",

@@ -69,7 +69,7 @@ impl Bench {
         let limits = QuotaLimits {
             calls: 100,
             window: Duration::from_secs(1),
-            margin: Duration::from_millis(100),
+            margin: Some(Duration::from_millis(100)),
             scope: QuotaScope::Operation {
                 exceptions: Vec::new(),
             },
@@ -427,7 +427,7 @@ proptest! {
     /// A vendor may send any number as a time to wait, and an operator may have set any.
     #[test]
     fn no_time_from_outside_panics(
-        hint in proptest::option::of(any_time()), timeout in any_time(), window in any_time(), margin in any_time(),
+        hint in proptest::option::of(any_time()), timeout in any_time(), window in any_time(), margin in proptest::option::of(any_time()),
         kind in prop_oneof![Just(ErrorKind::Unavailable), Just(ErrorKind::Throttled), Just(ErrorKind::Protocol)],
     ) {
         let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));

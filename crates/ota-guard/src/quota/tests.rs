@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use time::macros::datetime;
 use tokio::task::JoinHandle;
 
-use super::{AccountQuota, Permit, QuotaLimits, QuotaScope, Slots};
+use super::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope, Slots, Takes};
 
 const WINDOW: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_millis(100);
@@ -27,7 +27,7 @@ fn quota(calls: u32, scope: QuotaScope) -> (ManualClock, Arc<AccountQuota>) {
     let limits = QuotaLimits {
         calls,
         window: WINDOW,
-        margin: MARGIN,
+        margin: Some(MARGIN),
         scope,
     };
     (
@@ -38,6 +38,32 @@ fn quota(calls: u32, scope: QuotaScope) -> (ManualClock, Arc<AccountQuota>) {
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// Waits for a place as `Guard` does, for calls that take no time.
+async fn acquire(
+    quota: &Arc<AccountQuota>,
+    caller: Option<&Arc<str>>,
+    operation: &'static str,
+    slots: &Slots,
+    priority: Priority,
+    deadline: Instant,
+) -> ota_core::Result<Permit> {
+    let takes = Takes {
+        usual: Duration::ZERO,
+        careful: Duration::ZERO,
+        longest: ms(8000),
+        trial: false,
+    };
+    let ask = Ask {
+        caller,
+        operation,
+        slots,
+        priority,
+        deadline,
+        takes,
+    };
+    quota.acquire(&ask).await
 }
 
 async fn settle() {
@@ -53,8 +79,7 @@ fn many() -> Slots {
 /// Takes a place that must be free.
 async fn take(quota: &Arc<AccountQuota>, operation: &'static str) -> Permit {
     let now = quota.clock.monotonic();
-    quota
-        .acquire(operation, &many(), Interactive, now)
+    acquire(quota, None, operation, &many(), Interactive, now)
         .await
         .expect("a place is free")
 }
@@ -66,7 +91,7 @@ fn wait_with(
     deadline: Instant,
 ) -> JoinHandle<ota_core::Result<Permit>> {
     let (quota, slots) = (Arc::clone(quota), slots.clone());
-    tokio::spawn(async move { quota.acquire("op", &slots, priority, deadline).await })
+    tokio::spawn(async move { acquire(&quota, None, "op", &slots, priority, deadline).await })
 }
 
 fn wait(
@@ -166,8 +191,7 @@ async fn a_call_that_was_not_sent_does_not_count() {
     assert_eq!(quota.remaining(), 1);
     let permit = take(&quota, "op").await;
     assert!(
-        quota
-            .acquire("op", &many(), Interactive, deadline)
+        acquire(&quota, None, "op", &many(), Interactive, deadline)
             .await
             .is_err()
     );
@@ -199,7 +223,7 @@ async fn a_caller_whom_nobody_polls_holds_nothing_and_holds_up_nobody() {
     take(&quota, "op").await.answered(true);
     let slots = Slots::new(2);
     // A future that was polled once and then put aside, as in a branch of a `select!` that is not reached again.
-    let mut paused = pin!(quota.acquire("op", &slots, Interactive, deadline));
+    let mut paused = pin!(acquire(&quota, None, "op", &slots, Interactive, deadline));
     poll_fn(|cx| {
         assert!(paused.as_mut().poll(cx).is_pending());
         Poll::Ready(())
@@ -232,8 +256,7 @@ async fn a_wait_beyond_the_deadline_is_refused_at_once() {
     for _ in 0..2 {
         take(&quota, "op").await.answered(true);
     }
-    let error = quota
-        .acquire("op", &many(), Interactive, start + ms(500))
+    let error = acquire(&quota, None, "op", &many(), Interactive, start + ms(500))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ota_core::ErrorKind::Throttled);
@@ -244,9 +267,7 @@ async fn a_wait_beyond_the_deadline_is_refused_at_once() {
         wait(&quota, Interactive, start + ms(1500)),
     );
     settle().await;
-    let third = quota
-        .acquire("op", &many(), Interactive, start + ms(1500))
-        .await;
+    let third = acquire(&quota, None, "op", &many(), Interactive, start + ms(1500)).await;
     assert_eq!(third.unwrap_err().retry_after(), Some(WINDOW * 2));
     clock.advance(WINDOW);
     first.await.unwrap().unwrap();
@@ -281,7 +302,7 @@ async fn callers_are_served_in_order_and_background_ones_get_through() {
         let (quota, sender) = (Arc::clone(&quota), sender.clone());
         tokio::spawn(async move {
             let slots = many();
-            let permit = quota.acquire("op", &slots, priority, deadline).await;
+            let permit = acquire(&quota, None, "op", &slots, priority, deadline).await;
             sender.send(number).unwrap();
             permit.unwrap().answered(true);
         });
@@ -305,8 +326,7 @@ async fn operations_are_counted_as_the_vendor_counts_them() {
     let _one = take(&whole, "a").await;
     let soon = clock.monotonic() + ms(1);
     assert!(
-        whole
-            .acquire("b", &many(), Interactive, soon)
+        acquire(&whole, None, "b", &many(), Interactive, soon)
             .await
             .is_err()
     );
@@ -324,9 +344,7 @@ async fn operations_with_another_number_have_it() {
         for _ in 0..calls {
             drop(take(&quota, operation).await);
         }
-        let more = quota
-            .acquire(operation, &many(), Interactive, now + ms(1))
-            .await;
+        let more = acquire(&quota, None, operation, &many(), Interactive, now + ms(1)).await;
         assert!(more.is_err(), "{operation}");
     }
 }
@@ -353,9 +371,15 @@ async fn two_providers_on_one_account_share_its_quota_and_have_slots_of_their_ow
     busy.answered(true);
     let waits = waits.await.unwrap().unwrap();
     assert_eq!(quota.remaining(), 0);
-    let full = quota
-        .acquire("op", &other, Interactive, clock.monotonic() + ms(10))
-        .await;
+    let full = acquire(
+        &quota,
+        None,
+        "op",
+        &other,
+        Interactive,
+        clock.monotonic() + ms(10),
+    )
+    .await;
     assert!(
         full.is_err(),
         "three calls of two providers fill the window"
@@ -464,8 +488,7 @@ async fn play(calls: u32, slots: [u32; 2], steps: Vec<Step>) -> (Vec<Instant>, u
                 let slots = slots[usize::from(second_provider)].clone();
                 let priority = if background { Background } else { Interactive };
                 callers.push(tokio::spawn(async move {
-                    let permit = quota
-                        .acquire("op", &slots, priority, deadline)
+                    let permit = acquire(&quota, None, "op", &slots, priority, deadline)
                         .await
                         .unwrap();
                     let sent = clock.monotonic();
@@ -482,7 +505,7 @@ async fn play(calls: u32, slots: [u32; 2], steps: Vec<Step>) -> (Vec<Instant>, u
                 let (quota, sender, own) = (Arc::clone(&quota), sender.clone(), clock.clone());
                 let slots = slots[0].clone();
                 let caller = tokio::spawn(async move {
-                    let _permit = quota.acquire("op", &slots, Interactive, deadline).await;
+                    let _permit = acquire(&quota, None, "op", &slots, Interactive, deadline).await;
                     let sent = own.monotonic();
                     // What was sent arrives, whatever becomes of the caller.
                     sender.send(sent + MARGIN).unwrap();
@@ -496,7 +519,7 @@ async fn play(calls: u32, slots: [u32; 2], steps: Vec<Step>) -> (Vec<Instant>, u
             Step::Paused => {
                 let (quota, slots) = (Arc::clone(&quota), slots[0].clone());
                 let mut waiting = Box::pin(async move {
-                    let permit = quota.acquire("op", &slots, Interactive, deadline).await;
+                    let permit = acquire(&quota, None, "op", &slots, Interactive, deadline).await;
                     permit.unwrap().unused();
                 });
                 poll_fn(|cx| {
@@ -556,9 +579,7 @@ fn wait_as(
 ) -> JoinHandle<ota_core::Result<Permit>> {
     let (quota, caller) = (Arc::clone(quota), Arc::<str>::from(caller));
     tokio::spawn(async move {
-        quota
-            .acquire_for(Some(&caller), "op", &many(), Interactive, deadline)
-            .await
+        acquire(&quota, Some(&caller), "op", &many(), Interactive, deadline).await
     })
 }
 
@@ -688,9 +709,15 @@ async fn the_slots_of_a_provider_are_shared_between_operations() {
     let wait = |caller: &str, operation: &'static str| {
         let (quota, slots, caller) = (Arc::clone(&quota), slots.clone(), Arc::<str>::from(caller));
         tokio::spawn(async move {
-            quota
-                .acquire_for(Some(&caller), operation, &slots, Interactive, deadline)
-                .await
+            acquire(
+                &quota,
+                Some(&caller),
+                operation,
+                &slots,
+                Interactive,
+                deadline,
+            )
+            .await
         })
     };
     let mut greedy: Vec<_> = (0..30).map(|_| wait("greedy", "get")).collect();

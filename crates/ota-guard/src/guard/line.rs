@@ -1,0 +1,264 @@
+//! A vendor at the end of a real line: every call travels there and back, and the vendor counts calls when they arrive.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ota_core::clock::{Clock, ManualClock};
+use ota_core::context::{Context, Priority};
+use ota_core::gate::{VendorCall, call};
+use ota_core::random::SequenceRandom;
+use ota_core::{ErrorKind, Result};
+use proptest::prelude::*;
+use time::macros::datetime;
+use tokio::task::JoinHandle;
+
+use crate::breaker::BreakerState;
+use crate::guard::{Guard, GuardLimits};
+use crate::observer::NoObserver;
+use crate::quota::{AccountQuota, QuotaLimits, QuotaScope};
+
+const READ: VendorCall = VendorCall::read("Read");
+const WINDOW: Duration = Duration::from_secs(1);
+const STEP: Duration = Duration::from_millis(10);
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A vendor, and the gate before it.
+struct Line {
+    clock: ManualClock,
+    guard: Arc<Guard>,
+    /// When calls arrived.
+    arrivals: Arc<Mutex<Vec<Instant>>>,
+}
+
+/// How a call travels.
+#[derive(Clone, Copy, Debug)]
+struct Trip {
+    /// Until it arrives, what opening a connection takes included.
+    there: Duration,
+    /// Until its answer is there; none where the answer is lost.
+    back: Option<Duration>,
+}
+
+impl Line {
+    fn new(calls: u32) -> Self {
+        let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let quota = QuotaLimits {
+            calls,
+            window: WINDOW,
+            margin: None,
+            scope: QuotaScope::Account,
+        };
+        let limits = GuardLimits {
+            timeout: ms(8000),
+            max_attempts: 3,
+            max_concurrent: 64,
+        };
+        let guard = Guard::new(
+            limits,
+            Arc::new(AccountQuota::new(quota, Arc::clone(&shared))),
+            shared,
+            Arc::new(SequenceRandom::new(1)),
+            Arc::new(NoObserver),
+        );
+        Self {
+            clock,
+            guard: Arc::new(guard),
+            arrivals: Arc::default(),
+        }
+    }
+
+    /// Starts a call of a caller who waits so long.
+    fn ask(&self, patience: Duration, trip: Trip) -> JoinHandle<(Result<()>, Duration)> {
+        let (clock, guard) = (self.clock.clone(), Arc::clone(&self.guard));
+        let arrivals = Arc::clone(&self.arrivals);
+        let came = clock.monotonic();
+        let cx = Context::new("r", came + patience, Priority::Interactive);
+        tokio::spawn(async move {
+            let result = call(&*guard, &cx, READ, |_| {
+                let sent = clock.monotonic();
+                // What has left arrives, whatever becomes of the caller.
+                arrivals.lock().unwrap().push(sent + trip.there);
+                let clock = clock.clone();
+                async move {
+                    let Some(back) = trip.back else {
+                        return std::future::pending().await;
+                    };
+                    clock.sleep_until(sent + trip.there + back).await;
+                    Ok(())
+                }
+            });
+            (result.await, clock.monotonic() - came)
+        })
+    }
+
+    async fn step(&self, by: Duration) {
+        self.clock.advance(by);
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Returns the most calls that arrived within one window.
+    fn most_in_a_window(&self) -> usize {
+        let mut arrivals = self.arrivals.lock().unwrap().clone();
+        arrivals.sort_unstable();
+        let inside = arrivals.iter().enumerate().map(|(number, first)| {
+            let within = |other: &&Instant| other.duration_since(*first) < WINDOW;
+            arrivals[number..].iter().take_while(within).count()
+        });
+        inside.max().unwrap_or(0)
+    }
+}
+
+/// Asks so many questions a second for so long, and checks every promise of a steady overload.
+async fn overload(per_second: u64, patience: Duration, seconds: u64) {
+    const CALLS: u32 = 10;
+    const TRIP: Duration = Duration::from_millis(250);
+    let line = Line::new(CALLS);
+    let trip = Trip {
+        there: TRIP / 2,
+        back: Some(TRIP / 2),
+    };
+    let start = line.clock.monotonic();
+    let end = start + Duration::from_secs(seconds);
+    let (mut asked, mut tasks, mut answered_in_time) = (0, Vec::new(), None);
+    let is_answer = |task: &JoinHandle<_>| task.is_finished();
+    loop {
+        let now = line.clock.monotonic();
+        let due = (now - start).as_millis() as u64 * per_second / 1000;
+        while now < end && asked <= due {
+            tasks.push(line.ask(patience, trip));
+            asked += 1;
+        }
+        if now >= end && answered_in_time.is_none() {
+            answered_in_time = Some(tasks.iter().filter(|task| is_answer(task)).count());
+        }
+        if now >= end && tasks.iter().all(is_answer) {
+            break;
+        }
+        line.step(STEP).await;
+    }
+    let (mut answered, mut refused, mut others, mut slow) = (0, 0, Vec::new(), 0);
+    for task in tasks {
+        match task.await.unwrap() {
+            (Ok(()), _) => answered += 1,
+            (Err(error), took) if error.kind() == ErrorKind::Throttled => {
+                refused += 1;
+                slow += usize::from(took > ms(50));
+                assert!(error.retry_after().is_some_and(|wait| !wait.is_zero()));
+            }
+            (Err(error), took) => others.push((error, took)),
+        }
+    }
+    let what = format!(
+        "{per_second} a second, deadline {patience:?}: {answered} answered, {refused} throttled, {slow} of them late, others {}: {:?}",
+        others.len(),
+        others.first(),
+    );
+    eprintln!("{what}");
+    assert!(others.is_empty(), "{what}");
+    assert_eq!(slow, 0, "{what}");
+    assert_eq!(line.guard.breaker().openings(), 0, "{what}");
+    assert_eq!(line.guard.breaker().state(), BreakerState::Closed);
+    assert!(line.most_in_a_window() <= CALLS as usize, "{what}");
+    // What quota and line allow is one quota in each window and round trip.
+    let in_time = answered_in_time.unwrap_or(0).min(answered + refused)
+        - refused.min(answered_in_time.unwrap_or(0));
+    let allowed = u64::from(CALLS) * seconds * 1000 / (WINDOW + TRIP).as_millis() as u64;
+    let least = allowed * 95 / 100;
+    assert!(
+        in_time as u64 >= least,
+        "{in_time} of {allowed} in time; {what}"
+    );
+}
+
+#[tokio::test]
+async fn in_a_steady_overload_the_whole_quota_is_answered_and_the_rest_is_told_at_once() {
+    for per_second in [20, 50, 200] {
+        for patience in [1500, 4000, 10_000] {
+            overload(per_second, ms(patience), 75).await;
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A caller asks. A cold connection takes some round trips before the call leaves.
+    Ask {
+        there: u64,
+        back: u64,
+        cold: u64,
+        lost: bool,
+    },
+    /// The oldest caller who still waits goes away.
+    GoAway,
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (1_u64..=400, 1_u64..=400, prop_oneof![3 => Just(0_u64), 1 => 1_u64..=3], 0_u32..12).prop_map(
+            |(there, back, cold, lost)| Step::Ask { there, back, cold, lost: lost == 0 }
+        ),
+        1 => Just(Step::GoAway),
+        3 => (0_u64..300).prop_map(Step::Wait),
+    ]
+}
+
+async fn play(calls: u32, steps: &[Step]) -> (usize, usize) {
+    let line = Line::new(calls);
+    let mut tasks = Vec::new();
+    for step in steps {
+        match *step {
+            Step::Ask {
+                there,
+                back,
+                cold,
+                lost,
+            } => {
+                let trip = Trip {
+                    there: ms(cold * (there + back) + there),
+                    back: (!lost).then_some(ms(back)),
+                };
+                tasks.push(line.ask(Duration::from_secs(20), trip));
+                line.step(ms(1)).await;
+            }
+            Step::GoAway => {
+                if let Some(task) = tasks.iter().find(|task| !task.is_finished()) {
+                    task.abort();
+                }
+            }
+            Step::Wait(by) => {
+                for _ in 0..by / 10 {
+                    line.step(STEP).await;
+                }
+            }
+        }
+    }
+    for _ in 0..3000 {
+        if tasks.iter().all(JoinHandle::is_finished) {
+            break;
+        }
+        line.step(STEP).await;
+    }
+    (line.most_in_a_window(), line.arrivals.lock().unwrap().len())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// However long calls travel, no window of the vendor's holds more of them than the quota.
+    #[test]
+    fn no_window_holds_more_than_the_quota_on_a_real_line(
+        calls in 1_u32..12, steps in proptest::collection::vec(step(), 20..80),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (most, arrived) = runtime.block_on(play(calls, &steps));
+        prop_assert!(most <= calls as usize, "{most} calls in one window of {calls}");
+        prop_assert!(arrived > 0);
+    }
+}
