@@ -74,7 +74,7 @@ catalog! {
     CACHE_BYTES = Gauge "ota_cache_bytes" []
         "Memory that kept answers take, of at most cache.max_bytes.";
     CALLS = Counter "ota_vendor_calls_total" ["provider", "operation", "outcome"]
-        "Vendor calls as adapters make them, repetitions not counted, by how they ended: ok, a kind of error, superseded (refused with a credential or token that has been replaced since; another call follows), deadline (the time of the request was over, which says nothing about the vendor), quota (refused: the wait would have been too long), breaker (refused: the vendor is left alone).";
+        "Vendor calls as adapters make them, repetitions not counted, by how they ended: ok, a kind of error, superseded (refused with a credential or token that has been replaced since; another call follows), deadline (the time of the request was over, which says nothing about the vendor), quota (refused: the wait for the quota would have been too long), slots (refused: the wait for one of the calls at the same time would have been too long), breaker (refused: the vendor is left alone).";
     ATTEMPTS = Counter "ota_vendor_attempts_total" ["provider", "operation", "outcome"]
         "Attempts that were sent to the vendor, by how they ended: as calls; deadline is an attempt that the end of its request has cut short.";
     ATTEMPT_SECONDS = Histogram "ota_vendor_attempt_duration_seconds" ["provider", "operation"]
@@ -251,6 +251,7 @@ pub fn label_words(label: &str) -> Option<Vec<&'static str>> {
                 Outcome::Superseded,
                 Outcome::OutOfTime,
                 Outcome::RefusedByQuota,
+                Outcome::RefusedBySlots,
                 Outcome::RefusedByBreaker,
             ];
             let failed = ErrorKind::ALL.iter().map(|kind| Outcome::Failed(*kind));

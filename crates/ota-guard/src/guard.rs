@@ -13,7 +13,8 @@ use ota_core::{Error, ErrorKind, Result};
 use crate::breaker::{Admission, Breaker};
 use crate::observer::{Observer, Outcome};
 use crate::pace::{Attempts, Told};
-use crate::quota::{AccountQuota, Ask, Slots, half_random};
+use crate::quota::{AccountQuota, Ask, half_random};
+use crate::slots::Slots;
 
 /// The first wait before a repetition; it doubles with each attempt.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
@@ -336,6 +337,7 @@ impl End {
 fn refused(refusal: Error) -> Failed {
     let outcome = match refusal.kind() {
         ErrorKind::Timeout => Outcome::OutOfTime,
+        ErrorKind::Unavailable => Outcome::RefusedBySlots,
         _ => Outcome::RefusedByQuota,
     };
     Failed::Refused(outcome, refusal)

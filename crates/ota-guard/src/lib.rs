@@ -6,9 +6,11 @@ mod observer;
 mod pace;
 mod queue;
 mod quota;
+mod slots;
 
 pub use breaker::{Admission, Breaker, BreakerState};
 pub use guard::{Guard, GuardLimits};
 pub use observer::{NoObserver, Observer, Outcome};
 pub use pace::Takes;
-pub use quota::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope, Slots};
+pub use quota::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope};
+pub use slots::Slots;

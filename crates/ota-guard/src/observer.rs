@@ -18,6 +18,8 @@ pub enum Outcome {
     OutOfTime,
     /// The quota did not let it through in the caller's time.
     RefusedByQuota,
+    /// As many calls as are allowed ran at the same time, for longer than the caller could wait.
+    RefusedBySlots,
     /// The breaker did not let it through.
     RefusedByBreaker,
 }
@@ -34,7 +36,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the outcome as a metric label: `ok`, the kind of error, `superseded`, `deadline`, `quota` or `breaker`.
+    /// Returns the outcome as a metric label: `ok`, the kind of error, `superseded`, `deadline`, `quota`, `slots` or `breaker`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,6 +45,7 @@ impl Outcome {
             Self::Superseded => "superseded",
             Self::OutOfTime => "deadline",
             Self::RefusedByQuota => "quota",
+            Self::RefusedBySlots => "slots",
             Self::RefusedByBreaker => "breaker",
         }
     }

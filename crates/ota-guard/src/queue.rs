@@ -10,10 +10,10 @@ use ota_core::context::Priority;
 use tokio::sync::Notify;
 
 use crate::pace::{FIRST_GUESS, Pace, end_of};
-use crate::quota::Slots;
+use crate::slots::{Left, Slots};
 
 /// How many interactive callers are let through in a row while background callers wait.
-const INTERACTIVE_IN_A_ROW: u32 = 7;
+pub(crate) const INTERACTIVE_IN_A_ROW: u32 = 7;
 
 /// How long a caller who was called may take to come before those behind pass. A caller that is polled comes within microseconds; one that
 /// nobody polls any more must not hold up the others.
@@ -62,6 +62,36 @@ impl Waiter {
             self.notify.notify_one();
         }
         *self.called.get_or_insert(now)
+    }
+}
+
+/// Who comes before a call for its slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before<'a> {
+    slots: &'a Slots,
+    priority: Priority,
+    rank: Rank,
+    /// The priority whose turn it is.
+    first: Priority,
+}
+
+impl<'a> Before<'a> {
+    /// Those who come before a call of this priority and rank.
+    pub(crate) fn new(slots: &'a Slots, priority: Priority, rank: Rank) -> Self {
+        Self {
+            slots,
+            priority,
+            rank,
+            first: slots.first(),
+        }
+    }
+
+    fn holds(&self, waiter: &Waiter, priority: Priority) -> bool {
+        let earlier = match priority == self.priority {
+            true => waiter.rank < self.rank,
+            false => priority == self.first,
+        };
+        earlier && waiter.slots.is(self.slots)
     }
 }
 
@@ -197,7 +227,7 @@ impl Bucket {
     }
 
     /// Returns the rank that a caller's next call would have in the present round.
-    fn next_rank(&self, caller: &Caller, ticket: u64, present: u64) -> Rank {
+    pub(crate) fn next_rank(&self, caller: &Caller, ticket: u64, present: u64) -> Rank {
         let account = self.accounts.get(caller);
         let last = account.filter(|account| account.waiting > 0);
         let round = last.map_or(present, |account| {
@@ -243,6 +273,7 @@ impl Bucket {
         let account = self.accounts.entry(caller.clone()).or_default();
         account.waiting += 1;
         account.last_round = rank.round;
+        slots.enter(priority);
         let waiter = Waiter::new(rank, caller, slots);
         let notify = Arc::clone(&waiter.notify);
         let queue = match priority {
@@ -276,6 +307,7 @@ impl Bucket {
             let index = find(&self.background).ok()?;
             (self.background.remove(index)?, Priority::Background)
         };
+        waiter.slots.leave(priority);
         self.settle(&waiter.caller, |account| account.waiting -= 1);
         Some((priority, waiter.caller))
     }
@@ -340,9 +372,9 @@ impl Bucket {
         after(end, self.window).min(latest)
     }
 
-    /// Whether a call may leave as soon as there is a place in the window.
-    fn is_ready(&self, waiter: &Waiter, now: Instant) -> bool {
-        waiter.slots.any_free() && self.may_send(&waiter.caller, now)
+    /// Whether a call may leave as soon as there is a place in the window, with the slots that those before it leave.
+    fn is_ready(&self, waiter: &Waiter, slots: &mut Left, now: Instant) -> bool {
+        slots.any(&waiter.slots) && self.may_send(&waiter.caller, now)
     }
 
     /// Tells a caller in the queue when he may send, and calls those before him whose turn has come.
@@ -361,18 +393,18 @@ impl Bucket {
             .map(|((back_at, _), _)| *back_at);
         let mut again = release;
         if left > 0 {
-            let mut order = Order::of(self);
+            let (mut order, mut slots) = (Order::of(self), Left::default());
             while let Some(next) = order.next(self) {
                 let Some(waiter) = self.at(next) else { break };
-                let ready = self.is_ready(waiter, now);
+                let ready = self.is_ready(waiter, &mut slots, now);
                 if waiter.rank == rank {
                     return match ready {
                         true => Turn::Now,
-                        // A slot that becomes free calls it, and so does a place of its caller's that comes back.
-                        false => Turn::At(match self.may_send(&waiter.caller, now) {
-                            true => now + LOOK_UP,
-                            false => release.map_or(now + LOOK_UP, |at| at.min(now + LOOK_UP)),
-                        }),
+                        // A slot that becomes free calls it, and so does a place of its caller's that comes back; those before it may also not come.
+                        false => {
+                            let at = again.map_or(now + LOOK_UP, |at| at.min(now + LOOK_UP));
+                            Turn::At(at.max(now))
+                        }
                     };
                 }
                 if !ready {
@@ -381,10 +413,11 @@ impl Bucket {
                 let Some(waiter) = self.at_mut(next) else {
                     break;
                 };
-                let passed_at = waiter.call(now) + GRACE;
+                let passed_at = after(waiter.call(now), GRACE);
                 if passed_at <= now {
                     continue;
                 }
+                slots.take(&waiter.slots);
                 again = Some(again.map_or(passed_at, |again| again.min(passed_at)));
                 left -= 1;
                 if left == 0 {
@@ -400,36 +433,57 @@ impl Bucket {
         }
     }
 
-    /// Calls those who could leave now and stand before a rank that wants one of these slots, at most `most` of them. Returns their number, and until when
-    /// one of them may still come.
+    /// Calls those whose turn it is here and who come before a call of another operation for its slots. Returns their number, and until when one of them
+    /// may still come.
     pub(crate) fn call_before(
         &mut self,
-        rank: Rank,
-        slots: &Slots,
-        most: u32,
+        before: &Before<'_>,
         now: Instant,
     ) -> (u32, Option<Instant>) {
-        let mut left = self.free(now).min(most);
+        let mut left = self.free(now);
         let (mut count, mut until) = (0, None);
-        let mut order = Order::of(self);
+        let (mut order, mut slots) = (Order::of(self), Left::default());
         while left > 0
             && let Some(next) = order.next(self)
         {
             let Some(waiter) = self.at(next) else { break };
-            if waiter.rank > rank || !waiter.slots.is(slots) || !self.is_ready(waiter, now) {
+            if !self.is_ready(waiter, &mut slots, now) {
                 continue;
             }
+            let comes_first = before.holds(waiter, next.0);
             let Some(waiter) = self.at_mut(next) else {
                 break;
             };
-            let passed_at = after(waiter.call(now), GRACE);
-            if passed_at > now {
+            let passed_at = match comes_first {
+                true => after(waiter.call(now), GRACE),
+                false => after(now, GRACE),
+            };
+            if passed_at <= now {
+                continue;
+            }
+            slots.take(&waiter.slots);
+            left -= 1;
+            if comes_first {
                 count += 1;
-                left -= 1;
                 until = Some(until.map_or(passed_at, |until: Instant| until.min(passed_at)));
             }
         }
         (count, until)
+    }
+
+    /// Counts those who could leave now but for their slots, and come before a call that wants the same ones.
+    pub(crate) fn count_before(&mut self, before: &Before<'_>, now: Instant) -> u32 {
+        let free = self.free(now);
+        if free == 0 {
+            return 0;
+        }
+        let of = |queue: &VecDeque<Waiter>, priority| {
+            let waiting = queue.iter().filter(|waiter| before.holds(waiter, priority));
+            u32::try_from(waiting.count()).unwrap_or(u32::MAX)
+        };
+        let interactive = of(&self.interactive, Priority::Interactive);
+        let background = of(&self.background, Priority::Background);
+        interactive.saturating_add(background).min(free)
     }
 
     fn at(&self, (priority, index): (Priority, usize)) -> Option<&Waiter> {
@@ -460,10 +514,10 @@ impl Bucket {
     pub(crate) fn wake(&mut self, now: Instant) {
         let mut left = self.free(now);
         let mut first = true;
-        let mut order = Order::of(self);
+        let (mut order, mut slots) = (Order::of(self), Left::default());
         while let Some(next) = order.next(self) {
             let Some(waiter) = self.at(next) else { return };
-            if !self.is_ready(waiter, now) {
+            if !self.is_ready(waiter, &mut slots, now) {
                 continue;
             }
             let Some(waiter) = self.at_mut(next) else {
@@ -471,6 +525,7 @@ impl Bucket {
             };
             if left > 0 {
                 waiter.call(now);
+                slots.take(&waiter.slots);
                 left -= 1;
             } else if first {
                 waiter.notify.notify_one();

@@ -23,7 +23,8 @@ use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
 
 use crate::pace::Takes;
-use crate::queue::{Bucket, Caller, Rank, Turn};
+use crate::queue::{Before, Bucket, Caller, Rank, Turn};
+use crate::slots::Slots;
 
 /// The longest hint of a vendor that is believed: a broken proxy must not lock an account away for years.
 const LONGEST_HINT: Duration = Duration::from_secs(300);
@@ -93,57 +94,6 @@ struct State {
     next_ticket: u64,
     /// The round of the call that was sent last, whatever its operation: the slots of a provider are for all of them.
     round: u64,
-}
-
-/// How many calls of one provider may run at the same time. Counted under the lock of the account.
-#[derive(Clone, Debug)]
-pub struct Slots(Arc<Mutex<SlotCount>>);
-
-#[derive(Debug)]
-struct SlotCount {
-    running: u32,
-    most: u32,
-}
-
-impl Slots {
-    /// Creates `most` slots, at least one.
-    #[must_use]
-    pub fn new(most: u32) -> Self {
-        Self(Arc::new(Mutex::new(SlotCount {
-            running: 0,
-            most: most.max(1),
-        })))
-    }
-
-    pub(crate) fn any_free(&self) -> bool {
-        let count = lock(&self.0);
-        count.running < count.most
-    }
-
-    fn free(&self) -> u32 {
-        let count = lock(&self.0);
-        count.most.saturating_sub(count.running)
-    }
-
-    /// Whether these are the same slots.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    fn take(&self) {
-        lock(&self.0).running += 1;
-    }
-
-    fn give_back(&self) {
-        let mut count = lock(&self.0);
-        count.running = count.running.saturating_sub(1);
-    }
-
-    /// Returns how many calls run.
-    #[must_use]
-    pub fn running(&self) -> u32 {
-        lock(&self.0).running
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -233,71 +183,87 @@ impl AccountQuota {
     /// The call counts from now on: it must leave at once, or be given back with [`Permit::unused`].
     ///
     /// # Errors
-    /// At once, when the call's turn would come too late for the call to end before the deadline: `throttled` when the quota is the reason; the error says
-    /// how long the wait would be. `timeout` when the call could leave now, but calls take longer than the caller can wait.
+    /// At once, when the call's turn would come too late for the call to end before the deadline: `throttled` when the quota is the reason, `unavailable` when
+    /// it is the number of calls at the same time; the error says how long the wait would be. `timeout` when the call could leave now, but calls take longer than the caller can wait.
     pub async fn acquire(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Permit> {
         let (key, calls) = self.limits.bucket(ask.operation);
         let caller: Caller = ask.caller.cloned();
         let held_most = self.limits.held(ask.takes.longest);
         let mut place: Option<Place> = None;
         loop {
-            let (notify, until) = {
-                let mut state = lock(&self.state);
-                let now = self.clock.monotonic();
-                let blocked = state.blocked(now);
-                let ticket = match place {
-                    Some(_) => 0,
-                    None => state.issue_ticket(),
-                };
-                let present = state.round;
-                let bucket = state
-                    .buckets
-                    .entry(key)
-                    .or_insert_with(|| Bucket::new(calls, self.limits.window, self.caller_share));
-                if place.is_none() {
-                    bucket.note(&caller, now);
-                }
-                let who = (&caller, place.as_ref().map(|place| place.rank), present);
-                let ready = bucket.ready_at(now, blocked, held_most, ask.priority, who);
-                ask.check(now, ready, place.is_some())?;
-                let place = place.get_or_insert_with(|| {
-                    let slots = ask.slots.clone();
-                    let (rank, notify) =
-                        bucket.enqueue(ticket, caller.clone(), slots, ask.priority, present);
-                    Place {
-                        quota: Arc::clone(self),
-                        key,
-                        rank,
-                        notify,
-                        queued: true,
+            let (notify, until) =
+                {
+                    let mut state = lock(&self.state);
+                    let now = self.clock.monotonic();
+                    let blocked = state.blocked(now);
+                    let ticket = match place {
+                        Some(_) => 0,
+                        None => state.issue_ticket(),
+                    };
+                    let present = state.round;
+                    let bucket = state.buckets.entry(key).or_insert_with(|| {
+                        Bucket::new(calls, self.limits.window, self.caller_share)
+                    });
+                    if place.is_none() {
+                        bucket.note(&caller, now);
                     }
-                });
-                let turn = match bucket.turn(place.rank, now, blocked) {
-                    Turn::Now => state.turn_for_slot(key, place.rank, ask.slots, now),
-                    later @ Turn::At(_) => later,
-                };
-                let until = match turn {
-                    Turn::Now => {
-                        let given_up = after(now, ask.takes.longest);
-                        let back_at = after(after(now, held_most), self.limits.window);
-                        ask.slots.take();
-                        state.take(key, place.rank, (now, given_up, back_at));
-                        place.queued = false;
-                        return Ok(Permit {
+                    let who = (&caller, place.as_ref().map(|place| place.rank), present);
+                    let mut wait = Wait {
+                        ready: bucket.ready_at(now, blocked, held_most, ask.priority, who),
+                        why: Why::Quota,
+                    };
+                    if place.is_none() {
+                        let rank = bucket.next_rank(&caller, ticket, present);
+                        wait = wait.or_slot(state.slot_ready_at(rank, ask, now));
+                    } else if wait.ready <= now {
+                        // There is a place for it, so what it waits for is a slot.
+                        wait.why = Why::Slots;
+                    }
+                    ask.check(now, wait, place.is_some())?;
+                    let bucket = state.buckets.entry(key).or_insert_with(|| {
+                        Bucket::new(calls, self.limits.window, self.caller_share)
+                    });
+                    let place = place.get_or_insert_with(|| {
+                        let slots = ask.slots.clone();
+                        let (rank, notify) =
+                            bucket.enqueue(ticket, caller.clone(), slots, ask.priority, present);
+                        Place {
                             quota: Arc::clone(self),
-                            slots: ask.slots.clone(),
                             key,
-                            ticket: place.rank.ticket,
-                            sent: now,
-                            back_at,
-                            held_most,
-                            counted: true,
-                        });
-                    }
-                    Turn::At(instant) => instant.min(ask.last_start()),
+                            rank,
+                            notify,
+                            queued: true,
+                        }
+                    });
+                    let turn = match bucket.turn(place.rank, now, blocked) {
+                        Turn::Now => state.turn_for_slot(key, place.rank, ask, now),
+                        later @ Turn::At(_) => later,
+                    };
+                    let until = match turn {
+                        Turn::Now => {
+                            let given_up = after(now, ask.takes.longest);
+                            let back_at = after(after(now, held_most), self.limits.window);
+                            state.take(key, place.rank, (now, given_up, back_at));
+                            let ticket = place.rank.ticket;
+                            ask.slots.take(now, ticket, given_up, ask.priority);
+                            state.wake(key, now);
+                            place.queued = false;
+                            return Ok(Permit {
+                                quota: Arc::clone(self),
+                                slots: ask.slots.clone(),
+                                key,
+                                ticket,
+                                sent: now,
+                                back_at,
+                                held_most,
+                                counted: true,
+                                unused: false,
+                            });
+                        }
+                        Turn::At(instant) => instant.min(ask.last_start()),
+                    };
+                    (Arc::clone(&place.notify), until)
                 };
-                (Arc::clone(&place.notify), until)
-            };
             tokio::select! {
                 () = self.clock.sleep_until(until) => {}
                 () = notify.notified() => {}
@@ -337,8 +303,8 @@ pub struct Ask<'a> {
 const DOUBT: u32 = 16;
 
 impl Ask<'_> {
-    /// Refuses what cannot end in time when its turn comes at `ready`.
-    fn check(&self, now: Instant, ready: Instant, queued: bool) -> Result<()> {
+    /// Refuses what cannot end in time after this wait.
+    fn check(&self, now: Instant, Wait { ready, why }: Wait, queued: bool) -> Result<()> {
         let wait = ready.saturating_duration_since(now);
         if wait.is_zero() && !queued {
             let takes = match self.takes.trial {
@@ -358,7 +324,7 @@ impl Ask<'_> {
         let starts = after(ready.max(now), doubt);
         match after(starts, takes) < self.deadline {
             true => Ok(()),
-            false => Err(refusal(self.operation, wait)),
+            false => Err(refusal(self.operation, why, wait)),
         }
     }
 
@@ -369,18 +335,51 @@ impl Ask<'_> {
     }
 }
 
-fn refusal(operation: &'static str, wait: Duration) -> Error {
-    Error::new(
-        ErrorKind::Throttled,
-        "the vendor's quota is used up for longer than this request may wait",
-    )
-    .with_operation(operation)
-    .with_local()
-    .with_retry_after(wait.max(SHORTEST_WAIT))
+/// When a call is served, as far as that can be known, and what it waits for.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    ready: Instant,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    Quota,
+    Slots,
+}
+
+impl Wait {
+    /// Waits for a slot too.
+    fn or_slot(self, ready: Instant) -> Self {
+        match ready > self.ready {
+            true => Self {
+                ready,
+                why: Why::Slots,
+            },
+            false => self,
+        }
+    }
+}
+
+fn refusal(operation: &'static str, why: Why, wait: Duration) -> Error {
+    let error = match why {
+        Why::Quota => Error::new(
+            ErrorKind::Throttled,
+            "the vendor's quota is used up for longer than this request may wait",
+        ),
+        Why::Slots => Error::new(
+            ErrorKind::Unavailable,
+            "too many calls to this provider run at the same time, for longer than this request may wait",
+        ),
+    };
+    error
+        .with_operation(operation)
+        .with_local()
+        .with_retry_after(wait.max(SHORTEST_WAIT))
 }
 
 /// The shortest wait that a refused caller is asked for.
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 fn slow(operation: &'static str) -> Error {
     Error::new(
@@ -421,14 +420,15 @@ impl State {
         &mut self,
         key: &'static str,
         rank: Rank,
-        slots: &Slots,
+        ask: &Ask<'_>,
         now: Instant,
     ) -> Turn {
-        let free = slots.free();
+        let free = ask.slots.free();
+        let order = Before::new(ask.slots, ask.priority, rank);
         let mut first: Option<Instant> = None;
         let mut before = 0;
         for (_, bucket) in self.buckets.iter_mut().filter(|(of, _)| **of != key) {
-            let (count, until) = bucket.call_before(rank, slots, free, now);
+            let (count, until) = bucket.call_before(&order, now);
             before += count;
             first = match (first, until) {
                 (Some(first), Some(until)) => Some(first.min(until)),
@@ -441,12 +441,28 @@ impl State {
         }
     }
 
+    /// Estimates when there is a slot for a call that comes now.
+    fn slot_ready_at(&mut self, rank: Rank, ask: &Ask<'_>, now: Instant) -> Instant {
+        if ask.slots.are_plenty() {
+            return now;
+        }
+        let order = Before::new(ask.slots, ask.priority, rank);
+        let buckets = self.buckets.values_mut();
+        let ahead = buckets.map(|bucket| bucket.count_before(&order, now));
+        ask.slots.ready_at(now, ahead.fold(0, u32::saturating_add))
+    }
+
     /// Counts a call that leaves now.
     fn take(&mut self, key: &'static str, rank: Rank, times: (Instant, Instant, Instant)) {
         self.round = self.round.max(rank.round);
         if let Some(bucket) = self.buckets.get_mut(key) {
             bucket.take(rank, times);
-            bucket.wake(times.0);
+        }
+    }
+
+    fn wake(&mut self, key: &'static str, now: Instant) {
+        if let Some(bucket) = self.buckets.get_mut(key) {
+            bucket.wake(now);
         }
     }
 
@@ -491,6 +507,8 @@ pub struct Permit {
     held_most: Duration,
     /// Whether the quota still waits for its end.
     counted: bool,
+    /// Whether it did not leave after all.
+    unused: bool,
 }
 
 impl Permit {
@@ -516,6 +534,7 @@ impl Permit {
     /// Gives the call back: it was not sent, so it does not count.
     pub fn unused(mut self) {
         self.counted = false;
+        self.unused = true;
         let (ticket, known) = (self.ticket, self.back_at);
         self.quota
             .change(self.key, |bucket| bucket.unused(ticket, known));
@@ -526,7 +545,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = lock(&self.quota.state);
         let now = self.quota.clock.monotonic();
-        self.slots.give_back();
+        let ran = !self.unused;
+        self.slots.give_back(self.sent, self.ticket, now, ran);
         if self.counted
             && let Some(bucket) = state.buckets.get_mut(self.key)
         {
@@ -538,6 +558,9 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(test)]
+mod slots_tests;
 
 #[cfg(test)]
 mod tests;

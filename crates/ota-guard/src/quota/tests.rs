@@ -16,13 +16,13 @@ use super::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope, Slots, Takes};
 const WINDOW: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_millis(100);
 
-fn each() -> QuotaScope {
+pub(super) fn each() -> QuotaScope {
     QuotaScope::Operation {
         exceptions: Vec::new(),
     }
 }
 
-fn quota(calls: u32, scope: QuotaScope) -> (ManualClock, Arc<AccountQuota>) {
+pub(super) fn quota(calls: u32, scope: QuotaScope) -> (ManualClock, Arc<AccountQuota>) {
     let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
     let limits = QuotaLimits {
         calls,
@@ -36,12 +36,12 @@ fn quota(calls: u32, scope: QuotaScope) -> (ManualClock, Arc<AccountQuota>) {
     )
 }
 
-fn ms(millis: u64) -> Duration {
+pub(super) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// Waits for a place as `Guard` does, for calls that take no time.
-async fn acquire(
+pub(super) async fn acquire(
     quota: &Arc<AccountQuota>,
     caller: Option<&Arc<str>>,
     operation: &'static str,
@@ -66,7 +66,7 @@ async fn acquire(
     quota.acquire(&ask).await
 }
 
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }

@@ -1,0 +1,180 @@
+//! The calls of one provider that run at the same time.
+//!
+//! Slots are for all operations of a provider, places in the quota for one operation or for all providers of an account; so the order in which slots
+//! are given out goes across the queues: interactive calls before background ones, but for one turn of eight, and otherwise in the order of the ranks.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ota_core::clock::after;
+use ota_core::context::Priority;
+
+use crate::pace::{FIRST_GUESS, Pace, end_of};
+use crate::queue::INTERACTIVE_IN_A_ROW;
+
+/// How many calls of one provider may run at the same time. Counted under the lock of the account.
+#[derive(Clone, Debug)]
+pub struct Slots(Arc<Mutex<Count>>);
+
+#[derive(Debug)]
+struct Count {
+    most: u32,
+    /// The calls that run, by when they left and ticket, and when each is given up.
+    running: BTreeMap<(Instant, u64), Instant>,
+    /// How long calls have run lately.
+    ran: Pace,
+    waiting: u32,
+    background_waiting: u32,
+    /// Interactive calls that left in a row while background calls waited.
+    in_a_row: u32,
+}
+
+impl Count {
+    fn free(&self) -> u32 {
+        let running = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
+        self.most.saturating_sub(running)
+    }
+}
+
+impl Slots {
+    /// Creates `most` slots, at least one.
+    #[must_use]
+    pub fn new(most: u32) -> Self {
+        Self(Arc::new(Mutex::new(Count {
+            most: most.max(1),
+            running: BTreeMap::new(),
+            ran: Pace::default(),
+            waiting: 0,
+            background_waiting: 0,
+            in_a_row: 0,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Count> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many calls run.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        u32::try_from(self.lock().running.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Returns how many calls more may run.
+    pub(crate) fn free(&self) -> u32 {
+        self.lock().free()
+    }
+
+    /// Whether these are the same slots.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Returns which calls come first at present.
+    pub(crate) fn first(&self) -> Priority {
+        match self.lock().in_a_row >= INTERACTIVE_IN_A_ROW {
+            true => Priority::Background,
+            false => Priority::Interactive,
+        }
+    }
+
+    /// Notes that a call waits.
+    pub(crate) fn enter(&self, priority: Priority) {
+        let mut count = self.lock();
+        count.waiting += 1;
+        count.background_waiting += u32::from(priority == Priority::Background);
+    }
+
+    /// Notes that a call waits no longer.
+    pub(crate) fn leave(&self, priority: Priority) {
+        let mut count = self.lock();
+        count.waiting = count.waiting.saturating_sub(1);
+        let background = u32::from(priority == Priority::Background);
+        count.background_waiting = count.background_waiting.saturating_sub(background);
+    }
+
+    /// Whether there are more free slots than calls that wait for anything.
+    pub(crate) fn are_plenty(&self) -> bool {
+        let count = self.lock();
+        count.waiting < count.free()
+    }
+
+    /// Takes a slot for a call that leaves now, has ceased to wait, and is given up then.
+    pub(crate) fn take(&self, now: Instant, ticket: u64, given_up: Instant, priority: Priority) {
+        let mut count = self.lock();
+        count.running.insert((now, ticket), given_up);
+        count.in_a_row = match priority {
+            Priority::Interactive if count.background_waiting > 0 => {
+                count.in_a_row.saturating_add(1)
+            }
+            Priority::Interactive | Priority::Background => 0,
+        };
+    }
+
+    /// Gives the slot of a call back. `ran` unless the call did not leave after all.
+    pub(crate) fn give_back(&self, sent: Instant, ticket: u64, now: Instant, ran: bool) {
+        let mut count = self.lock();
+        count.running.remove(&(sent, ticket));
+        if ran {
+            count.ran.note(now.saturating_duration_since(sent));
+        }
+    }
+
+    /// Estimates when a slot is free for a call that has so many others before it.
+    pub(crate) fn ready_at(&self, now: Instant, ahead: u32) -> Instant {
+        let count = self.lock();
+        if ahead < count.free() {
+            return now;
+        }
+        let usual = count.ran.median().unwrap_or(FIRST_GUESS);
+        let running = count.running.iter();
+        let ends = running.map(|((sent, _), given_up)| end_of(*sent, now, usual, *given_up));
+        let mut ends: BinaryHeap<Reverse<Instant>> =
+            ends.map(|end| Reverse(end.max(now))).collect();
+        let free = count.free();
+        ends.extend(std::iter::repeat_n(
+            Reverse(after(now, usual)),
+            free as usize,
+        ));
+        let mut ready = now;
+        for _ in free..=ahead {
+            let Some(Reverse(end)) = ends.pop() else {
+                break;
+            };
+            ready = end;
+            ends.push(Reverse(after(end, usual)));
+        }
+        ready
+    }
+}
+
+/// The free slots that are left while a queue is gone through.
+#[derive(Debug, Default)]
+pub(crate) struct Left(Vec<(Slots, u32)>);
+
+impl Left {
+    fn of(&mut self, slots: &Slots) -> Option<&mut u32> {
+        let index = match self.0.iter().position(|(known, _)| known.is(slots)) {
+            Some(index) => index,
+            None => {
+                self.0.push((slots.clone(), slots.free()));
+                self.0.len() - 1
+            }
+        };
+        self.0.get_mut(index).map(|(_, left)| left)
+    }
+
+    /// Whether one of these is left.
+    pub(crate) fn any(&mut self, slots: &Slots) -> bool {
+        self.of(slots).is_some_and(|left| *left > 0)
+    }
+
+    /// Counts one of these as taken.
+    pub(crate) fn take(&mut self, slots: &Slots) {
+        if let Some(left) = self.of(slots) {
+            *left = left.saturating_sub(1);
+        }
+    }
+}
