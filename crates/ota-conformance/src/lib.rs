@@ -8,5 +8,5 @@ mod walk;
 
 pub use case::{CASES, Case, Outcome, Report, ReportLine, Verdict, run_all, run_case};
 pub use subject::{
-    Example, GateUnderTest, JobTruth, Odd, Renewal, Subject, TaskExample, Trouble, Truth,
+    Example, GateUnderTest, JobTruth, Odd, Proxy, Renewal, Subject, TaskExample, Trouble, Truth,
 };

@@ -8,7 +8,7 @@ use ota_core::clock::Clock;
 use ota_core::context::{Context, Priority};
 use ota_core::error::ErrorKind;
 use ota_core::id::{JobId, TaskId};
-use ota_core::job::JobStatus;
+use ota_core::job::{JobOutcome, JobStatus};
 use ota_core::provider::{JobFilter, JobReader, Provider, TaskFilter};
 use ota_core::task::TaskStatus;
 
@@ -121,6 +121,19 @@ pub struct TaskExample {
     pub tasks: BTreeSet<TaskId>,
 }
 
+/// Whose words a proxy's "not found" is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// Kong.
+    Kong,
+    /// Apache APISIX.
+    Apisix,
+    /// A Kubernetes API or ingress.
+    Kubernetes,
+    /// An application framework (Spring Boot).
+    Framework,
+}
+
 /// What can stand in the place of a row or a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Odd {
@@ -231,6 +244,14 @@ pub enum Trouble {
     CountedTwice,
     /// Counts tasks in no status while statistics are read for the first time.
     NotCounted,
+    /// As [`Trouble::NotCounted`], however often statistics are read.
+    NeverCounted,
+    /// Says of every job that it runs, whatever its tasks say.
+    StillRunning,
+    /// Gives every failed task a text that names much and says no reason.
+    VagueText,
+    /// Is not reached: a proxy answers that it knows nothing of the path.
+    ForeignNotFound(Proxy),
 }
 
 impl Trouble {
@@ -280,7 +301,11 @@ impl Trouble {
             | Self::ChangingTotals
             | Self::BadArgument
             | Self::CountedTwice
-            | Self::NotCounted => None,
+            | Self::NotCounted
+            | Self::NeverCounted
+            | Self::StillRunning
+            | Self::VagueText
+            | Self::ForeignNotFound(_) => None,
         }
     }
 }
@@ -343,6 +368,33 @@ impl Drop for Broken<'_> {
     fn drop(&mut self) {
         if let Some(make) = &self.0.make_trouble {
             make(Trouble::None);
+        }
+    }
+}
+
+impl JobTruth {
+    /// Returns how the job ended, from what is really there; none while it runs, while a task is open, and when no task succeeded or failed.
+    pub(crate) fn outcome(&self) -> Option<JobOutcome> {
+        let ended = matches!(self.status, JobStatus::Completed | JobStatus::Canceled);
+        let open = |status: &TaskStatus| {
+            matches!(
+                status,
+                TaskStatus::Pending | TaskStatus::InProgress | TaskStatus::Unknown
+            )
+        };
+        let count = |status: TaskStatus| self.counts.get(&status).copied().unwrap_or(0);
+        let still_open = self
+            .counts
+            .iter()
+            .any(|(one, count)| open(one) && *count > 0);
+        if !ended || still_open {
+            return None;
+        }
+        match (count(TaskStatus::Succeeded), count(TaskStatus::Failed)) {
+            (0, 0) => None,
+            (0, _) => Some(JobOutcome::Failed),
+            (all, _) if all == self.tasks.len() as u64 => Some(JobOutcome::Succeeded),
+            _ => Some(JobOutcome::Partial),
         }
     }
 }

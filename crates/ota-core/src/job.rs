@@ -28,6 +28,19 @@ words!(
     }
 );
 
+impl JobStatus {
+    /// Returns whether no device joins the job any more: only then do the counts of its tasks prove how it ended.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        match self {
+            Self::Completed | Self::Canceled => true,
+            Self::Pending | Self::InProgress | Self::Paused | Self::Canceling | Self::Unknown => {
+                false
+            }
+        }
+    }
+}
+
 words!(
     /// How a finished job ended; present only when the vendor tells it or counts prove it.
     JobOutcome {
@@ -316,12 +329,16 @@ impl JobStats {
         parts.into_iter().flatten().fold(0, u64::saturating_add)
     }
 
-    /// Returns how the job ended as far as the counts prove it.
+    /// Returns how a job in this status ended as far as the counts prove it.
     ///
-    /// They prove nothing while a task is pending, running or unknown, when the total is missing or zero, or when no
-    /// task either succeeded or failed (a job that was canceled as a whole has no outcome).
+    /// They prove nothing while the job runs, for devices may join it or be rolled out later; while a task is pending, running or
+    /// unknown; when the total is missing or zero; or when no task either succeeded or failed (a job that was canceled as a whole has
+    /// no outcome).
     #[must_use]
-    pub fn proven_outcome(&self) -> Option<JobOutcome> {
+    pub fn proven_outcome(&self, status: JobStatus) -> Option<JobOutcome> {
+        if !status.has_ended() {
+            return None;
+        }
         let total = self.total.filter(|total| *total > 0)?;
         let succeeded = self.succeeded?;
         let open = [self.pending, self.in_progress, self.unknown];
@@ -349,7 +366,7 @@ impl JobStats {
 
 #[cfg(test)]
 mod tests {
-    use super::{JobOutcome, JobStats};
+    use super::{JobOutcome, JobStats, JobStatus};
 
     #[track_caller]
     fn check(counts: [u64; 5], expected: Option<JobOutcome>) {
@@ -363,7 +380,15 @@ mod tests {
             canceled: Some(canceled),
             ..JobStats::default()
         };
-        assert_eq!(stats.proven_outcome(), expected, "{counts:?}");
+        for status in JobStatus::ALL.iter().copied() {
+            let ended = matches!(status, JobStatus::Completed | JobStatus::Canceled);
+            let expected = expected.filter(|_| ended);
+            assert_eq!(
+                stats.proven_outcome(status),
+                expected,
+                "{status} {counts:?}"
+            );
+        }
     }
 
     #[test]

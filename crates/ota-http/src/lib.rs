@@ -9,6 +9,7 @@ pub mod file;
 pub mod json;
 pub mod lenient;
 pub mod losses;
+pub mod phrase;
 mod proxy;
 pub mod redact;
 pub mod renewal;

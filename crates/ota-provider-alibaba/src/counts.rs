@@ -16,15 +16,16 @@ impl AlibabaProvider {
     /// Counts by eight one-row calls side by side: one for each word and one without a filter.
     ///
     /// Tasks move while the calls run: one that is counted in two words, or in none, makes numbers that do not fit. They are then read
-    /// once more.
+    /// once more. The outcome is left to the caller, who knows whether the batch still runs.
     pub(crate) async fn count_tasks(&self, cx: &Context, job_id: &JobId) -> Result<JobStats> {
         let first = self.read_counts(cx, job_id).await?;
         if first.fit() {
             return Ok(first.stats(true));
         }
         let second = self.read_counts(cx, job_id).await?;
-        // The same numbers twice: nothing has moved, so what is in no known word is in an unknown one.
-        let stable = first == second;
+        // The same numbers twice, and no task that could be on its way: what is in no known word is in an unknown one. While tasks are
+        // open, the same numbers prove nothing: one task may have come into a word as another one left it.
+        let stable = first == second && !second.open();
         let explained = second.fit() || (stable && second.rest().is_some());
         if !explained {
             let drift = &self.client.deps.drift;
@@ -67,6 +68,14 @@ impl Counts {
         self.total?.checked_sub(self.sum()?)
     }
 
+    /// Whether a task is in a word that it may leave.
+    fn open(&self) -> bool {
+        let words = TASK_WORDS.iter().zip(&self.words);
+        words
+            .filter(|((_, of, _), _)| matches!(of, TaskStatus::Pending | TaskStatus::InProgress))
+            .any(|(_, count)| *count != Some(0))
+    }
+
     fn every_word_counts(&self) -> bool {
         self.words.iter().all(Option::is_some)
     }
@@ -81,7 +90,7 @@ impl Counts {
             }
     }
 
-    /// Makes statistics of the counts; `stable` says that no task has moved while they were read.
+    /// Makes statistics of the counts; `stable` says that no task can have moved while they were read.
     fn stats(&self, stable: bool) -> JobStats {
         let sum = |status: TaskStatus| {
             let words = TASK_WORDS.iter().zip(&self.words);
@@ -93,7 +102,7 @@ impl Counts {
         let rest = self.rest();
         // Without the number of CONFIRM the pending ones are told only where nothing is left that could be among them.
         let whole = rest == Some(0) || self.every_word_counts();
-        let mut stats = JobStats {
+        JobStats {
             // A total that is smaller than its parts is none.
             total: self.total.filter(|_| rest.is_some()),
             pending: sum(TaskStatus::Pending).filter(|_| whole),
@@ -106,9 +115,7 @@ impl Counts {
             unknown: rest.filter(|rest| *rest == 0 || (stable && self.every_word_counts())),
             timed_out: None,
             outcome: None,
-        };
-        stats.outcome = stats.proven_outcome();
-        stats
+        }
     }
 }
 

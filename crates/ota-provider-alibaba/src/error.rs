@@ -351,7 +351,7 @@ fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
     {
         return (ErrorKind::Unavailable, Retry::Later, OUT_OF_ORDER);
     }
-    if code.contains("invalidjobid") {
+    if code.starts_with("invalidjobid") || (product && code.contains("invalidjobid")) {
         return (ErrorKind::NotFound, Retry::Never, NO_SUCH);
     }
     if product && is_absence(code) {
@@ -388,6 +388,12 @@ fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
     match http_status {
         401 => (ErrorKind::Auth, Retry::Never, CREDENTIAL),
         403 => (ErrorKind::Auth, Retry::Never, RIGHT),
+        // Jobs and other things that do not exist have codes of the product, under 200. A 404 with any other code is of something in between.
+        404 => (
+            ErrorKind::Misconfigured,
+            Retry::Never,
+            "a 404 came that is not about anything of the vendor's; check `endpoint` and `region`",
+        ),
         _ => (
             ErrorKind::Rejected,
             Retry::Never,
@@ -549,6 +555,11 @@ mod tests {
             check(code, 400, Throttled, Retry::Later);
             check(code, 200, Throttled, Retry::Later);
         }
+        check("Whatever", 404, Misconfigured, Retry::Never);
+        check("404", 404, Misconfigured, Retry::Never);
+        check("NoSuchKey", 404, Misconfigured, Retry::Never);
+        check("NotFound", 404, Misconfigured, Retry::Never);
+        check("InvalidJobId.NotFound", 404, NotFound, Retry::Never);
         check("Whatever", 429, Throttled, Retry::Later);
         check("Whatever", 502, Unavailable, Retry::Later);
         check("Whatever", 400, Rejected, Retry::Never);

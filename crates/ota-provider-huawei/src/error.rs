@@ -185,11 +185,21 @@ pub(crate) fn is_secret_refusal(error: &Error) -> bool {
     error.kind() == ErrorKind::Auth && code.is_none_or(|code| code.trim() == "100208")
 }
 
+/// The vendor says by a code that something does not exist. A 404 without one is of something in between, which knows no way to the
+/// vendor: it says nothing about a task.
+const NOT_THE_VENDORS_404: &str = "a 404 came that is not one of the vendor's; a proxy without a way to the platform, or another server, answers at `endpoint`";
+
+/// Whether a code is of the vendor's form: a number. Gateways in front of it have names (`APIG.0101`).
+fn is_of_vendors_form(code: &str) -> bool {
+    let code = code.trim();
+    !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Returns kind and public message of an answer whose status is all that can be judged.
 fn by_status(status: u16) -> (ErrorKind, &'static str) {
     match status {
         401 | 403 => (ErrorKind::Auth, "the vendor refused the application"),
-        404 => (ErrorKind::NotFound, "the vendor does not know it"),
+        404 => (ErrorKind::Protocol, NOT_THE_VENDORS_404),
         429 => (
             ErrorKind::Throttled,
             "the vendor says that the application makes too many calls",
@@ -245,8 +255,9 @@ pub(crate) fn judge(
             let (kind, message) = by_status(429);
             (kind, message, false)
         }
-        (None, Some(_)) => {
+        (None, Some(code)) => {
             let (kind, message) = match response.status {
+                404 if !is_of_vendors_form(code) => by_status(404),
                 status @ (401 | 429 | 500..=599) => by_status(status),
                 _ => (
                     ErrorKind::Rejected,
@@ -270,6 +281,11 @@ pub(crate) fn judge(
         ..told_by_headers(response, secrets)
     };
     let error = Error::new(kind, message).with_vendor(vendor);
+    let error = match kind {
+        // As for a page of a proxy: it may be gone the next time.
+        ErrorKind::Protocol => error.with_retry(Retry::Later),
+        _ => error,
+    };
     let error = match unseen {
         true => error.with_advice(NO_APPLICATION_ADVICE),
         false => error,

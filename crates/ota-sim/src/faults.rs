@@ -76,6 +76,10 @@ pub enum FaultKind {
     LongText,
     /// Refuses with a text of `size_bytes` (default 1 MB) that is hard to search.
     LongRefusal,
+    /// Gives every failed task a text that names much and says no reason.
+    VagueText,
+    /// Says of every job that it runs, whatever its tasks say.
+    StillRunning,
     /// Compresses the answer although nobody asked: `gzip`, or what `coding` says, packed as `packing` says.
     Compress,
     /// Refuses the request's time as one that is missing (Alibaba).
@@ -102,6 +106,9 @@ pub enum FaultKind {
     BadArgument,
     /// Refuses a device, whether one was named or not.
     BadDevice,
+    /// Answers 404 with JSON of a proxy that knows no way to the vendor: `value`, or Kong's.
+    #[serde(rename = "foreign_404")]
+    Foreign404,
     /// Answers 302 to `location`.
     Redirect,
 }
@@ -154,7 +161,7 @@ pub struct Fault {
     /// How [`FaultKind::Compress`] packs; as one member when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packing: Option<Packing>,
-    /// What [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list.
+    /// What [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list; the answer of [`FaultKind::Foreign404`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
     /// The code of [`FaultKind::Throttle`] in place of the vendor's documented one.
@@ -250,7 +257,7 @@ impl Fault {
         self
     }
 
-    /// Sets what [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list.
+    /// Sets what [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list, or the answer of [`FaultKind::Foreign404`].
     #[must_use]
     pub fn value(mut self, value: impl Into<Value>) -> Self {
         self.value = Some(value.into());
@@ -311,6 +318,10 @@ const BAD_DATE: &str = "2019-13-45T25:61:00.000Z";
 /// The field of [`FaultKind::UnknownField`].
 const UNKNOWN_FIELD: &str = "RolloutRing";
 
+/// The text of [`FaultKind::VagueText`]: each word is one that reasons are worded with, and none of them is the reason.
+const VAGUE_TEXT: &str = "step 4 of 7: package version 2.1, signature valid, MD5 known, 12 MB of storage free, download timeout set to 30 s, \
+    reject list empty, offline mode off, conflict check passed, unsupported options ignored; flash controller busy";
+
 /// How long texts are by default, in bytes.
 const LONG_TEXT: u64 = 1_000_000;
 
@@ -370,6 +381,28 @@ impl Drawn {
         match self.get(FaultKind::NoList) {
             Some(fault) => fault.value.clone().unwrap_or_else(|| "a list".into()),
             None => list,
+        }
+    }
+
+    /// Puts the vendor's word for "it runs" into the rows of jobs.
+    pub(crate) fn keep_running(&self, rows: &mut [Value], status: &str, word: &str) {
+        if self.has(FaultKind::StillRunning) {
+            for row in rows {
+                row[status] = word.into();
+            }
+        }
+    }
+
+    /// Puts a text without a reason into the rows of failed tasks.
+    pub(crate) fn blur(&self, rows: &mut [Value], status: &str, text: &str) {
+        if !self.has(FaultKind::VagueText) {
+            return;
+        }
+        for row in rows {
+            let failed = |word: &str| word.to_ascii_lowercase().starts_with("fail");
+            if row[status].as_str().is_some_and(failed) {
+                row[text] = VAGUE_TEXT.into();
+            }
         }
     }
 
@@ -543,6 +576,8 @@ impl FaultKind {
             | Self::NoList
             | Self::RowTwice
             | Self::LongText
+            | Self::VagueText
+            | Self::StillRunning
             | Self::Compress
             | Self::RepeatPage
             | Self::CapPageSize
@@ -571,6 +606,7 @@ impl FaultKind {
             | Self::BadArgument
             | Self::BadDevice
             | Self::LongRefusal
+            | Self::Foreign404
             | Self::IllegalTimestamp
             | Self::Redirect => true,
         }

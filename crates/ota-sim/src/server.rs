@@ -21,6 +21,7 @@ use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
 use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -446,6 +447,15 @@ fn foreign_answer(faults: &Drawn) -> Option<Response<Body>> {
     }
     if faults.has(FaultKind::Html200) {
         return Some(page(StatusCode::OK));
+    }
+    if let Some(fault) = faults.get(FaultKind::Foreign404) {
+        let kong = || json!({"message": "no Route matched with those values"});
+        let body = fault.value.clone().unwrap_or_else(kong).to_string();
+        let mut response = Response::new(whole(body));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        return Some(response);
     }
     if let Some(fault) = faults.get(FaultKind::Redirect) {
         let mut response = page(StatusCode::FOUND);

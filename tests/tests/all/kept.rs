@@ -105,11 +105,11 @@ async fn an_answer_is_given_again_for_its_age_and_no_longer() {
     }
     // Counts cost more and may be older.
     let stats = format!("{job}/stats");
-    kept.check(&stats, "", 8, "0").await;
+    kept.check(&stats, "", 9, "0").await;
     kept.pass(60);
     kept.check(&stats, "", 0, "60").await;
     kept.pass(1);
-    kept.check(&stats, "", 8, "0").await;
+    kept.check(&stats, "", 9, "0").await;
 }
 
 #[tokio::test]
@@ -297,6 +297,32 @@ async fn an_older_answer_stands_in_when_the_vendor_fails_and_says_so() {
             kept.pass(301);
             let none = kept.read(&path, "").await.0;
             assert!(none.status >= 502, "{fault:?} {path}: {}", none.shown());
+        }
+    }
+}
+
+/// A proxy that has lost its way to the vendor says nothing about a job: neither is it forgotten, nor is its absence remembered.
+#[tokio::test]
+async fn a_404_of_a_proxy_takes_no_answer_away() {
+    for kept in [Kept::alibaba().await, Kept::huawei().await] {
+        let job = kept.job();
+        let check = format!("/v1/providers/{}/check", kept.provider);
+        for path in [job.clone(), format!("{job}/tasks"), format!("{job}/stats")] {
+            kept.read(&path, "").await.0.ok();
+            kept.pass(300);
+            kept.sim
+                .set_faults(vec![Fault::always(FaultKind::Foreign404)]);
+            let checked = kept.gateway.ask("POST", &check).send().await;
+            assert_ne!(checked.ok()["state"], "ok", "{}", checked.shown());
+            for wish in ["", "no-cache"] {
+                let old = kept.read(&path, wish).await.0;
+                assert_eq!(old.status, 200, "{path}: {}", old.shown());
+                assert_eq!(old.must("ota-stale"), "true", "{path}");
+            }
+            kept.sim.set_faults(Vec::new());
+            kept.pass(60);
+            let new = kept.read(&path, "").await.0;
+            assert_eq!(new.must("ota-stale"), "false", "{path}");
         }
     }
 }

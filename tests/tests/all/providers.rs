@@ -36,7 +36,7 @@ fn expected(world: &World, name: &str) -> Value {
             "job_filters": support(&["package_id", "product_id", "device_name"], &["status", "kind"], JOBS),
             "task_filters": support(&["status", "device_name"], &["device_id"], TASKS),
             "max_page_size": 100, "max_device_names": 50, "actions": [],
-            "job_stats": {"native": false, "calls": 8},
+            "job_stats": {"native": false, "calls": 9},
             "documented_quota": {
                 "calls": 10, "window_s": 1, "per": "account_and_operation",
                 "exceptions": {

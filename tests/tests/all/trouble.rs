@@ -114,6 +114,7 @@ pub(crate) async fn common(world: &World, provider: &str) {
         (FaultKind::Drop, UNAVAILABLE),
         (FaultKind::Throttle, THROTTLED),
         (FaultKind::Redirect, PROTOCOL),
+        (FaultKind::Foreign404, PROTOCOL),
     ] {
         fault(world, provider, Fault::always(kind), expected).await;
     }

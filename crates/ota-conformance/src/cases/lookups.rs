@@ -5,8 +5,8 @@ use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::{Error, ErrorKind};
 
 use crate::case::Verdict;
-use crate::cases::{get_job, list_tasks, passed};
-use crate::subject::Subject;
+use crate::cases::{RECOVERY, every_method, get_job, list_tasks, passed, skipped};
+use crate::subject::{Proxy, Subject, Trouble};
 use crate::walk::{ensure, walk_jobs};
 
 /// Fails when both answers tell a field and tell it differently.
@@ -178,5 +178,39 @@ pub(crate) async fn hostile_ids_reach_nothing(subject: &Subject) -> Verdict {
             }
         }
     }
+    passed()
+}
+
+pub(crate) async fn a_proxy_that_knows_no_way_says_nothing_about_a_job(
+    subject: &Subject,
+) -> Verdict {
+    subject.warm_up().await?;
+    for proxy in [
+        Proxy::Kong,
+        Proxy::Apisix,
+        Proxy::Kubernetes,
+        Proxy::Framework,
+    ] {
+        let met = {
+            let Some(_broken) = subject.break_vendor(Trouble::ForeignNotFound(proxy)) else {
+                return skipped("the subject cannot put a proxy in the vendor's place");
+            };
+            every_method(subject, || subject.context()).await?
+        };
+        for (method, error) in met {
+            let Some(error) = error else {
+                return Err(format!(
+                    "{proxy:?} says 404 in the vendor's place, and {method} takes it for the vendor's word"
+                ));
+            };
+            ensure!(
+                matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Misconfigured),
+                "{proxy:?} says 404 in the vendor's place: {method} says `{}`: {error:?}",
+                error.kind()
+            );
+        }
+        subject.let_time_pass(RECOVERY);
+    }
+    subject.warm_up().await?;
     passed()
 }

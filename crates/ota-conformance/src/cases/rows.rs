@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ota_core::job::{Job, JobStatus};
 use ota_core::provider::{JobFilter, TaskFilter};
-use ota_core::task::{Task, TaskStatus};
+use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::vendor::VendorDetail;
 
 use crate::case::Verdict;
@@ -410,5 +410,26 @@ pub(crate) async fn drift_is_told(subject: &Subject) -> Verdict {
         }
         ensure!(drift() > before, "{trouble:?} is told to nobody");
     }
+    passed()
+}
+
+pub(crate) async fn words_of_a_text_are_no_reason_of_a_failure(subject: &Subject) -> Verdict {
+    let job = subject.truth.richest_job()?;
+    let Some(_broken) = subject.break_vendor(Trouble::VagueText) else {
+        return skipped("the subject cannot give failed tasks a text without a reason");
+    };
+    let tasks = walk_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
+    let mut met = 0;
+    for task in tasks.rows() {
+        met += usize::from(task.failure.is_some());
+        ensure!(
+            task.failure.is_none_or(|failure| failure == Failure::Other),
+            "task `{}` failed by {:?}, which no text says: {:?}",
+            task.id,
+            task.failure,
+            task.message
+        );
+    }
+    ensure!(met > 0, "no task has failed");
     passed()
 }

@@ -112,6 +112,14 @@ fn position(list: char, cursor: Option<&Cursor>) -> Result<Position> {
     Position::from_cursor(Some(&Cursor(position)), 1)
 }
 
+/// Makes a job run that has ended.
+fn keep_running(trouble: Trouble, job: &mut Job) {
+    if trouble == Trouble::StillRunning {
+        job.status = JobStatus::InProgress;
+        job.outcome = None;
+    }
+}
+
 /// Refuses an answer that is no list, or has more rows than any page has.
 fn is_list(trouble: Trouble) -> Result<()> {
     match trouble {
@@ -211,6 +219,7 @@ impl MemoryProvider {
         if let Some(first) = rows.first_mut() {
             self.tell("ListJobs", spoil_job(trouble, first));
         }
+        rows.iter_mut().for_each(|row| keep_running(trouble, row));
         rows.retain(|job| self.vendor.job_matches(filter, job));
         for row in &mut rows {
             row.detail = Detail::Summary;
@@ -239,6 +248,10 @@ impl MemoryProvider {
         let mut rows = self.vendor.tasks(&request.job_id).to_vec();
         if let Some(first) = rows.first_mut() {
             self.tell("ListTasks", spoil_task(trouble, first));
+        }
+        if trouble == Trouble::VagueText {
+            let failed = rows.iter_mut().filter(|task| task.failure.is_some());
+            failed.for_each(|task| task.failure = Some(Failure::Other));
         }
         rows.retain(|task| MemoryVendor::task_matches(&request.filter, task));
         let mut fetched = self.vendor.page(trouble, rows, window);
@@ -308,20 +321,19 @@ impl JobReader for MemoryProvider {
         let mut job = jobs.find(|job| job.id == request.job_id).cloned();
         if let Some(job) = &mut job {
             self.tell("GetJob", spoil_job(trouble, job));
+            keep_running(trouble, job);
         }
         Ok(job)
     }
 
     async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
         let trouble = self.send(cx, "GetStats").await?;
-        if !self
-            .vendor
-            .jobs()
-            .iter()
-            .any(|job| job.id == request.job_id)
-        {
+        let mut jobs = self.vendor.jobs().iter();
+        let Some(job) = jobs.find(|job| job.id == request.job_id) else {
             return Ok(None);
-        }
+        };
+        let mut job = job.clone();
+        keep_running(trouble, &mut job);
         let tasks = self.vendor.tasks(&request.job_id);
         let count = |status: TaskStatus| {
             let matching = tasks.iter().filter(|task| task.status == status);
@@ -329,7 +341,9 @@ impl JobReader for MemoryProvider {
             // A task that moves while it is counted.
             Some(match (trouble, status) {
                 (Trouble::CountedTwice, TaskStatus::Succeeded) => count + 1,
-                (Trouble::NotCounted, TaskStatus::Succeeded) => count.saturating_sub(1),
+                (Trouble::NotCounted | Trouble::NeverCounted, TaskStatus::Succeeded) => {
+                    count.saturating_sub(1)
+                }
                 _ => count,
             })
         };
@@ -351,7 +365,7 @@ impl JobReader for MemoryProvider {
         if stats.total.is_some_and(|total| total < stats.counted()) {
             stats.total = None;
         }
-        stats.outcome = stats.proven_outcome();
+        stats.outcome = stats.proven_outcome(job.status);
         Ok(Some(stats))
     }
 

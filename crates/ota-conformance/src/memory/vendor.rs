@@ -178,7 +178,10 @@ impl MemoryVendor {
             | Trouble::ShortPages
             | Trouble::ChangingTotals
             | Trouble::CountedTwice
-            | Trouble::NotCounted => return Ok(trouble),
+            | Trouble::NotCounted
+            | Trouble::NeverCounted
+            | Trouble::StillRunning
+            | Trouble::VagueText => return Ok(trouble),
             Trouble::Hang => std::future::pending().await,
             Trouble::Throttle | Trouble::SlowerWord => {
                 Error::new(ErrorKind::Throttled, "the vendor asked to slow down")
@@ -206,7 +209,8 @@ impl MemoryVendor {
             | Trouble::EmptyBody
             | Trouble::OtherCoding
             | Trouble::GzipGarbage
-            | Trouble::GzipBomb => {
+            | Trouble::GzipBomb
+            | Trouble::ForeignNotFound(_) => {
                 Error::new(ErrorKind::Protocol, "the vendor's answer cannot be read")
             }
         };

@@ -51,6 +51,7 @@ enum Flaw {
     FailsOnUnknownJob,
     FindsHostileIds,
     ForgetsDetail,
+    GuessesFailure,
     GuessesOutcome,
     HidesLostRows,
     IgnoresGarbage,
@@ -70,6 +71,7 @@ enum Flaw {
     NeverRecovers,
     None,
     OtherProviderName,
+    ProvesByPresentCounts,
     ReadsTheFirstMemberOnly,
     RepeatsRow,
     RepeatsWholeTexts,
@@ -79,8 +81,10 @@ enum Flaw {
     StatsCostMore,
     StaysBusy,
     SwallowsDrift,
+    SwapsOutcome,
     TakesACappedPageForTheLast,
     TakesAnythingForAnEmptyList,
+    TakesAProxyForTheVendor,
     TellsWrongKind,
     UnknownIsDropped,
     UnpacksWithoutEnd,
@@ -395,11 +399,12 @@ impl JobReader for Flawed {
             }
             _ => {}
         }
-        let job = self
-            .reader()
-            .get_job(&self.context(cx), request)
-            .await
-            .map_err(|error| self.error(error))?;
+        let job = self.reader().get_job(&self.context(cx), request).await;
+        let foreign = matches!(self.trouble(), Trouble::ForeignNotFound(_));
+        let job = match job {
+            Err(_) if foreign && self.has(Flaw::TakesAProxyForTheVendor) => None,
+            job => job.map_err(|error| self.error(error))?,
+        };
         self.busy.store(false, Ordering::Relaxed);
         match (self.flaw, job) {
             (Flaw::FailsOnUnknownJob, None) => {
@@ -429,6 +434,12 @@ impl JobReader for Flawed {
                 }
                 Flaw::KeepsATotalThatDoesNotFit if stats.total.is_none() => {
                     stats.total = Some(stats.counted() - 1);
+                }
+                Flaw::SwapsOutcome => {
+                    stats.outcome = stats.outcome.map(|_| JobOutcome::Failed);
+                }
+                Flaw::ProvesByPresentCounts if self.trouble() == Trouble::StillRunning => {
+                    stats.outcome = Some(JobOutcome::Partial);
                 }
                 Flaw::MovesStatsTotal => stats.timed_out = stats.failed.map(|failed| failed + 1),
                 _ => {}
@@ -465,6 +476,9 @@ impl JobReader for Flawed {
         if let Some(page) = &mut page {
             for task in &mut page.items {
                 match self.flaw {
+                    Flaw::GuessesFailure if self.trouble() == Trouble::VagueText => {
+                        task.failure = task.failure.map(|_| Failure::Storage);
+                    }
                     Flaw::WrongFailure => task.failure = Some(Failure::Other),
                     Flaw::OtherProviderName => task.provider = ProviderName::from("another"),
                     _ => {}
@@ -572,7 +586,8 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::FailsOnUnknownJob, &["C31", "C32"]),
     (Flaw::FindsHostileIds, &["C32"]),
     (Flaw::ForgetsDetail, &["C30"]),
-    (Flaw::GuessesOutcome, &["C52"]),
+    (Flaw::GuessesFailure, &["C57"]),
+    (Flaw::GuessesOutcome, &["C52", "C61"]),
     (Flaw::HidesLostRows, &["C59"]),
     (
         Flaw::IgnoresGarbage,
@@ -596,6 +611,10 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
         Flaw::ReadsTheFirstMemberOnly,
         &["gzip_in_several_members_is_read"],
     ),
+    (
+        Flaw::ProvesByPresentCounts,
+        &["a_job_that_runs_has_no_outcome"],
+    ),
     (Flaw::RepeatsWholeTexts, &["C87"]),
     (Flaw::RepeatsRow, &["C20", "C21", "C27"]),
     (Flaw::ShortPages, &["C23"]),
@@ -608,6 +627,8 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
         Flaw::TellsWrongKind,
         &["C70", "C71", "C72", "C73", "C74", "C77", "C78", "C79"],
     ),
+    (Flaw::SwapsOutcome, &["statistics_are_consistent"]),
+    (Flaw::TakesAProxyForTheVendor, &["C33"]),
     (
         Flaw::TakesAnythingForAnEmptyList,
         &["data_that_is_no_list_is_a_protocol_error"],

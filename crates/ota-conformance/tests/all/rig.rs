@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ota_conformance::memory::{MemoryProvider, MemoryVendor};
-use ota_conformance::{GateUnderTest, Odd, Renewal, Subject, Trouble, memory};
+use ota_conformance::{GateUnderTest, Odd, Proxy, Renewal, Subject, Trouble, memory};
 use ota_core::capability::Capability;
 use ota_core::clock::{Clock, ManualClock};
 use ota_core::context::Context;
@@ -269,6 +269,21 @@ impl SecretFiles {
 /// The date of a device that has lost its clock.
 const FALSE_DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 
+/// The answers of proxies and frameworks, as their sources and documents have them.
+fn not_found_of(proxy: Proxy) -> Value {
+    match proxy {
+        Proxy::Kong => json!({"message": "no Route matched with those values", "request_id": "5a"}),
+        Proxy::Apisix => json!({"error_msg": "404 Route Not Found"}),
+        Proxy::Kubernetes => json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "the server could not find the requested resource", "reason": "NotFound", "details": {}, "code": 404,
+        }),
+        Proxy::Framework => json!({
+            "timestamp": "2026-11-23T08:00:00.000+00:00", "status": 404, "error": "Not Found", "path": "/operations",
+        }),
+    }
+}
+
 fn odd_value(odd: Odd) -> Value {
     match odd {
         Odd::Null => Value::Null,
@@ -328,7 +343,10 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         Trouble::BadDevice => FaultKind::BadDevice,
         Trouble::FalseDate => FaultKind::IllegalTimestamp,
         Trouble::CountedTwice => FaultKind::CountedTwice,
-        Trouble::NotCounted => FaultKind::NotCounted,
+        Trouble::NotCounted | Trouble::NeverCounted => FaultKind::NotCounted,
+        Trouble::StillRunning => FaultKind::StillRunning,
+        Trouble::VagueText => FaultKind::VagueText,
+        Trouble::ForeignNotFound(_) => FaultKind::Foreign404,
     };
     let fault = Fault::always(kind);
     let beside = match trouble {
@@ -343,6 +361,7 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         Trouble::GzipMembers => fault.packing(Packing::Members),
         Trouble::GzipGarbage => fault.packing(Packing::Garbage),
         Trouble::GzipBomb => fault.packing(Packing::Bomb),
+        Trouble::ForeignNotFound(proxy) => fault.value(not_found_of(proxy)),
         Trouble::NoRow(odd) | Trouble::NoList(odd) => fault.value(odd_value(odd)),
         Trouble::SlowerWord => fault.code("SystemBusy"),
         Trouble::EndlessWait => fault.retry_after(u64::MAX.to_string()),

@@ -18,7 +18,8 @@ pub struct Job {
     /// Where the job is in its life: `pending`, `in_progress`, `paused`, `canceling`, `completed`, `canceled`, `unknown`. Expect new words;
     /// a finished job may run again.
     pub status: String,
-    /// How a finished job ended: `succeeded`, `failed`, `partial`. Present only when the vendor tells it or counts prove it.
+    /// How a finished job ended: `succeeded`, `failed`, `partial`. Present only when the vendor tells it or counts prove it, and neither says
+    /// otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// What it installs: `firmware`, `software`, `other`.
@@ -208,13 +209,14 @@ pub struct JobCounts {
     /// Tasks that were removed, superseded or not applicable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<u64>,
-    /// Tasks in a status that the gateway does not know.
+    /// Tasks in a status that the gateway does not know. Left out while tasks move, when it cannot be told from tasks on their way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<u64>,
     /// The part of `failed` that ran out of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timed_out: Option<u64>,
-    /// How the job ended, when the counts prove it: `succeeded`, `failed`, `partial`.
+    /// How the job ended, when it has ended and the counts prove it: `succeeded`, `failed`, `partial`. The counts of a job that runs prove nothing:
+    /// more devices may join it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
 }

@@ -339,7 +339,7 @@ fn provider() -> Provider {
         max_device_names: 50,
         job_stats: StatsSupport {
             native: false,
-            calls: 8,
+            calls: 9,
         },
         actions: Vec::new(),
         quota: DocumentedQuota {

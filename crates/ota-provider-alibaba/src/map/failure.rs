@@ -1,89 +1,109 @@
 //! Why a task failed, read from `TaskDesc`.
 //!
-//! The vendor documents one text, `report version is not conform`. The others are what devices and the platform are known to write,
-//! in English and Chinese; the first row that occurs in the text decides, anything else is `other`.
+//! The vendor documents one text, `report version is not conform` (field table of `ListOTATaskByJob`, read 2026-11-23); the field is free text,
+//! which devices fill. Beside it, texts are known that say nothing but that one step failed, in English and Chinese. Such a text is known
+//! when it is the whole message or begins it. A word inside of a longer text is no reason: "version", "storage" and "signature" stand in
+//! texts about anything. What is not known is `other`, and the text is in `message` anyway.
 
 use ota_core::task::Failure;
+use ota_http::phrase::begins_with;
 use ota_http::redact;
 
-const MARKS: &[(Failure, &[&str])] = &[
+const TEXTS: &[(Failure, &[&str])] = &[
+    (
+        Failure::VersionMismatch,
+        &[
+            "report version is not conform",
+            "version mismatch",
+            "版本不一致",
+            "版本不匹配",
+        ],
+    ),
     (
         Failure::Timeout,
-        &["timeout", "time out", "timed out", "超时"],
+        &[
+            "timeout",
+            "timed out",
+            "upgrade timeout",
+            "upgrade timed out",
+            "download timeout",
+            "download timed out",
+            "超时",
+            "升级超时",
+            "下载超时",
+        ],
     ),
     (
         Failure::Storage,
         &[
             "not enough storage",
-            "no space",
-            "storage",
+            "not enough space",
+            "insufficient storage",
+            "no space left",
+            "no space left on device",
             "out of memory",
             "空间不足",
-            "存储",
+            "存储空间不足",
         ],
     ),
     (
         Failure::Integrity,
         &[
-            "md5",
-            "sha256",
-            "checksum",
-            "signature",
-            "integrity",
             "verify failed",
-            "校验",
-            "签名",
+            "verification failed",
+            "checksum mismatch",
+            "checksum error",
+            "md5 mismatch",
+            "md5 verify failed",
+            "sha256 mismatch",
+            "sha256 verify failed",
+            "signature mismatch",
+            "signature verify failed",
+            "integrity check failed",
+            "校验失败",
+            "签名校验失败",
         ],
     ),
     (
         Failure::Download,
-        &["download", "invalid uri", "invalid url", "下载"],
+        &[
+            "download failed",
+            "download error",
+            "invalid uri",
+            "invalid url",
+            "下载失败",
+            "下载升级包失败",
+        ],
     ),
     (
         Failure::Offline,
-        &["offline", "not online", "离线", "不在线"],
-    ),
-    (
-        Failure::Conflict,
         &[
-            "conflict",
-            "other task",
-            "another task",
-            "other job",
-            "冲突",
+            "device offline",
+            "device not online",
+            "设备离线",
+            "设备不在线",
         ],
     ),
+    (Failure::Conflict, &["task conflict", "任务冲突"]),
     (
         Failure::Incompatible,
         &[
-            "unsupported",
-            "not support",
-            "incompatible",
-            "not match the product",
-            "不支持",
-            "不兼容",
+            "unsupported package",
+            "incompatible package",
+            "升级包不兼容",
         ],
     ),
     (
-        Failure::VersionMismatch,
-        &[
-            "version is not conform",
-            "version mismatch",
-            "version",
-            "版本",
-        ],
+        Failure::Rejected,
+        &["user rejected", "rejected by user", "用户拒绝"],
     ),
-    (Failure::Rejected, &["reject", "refuse", "denied", "拒绝"]),
 ];
 
 pub(super) fn failure(text: Option<&str>) -> Failure {
-    let Some(text) = text else {
-        return Failure::Other;
-    };
-    let text = redact::head(text).to_lowercase();
-    MARKS
+    let text = redact::head(text.unwrap_or_default()).to_lowercase();
+    TEXTS
         .iter()
-        .find(|(_, marks)| marks.iter().any(|mark| text.contains(mark)))
+        .find(|(_, known)| known.iter().any(|known| begins_with(&text, known)))
         .map_or(Failure::Other, |(failure, _)| *failure)
 }
 
@@ -93,13 +113,41 @@ mod tests {
     use ota_core::task::Failure;
 
     #[test]
+    fn a_word_in_a_text_is_no_reason() {
+        for text in [
+            "version",
+            "firmware version 2.1 could not be burnt",
+            "burn failed at step 3 of version 2",
+            "storage controller busy",
+            "signature valid, burn failed",
+            "MD5 ok, burn failed",
+            "download ok, burn failed",
+            "timeouts: 3",
+            "timeout is set to 30 minutes",
+            "offline mode",
+            "checked for conflicts",
+            "reject list is empty",
+            "unsupported options ignored",
+            "烧写失败，版本 2.1",
+            "签名正确",
+            "存储控制器忙",
+            "下载完成",
+            "not a single download failed before the burn failed",
+        ] {
+            assert_eq!(failure(Some(text)), Failure::Other, "{text}");
+        }
+    }
+
+    #[test]
     fn texts_have_their_reason() {
         for (text, expected) in [
             ("report version is not conform", Failure::VersionMismatch),
             ("Upgrade timeout", Failure::Timeout),
             ("升级超时", Failure::Timeout),
             ("download failed", Failure::Download),
-            ("MD5 verify failed after download", Failure::Integrity),
+            ("MD5 verify failed", Failure::Integrity),
+            ("verify failed: MD5 of part 2", Failure::Integrity),
+            ("下载升级包失败：网络 <弱>", Failure::Download),
             ("设备离线", Failure::Offline),
             ("Not enough storage", Failure::Storage),
             ("task conflict", Failure::Conflict),

@@ -91,6 +91,7 @@ fn every_documented_code_has_its_kind() {
         (400, "100222", K::Misconfigured, false),
         (400, "100228", K::Misconfigured, false),
         // Not in any table.
+        (404, "999999", K::Rejected, false),
         (200, "105001", K::Rejected, false),
         (400, "999999", K::Rejected, false),
         (403, "999999", K::Rejected, false),
@@ -113,7 +114,7 @@ fn an_answer_without_a_code_is_judged_by_its_status() {
         (400, K::Rejected, false),
         (401, K::Auth, true),
         (403, K::Auth, false),
-        (404, K::NotFound, false),
+        (404, K::Protocol, false),
         (409, K::Rejected, false),
         (429, K::Throttled, false),
         (500, K::Unavailable, false),
@@ -121,6 +122,23 @@ fn an_answer_without_a_code_is_judged_by_its_status() {
     ] {
         check(status, "{}", kind, token);
         check(status, r#"{"error_code":null}"#, kind, token);
+    }
+}
+
+#[test]
+fn a_404_of_something_in_between_is_not_the_vendors() {
+    for body in [
+        r#"{"message":"no Route matched with those values"}"#,
+        r#"{"error_msg":"404 Route Not Found"}"#,
+        r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404}"#,
+        r#"{"status":404,"error":"Not Found","path":"/"}"#,
+        r#"{"error_code":"APIG.0101","error_msg":"The API does not exist","request_id":"x"}"#,
+        r#"{"error_code":"","error_desc":"not found"}"#,
+        "[]",
+        "\"not found\"",
+        "",
+    ] {
+        check(404, body, ErrorKind::Protocol, false);
     }
 }
 

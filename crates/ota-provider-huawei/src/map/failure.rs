@@ -1,25 +1,52 @@
 //! Why a device failed, read from the vendor's text.
 
 use ota_core::task::Failure;
+use ota_http::phrase::begins_with;
 use ota_http::redact;
 
-/// Parts of the known texts, in lower case; the first that occurs decides.
-///
-/// The texts are those of the vendor's FAQ as excerpted in the project's vendor notes, section 1.8. The order matters: several texts name both a
-/// step and its timeout ("Waiting for device downloaded package timeout"), and the timeout is what happened.
+/// The texts of the vendor's FAQ as excerpted in the project's vendor notes, section 1.8, in lower case. A text counts when it is the whole
+/// message or begins it: a word of it inside of another text is no reason.
 const TEXTS: &[(&str, Failure)] = &[
-    ("timeout", Failure::Timeout),
-    ("timed out", Failure::Timeout),
-    ("not online", Failure::Offline),
+    ("device abnormal is not online", Failure::Offline),
     ("task conflict", Failure::Conflict),
-    ("integrity check failure", Failure::Integrity),
+    ("waiting for the device online timeout", Failure::Timeout),
+    ("waiting for report cellid timeout", Failure::Timeout),
+    (
+        "waiting for report device firmware version timeout",
+        Failure::Timeout,
+    ),
+    (
+        "wait for the device to report upgrade result timeout",
+        Failure::Timeout,
+    ),
+    (
+        "updating timeout and query device version for check timeout",
+        Failure::Timeout,
+    ),
+    (
+        "waiting for device downloaded package timeout",
+        Failure::Timeout,
+    ),
+    (
+        "integrity check failure for new downloaded package",
+        Failure::Integrity,
+    ),
     ("unsupported package type", Failure::Incompatible),
-    ("not enough storage", Failure::Storage),
-    ("out of memory", Failure::Storage),
-    ("connection lost", Failure::Download),
+    (
+        "not enough storage for the new firmware package",
+        Failure::Storage,
+    ),
+    ("out of memory during downloading process", Failure::Storage),
+    (
+        "connection lost during downloading process",
+        Failure::Download,
+    ),
     ("invalid uri", Failure::Download),
     // The device is not at a version that the upgrade starts from: it has the new one already.
-    ("same as the target version", Failure::VersionMismatch),
+    (
+        "the current version is the same as the target version",
+        Failure::VersionMismatch,
+    ),
 ];
 
 /// Returns why a device failed; text that is not known, or none, is `other`.
@@ -27,7 +54,7 @@ pub(crate) fn failure(text: Option<&str>) -> Failure {
     let text = redact::head(text.unwrap_or_default()).to_lowercase();
     TEXTS
         .iter()
-        .find(|(part, _)| text.contains(part))
+        .find(|(known, _)| begins_with(&text, known))
         .map_or(Failure::Other, |(_, failure)| *failure)
 }
 
@@ -36,6 +63,29 @@ mod tests {
     use ota_core::task::Failure;
 
     use super::failure;
+
+    #[test]
+    fn a_part_of_a_text_is_no_reason() {
+        for text in [
+            "timeout",
+            "Firmware update failed with timeout = 30",
+            "The device was not online at first, then the update failed",
+            "checked: not enough storage is no problem",
+            "no task conflict, but the update failed",
+            "Invalid URIs ignored",
+            "connection lost",
+        ] {
+            assert_eq!(failure(Some(text)), Failure::Other, "{text}");
+        }
+        for text in [
+            "Task Conflict.",
+            " task conflict ",
+            "Task Conflict: another task runs",
+            "Task Conflict (operationId 5)",
+        ] {
+            assert_eq!(failure(Some(text)), Failure::Conflict, "{text}");
+        }
+    }
 
     #[test]
     fn every_known_text_has_its_failure() {

@@ -54,10 +54,15 @@ pub(crate) fn job(provider: &ProviderName, row: OperationInfo) -> Mapped<Job> {
         Part::Object(counts) => job.stats = stats(&mut rest, counts),
         Part::Other(value) => rest.unmapped(DriftKind::Value, None, "staResult", Leaf(value)),
     }
-    let succeeded = job.stats.as_ref().and_then(|stats| stats.succeeded);
-    job.outcome = word.and_then(|word| word.job_outcome(succeeded));
+    let counts = job.stats.clone().unwrap_or_default();
+    job.outcome = word.and_then(|word| word.job_outcome(&counts));
     if let Some(stats) = &mut job.stats {
-        stats.outcome = job.outcome.or_else(|| stats.proven_outcome());
+        stats.outcome = match word {
+            // A word that tells how it ended, and counts that tell it otherwise: what is right is not known.
+            Some(Word::Success | Word::Failed) => job.outcome,
+            Some(Word::Stop) => stats.proven_outcome(job.status),
+            Some(Word::Wait | Word::Processing) | None => None,
+        };
     }
     rest.keep(None, "extendPara", row.extend_para);
     rest.unknown(None, row.other);
@@ -200,7 +205,7 @@ fn max_retries(rest: &mut Rest, retry_type: Leaf, retry_times: Leaf) -> Option<u
 /// Reads the counts; `None` when not one is told.
 fn stats(rest: &mut Rest, counts: OperationStaResult) -> Option<JobStats> {
     const GROUP: Option<&str> = Some("staResult");
-    let stated_total = counts.total.clone();
+    let (stated_total, stated_timeout) = (counts.total.clone(), counts.timeout.clone());
     let mut count = |name, leaf| rest.count(GROUP, name, leaf);
     let total = count("total", counts.total);
     let wait = count("wait", counts.wait);
@@ -210,19 +215,23 @@ fn stats(rest: &mut Rest, counts: OperationStaResult) -> Option<JobStats> {
     let stop = count("stop", counts.stop);
     let timeout = count("timeout", counts.timeout);
     rest.unknown(GROUP, counts.other);
+    let parts = [wait, processing, success, fail, stop];
+    let (failed, timed_out) = match failed(total, parts, fail, timeout) {
+        Ok(failed) => (failed, timeout),
+        // More ran out of time than failed, and the total has no room for them beside the others: they count something else.
+        Err(NoRoom) => {
+            rest.unmapped(DriftKind::Page, GROUP, "timeout", stated_timeout);
+            (fail, None)
+        }
+    };
     let mut stats = JobStats {
         total,
         pending: wait,
         in_progress: processing,
         succeeded: success,
-        failed: failed(
-            total,
-            [wait, processing, success, fail, stop],
-            fail,
-            timeout,
-        ),
+        failed,
         canceled: stop,
-        timed_out: timeout,
+        timed_out,
         ..JobStats::default()
     };
     if stats.total.is_some_and(|total| total < stats.counted()) {
@@ -233,26 +242,42 @@ fn stats(rest: &mut Rest, counts: OperationStaResult) -> Option<JobStats> {
     (stats != JobStats::default()).then_some(stats)
 }
 
+/// Devices that ran out of time are neither among those that failed nor beside them.
+struct NoRoom;
+
 /// Returns the number of failed devices, those that timed out included.
 ///
 /// Whether the vendor's `fail` contains its `timeout` differs between platforms, so the two are added only where the numbers prove that
 /// they are counted apart: the total is the sum of all, or more devices ran out of time than failed.
+///
+/// # Errors
+/// When more devices ran out of time than failed, and the total is smaller than the sum of all.
 fn failed(
     total: Option<u64>,
     parts: [Option<u64>; 5],
     fail: Option<u64>,
     timeout: Option<u64>,
-) -> Option<u64> {
-    let fail = fail?;
-    let apart = || {
-        let sum = parts
-            .into_iter()
-            .try_fold(0_u64, |sum, part| sum.checked_add(part?))?;
-        let (total, timeout) = (total?, timeout?);
-        (sum != total && sum.checked_add(timeout)? == total).then_some(fail.checked_add(timeout)?)
+) -> Result<Option<u64>, NoRoom> {
+    let (Some(fail), Some(timeout)) = (fail, timeout) else {
+        return Ok(fail);
     };
-    let more_than_all = || timeout.filter(|timeout| *timeout > fail)?.checked_add(fail);
-    Some(apart().or_else(more_than_all).unwrap_or(fail))
+    let Some(both) = fail.checked_add(timeout) else {
+        return Ok(Some(fail));
+    };
+    let sum = parts.into_iter().flatten().fold(0, u64::saturating_add);
+    let with_timeouts = sum.saturating_add(timeout);
+    let every_part = parts.iter().all(Option::is_some);
+    let apart = every_part && Some(sum) != total && Some(with_timeouts) == total;
+    if apart {
+        return Ok(Some(both));
+    }
+    if timeout <= fail {
+        return Ok(Some(fail));
+    }
+    match total {
+        Some(total) if total < with_timeouts => Err(NoRoom),
+        _ => Ok(Some(both)),
+    }
 }
 
 #[cfg(test)]

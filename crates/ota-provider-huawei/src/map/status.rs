@@ -1,6 +1,6 @@
 //! The vendor's five status words.
 
-use ota_core::job::{JobOutcome, JobStatus};
+use ota_core::job::{JobOutcome, JobStats, JobStatus};
 use ota_core::task::TaskStatus;
 
 /// A status word. A task (neutral: job) and a device of it (neutral: task) have the same five.
@@ -68,12 +68,26 @@ impl Word {
         }
     }
 
-    /// Returns how a job with this word ended; `succeeded` is the number of its devices that succeeded, when told.
-    pub(crate) fn job_outcome(self, succeeded: Option<u64>) -> Option<JobOutcome> {
+    /// Returns how a job with this word ended, as far as its counts do not say otherwise.
+    ///
+    /// The vendor has one word for jobs that failed in part and as a whole, so that only the number of devices that succeeded tells them apart.
+    pub(crate) fn job_outcome(self, stats: &JobStats) -> Option<JobOutcome> {
+        let any = |counts: &[Option<u64>]| counts.iter().flatten().any(|count| *count > 0);
+        if any(&[stats.pending, stats.in_progress]) {
+            return None;
+        }
+        let all = stats.total.is_some() && stats.succeeded == stats.total;
         match self {
-            Self::Success => Some(JobOutcome::Succeeded),
-            Self::Failed if succeeded.is_some_and(|count| count > 0) => Some(JobOutcome::Partial),
-            Self::Failed => Some(JobOutcome::Failed),
+            Self::Success => {
+                let fewer = stats.total.zip(stats.succeeded).is_some() && !all;
+                let otherwise = any(&[stats.failed, stats.timed_out, stats.canceled]);
+                (!fewer && !otherwise).then_some(JobOutcome::Succeeded)
+            }
+            Self::Failed => match stats.succeeded? {
+                0 => Some(JobOutcome::Failed),
+                _ if all => None,
+                _ => Some(JobOutcome::Partial),
+            },
             Self::Wait | Self::Processing | Self::Stop => None,
         }
     }
@@ -92,7 +106,7 @@ impl Word {
 
 #[cfg(test)]
 mod tests {
-    use ota_core::job::{JobOutcome, JobStatus};
+    use ota_core::job::{JobOutcome, JobStats, JobStatus};
     use ota_core::task::TaskStatus;
 
     use super::Word;
@@ -150,14 +164,18 @@ mod tests {
     fn an_outcome_is_told_of_finished_jobs_only() {
         for (word, succeeded, outcome) in [
             (Word::Success, None, Some(JobOutcome::Succeeded)),
-            (Word::Failed, None, Some(JobOutcome::Failed)),
+            (Word::Failed, None, None),
             (Word::Failed, Some(0), Some(JobOutcome::Failed)),
             (Word::Failed, Some(1), Some(JobOutcome::Partial)),
             (Word::Stop, Some(1), None),
             (Word::Wait, None, None),
             (Word::Processing, Some(1), None),
         ] {
-            assert_eq!(word.job_outcome(succeeded), outcome, "{word:?}");
+            let stats = JobStats {
+                succeeded,
+                ..JobStats::default()
+            };
+            assert_eq!(word.job_outcome(&stats), outcome, "{word:?}");
         }
     }
 }

@@ -137,6 +137,8 @@ impl Call<'_> {
         let mut row = [to_value(self.rows().job_detail(job))];
         self.faults
             .spoil(&mut row, "JobStatus", "UtcCreate", "JobDesc");
+        self.faults
+            .keep_running(&mut row, "JobStatus", "IN_PROGRESS");
         let [row] = row;
         Ok(json!({ "Data": row }))
     }
@@ -181,6 +183,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut rows, "TaskStatus", "UtcCreate", "TaskDesc");
+        self.faults.blur(&mut rows, "TaskStatus", "TaskDesc");
         self.faults.replace_rows(&mut rows);
         Ok(self.list("SimpleOTATaskInfo", &page, total, rows))
     }
@@ -226,6 +229,8 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut rows, "JobStatus", "UtcCreate", "JobDesc");
+        self.faults
+            .keep_running(&mut rows, "JobStatus", "IN_PROGRESS");
         self.faults.replace_rows(&mut rows);
         self.list("SimpleOTAJobInfo", page, jobs.len() as u64, rows)
     }

@@ -76,6 +76,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut data, "status", "createTime", "extendPara");
+        self.faults.keep_running(&mut data, "status", "processing");
         self.faults.replace_rows(&mut data);
         let total_name = match self.config.total_name {
             TotalName::TotalCount => "totalCount",
@@ -90,6 +91,7 @@ impl Call<'_> {
         let mut row = [self.operation_row(job)];
         self.faults
             .spoil(&mut row, "status", "createTime", "extendPara");
+        self.faults.keep_running(&mut row, "status", "processing");
         let [row] = row;
         Ok(row)
     }
@@ -113,6 +115,7 @@ impl Call<'_> {
             .collect();
         self.faults
             .spoil(&mut data, "status", "createTime", "detailInfo");
+        self.faults.blur(&mut data, "status", "detailInfo");
         self.faults.replace_rows(&mut data);
         Ok(self.listed(&page, data, total, "totalCount"))
     }

@@ -46,6 +46,32 @@ fn timeouts_are_added_only_where_the_total_proves_it() {
 }
 
 #[test]
+fn timeouts_that_fit_nowhere_are_left_out_and_kept_verbatim() {
+    let counts = |total: u64, success: u64, fail: u64, timeout: u64| json!({"total": total, "wait": 0, "processing": 0, "success": success, "fail": fail, "stop": 0, "timeout": timeout});
+    // Apart from the others, as the total says.
+    check_failed(counts(10, 7, 0, 3), Some(3), Some(3));
+    for counts in [
+        counts(10, 10, 0, 3),
+        counts(10, 9, 1, 3),
+        json!({"total": 4, "success": 3, "fail": 0, "timeout": 3}),
+    ] {
+        let row = serde_json::from_value(json!({"staResult": counts})).unwrap();
+        let mapped = super::job(&ProviderName::parse("p").unwrap(), row);
+        let stats = mapped.item.stats.unwrap();
+        let (fail, total) = (counts["fail"].as_u64(), counts["total"].as_u64());
+        assert_eq!(
+            (stats.failed, stats.timed_out, stats.total),
+            (fail, None, total),
+            "{counts}"
+        );
+        let kept = &mapped.item.vendor.fields["staResult"];
+        assert_eq!(*kept, json!({"timeout": 3}), "{counts}");
+        let met: Vec<_> = mapped.met.iter().map(|met| met.kind).collect();
+        assert_eq!(met, [DriftKind::Page], "{counts}");
+    }
+}
+
+#[test]
 fn counts_that_are_not_told_are_absent() {
     for row in [
         json!({}),
@@ -80,12 +106,48 @@ fn a_total_below_its_parts_is_left_out_and_kept_verbatim() {
 #[test]
 fn counts_prove_an_outcome_that_the_word_does_not_tell() {
     let all = json!({"total": 2, "wait": 0, "processing": 0, "success": 2, "fail": 0, "stop": 0, "timeout": 0});
-    let job = mapped(json!({"status": "processing", "staResult": all}));
+    let job = mapped(json!({"status": "stop", "staResult": all}));
     assert_eq!(job.outcome, None);
     assert_eq!(job.stats.unwrap().outcome, Some(JobOutcome::Succeeded));
+    for status in ["wait", "processing", "paused", ""] {
+        let job = mapped(json!({"status": status, "staResult": all}));
+        assert_eq!((job.outcome, job.stats.unwrap().outcome), (None, None));
+    }
     let job = mapped(json!({"status": "failed", "staResult": {"success": 1}}));
     assert_eq!(job.outcome, Some(JobOutcome::Partial));
     assert_eq!(job.stats.unwrap().outcome, Some(JobOutcome::Partial));
+}
+
+#[test]
+fn a_word_and_counts_that_contradict_it_tell_no_outcome() {
+    let counts = |wait: u64, success: u64, fail: u64, stop: u64| {
+        let total = wait + success + fail + stop;
+        json!({"total": total, "wait": wait, "processing": 0, "success": success, "fail": fail, "stop": stop, "timeout": 0})
+    };
+    for (status, counts, outcome) in [
+        ("success", counts(0, 5, 0, 0), Some(JobOutcome::Succeeded)),
+        ("success", counts(0, 5, 3, 0), None),
+        ("success", counts(0, 5, 0, 1), None),
+        ("success", counts(2, 5, 0, 0), None),
+        (
+            "success",
+            json!({"success": 5}),
+            Some(JobOutcome::Succeeded),
+        ),
+        ("success", json!({"timeout": 1}), None),
+        ("failed", counts(0, 5, 3, 0), Some(JobOutcome::Partial)),
+        ("failed", counts(0, 0, 3, 0), Some(JobOutcome::Failed)),
+        ("failed", counts(0, 5, 0, 0), None),
+        ("failed", counts(1, 5, 3, 0), None),
+        ("failed", json!({"fail": 3}), None),
+        ("failed", json!({}), None),
+    ] {
+        let job = mapped(json!({"status": status, "staResult": counts.clone()}));
+        assert_eq!(job.outcome, outcome, "{status} {counts}");
+        let of_stats = job.stats.and_then(|stats| stats.outcome);
+        let told = counts.as_object().is_some_and(|counts| !counts.is_empty());
+        assert_eq!(of_stats, outcome.filter(|_| told), "{status} {counts}");
+    }
 }
 
 #[test]
