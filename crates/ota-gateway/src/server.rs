@@ -2,6 +2,7 @@
 
 mod connections;
 mod framing;
+mod large_heads;
 mod places;
 mod service;
 mod socket;

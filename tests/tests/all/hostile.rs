@@ -291,6 +291,47 @@ async fn an_answer_behind_which_the_connection_is_closed_says_so() {
 }
 
 #[tokio::test]
+async fn large_heads_take_no_more_memory_than_there_is_for_them() {
+    // There are 64 KiB for each connection, and such a head is counted with 112 KiB: nine have room.
+    let gateway = gateway("max_connections = 16", &[]).await;
+    let head = format!(
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+        "x".repeat(60_000)
+    );
+    let (begun, rest) = head.split_at(head.len() - 1);
+    let mut open = Vec::new();
+    for _ in 0..12 {
+        let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        open.push(stream);
+        let reply = wire::exchange(
+            gateway.address(),
+            b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        );
+        assert_eq!(reply.await.status, 200, "small ones need no room");
+    }
+    let evicted = "ota_connections_cut_off_total{reason=\"evicted\"}";
+    while gateway.metric(evicted).await < 3.0 {
+        tokio::task::yield_now().await;
+    }
+    // Others go on, and close afterwards.
+    let mut answered = 0;
+    for mut stream in open {
+        if stream.write_all(rest.as_bytes()).await.is_err() {
+            continue;
+        }
+        let mut text = Vec::new();
+        let read = tokio::time::timeout(wire::PATIENCE, stream.read_to_end(&mut text));
+        if read.await.unwrap().is_ok() && text.starts_with(b"HTTP/1.1 200 ") {
+            assert!(String::from_utf8_lossy(&text).contains("\r\nconnection: close\r\n"));
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, 9);
+    assert_eq!(gateway.metric(evicted).await, 3.0);
+}
+
+#[tokio::test]
 async fn the_listener_for_metrics_has_limits_of_its_own() {
     let gateway = gateway("header_timeout_ms = 300\nidle_timeout_ms = 300", &[]).await;
     let mut open = silent(gateway.metrics_address(), 300).await;

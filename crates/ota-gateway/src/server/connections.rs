@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use super::framing::Refusal;
 use super::places::{Open, Place, Placed};
 use super::service::Service;
-use super::socket::{Overdue, Refuse, Socket};
+use super::socket::{Listener, Overdue, Socket};
 use crate::app::App;
 use crate::edge;
 use crate::metrics::CutOff;
@@ -134,7 +134,7 @@ struct Connection {
 /// Tells a connection to end, and tells the listener that it has.
 struct End {
     stopping: watch::Receiver<bool>,
-    place: Place,
+    place: Arc<Place>,
     /// Held as long as the connection is open.
     _open: mpsc::Sender<()>,
 }
@@ -237,7 +237,7 @@ async fn accept(
             );
         }
         let place = match placed {
-            Placed::Free(place) | Placed::Instead(place) => place,
+            Placed::Free(place) | Placed::Instead(place) => Arc::new(place),
             Placed::Full => {
                 service.note_cut_off(CutOff::Refused);
                 if tls.is_none() {
@@ -325,12 +325,19 @@ fn spawn_thread(number: usize, app: App) -> io::Result<mpsc::UnboundedSender<Con
     Ok(sender)
 }
 
-/// Makes the refusals of one connection.
-struct Refusals(App);
+/// What one connection asks of its listener.
+struct OfListener {
+    app: App,
+    place: Arc<Place>,
+}
 
-impl Refuse for Refusals {
+impl Listener for OfListener {
     fn refuse(&self, refusal: Refusal) -> Vec<u8> {
-        edge::refuse(&self.0, refusal.code, refusal.detail)
+        edge::refuse(&self.app, refusal.code, refusal.detail)
+    }
+
+    fn may_hold(&self, bytes: usize) -> bool {
+        self.place.may_hold(bytes)
     }
 }
 
@@ -379,11 +386,14 @@ where
             }
         })
     };
-    let refusals = Refusals(app.clone());
+    let listener = OfListener {
+        app: app.clone(),
+        place: Arc::clone(&end.place),
+    };
     let socket = Socket::new(
         stream,
         Arc::clone(&state),
-        refusals,
+        listener,
         limits.max_header_bytes,
     );
     let mut served = http1::Builder::new()

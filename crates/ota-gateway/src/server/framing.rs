@@ -72,6 +72,7 @@ pub(super) struct Scanner {
     max_head: usize,
     part: Part,
     head: Head,
+    longest: usize,
 }
 
 /// What is known of a head so far.
@@ -101,7 +102,18 @@ impl Scanner {
             max_head,
             part: Part::Between,
             head: Head::default(),
+            longest: 0,
         }
+    }
+
+    /// Returns how long the present head is so far, or the last one was.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head.bytes
+    }
+
+    /// Returns how long the longest head was so far.
+    pub(super) fn longest_head(&self) -> usize {
+        self.longest
     }
 
     /// Whether the connection is in the middle of a head.
@@ -149,6 +161,7 @@ impl Scanner {
                 Part::Head => {
                     let (taken, end) = self.head.take(rest, self.max_head);
                     at += taken;
+                    self.longest = self.longest.max(self.head.bytes);
                     match end {
                         Ok(None) => {}
                         Ok(Some(next)) => self.part = next,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::large_heads;
 use super::service::Service;
 use super::socket::State;
 use crate::metrics::CutOff;
@@ -29,6 +30,8 @@ struct Table {
     closing: usize,
     /// How many each peer has.
     peers: HashMap<Peer, usize>,
+    /// Bytes that are counted for the large heads of all of them. What evicted connections hold comes back in a moment, and there are few of them.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,7 @@ impl From<IpAddr> for Peer {
 }
 
 /// The place of one connection among the open ones, given back when dropped.
+#[derive(Debug)]
 pub(super) struct Place {
     number: u64,
     pub(super) state: Arc<State>,
@@ -76,6 +80,7 @@ impl Drop for Place {
 impl Table {
     fn remove(&mut self, number: u64) -> Option<Entry> {
         let entry = self.connections.remove(&number)?;
+        self.held = self.held.saturating_sub(entry.state.held());
         if let Some(count) = self.peers.get_mut(&entry.peer) {
             *count -= 1;
             if *count == 0 {
@@ -88,7 +93,16 @@ impl Table {
     /// Ends the connection that can best be spared: of those that wait for their client, one of the peer that has the most connections, and of these
     /// the one that has waited for longest. None can be when every one is being answered.
     fn evict(&mut self, service: &Service) -> bool {
-        let idle = self.connections.iter().filter_map(|(number, entry)| {
+        self.evict_of(service, |_, _| true)
+    }
+
+    /// As [`Table::evict`], of some of them.
+    fn evict_of(&mut self, service: &Service, some: impl Fn(u64, &State) -> bool) -> bool {
+        let some = self
+            .connections
+            .iter()
+            .filter(|(number, entry)| some(**number, &entry.state));
+        let idle = some.filter_map(|(number, entry)| {
             let idle = entry.state.idle_since()?;
             let of_peer = self.peers.get(&entry.peer).copied().unwrap_or_default();
             Some(((idle.briefly, Reverse(of_peer), idle.since), *number))
@@ -99,6 +113,34 @@ impl Table {
         self.closing += 1;
         evicted.state.evicted.notify_one();
         service.note_cut_off(CutOff::Evicted);
+        true
+    }
+}
+
+impl Place {
+    /// Counts so many bytes for the large heads of this connection, until its place is given back, if they are more than before. When there is no
+    /// room for them, another connection that has some and waits for its client is ended.
+    ///
+    /// Returns false when none can be.
+    pub(super) fn may_hold(&self, bytes: usize) -> bool {
+        if bytes <= self.state.held() {
+            return true;
+        }
+        let most = large_heads::budget(self.service.limits().max_connections);
+        let mut table = self.open.lock();
+        // It is to make room itself.
+        if !table.connections.contains_key(&self.number) {
+            return false;
+        }
+        let more = bytes.saturating_sub(self.state.held());
+        while table.held.saturating_add(more) > most {
+            let holds = |number: u64, state: &State| number != self.number && state.held() > 0;
+            if table.closing >= MAX_CLOSING || !table.evict_of(&self.service, holds) {
+                return false;
+            }
+        }
+        table.held = table.held.saturating_add(more);
+        self.state.set_held(bytes);
         true
     }
 }
@@ -164,6 +206,7 @@ impl Open {
 mod tests {
     use super::{MAX_CLOSING, Open, Peer, Place, Placed};
     use crate::config::Config;
+    use crate::server::large_heads;
     use crate::server::service::Service;
     use std::net::IpAddr;
     use std::sync::Arc;
@@ -240,6 +283,34 @@ mod tests {
         waiting.await;
         drop(places);
         assert_eq!(open.lock().closing, 0);
+    }
+
+    #[test]
+    fn connections_share_the_memory_for_large_heads() {
+        let (open, service) = (Arc::<Open>::default(), service(4));
+        let peer = "192.0.2.1".parse().unwrap();
+        let mut places: Vec<_> = (0..4)
+            .map(|number| place(open.place(number, peer, &service)).unwrap())
+            .collect();
+        let all = large_heads::budget(4);
+        let is_open = |place: &Place| open.lock().connections.contains_key(&place.number);
+        assert!(places[0].may_hold(all / 2) && places[1].may_hold(all / 2));
+        // Less than before, and the same, take nothing.
+        assert!(places[0].may_hold(all / 4) && places[0].may_hold(all / 2));
+        assert!(places.iter().all(is_open));
+        // The last one holds nothing, so to end it would bring nothing.
+        let serving = places[1].state.serve(false);
+        assert!(places[2].may_hold(all / 2));
+        assert!(!is_open(&places[0]) && is_open(&places[3]));
+        assert!(!places[0].may_hold(all), "it is to make room itself");
+        drop(places.remove(0));
+        assert_eq!(open.lock().held, all);
+        let other = places[1].state.serve(false);
+        assert!(!places[2].may_hold(1), "all others are being answered");
+        assert!(is_open(&places[0]) && is_open(&places[1]));
+        drop((serving, other));
+        drop(places);
+        assert_eq!(open.lock().held, 0);
     }
 
     #[test]

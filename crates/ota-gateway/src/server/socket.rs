@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::framing::{Refusal, Scanner, ended_early};
+use super::large_heads::{self, Collected};
 use crate::config::EdgeLimits;
 use crate::problem::Code;
 
@@ -36,9 +37,6 @@ const SLOW_READER: Duration = Duration::from_secs(1);
 /// and a client that does the latter seldom waits long.
 const GONE_AFTER: Duration = Duration::from_secs(1);
 
-/// So much of a body is given to the library at a time. It keeps the head of the request meanwhile, so its buffer for the body must stay small.
-const BODY_PART: usize = 4096;
-
 /// What the client of a connection does, and since when.
 #[derive(Debug)]
 pub(super) struct State {
@@ -58,6 +56,8 @@ pub(super) struct State {
     unread: AtomicBool,
     /// Whether the present request is the last one of the connection.
     last: AtomicBool,
+    /// Bytes that are counted for its large heads.
+    held: AtomicUsize,
     /// Tells the connection to make room for another.
     pub(super) evicted: Notify,
 }
@@ -132,6 +132,7 @@ impl State {
             half_closes: Notify::new(),
             unread: AtomicBool::new(false),
             last: AtomicBool::new(false),
+            held: AtomicUsize::new(0),
             evicted: Notify::new(),
         }
     }
@@ -216,6 +217,16 @@ impl State {
         })
     }
 
+    /// Returns how many bytes are counted for its large heads.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many bytes are counted for its large heads.
+    pub(super) fn set_held(&self, bytes: usize) {
+        self.held.store(bytes, Ordering::Relaxed);
+    }
+
     /// Whether the connection must be closed after the present answer.
     pub(super) fn is_last(&self) -> bool {
         self.last.load(Ordering::Relaxed)
@@ -264,6 +275,8 @@ pub(super) struct Watched<S> {
     scanner: Scanner,
     /// Why nothing more is read.
     refused: Option<Refusal>,
+    /// A large head that is not whole, or that the library has not taken yet.
+    collected: Collected,
     /// What was read while an answer was made, to learn whether the client is still there.
     ahead: Vec<u8>,
     /// Whether the client sends no more.
@@ -279,31 +292,36 @@ struct Instead {
     written: usize,
 }
 
-/// Makes the text of a whole response.
-pub(super) trait Refuse {
+/// What a connection asks of its listener.
+pub(super) trait Listener {
+    /// Makes the text of a whole response.
     fn refuse(&self, refusal: Refusal) -> Vec<u8>;
+
+    /// Asks for so many bytes of memory, all in all, until the connection ends. Returns whether it may take them.
+    fn may_hold(&self, bytes: usize) -> bool;
 }
 
-/// [`Watched`] with what makes refusals.
+/// [`Watched`] with its listener.
 #[derive(Debug)]
-pub(super) struct Socket<S, R> {
+pub(super) struct Socket<S, L> {
     watched: Watched<S>,
-    refuse: R,
+    listener: L,
 }
 
-impl<S, R> Socket<S, R> {
+impl<S, L> Socket<S, L> {
     /// Watches a socket on which heads of requests may have `max_head` bytes.
-    pub(super) fn new(inner: S, state: Arc<State>, refuse: R, max_head: usize) -> Self {
+    pub(super) fn new(inner: S, state: Arc<State>, listener: L, max_head: usize) -> Self {
         let watched = Watched {
             inner,
             state,
             instead: None,
             scanner: Scanner::new(max_head),
             refused: None,
+            collected: Collected::default(),
             ahead: Vec::new(),
             ended: false,
         };
-        Self { watched, refuse }
+        Self { watched, listener }
     }
 
     /// Returns the socket itself, and what it must still be told.
@@ -361,22 +379,29 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin, R: Unpin> AsyncRead for Socket<S, R> {
+impl<S: AsyncRead + Unpin, L: Listener + Unpin> AsyncRead for Socket<S, L> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut self.get_mut().watched;
+        let Self { watched, listener } = self.get_mut();
+        if watched.collected.is_coming {
+            ready!(watched.collect(cx, listener))?;
+        }
+        if !watched.collected.is_empty() {
+            watched.collected.give(buffer);
+            return Poll::Ready(Ok(()));
+        }
         // Of a body in chunks the library knows the end; its handler says when it has come.
-        let in_body = this.scanner.in_body() || this.scanner.in_chunks() && !this.ended;
-        if this.state.is_answering() && !in_body {
-            return this.look_ahead(cx).map(|never| match never {
+        let in_body = watched.scanner.in_body() || watched.scanner.in_chunks() && !watched.ended;
+        if watched.state.is_answering() && !in_body {
+            return watched.look_ahead(cx).map(|never| match never {
                 Ok(never) => match never {},
                 Err(error) => Err(error),
             });
         }
-        this.read(cx, buffer)
+        watched.read(cx, buffer)
     }
 }
 
@@ -393,14 +418,12 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             self.ahead.drain(..count);
         } else if self.ended {
             // Nothing comes any more.
-        } else if self.scanner.in_body() || self.scanner.in_chunks() {
-            let mut part = [0; BODY_PART];
-            let room = buffer.remaining().min(BODY_PART);
-            let mut part = ReadBuf::new(&mut part[..room]);
-            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
-            buffer.put_slice(part.filled());
         } else {
-            ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
+            let room = buffer.remaining().min(large_heads::PART);
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
+            let count = part.filled().len();
+            buffer.advance(count);
         }
         let read = buffer.filled().get(before..).unwrap_or_default();
         if read.is_empty() {
@@ -420,8 +443,51 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             self.refused = Some(refused.why);
             buffer.set_filled(before + refused.before);
         }
-        if self.scanner.in_chunks() {
+        self.note_last();
+        self.collected.is_coming = self.refused.is_none()
+            && self.scanner.in_head()
+            && large_heads::is_large(self.scanner.head_bytes());
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes whether the present request is the last one of the connection.
+    fn note_last(&self) {
+        if self.scanner.in_chunks() || self.scanner.longest_head() > large_heads::LAST {
             self.state.last.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Reads the rest of a large head. Ready when it is whole, or when nothing more is read.
+    fn collect(&mut self, cx: &mut Context<'_>, listener: &impl Listener) -> Poll<io::Result<()>> {
+        while self.collected.is_coming {
+            let mut part = [0; large_heads::PART];
+            let mut part = ReadBuf::new(&mut part[..self.collected.room()]);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
+            let read = part.filled();
+            if read.is_empty() {
+                self.end();
+                self.collected.clear();
+                break;
+            }
+            let whole = match self.scanner.scan(read) {
+                Ok(()) => read.len(),
+                Err(refused) => {
+                    self.refused = Some(refused.why);
+                    refused.before
+                }
+            };
+            if whole > 0 && !listener.may_hold(large_heads::counted(self.scanner.longest_head())) {
+                self.refused = Some(large_heads::too_many());
+                self.collected.clear();
+                break;
+            }
+            match whole {
+                // It is refused itself, and not what follows it.
+                0 => self.collected.clear(),
+                _ => self.collected.add(&read[..whole]),
+            }
+            self.note_last();
+            self.collected.is_coming &= self.refused.is_none() && self.scanner.in_head();
         }
         Poll::Ready(Ok(()))
     }
@@ -458,7 +524,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket<S, R> {
+impl<S: AsyncRead + AsyncWrite + Unpin, L: Listener + Unpin> AsyncWrite for Socket<S, L> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -479,7 +545,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket
             && let Some(code) = bare_refusal(only)
         {
             this.watched.state.enter(Phase::Answering);
-            let text = this.refuse.refuse(Refusal::from(code));
+            let text = this.listener.refuse(Refusal::from(code));
             this.watched.instead = Some(Instead { text, written: 0 });
             return Poll::Ready(Ok(only.len()));
         }
@@ -524,161 +590,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Refuse + Unpin> AsyncWrite for Socket
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{BODY_PART, Overdue, Phase, Refuse, Socket, State, bare_refusal};
-    use crate::config::EdgeLimits;
-    use crate::problem::Code;
-    use crate::server::framing::Refusal;
-    use std::pin::Pin;
-    use std::sync::atomic::Ordering;
-    use std::task::{Context, Poll};
-    use std::time::Duration;
-    use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
-
-    #[test]
-    fn only_a_bare_refusal_is_replaced() {
-        let bare =
-            "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
-        assert_eq!(bare_refusal(bare.as_bytes()), Some(Code::HeadersTooLarge));
-        for other in [
-            "HTTP/1.1 200 OK\r\n\r\n",
-            "HTTP/1.1 400 Bad Request\r\nx-request-id: 1\r\n\r\n",
-            "HTTP/1.1 400 Bad Request\r\n",
-            "HTTP/1.1 4",
-            "{\"detail\":\"HTTP/1.1 400 Bad Request\"}",
-            "",
-        ] {
-            assert_eq!(bare_refusal(other.as_bytes()), None, "{other}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_phase_has_its_own_time() {
-        let limits = EdgeLimits {
-            max_connections: 1,
-            max_header_bytes: 8192,
-            max_url_bytes: 1024,
-            max_body_bytes: 0,
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
-            write_timeout: Duration::from_secs(30),
-        };
-        let state = State::new();
-        let pass = |seconds| tokio::time::advance(Duration::from_secs(seconds));
-        pass(9).await;
-        assert!(state.overdue(&limits).is_ok());
-        pass(1).await;
-        assert_eq!(state.overdue(&limits), Err(Overdue::Idle), "never asked");
-        state.enter(Phase::Head);
-        pass(9).await;
-        assert!(state.overdue(&limits).is_ok());
-        pass(1).await;
-        assert_eq!(state.overdue(&limits), Err(Overdue::Head));
-        let state = std::sync::Arc::new(state);
-        let serving = state.serve(true);
-        pass(1000).await;
-        assert!(state.overdue(&limits).is_ok());
-        assert_eq!(state.idle_since(), None);
-        state
-            .half_closed
-            .store(1, std::sync::atomic::Ordering::Relaxed);
-        assert!(state.idle_since().is_some(), "nobody may wait for it");
-        state
-            .half_closed
-            .store(0, std::sync::atomic::Ordering::Relaxed);
-        // Its body does not come: the handler has a limit of its own, but others may need the place.
-        state.client_watch().waits();
-        assert!(state.idle_since().is_some());
-        pass(1000).await;
-        assert!(state.overdue(&limits).is_ok());
-        assert!(serving.has_unread_body());
-        state.client_watch().waits_no_more(true);
-        assert!(!serving.has_unread_body());
-        assert_eq!(state.idle_since(), None);
-        drop(serving);
-        state.enter(Phase::Idle);
-        pass(74).await;
-        assert!(state.overdue(&limits).is_ok());
-        pass(1).await;
-        assert_eq!(state.overdue(&limits), Err(Overdue::Idle));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_sends_no_more_has_gone_after_a_while() {
-        let state = std::sync::Arc::new(State::new());
-        tokio::time::advance(Duration::from_secs(5)).await;
-        let watch = state.client_watch();
-        let mut gone = std::pin::pin!(watch.gone());
-        let pass = Duration::from_secs(1000);
-        assert!(tokio::time::timeout(pass, &mut gone).await.is_err());
-        state.half_close();
-        let at = tokio::time::Instant::now();
-        gone.await;
-        assert_eq!(at.elapsed(), Duration::from_secs(1));
-        state.gone().await;
-        assert_eq!(at.elapsed(), Duration::from_secs(1), "it stays so");
-    }
-
-    /// A socket from which everything can be read that it was made of, as much at a time as the reader takes.
-    fn socket(bytes: &[u8]) -> (Socket<Whole, Never>, std::sync::Arc<State>) {
-        let state = std::sync::Arc::new(State::new());
-        let whole = Whole(bytes.to_vec().into());
-        let socket = Socket::new(whole, std::sync::Arc::clone(&state), Never, 1 << 16);
-        (socket, state)
-    }
-
-    struct Whole(std::collections::VecDeque<u8>);
-
-    impl AsyncRead for Whole {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            _cx: &mut Context<'_>,
-            buffer: &mut ReadBuf<'_>,
-        ) -> Poll<std::io::Result<()>> {
-            let count = buffer.remaining().min(self.0.len());
-            let part: Vec<u8> = self.0.drain(..count).collect();
-            buffer.put_slice(&part);
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    struct Never;
-
-    impl Refuse for Never {
-        fn refuse(&self, refusal: Refusal) -> Vec<u8> {
-            panic!("{refusal:?}")
-        }
-    }
-
-    #[tokio::test]
-    async fn a_body_is_read_in_small_parts() {
-        for head in ["Content-Length: 200000", "Transfer-Encoding: chunked"] {
-            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n");
-            let mut bytes = head.clone().into_bytes();
-            bytes.extend(vec![b'x'; 200_000]);
-            let (mut socket, _state) = socket(&bytes);
-            // The head, as the library reads it.
-            let mut buffer = vec![0; head.len()];
-            assert_eq!(socket.read(&mut buffer).await.unwrap(), head.len());
-            let (mut left, mut buffer) = (200_000, vec![0; 1 << 16]);
-            while left > 0 {
-                let count = socket.read(&mut buffer).await.unwrap();
-                assert!((1..=BODY_PART).contains(&count), "{count}");
-                left -= count;
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn the_end_is_seen_behind_the_beginning_of_a_next_request() {
-        let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        let (mut socket, state) = socket(format!("{request}GET /next").as_bytes());
-        let mut buffer = vec![0; request.len()];
-        assert_eq!(socket.read(&mut buffer).await.unwrap(), request.len());
-        let _serving = state.serve(false);
-        // The library is told of nothing while the request is answered.
-        let read = socket.read(&mut buffer);
-        assert!(futures_util::FutureExt::now_or_never(read).is_none());
-        assert_ne!(state.half_closed.load(Ordering::Relaxed), 0);
-    }
-}
+mod tests;
