@@ -48,6 +48,13 @@ const ROW_KINDS: [FaultKind; 4] = [
 /// Room enough that the quota is not what is measured, and a time for an attempt that lets three of them fit into a request.
 const LIMITS: &str = "calls = 400\ntimeout_ms = 1000\nmargin_ms = 10\nmax_concurrent = 64";
 
+/// As [`mixed`], but none of them is a throttle.
+pub(crate) fn mixed_without_throttles() -> Vec<Fault> {
+    let mut faults = mixed();
+    faults.retain(|fault| fault.kind != FaultKind::Throttle);
+    faults
+}
+
 fn mixed() -> Vec<Fault> {
     // The first that hits decides, so that all together hit with the share.
     let each = 1.0 - (1.0 - SHARE).powf(1.0 / KINDS.len() as f64);

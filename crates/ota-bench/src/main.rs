@@ -6,13 +6,16 @@ mod faults;
 mod gateway;
 mod hostile;
 mod leash;
+mod line;
 mod load;
 mod memory;
 mod nginx;
+mod overload;
 mod polling;
 mod processor;
 mod quota;
 mod report;
+mod soak;
 mod uncached;
 
 use std::net::SocketAddr;
@@ -56,12 +59,15 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Scenario {
     Quota,
+    Overload,
     Polling,
     Cached,
     Uncached,
     Memory,
     Hostile,
     Faults,
+    /// Ten minutes; only when it is asked for
+    Soak,
 }
 
 /// What every scenario is given.
@@ -135,6 +141,9 @@ async fn run(only: Option<Scenario>, setting: &Setting, report: &mut Report) -> 
     if wanted(Scenario::Quota) {
         quota::run(setting, report).await?;
     }
+    if wanted(Scenario::Overload) {
+        overload::run(setting, report).await?;
+    }
     if wanted(Scenario::Polling) {
         polling::run(setting, report).await?;
     }
@@ -152,6 +161,9 @@ async fn run(only: Option<Scenario>, setting: &Setting, report: &mut Report) -> 
     }
     if wanted(Scenario::Faults) {
         faults::run(setting, report).await?;
+    }
+    if only == Some(Scenario::Soak) {
+        soak::run(setting, report).await?;
     }
     Ok(())
 }

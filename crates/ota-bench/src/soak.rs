@@ -1,0 +1,180 @@
+//! Ten minutes of everything at once: a fifth of all calls failing, and vendors whose travel time changes all the time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ota_sim::{FleetShape, Quota, Refusal, Server, alibaba, huawei};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::gateway::{self, Gateway, client};
+use crate::line::Line;
+use crate::report::{Goal, Report};
+use crate::{Outcome, Setting, faults};
+
+const SCENARIO: &str = "soak";
+
+/// How many readers poll.
+const READERS: usize = 16;
+
+/// What a reader waits between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often the travel time changes.
+const CHANGE: Duration = Duration::from_millis(500);
+
+/// The travel times of a round trip, in milliseconds, in an order without a rule that a gateway could follow.
+const ROUND_TRIPS: [u64; 12] = [1, 400, 7, 120, 33, 400, 250, 2, 60, 310, 15, 180];
+
+/// How often memory is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
+    let time = Duration::from_secs(if setting.quick { 60 } else { 600 });
+    let fleet = FleetShape::uniform(200, 300).frozen();
+    let a_second = |calls, seconds| {
+        Some(Quota {
+            calls,
+            window: Duration::from_secs(seconds),
+        })
+    };
+    let alibaba = alibaba::start(alibaba::Config {
+        fleet: fleet.clone(),
+        quota: a_second(10, 1),
+        ..alibaba::Config::default()
+    })
+    .await?;
+    let huawei = huawei::start(huawei::Config {
+        fleet,
+        quota: a_second(90, 60),
+        ..huawei::Config::default()
+    })
+    .await?;
+    // A throttle that is played would hide one that the gateway has earned.
+    for server in [&alibaba, &huawei] {
+        server.set_faults(faults::mixed_without_throttles());
+    }
+    let lines = [
+        Arc::new(Line::start(alibaba.addr(), Duration::from_millis(ROUND_TRIPS[0])).await?),
+        Arc::new(Line::start(huawei.addr(), Duration::from_millis(ROUND_TRIPS[0])).await?),
+    ];
+    let sections = format!(
+        "[log]\nfilter = \"off\"\n{}{}",
+        gateway::alibaba("ali", &lines[0].url(), "timeout_ms = 2000"),
+        gateway::huawei("hua", &lines[1].url(), "timeout_ms = 2000"),
+    );
+    let gateway = Gateway::start(setting, &sections).await?;
+    let urls = Arc::new(urls(&gateway, [("ali", &alibaba), ("hua", &huawei)]));
+    let (client, token) = (client()?, gateway.authorization()?);
+    let (good, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let mut running = JoinSet::new();
+    for reader in 0..READERS {
+        let (client, token, urls) = (client.clone(), token.clone(), Arc::clone(&urls));
+        let (good, refused) = (Arc::clone(&good), Arc::clone(&refused));
+        running.spawn(async move {
+            let mut at = reader * 37;
+            loop {
+                // Steps of each reader's own, so that they meet at some questions and not at others.
+                at = (at + 1 + reader * 2) % urls.len();
+                let request = client.get(&urls[at]).header("Authorization", &token);
+                let answered = match request.send().await {
+                    Ok(answer) => answer.status().is_success() && answer.bytes().await.is_ok(),
+                    Err(_) => false,
+                };
+                match answered {
+                    true => good.fetch_add(1, Ordering::Relaxed),
+                    false => refused.fetch_add(1, Ordering::Relaxed),
+                };
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+    let changing = lines.clone();
+    running.spawn(async move {
+        for at in 0.. {
+            for (line, shift) in changing.iter().zip([0, 5]) {
+                let milliseconds = ROUND_TRIPS[(at + shift) % ROUND_TRIPS.len()];
+                line.set(Duration::from_millis(milliseconds));
+            }
+            tokio::time::sleep(CHANGE).await;
+        }
+    });
+    let begin = Instant::now();
+    let mut resident = Vec::new();
+    while begin.elapsed() < time {
+        tokio::time::sleep(LOOK).await;
+        resident.push(gateway.resident_bytes().unwrap_or(f64::NAN) / 1e6);
+    }
+    drop(running);
+    // What is kept fills up first.
+    let third = resident.len() / 3;
+    let most = |part: &[f64]| part.iter().copied().fold(0.0, f64::max);
+    let (middle, last) = (
+        most(&resident[third..2 * third]),
+        most(&resident[2 * third..]),
+    );
+    let seconds = time.as_secs();
+    report.row(
+        SCENARIO,
+        &format!("{seconds} s: most memory in the last third"),
+        last,
+        " MB",
+        Goal::None,
+    );
+    report.row(
+        SCENARIO,
+        "the same, against the third before",
+        last / middle,
+        "",
+        Goal::AtMost(1.1),
+    );
+    report.row(
+        SCENARIO,
+        "good answers",
+        good.load(Ordering::Relaxed) as f64,
+        "",
+        Goal::None,
+    );
+    report.row(
+        SCENARIO,
+        "refusals",
+        refused.load(Ordering::Relaxed) as f64,
+        "",
+        Goal::None,
+    );
+    for (name, server) in [("Alibaba", &alibaba), ("Huawei", &huawei)] {
+        let counters = server.counters();
+        report.row(
+            SCENARIO,
+            &format!("calls to {name}"),
+            counters.total_calls() as f64,
+            "",
+            Goal::None,
+        );
+        report.row(
+            SCENARIO,
+            &format!("throttled at {name}"),
+            counters.refused_for(Refusal::Throttled) as f64,
+            "",
+            Goal::AtMost(0.0),
+        );
+    }
+    Ok(())
+}
+
+/// Every kind of question about every job, of both providers.
+fn urls(gateway: &Gateway, servers: [(&str, &Server); 2]) -> Vec<String> {
+    let mut urls = Vec::new();
+    for (provider, server) in servers {
+        for (number, job) in server.fleet().jobs.into_iter().enumerate() {
+            let path = format!("{provider}/jobs/{}", job.id);
+            let size = number % 100 + 1;
+            urls.push(gateway.url(&path));
+            urls.push(gateway.url(&format!("{path}/tasks?page_size={size}")));
+            urls.push(gateway.url(&format!("{path}/stats")));
+            urls.push(gateway.url(&format!("{provider}/jobs?page_size={size}")));
+        }
+    }
+    urls
+}
