@@ -128,6 +128,7 @@ fn walk(from: Position) {
         max_vendor_page: 100,
         limit: None,
         max_calls: 5,
+        spent: 0,
         filtered: false,
     };
     let fetch = |segment: u32, window: Window| -> ota_core::BoxFuture<'static, _> {

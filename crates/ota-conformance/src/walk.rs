@@ -209,7 +209,7 @@ impl<T> Pages<T> {
         Self {
             steps: Vec::new(),
             page_size,
-            most: 2 * full + subject.truth.jobs.len() + 20,
+            most: 4 * full + subject.truth.jobs.len() + 20,
         }
     }
 

@@ -25,8 +25,12 @@ pub struct Position {
     pub offset: u64,
     /// How the vendor's last page of the segment began; tells a page that comes again.
     pub mark: Option<Mark>,
-    /// The page size in force, where the vendor serves other pages than it was asked for.
+    /// The page size to ask for, where the vendor serves other pages than it was asked for.
     pub size: Option<u32>,
+    /// Whether the vendor serves no pages smaller than that.
+    pub least: bool,
+    /// The number of rows of a page that was too short, and whose rows may stand elsewhere: the size in which they are asked for again.
+    pub short: Option<u32>,
     /// The largest total that the vendor has reported for the segment.
     pub total: Option<u64>,
     /// Whether rows had to be passed over that the vendor counts and does not give.
@@ -45,6 +49,8 @@ impl Position {
             offset,
             mark: None,
             size: None,
+            least: false,
+            short: None,
             total: None,
             gap: false,
         }
@@ -59,14 +65,15 @@ impl Position {
         }
     }
 
-    /// Writes the position for a cursor: digits and a dot, then `~` before the mark, `x` before the page size, `t` before the total,
-    /// and `g` where rows were passed over.
+    /// Writes the position for a cursor: digits and a dot, then `~` before the mark, `x` before the page size (`y` where no smaller one is
+    /// served), `z` before the rows of a short page, `t` before the total, and `g` where rows were passed over.
     #[must_use]
     pub fn encode(self) -> String {
         let mut text = format!("{}.{}", self.segment, self.offset);
         let parts = [
             ('~', self.mark.map(|mark| u64::from(mark.0))),
-            ('x', self.size.map(u64::from)),
+            (if self.least { 'y' } else { 'x' }, self.size.map(u64::from)),
+            ('z', self.short.map(u64::from)),
             ('t', self.total),
         ];
         for (letter, value) in parts {
@@ -90,17 +97,18 @@ impl Position {
             None => (text, false),
         };
         let (text, total) = part(text, 't')?;
-        let (text, size) = part(text, 'x')?;
+        let (text, short) = part(text, 'z')?;
+        let least = text.contains('y');
+        let (text, size) = part(text, if least { 'y' } else { 'x' })?;
         let (text, mark) = part(text, '~')?;
         let (segment, offset) = text.split_once('.')?;
         Some(Self {
             segment: number(segment)?,
             offset: number(offset).filter(|offset| *offset < MAX_OFFSET)?,
             mark: mark.map(Mark),
-            size: match size {
-                Some(0) => return None,
-                size => size,
-            },
+            size: positive(size)?,
+            least,
+            short: positive(short)?,
             total,
             gap,
         })
@@ -118,6 +126,11 @@ impl Position {
             .filter(|position| (position.segment as usize) < segments)
             .ok_or_else(Error::invalid_cursor)
     }
+}
+
+/// A size of pages is none if it is 0.
+fn positive(size: Option<u32>) -> Option<Option<u32>> {
+    (size != Some(0)).then_some(size)
 }
 
 /// Takes the number behind the letter off the end of a text; `None` when something else than a number stands there.
@@ -233,6 +246,11 @@ impl Window {
     /// The place of the page's first row.
     fn start(self) -> u64 {
         self.index.saturating_mul(u64::from(self.size))
+    }
+
+    /// The place behind the page's last row.
+    fn end(self) -> u64 {
+        self.start().saturating_add(u64::from(self.size))
     }
 }
 

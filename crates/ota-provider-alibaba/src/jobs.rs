@@ -133,6 +133,7 @@ impl AlibabaProvider {
             max_vendor_page,
             limit: None,
             max_calls: self.client.deps.max_calls_per_page,
+            spent: 0,
             filtered,
         }
         .run(
@@ -225,14 +226,14 @@ impl AlibabaProvider {
                 at.package = Some(package);
                 return page_to_go_on(items, at);
             }
-            // One vendor call for one package; the outer loop keeps the account of calls.
             let walk = Walk {
                 segments: 1,
                 from: at.jobs_position(),
                 page_size: page_size - u32::try_from(items.len()).unwrap_or(page_size),
                 max_vendor_page: MAX_BY_PACKAGE,
                 limit: None,
-                max_calls: 1,
+                max_calls,
+                spent: calls,
                 filtered: filters_here(filter),
             };
             let losses = &Losses::default();
@@ -318,6 +319,7 @@ impl AlibabaProvider {
             max_vendor_page: PACKAGES_IN_PAGE,
             limit: None,
             max_calls: 1,
+            spent: 0,
             filtered: false,
         };
         walk.run(

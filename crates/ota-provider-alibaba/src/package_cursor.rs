@@ -33,6 +33,12 @@ pub(crate) struct PackageCursor {
     /// The page size in force for those jobs.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
+    /// Whether no smaller pages of those jobs are served.
+    #[serde(rename = "l", default, skip_serializing_if = "std::ops::Not::not")]
+    least: bool,
+    /// The rows of a short page of those jobs, which are asked for again.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    short: Option<u32>,
     /// The largest total that the vendor has reported for those jobs.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
@@ -42,6 +48,12 @@ pub(crate) struct PackageCursor {
     /// The page size in force for packages.
     #[serde(rename = "fs", default, skip_serializing_if = "Option::is_none")]
     packages_size: Option<u32>,
+    /// Whether no smaller pages of packages are served.
+    #[serde(rename = "fl", default, skip_serializing_if = "std::ops::Not::not")]
+    packages_least: bool,
+    /// The rows of a short page of packages, which are asked for again.
+    #[serde(rename = "fh", default, skip_serializing_if = "Option::is_none")]
+    packages_short: Option<u32>,
     /// The largest total that the vendor has reported for packages.
     #[serde(rename = "ft", default, skip_serializing_if = "Option::is_none")]
     packages_total: Option<u64>,
@@ -76,7 +88,9 @@ impl PackageCursor {
     pub(crate) fn jobs_position(&self) -> Position {
         Position {
             mark: self.mark,
-            size: self.size,
+            size: self.size.filter(|rows| *rows > 0),
+            least: self.least,
+            short: self.short.filter(|rows| *rows > 0),
             total: self.total,
             ..Position::new(0, self.offset)
         }
@@ -87,6 +101,8 @@ impl PackageCursor {
             offset: jobs.offset,
             mark: jobs.mark,
             size: jobs.size,
+            least: jobs.least,
+            short: jobs.short,
             total: jobs.total,
             ..self
         }
@@ -96,7 +112,9 @@ impl PackageCursor {
     pub(crate) fn packages_position(&self) -> Position {
         Position {
             mark: self.packages_mark,
-            size: self.packages_size,
+            size: self.packages_size.filter(|rows| *rows > 0),
+            least: self.packages_least,
+            short: self.packages_short.filter(|rows| *rows > 0),
             total: self.packages_total,
             ..Position::new(0, self.index)
         }
@@ -107,6 +125,8 @@ impl PackageCursor {
             index: packages.offset,
             packages_mark: packages.mark,
             packages_size: packages.size,
+            packages_least: packages.least,
+            packages_short: packages.short,
             packages_total: packages.total,
             ..self
         }
@@ -154,6 +174,7 @@ mod tests {
             let position = PackageCursor {
                 index, offset, packages, mark: Mark::of("job"), packages_mark: Mark::of("package"),
                 size: Some(u32::MAX), total: Some(u64::MAX), packages_size: Some(10), packages_total: packages, gap: true,
+                least: true, short: Some(u32::MAX), packages_least: true, packages_short: Some(7),
                 package: Some(WalkedPackage { id: "p".into(), name: Some(name), version: None, product: None }),
             };
             let cursor = position.clone().encode().unwrap();

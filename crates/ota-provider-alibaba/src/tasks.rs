@@ -236,7 +236,7 @@ impl AlibabaProvider {
     ) -> Result<(Page<Task>, Option<u64>)> {
         let filtered = filters_here(filter);
         let mut walk = self.walk(1, from, page_size, filtered);
-        walk.max_calls = walk.max_calls.saturating_sub(spent);
+        walk.spent = spent;
         let losses = &Losses::default();
         let mut walked = walk
             .run(
@@ -285,8 +285,8 @@ impl AlibabaProvider {
         let filtered = filter.device_id.is_some();
         let segments = u32::try_from(words.len()).unwrap_or(u32::MAX);
         let mut walk = self.walk(segments, from, page_size, filtered);
-        // Looking ahead was paid from the same purse.
-        walk.max_calls = walk.max_calls.saturating_sub(spent);
+        // Looking ahead counts for the same page.
+        walk.spent = spent;
         let words = &words;
         let losses = &Losses::default();
         let mut walked = walk
@@ -557,6 +557,7 @@ impl AlibabaProvider {
             max_vendor_page: MAX_PAGE,
             limit: Some(WINDOW),
             max_calls: self.client.deps.max_calls_per_page,
+            spent: 0,
             filtered,
         }
     }

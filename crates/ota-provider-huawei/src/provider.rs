@@ -88,6 +88,7 @@ impl HuaweiProvider {
             max_vendor_page: MAX_PAGE_SIZE,
             limit: None,
             max_calls: self.deps.max_calls_per_page.max(1),
+            spent: 0,
             filtered,
         }
     }

@@ -190,6 +190,7 @@ impl MemoryProvider {
             max_vendor_page: self.capability.max_page_size,
             limit: None,
             max_calls: self.deps.max_calls_per_page,
+            spent: 0,
             filtered: false,
         }
     }

@@ -6,9 +6,6 @@ use super::{Fetched, Mark, Position, Window, repeated_page};
 use crate::BoxFuture;
 use crate::error::{Error, ErrorKind, Result, Retry};
 
-/// How often a page is asked for in another size before its place in the list counts as unknown.
-const MAX_SIZES: u32 = 2;
-
 /// A walk through segments until a page of ours is full.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
@@ -22,8 +19,10 @@ pub struct Walk {
     pub max_vendor_page: u32,
     /// The row of a segment behind which the vendor answers nothing.
     pub limit: Option<u64>,
-    /// The most vendor calls.
+    /// The most vendor calls of a page of ours; [`Walk::run`] says when a few more are made.
     pub max_calls: u32,
+    /// The calls that this page of ours has cost before this walk; they count for `max_calls`.
+    pub spent: u32,
     /// Whether rows are filtered here: then the largest vendor pages are read, since most rows may be left out.
     pub filtered: bool,
 }
@@ -39,7 +38,7 @@ pub struct Walked<R> {
     pub next: Option<Position>,
     /// The vendor's totals for the segments that were asked, as far as the rows do not prove them wrong.
     pub totals: Vec<(u32, u64)>,
-    /// How many vendor calls were made.
+    /// How many vendor calls this walk made.
     pub calls: u32,
     /// Whether the walk had to pass over rows that the vendor counts and does not give, in this part or an earlier one.
     pub gap: bool,
@@ -91,10 +90,12 @@ fn changing_sizes() -> Error {
 enum Met<R> {
     /// Rows whose place in the list is known.
     Rows(Placed<R>),
+    /// A page size. The rows, if any, may stand elsewhere, so they are asked for again in this size.
+    Size,
     /// The segment has ended.
     End,
     /// The vendor counts more rows and does not give them.
-    Missing(Option<u64>),
+    Missing,
 }
 
 /// Rows whose place in the list is known.
@@ -108,29 +109,65 @@ struct Placed<R> {
     last: bool,
 }
 
-/// Asks the vendor for pages of one segment, and counts.
-struct Asking<F> {
-    fetch: F,
-    segment: u32,
-    calls: u32,
+/// Why the next rows are not known.
+enum Stop {
+    /// A vendor call failed, or the vendor contradicts itself.
+    Failed(Error),
+    /// The page of ours may cost no more calls.
+    Spent,
 }
 
-impl<F> Asking<F> {
-    async fn ask<'a, R>(&mut self, window: Window) -> Result<Fetched<R>>
-    where
-        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-        R: Send,
-    {
-        self.calls = self.calls.saturating_add(1);
-        (self.fetch)(self.segment, window).await
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
 }
 
-fn first_mark<R>(rows: &[R], key: impl Fn(&R) -> &str) -> Option<Mark> {
-    rows.first().and_then(|row| Mark::of(key(row)))
+/// What an answer shows of the size of the vendor's pages.
+enum Size {
+    /// It serves pages of this size and smaller ones.
+    Most(u32),
+    /// It serves no smaller ones.
+    Least(u32),
+    /// A page was short, which leaves open whether its rows stand where they were asked for.
+    Short { asked: u32, rows: u32 },
+}
+
+impl Size {
+    const fn rows(&self) -> u32 {
+        match self {
+            Self::Most(rows) | Self::Least(rows) | Self::Short { rows, .. } => *rows,
+        }
+    }
+}
+
+/// What the vendor shows at a place and counts there.
+enum Shown<R> {
+    /// The row at the place, and those behind it on the same page.
+    Rows(Placed<R>),
+    /// Nothing, and the row before it is there: the list ends here.
+    Nothing,
+    /// Nothing, but the total says that there is more.
+    Counted,
+    /// Nothing, and the row before it is not there either: the vendor serves no pages as small as those that were asked for.
+    Unclear,
+    /// Other pages than were asked for.
+    Size,
+}
+
+/// A walk on its way.
+struct Walking<R, F, K> {
+    walk: Walk,
+    fetch: F,
+    key: K,
+    position: Position,
+    walked: Walked<R>,
 }
 
 impl Walk {
+    /// The most calls that one page costs whose rows have to be found out ([`Walk::run`]), if more than `max_calls`.
+    pub const MOST_FOR_ONE_DOUBT: u32 = 5;
+
     /// Reads vendor pages until the page is full, the calls are used up or the list ends.
     ///
     /// `fetch` asks the vendor for one window of one segment. `key` identifies a row; rows met twice are left out. `keep`
@@ -142,16 +179,20 @@ impl Walk {
     ///   its number of rows is taken for the size in force, and a page that begins with the next row and is no larger decides.
     /// - A page that stays empty is passed over if the page after it has rows; [`Walked::gap`] says so from there on.
     /// - A total that is smaller than the rows that came is not believed. One that is smaller than an earlier one ends the list only
-    ///   when no rows come behind it.
-    /// - A vendor that ignores paging and answers with more rows than were asked for, and no total that says more, has answered with the
-    ///   whole segment.
-    /// - Without size and total, only an empty page ends the segment.
+    ///   when no rows come behind it, asked for by themselves, and the row before that place does come.
+    /// - A page with more rows than were asked for is a page of that size, unless the total says that it is the whole segment, or it has
+    ///   more rows than any page; smaller pages are not asked for from there on. A vendor that ignores paging answers the page behind it
+    ///   with the same rows.
+    /// - Without a total, only an empty page ends the segment. A short page, which may be the last one or a smaller one than was asked
+    ///   for, is asked for again in that size.
     ///
     /// A page that begins as the page before began is compared with the page that stands directly before it, asked for now: if both begin
     /// with the same row, the vendor repeats itself.
     ///
-    /// Each of these doubts is settled at once, which can take a few calls more than `max_calls`; a page that is as it was asked for
-    /// takes none.
+    /// No page of ours costs more than `max_calls` calls, with one exception: a walk that has not got on from where it began, and meets
+    /// an answer that contradicts itself or an earlier one, may take up to [`Walk::MOST_FOR_ONE_DOUBT`] calls, so that it does get on.
+    /// A doubt that comes later, or after the calls in [`Walk::spent`], is left to the next page. A page size that was learned is a step
+    /// too: the cursor carries it.
     ///
     /// # Errors
     /// The first error of `fetch`; `protocol` when the vendor's next page is the one before, when its page size changes from answer to
@@ -166,456 +207,578 @@ impl Walk {
     where
         R: Send,
     {
-        let mut position = self.from;
-        let mut asking = Asking {
+        let walking = Walking {
+            walk: self,
             fetch,
-            segment: position.segment,
-            calls: 0,
+            key,
+            position: self.from,
+            walked: Walked {
+                rows: Vec::new(),
+                places: Vec::new(),
+                next: None,
+                totals: Vec::new(),
+                calls: 0,
+                gap: self.from.gap,
+                passed: self.from.offset,
+                wrong_total: false,
+            },
         };
-        let mut seen = HashSet::new();
-        let mut walked = Walked {
-            rows: Vec::new(),
-            places: Vec::new(),
-            next: None,
-            totals: Vec::new(),
-            calls: 0,
-            gap: position.gap,
-            passed: position.offset,
-            wrong_total: false,
-        };
-        while position.segment < self.segments {
-            let missing = self
-                .page_size
-                .saturating_sub(u32::try_from(walked.rows.len()).unwrap_or(u32::MAX));
-            if missing == 0 || asking.calls >= self.max_calls {
-                walked.next = Some(position);
-                break;
-            }
-            asking.segment = position.segment;
-            let met = self
-                .next_rows(&mut asking, &mut position, &mut walked, missing, &key)
-                .await?;
-            let placed = match met {
-                Met::Rows(placed) => placed,
-                Met::End => {
-                    walked.passed = position.offset;
-                    position = position.next_segment();
-                    continue;
-                }
-                Met::Missing(_) if !walked.rows.is_empty() => {
-                    walked.next = Some(position);
-                    break;
-                }
-                Met::Missing(total) => return Err(unreachable_rows(total, position.offset)),
-            };
-            let skip = position.offset.saturating_sub(placed.start);
-            let mut place = placed.start.max(position.offset);
-            let mut rest = placed
-                .rows
-                .into_iter()
-                .skip(usize::try_from(skip).unwrap_or(usize::MAX));
-            while walked.rows.len() < self.page_size as usize {
-                let Some(row) = rest.next() else { break };
-                // A row without an identifier cannot be compared, so it is never taken for a repetition.
-                let repeated = !key(&row).is_empty() && !seen.insert(key(&row).to_owned());
-                if !repeated && keep(&row) {
-                    walked.rows.push(row);
-                    walked.places.push(place);
-                }
-                place += 1;
-            }
-            let consumed = rest.next().is_none();
-            position.offset = if consumed {
-                placed.end.max(position.offset)
-            } else {
-                place
-            };
-            walked.gap |= position.gap;
-            walked.passed = position.offset;
-            if consumed && placed.last {
-                position = position.next_segment();
-            }
-        }
-        walked.calls = asking.calls;
-        Ok(walked)
-    }
-
-    /// The page to ask for; `None` behind the vendor's limit.
-    fn window(&self, position: &Position, missing: u32) -> Option<Window> {
-        let max = self.max_vendor_page.max(1);
-        let want = if self.filtered { max } else { missing };
-        if let Some(size) = position.size {
-            let size = size.min(max);
-            let window = Window::holding(position.offset, size);
-            let end = window.start().saturating_add(u64::from(size));
-            return match self.limit {
-                Some(limit) if end > limit => {
-                    Window::covering(position.offset, want, size, self.limit)
-                }
-                _ => Some(window),
-            };
-        }
-        Window::covering(position.offset, want, max, self.limit)
+        walking.until_full(keep).await
     }
 
     /// The row that a total reaches, as far as the vendor lets it be read.
     fn reach(&self, total: Option<u64>) -> u64 {
         total.unwrap_or(0).min(self.limit.unwrap_or(u64::MAX))
     }
+}
 
-    /// Asks for the rows at a position until their place in the list is known.
-    async fn next_rows<'a, R, F>(
-        &self,
-        asking: &mut Asking<F>,
-        position: &mut Position,
-        walked: &mut Walked<R>,
-        missing: u32,
-        key: &(impl Fn(&R) -> &str + Send + Sync),
-    ) -> Result<Met<R>>
-    where
-        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-        R: Send,
-    {
-        let mut sizes = 0;
-        let (window, mut fetched) = loop {
-            let Some(mut window) = self.window(position, missing) else {
-                return Ok(Met::End);
+impl<'a, R, F, K> Walking<R, F, K>
+where
+    R: Send,
+    F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
+    K: Fn(&R) -> &str + Send + Sync,
+{
+    async fn until_full(mut self, keep: impl Fn(&R) -> bool + Send + Sync) -> Result<Walked<R>> {
+        let page_size = self.walk.page_size;
+        let mut seen = HashSet::new();
+        while self.position.segment < self.walk.segments {
+            let missing = page_size.saturating_sub(count(&self.walked.rows));
+            let spent = self.walk.spent.saturating_add(self.walked.calls) >= self.walk.max_calls;
+            if missing == 0 || spent {
+                self.walked.next = Some(self.position);
+                break;
+            }
+            let placed = match self.next_rows(missing).await {
+                Ok(Met::Rows(placed)) => placed,
+                Ok(Met::Size) => continue,
+                Ok(Met::End) => {
+                    self.walked.passed = self.position.offset;
+                    self.position = self.position.next_segment();
+                    continue;
+                }
+                Ok(Met::Missing) if self.walked.rows.is_empty() => {
+                    return Err(unreachable_rows(self.position.total, self.position.offset));
+                }
+                Ok(Met::Missing) | Err(Stop::Spent) => {
+                    self.walked.next = Some(self.position);
+                    break;
+                }
+                Err(Stop::Failed(error)) => return Err(error),
             };
-            let fetched = asking.ask(window).await?;
-            let rows = fetched.rows.len() as u64;
-            // A vendor that reports a page size, and as many rows, has answered with one page, though a larger one than was asked for.
-            let larger_page = fetched.total.is_none()
-                && fetched
-                    .size
-                    .is_some_and(|size| u64::from(size) == rows && size <= self.max_vendor_page);
-            if fetched.ignores_paging(window) && !larger_page {
-                walked
-                    .totals
-                    .extend(fetched.total.map(|total| (position.segment, total)));
-                // A list that has become shorter than what was passed ends here as well.
-                return Ok(Met::Rows(Placed {
-                    rows: fetched.rows,
-                    start: 0,
-                    end: rows.max(position.offset),
-                    last: true,
-                }));
+            let from = self.position.offset;
+            let skip = from.saturating_sub(placed.start);
+            let mut place = placed.start.max(from);
+            let mut rest = placed
+                .rows
+                .into_iter()
+                .skip(usize::try_from(skip).unwrap_or(usize::MAX));
+            while count(&self.walked.rows) < page_size {
+                let Some(row) = rest.next() else { break };
+                let key = (self.key)(&row);
+                // A row without an identifier cannot be compared, so it is never taken for a repetition.
+                let repeated = !key.is_empty() && !seen.insert(key.to_owned());
+                if !repeated && keep(&row) {
+                    self.walked.rows.push(row);
+                    self.walked.places.push(place);
+                }
+                place += 1;
             }
-            let force = fetched.size_in_force(window);
-            if force == window.size {
-                break (window, fetched);
+            let consumed = rest.next().is_none();
+            self.position.offset = match consumed {
+                true => placed.end.max(from),
+                false => place,
+            };
+            self.walked.gap |= self.position.gap;
+            self.walked.passed = self.position.offset;
+            if consumed && placed.last {
+                self.position = self.position.next_segment();
             }
-            position.size = Some(force);
-            // The first page begins with the first row whatever its size; where another one begins depends on it.
-            if window.index == 0 && window.skip < force {
-                window.size = force;
-                break (window, fetched);
-            }
-            sizes += 1;
-            if sizes > MAX_SIZES {
-                return Err(changing_sizes());
-            }
+        }
+        Ok(self.walked)
+    }
+
+    /// Whether the walk is further than where it began, so that it may stop here.
+    fn has_got_on(&self) -> bool {
+        let place = |position: &Position| {
+            let size = (position.size, position.least, position.short);
+            (position.segment, position.offset, size)
         };
-        let mark = first_mark(&fetched.rows, key);
+        self.walk.spent > 0 || place(&self.position) != place(&self.walk.from)
+    }
+
+    /// Asks the vendor, and notes the total that it counts.
+    async fn ask(&mut self, window: Window) -> Result<Fetched<R>, Stop> {
+        let spent = self.walk.spent.saturating_add(self.walked.calls);
+        let most = match self.has_got_on() {
+            true => self.walk.max_calls,
+            false => self.walk.max_calls.max(Walk::MOST_FOR_ONE_DOUBT),
+        };
+        if spent >= most {
+            return Err(Stop::Spent);
+        }
+        self.walked.calls += 1;
+        let fetched = (self.fetch)(self.position.segment, window).await?;
+        self.position.total = self.position.total.max(fetched.total);
+        Ok(fetched)
+    }
+
+    fn mark(&self, rows: &[R]) -> Option<Mark> {
+        rows.first().and_then(|row| Mark::of((self.key)(row)))
+    }
+
+    /// The largest row that any answer has counted, as far as it can be read.
+    fn counted(&self) -> u64 {
+        self.walk.reach(self.position.total)
+    }
+
+    /// The page to ask for; `None` behind the vendor's limit.
+    fn window(&self, missing: u32) -> Option<Window> {
+        let (offset, limit) = (self.position.offset, self.walk.limit);
+        let max = self.walk.max_vendor_page.max(1);
+        let want = if self.walk.filtered { max } else { missing };
+        let Some(size) = self.position.short.or(self.position.size) else {
+            return Window::covering(offset, want, max, limit);
+        };
+        let size = size.min(max);
+        let window = Window::holding(offset, size);
+        match limit {
+            Some(limit) if window.end() > limit => {
+                Window::covering(offset, want, size, Some(limit))
+            }
+            _ => Some(window),
+        }
+    }
+
+    /// Notes the size of the vendor's pages; the rows are asked for again in it.
+    fn learn(&mut self, size: Size) -> Met<R> {
+        let position = &mut self.position;
+        position.short = None;
+        match size {
+            Size::Most(rows) => (position.size, position.least) = (Some(rows), false),
+            Size::Least(rows) => (position.size, position.least) = (Some(rows), true),
+            Size::Short { asked, rows } => {
+                position.short = Some(rows);
+                position.size = Some(asked);
+            }
+        }
+        Met::Size
+    }
+
+    /// Notes a short page whose rows may stand elsewhere.
+    ///
+    /// Its rows come again in a size that no answer so far was too large for, and under another number: a vendor with smaller pages
+    /// than were asked for, and one that serves none as small as that, would both answer the same number with the same rows.
+    fn too_short(&mut self, window: Window, rows: &[R]) -> Met<R> {
+        let other = self.position.offset / (window.index + 1);
+        let rows = count(rows).min(u32::try_from(other).unwrap_or(u32::MAX));
+        self.learn(Size::Short {
+            asked: window.size,
+            rows: rows.max(1),
+        })
+    }
+
+    /// Asks for the rows at the position until their place in the list is known.
+    async fn next_rows(&mut self, missing: u32) -> Result<Met<R>, Stop> {
+        let Some(mut window) = self.window(missing) else {
+            return Ok(Met::End);
+        };
+        let fetched = self.ask(window).await?;
+        if count(&fetched.rows) > window.size && self.is_whole(&fetched) {
+            return Ok(self.whole(fetched));
+        }
+        if let Some(size) = self.other_size(window, &fetched)? {
+            let rows = size.rows();
+            let met = self.learn(size);
+            // The first page begins with the first row whatever its size; where another one begins depends on it.
+            if window.index > 0 || window.skip >= rows {
+                return Ok(met);
+            }
+            window.size = rows;
+        }
+        let mark = self.mark(&fetched.rows);
         // A window that starts at its offset starts behind the window before it, so it cannot begin with the same row.
-        if window.index > 0 && window.skip == 0 && mark.is_some() && mark == position.mark {
+        if window.index > 0 && window.skip == 0 && mark.is_some() && mark == self.position.mark {
             let before = Window {
                 index: window.index - 1,
                 ..window
             };
-            let before = asking.ask(before).await?;
-            if first_mark(&before.rows, key) == mark {
-                // Neither size nor total: the short page before was the whole list of a vendor that ignores paging.
-                return match (fetched.total, fetched.size, position.size) {
-                    (None, None, Some(_)) => Ok(Met::End),
-                    _ => Err(repeated_page()),
-                };
+            let before = self.ask(before).await?;
+            if self.mark(&before.rows) == mark {
+                return self.repeated(&fetched);
             }
         }
-        position.mark = mark;
-        let size = u64::from(window.size);
-        let end = |fetched: &Fetched<R>| window.start() + fetched.rows.len() as u64;
-        let nothing_new = end(&fetched) <= position.offset;
-        let unknown = fetched.total.or(position.total).is_none() && fetched.size.is_none();
-        let short = (fetched.rows.len() as u64) < size && !fetched.rows.is_empty();
-        if unknown && short && (window.index > 0 || nothing_new) {
-            return self
-                .next_row(asking, position, fetched.rows.len(), missing, key)
-                .await;
+        let (start, rows) = (window.start(), count(&fetched.rows));
+        let end = start + u64::from(rows);
+        let full = rows == window.size;
+        // A total that is smaller than the rows that came is wrong, or the rows stand elsewhere.
+        let wrong = rows > 0 && fetched.total.is_some_and(|total| total < end);
+        let told = fetched.total.filter(|_| !wrong);
+        if end <= self.position.offset {
+            return self.nothing_new(window, fetched, told).await;
         }
-        if nothing_new && self.reach(fetched.total) <= position.offset {
-            match self.shrunk(asking, position, fetched.total).await? {
-                Shrunk::Ended => {
-                    let total = fetched.total.map(|total| (position.segment, total));
-                    walked.totals.extend(total);
-                    return Ok(Met::End);
+        if full {
+            if self.position.short.is_some() {
+                self.learn(Size::Most(rows));
+            }
+            return Ok(self.place(window, fetched));
+        }
+        if wrong || (told.is_none() && self.counted() < end) {
+            if window.index > 0 && !self.position.least {
+                return Ok(self.too_short(window, &fetched.rows));
+            }
+            if !self.position.least {
+                self.learn(Size::Most(rows));
+            }
+            return Ok(self.place(window, fetched));
+        }
+        if self.walk.reach(told) > end || (told.is_none() && self.counted() > end) {
+            return self.short_page(window, missing, false).await;
+        }
+        if self.counted() <= end {
+            return Ok(self.place(window, fetched));
+        }
+        // A total that has become smaller may be wrong; rows behind it would prove that.
+        Ok(match self.shown(end).await? {
+            Shown::Nothing => {
+                let mut met = self.place(window, fetched);
+                if let Met::Rows(placed) = &mut met {
+                    placed.last = true;
                 }
-                Shrunk::Not(total) => fetched.total = total,
+                met
             }
-        }
-        let full = fetched.rows.len() as u64 == size;
-        let earlier = self.reach(position.total);
-        // A total that was reported once holds for the pages that report none.
-        if fetched.total.is_none() && earlier >= end(&fetched) {
-            fetched.total = position.total;
-        }
-        // A total that has become smaller may be wrong; rows behind it would prove that. Behind a full page the next one is asked for
-        // anyway.
-        let fallen =
-            earlier > end(&fetched) && fetched.total.is_some_and(|total| total <= end(&fetched));
-        let doubted = fallen && (full || !self.ends_at(asking, end(&fetched)).await?);
-        if !full && self.reach(fetched.total) > end(&fetched) {
-            return self
-                .short_page(asking, position, walked, window, fetched, missing)
-                .await;
-        }
-        let wrong = fetched.total.is_some_and(|total| total < end(&fetched));
-        if wrong {
-            walked.wrong_total = true;
-            fetched.total = None;
-        }
-        let last = match fetched.total {
-            Some(total) => {
-                walked.totals.push((position.segment, total));
-                position.total = position.total.max(Some(total));
-                end(&fetched) >= total && !doubted
-            }
-            None if fetched.size.is_some() => !full,
-            None => {
-                if !full {
-                    position.size = u32::try_from(fetched.rows.len()).ok();
-                }
-                false
-            }
-        };
-        Ok(Met::Rows(Placed {
-            start: window.start(),
-            end: end(&fetched),
-            rows: fetched.rows,
-            last,
-        }))
-    }
-
-    /// Asks for a page that begins with the next row, because the place of a short page is unknown: without total and size, it can be the end
-    /// of the list, or a page of a vendor that serves smaller pages now, and then its rows stand elsewhere.
-    async fn next_row<'a, R, F>(
-        &self,
-        asking: &mut Asking<F>,
-        position: &mut Position,
-        rows: usize,
-        missing: u32,
-        key: &(impl Fn(&R) -> &str + Send + Sync),
-    ) -> Result<Met<R>>
-    where
-        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-        R: Send,
-    {
-        let mut most = u32::try_from(rows).unwrap_or(u32::MAX).min(missing);
-        for _ in 0..=MAX_SIZES {
-            let part = Window::beginning_at(position.offset, most);
-            let answer = asking.ask(part).await?;
-            let found = u32::try_from(answer.rows.len()).unwrap_or(u32::MAX);
-            if found == 0 {
-                return Ok(Met::End);
-            }
-            if found > part.size {
-                break;
-            }
-            if found == part.size {
-                position.size = Some(part.size);
-                position.mark = first_mark(&answer.rows, key);
-                return Ok(Met::Rows(Placed {
-                    start: part.start(),
-                    end: part.start() + u64::from(found),
-                    rows: answer.rows,
-                    last: false,
-                }));
-            }
-            most = found;
-        }
-        Err(changing_sizes())
-    }
-
-    /// Whether the vendor shows no row at a place, and counts none there.
-    async fn ends_at<'a, R, F>(&self, asking: &mut Asking<F>, end: u64) -> Result<bool>
-    where
-        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-        R: Send,
-    {
-        let behind = asking.ask(Window::holding(end, 1)).await?;
-        Ok(behind.rows.is_empty() && self.reach(behind.total) <= end)
-    }
-
-    /// Finds out whether a list has really become shorter than it was: the row before the position is asked for, and its answer's total
-    /// counts.
-    async fn shrunk<'a, R, F>(
-        &self,
-        asking: &mut Asking<F>,
-        position: &Position,
-        total: Option<u64>,
-    ) -> Result<Shrunk>
-    where
-        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-        R: Send,
-    {
-        if position.offset == 0 || self.reach(position.total) <= position.offset {
-            return Ok(Shrunk::Ended);
-        }
-        let before = asking.ask(Window::holding(position.offset - 1, 1)).await?;
-        let total = match (before.total, total) {
-            (None, None) => position.total,
-            (now, then) => now.max(then),
-        };
-        Ok(match self.reach(total) > position.offset {
-            true => Shrunk::Not(total),
-            false => Shrunk::Ended,
+            _ if self.position.least => self.place(window, fetched),
+            _ => self.too_short(window, &fetched.rows),
         })
     }
 
-    /// Settles a page that has fewer rows than belong into it, although the total says that there are more.
-    async fn short_page<'a, R, F>(
-        &self,
-        asking: &mut Asking<F>,
-        position: &mut Position,
-        walked: &mut Walked<R>,
+    /// Whether an answer with more rows than were asked for is the whole segment: the total says so, or it has more rows than any page.
+    fn is_whole(&self, fetched: &Fetched<R>) -> bool {
+        let rows = fetched.rows.len() as u64;
+        let most = u64::from(self.walk.max_vendor_page);
+        match fetched.total {
+            Some(total) if total == rows => self.counted() <= rows || rows > most,
+            Some(total) if total > rows => false,
+            _ => rows > most,
+        }
+    }
+
+    /// The rows of a vendor that ignores paging. A list that has become shorter than what was passed ends here as well.
+    fn whole(&mut self, fetched: Fetched<R>) -> Met<R> {
+        let end = fetched.rows.len() as u64;
+        self.note_total(fetched.total, end);
+        if end <= u64::from(self.walk.max_vendor_page) {
+            // It can be a vendor whose pages are no smaller, so the next part comes from the same one.
+            self.learn(Size::Least(count(&fetched.rows)));
+        }
+        Met::Rows(Placed {
+            rows: fetched.rows,
+            start: 0,
+            end: end.max(self.position.offset),
+            last: true,
+        })
+    }
+
+    /// The page size that an answer shows, if it is not the one that was asked for.
+    fn other_size(&self, window: Window, fetched: &Fetched<R>) -> Result<Option<Size>> {
+        let rows = count(&fetched.rows);
+        let most = self.walk.max_vendor_page.max(1);
+        // A size that the rows prove wrong is not believed.
+        let reported = fetched.size.filter(|size| *size >= rows.max(1));
+        if rows > window.size {
+            let size = reported.filter(|size| *size <= most).unwrap_or(rows);
+            return Ok(Some(Size::Least(size)));
+        }
+        if let Some(size) = reported.filter(|size| *size < window.size) {
+            if self.position.least && size == rows && window.index > 0 {
+                return Err(changing_sizes());
+            }
+            return Ok((!self.position.least).then_some(Size::Most(size)));
+        }
+        // A larger size than was asked for is believed once; one that is reported whatever comes would be met again and again.
+        let larger = reported.filter(|size| *size > window.size && *size <= most);
+        let believed = rows > 0 && window.index > 0;
+        Ok(match larger.filter(|_| believed) {
+            Some(larger) if self.position.short.is_some() => Some(Size::Least(larger)),
+            Some(larger) if self.position.size.is_none() => Some(Size::Most(larger)),
+            Some(_) | None => None,
+        })
+    }
+
+    /// Judges a page that begins as the one directly before it.
+    fn repeated(&self, fetched: &Fetched<R>) -> Result<Met<R>, Stop> {
+        let counts_more = self.walk.reach(fetched.total) > self.position.offset;
+        // A vendor that ignores paging has answered with its whole list before: a short page, or one larger than was asked for.
+        let whole = self.position.size.is_some() && (fetched.size.is_none() || self.position.least);
+        match whole && !counts_more {
+            true => Ok(Met::End),
+            false => Err(repeated_page().into()),
+        }
+    }
+
+    /// Judges a page without a row at the position or behind it.
+    async fn nothing_new(
+        &mut self,
         window: Window,
         fetched: Fetched<R>,
+        told: Option<u64>,
+    ) -> Result<Met<R>, Stop> {
+        let (offset, rows) = (self.position.offset, count(&fetched.rows));
+        if self.walk.reach(told) > offset || (told.is_none() && self.counted() > offset) {
+            return self.short_page(window, 1, false).await;
+        }
+        if self.counted() > offset {
+            return match self.shown(offset).await? {
+                Shown::Rows(placed) => Ok(Met::Rows(placed)),
+                Shown::Size => Ok(Met::Size),
+                Shown::Nothing => Ok(self.ended(told)),
+                Shown::Counted => self.short_page(window, 1, true).await,
+                Shown::Unclear => Ok(self.no_small_pages()),
+            };
+        }
+        if rows > 0 && rows < window.size && !self.position.least {
+            // The end, or smaller pages than were asked for, whose rows stand elsewhere.
+            return Ok(self.learn(Size::Most(rows)));
+        }
+        // The short page that this size was learned from had a row here.
+        if self.position.short.is_some() {
+            let before = self
+                .ask(Window::holding(offset.saturating_sub(1), 1))
+                .await?;
+            if before.rows.is_empty() {
+                return Ok(self.no_small_pages());
+            }
+            if self.counted() > offset {
+                return self.short_page(window, 1, false).await;
+            }
+        }
+        Ok(self.ended(told))
+    }
+
+    fn ended(&mut self, told: Option<u64>) -> Met<R> {
+        let total = told.map(|total| (self.position.segment, total));
+        self.walked.totals.extend(total);
+        Met::End
+    }
+
+    /// Goes on with pages of the size that was asked for before, where small ones are not served as such.
+    fn no_small_pages(&mut self) -> Met<R> {
+        if self.position.least {
+            return Met::Missing;
+        }
+        let size = self
+            .position
+            .size
+            .unwrap_or(self.walk.max_vendor_page.max(1));
+        self.learn(Size::Least(size))
+    }
+
+    /// Whether a small page that was asked for on purpose is answered with a larger one, which is noted.
+    fn is_larger(&mut self, asked: Window, answer: &Fetched<R>) -> bool {
+        let rows = count(&answer.rows);
+        let size = answer.size.filter(|size| *size > asked.size);
+        let size = size.unwrap_or(rows).min(self.walk.max_vendor_page.max(1));
+        let larger = size > asked.size;
+        if larger {
+            self.learn(Size::Least(size));
+        }
+        larger
+    }
+
+    /// Finds out whether the list ends at a place, by the smallest pages there are: the row there is asked for, then the one before it.
+    async fn shown(&mut self, place: u64) -> Result<Shown<R>, Stop> {
+        let size = match (self.position.least, self.position.size) {
+            (true, Some(size)) => size,
+            _ => 1,
+        };
+        let at = Window::holding(place, size);
+        let mut counted = false;
+        if self.walk.limit.is_none_or(|limit| at.end() <= limit) {
+            let answer = self.ask(at).await?;
+            let rows = count(&answer.rows);
+            if self.is_larger(at, &answer) {
+                return Ok(Shown::Size);
+            }
+            if rows > at.skip {
+                return Ok(match self.place(at, answer) {
+                    Met::Rows(placed) => Shown::Rows(placed),
+                    _ => Shown::Size,
+                });
+            }
+            counted |= self.walk.reach(answer.total) > place;
+        }
+        let Some(before) = place.checked_sub(1).map(|row| Window::holding(row, size)) else {
+            // No row before it that could show how small pages are served.
+            return Ok(Shown::Counted);
+        };
+        let answer = self.ask(before).await?;
+        counted |= self.walk.reach(answer.total) > place;
+        let rows = count(&answer.rows);
+        // In a list that has become much shorter the row before is gone as well, as this answer's total says.
+        let end = before.start() + u64::from(rows);
+        let shorter = self.position.least && answer.total.is_some_and(|total| total <= end);
+        let served = rows > before.skip || shorter;
+        Ok(match (served, counted) {
+            (true, true) => Shown::Counted,
+            (true, false) => Shown::Nothing,
+            (false, _) => Shown::Unclear,
+        })
+    }
+
+    /// Settles a page that has fewer rows than belong into it, although the total says that there are more. `shown` says that the row at the
+    /// position has been asked for by itself, and did not come.
+    async fn short_page(
+        &mut self,
+        window: Window,
         missing: u32,
-    ) -> Result<Met<R>>
-    where
-        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-        R: Send,
-    {
-        let again = asking.ask(window).await?;
-        let rows = again.rows.len() as u64;
-        let end = window.start() + rows;
-        let total = again.total.or(fetched.total);
-        if rows > u64::from(window.size) {
-            return Err(changing_sizes());
+        shown: bool,
+    ) -> Result<Met<R>, Stop> {
+        let again = self.ask(window).await?;
+        let rows = count(&again.rows);
+        let end = window.start() + u64::from(rows);
+        if let Some(size) = self.other_size(window, &again)? {
+            return Ok(self.learn(size));
         }
-        let full = rows == u64::from(window.size);
-        let last = rows > 0 && again.total == Some(end);
-        // Two totals for one page: the smaller one is believed where no row comes behind it.
-        let doubted = last && !full && end > position.offset && self.reach(fetched.total) > end;
-        if full || last {
-            let last = last && (!doubted || self.ends_at(asking, end).await?);
-            self.count(position, walked, again.total, end);
-            return Ok(Met::Rows(Placed {
-                rows: again.rows,
-                start: window.start(),
-                end,
-                last,
-            }));
+        if rows == window.size || (rows > 0 && again.total == Some(end) && self.counted() <= end) {
+            return Ok(self.place(window, again));
         }
-        if self.reach(total) <= position.offset {
-            return Ok(Met::End);
+        let offset = self.position.offset;
+        if rows > 0 && again.total == Some(end) && end > offset {
+            // Two totals for one page: rows behind it, or the same ones in a page of this size, prove the larger one.
+            return Ok(match self.position.least {
+                true => self.place(window, again),
+                false => self.too_short(window, &again.rows),
+            });
+        }
+        if again.total.is_some() && self.walk.reach(again.total) <= offset && end <= offset {
+            if shown {
+                return Ok(self.ended(again.total));
+            }
+            return Ok(match self.shown(offset).await? {
+                Shown::Rows(placed) => Met::Rows(placed),
+                Shown::Size => Met::Size,
+                Shown::Nothing => self.ended(again.total),
+                Shown::Counted => Met::Missing,
+                Shown::Unclear => self.no_small_pages(),
+            });
+        }
+        if self.position.least || (rows == 0 && (shown || window.size == 1)) {
+            return match rows {
+                0 => self.behind_a_hole(window).await,
+                // Pages of this size, and rows that are missing in them.
+                _ => Ok(self.place_with_gap(window, again)),
+            };
         }
         // A page that begins with the next row, and has no more rows than the vendor gives, has its place whatever made the other short.
-        let most = match u32::try_from(rows) {
-            Ok(0) | Err(_) => window.size / 2,
-            Ok(rows) => {
-                position.size = Some(rows);
-                rows
-            }
+        let most = match rows {
+            0 => window.size / 2,
+            rows => rows,
         };
-        let part = Window::beginning_at(position.offset, most.min(missing));
-        let answer = asking.ask(part).await?;
-        let found = answer.rows.len() as u64;
-        if found > u64::from(part.size) {
-            return Err(changing_sizes());
+        let part = Window::beginning_at(offset, most.min(missing));
+        let answer = self.ask(part).await?;
+        let found = count(&answer.rows);
+        if self.is_larger(part, &answer) {
+            return Ok(Met::Size);
         }
-        let total = answer.total.or(total);
-        let end = part.start() + found;
-        self.count(position, walked, answer.total, end);
-        if found == u64::from(part.size) || (found > 0 && answer.total == Some(end)) {
-            return Ok(Met::Rows(Placed {
-                rows: answer.rows,
-                start: part.start(),
-                end,
-                last: answer.total == Some(end),
-            }));
+        if let Some(size) = self.other_size(part, &answer)? {
+            return Ok(self.learn(size));
         }
-        if found > 0 || rows > 0 {
-            // The vendor counts rows here that it does not show.
-            position.gap = true;
-            return Ok(Met::Rows(Placed {
-                rows: answer.rows,
-                start: part.start(),
-                end: part.start() + u64::from(part.size),
-                last: false,
-            }));
+        if rows > 0 {
+            self.learn(Size::Most(rows));
         }
-        self.behind_a_hole(asking, position, walked, window, total)
-            .await
+        let end = part.start() + u64::from(found);
+        if found == part.size || (found > 0 && answer.total == Some(end)) {
+            return Ok(self.place(part, answer));
+        }
+        match (found, rows) {
+            (0, 0) => self.behind_a_hole(window).await,
+            (0, _) => Ok(self.place_with_gap(part, answer)),
+            _ => self.part_of_a_page(part, answer).await,
+        }
+    }
+
+    /// Settles a page that begins with the next row and is short: rows are missing in it, or the vendor's pages have become smaller still. The
+    /// next row, asked for by itself, tells.
+    async fn part_of_a_page(&mut self, part: Window, answer: Fetched<R>) -> Result<Met<R>, Stop> {
+        let single = Window::holding(self.position.offset, 1);
+        let row = self.ask(single).await?;
+        if self.is_larger(single, &row) {
+            return Ok(Met::Size);
+        }
+        Ok(match self.mark(&row.rows) {
+            None if row.rows.is_empty() => self.place_with_gap(single, row),
+            mark if mark == self.mark(&answer.rows) => self.place_with_gap(part, answer),
+            _ => self.learn(Size::Most(count(&answer.rows))),
+        })
     }
 
     /// Goes on behind a page that stays empty, if rows come there.
-    async fn behind_a_hole<'a, R, F>(
-        &self,
-        asking: &mut Asking<F>,
-        position: &mut Position,
-        walked: &mut Walked<R>,
-        window: Window,
-        total: Option<u64>,
-    ) -> Result<Met<R>>
-    where
-        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-        R: Send,
-    {
+    async fn behind_a_hole(&mut self, window: Window) -> Result<Met<R>, Stop> {
         let next = Window {
             index: window.index + 1,
             size: window.size,
             skip: 0,
         };
-        let end = next.start() + u64::from(next.size);
-        if next.start() >= self.reach(total) || self.limit.is_some_and(|limit| end > limit) {
-            return Ok(Met::Missing(total));
+        let reachable = self.walk.limit.is_none_or(|limit| next.end() <= limit);
+        if next.start() >= self.counted() || !reachable {
+            return Ok(Met::Missing);
         }
-        let behind = asking.ask(next).await?;
-        let rows = behind.rows.len() as u64;
-        if rows == 0 || rows > u64::from(next.size) {
-            return Ok(Met::Missing(total));
+        let behind = self.ask(next).await?;
+        let rows = count(&behind.rows);
+        if let Some(size) = self.other_size(next, &behind)? {
+            return Ok(self.learn(size));
         }
-        position.gap = true;
-        position.offset = next.start();
-        position.mark = None;
-        let end = next.start() + rows;
-        let last = behind.total == Some(end);
+        if rows == 0 {
+            return Ok(Met::Missing);
+        }
+        self.position.gap = true;
+        self.position.offset = next.start();
+        let end = next.start() + u64::from(rows);
         // A page that is not full is asked for once more, as any other.
-        let placed = rows == u64::from(next.size) || last;
-        if placed {
-            self.count(position, walked, behind.total, end);
+        match rows == next.size || behind.total == Some(end) {
+            true => Ok(self.place(next, behind)),
+            false => Ok(Met::Size),
         }
-        Ok(Met::Rows(Placed {
-            rows: if placed { behind.rows } else { Vec::new() },
-            start: next.start(),
-            end: if placed { end } else { next.start() },
-            last,
-        }))
     }
 
-    /// Notes the total of an answer whose rows end at `end`.
-    fn count<R>(
-        &self,
-        position: &mut Position,
-        walked: &mut Walked<R>,
-        total: Option<u64>,
-        end: u64,
-    ) {
+    /// Takes the rows of a page that stand where they were asked for. They are the last ones if nothing has ever counted more.
+    fn place(&mut self, window: Window, answer: Fetched<R>) -> Met<R> {
+        let end = window.start() + answer.rows.len() as u64;
+        let last = self.counted() == end && answer.total.is_none_or(|total| total == end);
+        let total = answer
+            .total
+            .or(self.position.total.filter(|total| *total >= end));
+        self.note_total(total, end);
+        if let Some(mark) = self.mark(&answer.rows) {
+            self.position.mark = Some(mark);
+        }
+        Met::Rows(Placed {
+            start: window.start(),
+            rows: answer.rows,
+            end,
+            last,
+        })
+    }
+
+    /// Takes the rows of a page from which rows are missing: the vendor counts rows here that it does not show.
+    fn place_with_gap(&mut self, window: Window, answer: Fetched<R>) -> Met<R> {
+        self.position.gap = true;
+        let mut met = self.place(window, answer);
+        if let Met::Rows(placed) = &mut met {
+            (placed.end, placed.last) = (window.end(), false);
+        }
+        met
+    }
+
+    /// Notes the total of rows that end at `end`.
+    fn note_total(&mut self, total: Option<u64>, end: u64) {
         match total {
-            Some(total) if total < end => walked.wrong_total = true,
-            Some(total) => {
-                walked.totals.push((position.segment, total));
-                position.total = position.total.max(Some(total));
-            }
+            Some(total) if total < end => self.walked.wrong_total = true,
+            Some(total) => self.walked.totals.push((self.position.segment, total)),
             None => {}
         }
     }
 }
 
-/// Whether a list has become shorter than it was.
-enum Shrunk {
-    /// It has ended.
-    Ended,
-    /// It has more rows, as this total says.
-    Not(Option<u64>),
+fn count<R>(rows: &[R]) -> u32 {
+    u32::try_from(rows.len()).unwrap_or(u32::MAX)
 }
