@@ -325,6 +325,26 @@ impl Error {
         self.0.unsent
     }
 
+    /// Returns whether a page whose later vendor call met this error is given with the rows of the calls before. A refusal of what the caller asked
+    /// for is the answer to the request itself.
+    #[must_use]
+    pub fn ends_a_page_early(&self) -> bool {
+        match self.kind() {
+            ErrorKind::InvalidArgument
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::Unsupported => false,
+            ErrorKind::Auth
+            | ErrorKind::Throttled
+            | ErrorKind::Rejected
+            | ErrorKind::Misconfigured
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable
+            | ErrorKind::Protocol
+            | ErrorKind::Unexpected => true,
+        }
+    }
+
     /// Returns whether this is the refusal of a cursor.
     #[must_use]
     pub fn is_invalid_cursor(&self) -> bool {

@@ -164,6 +164,8 @@ impl AlibabaProvider {
     ) -> Result<Page<Job>> {
         let max_calls = self.client.deps.max_calls_per_page;
         let mut calls = 0;
+        // Jobs that came from the vendor, whether they are given or not.
+        let mut read = 0;
         let mut items: Vec<Job> = Vec::new();
         let mut packages: Option<Packages> = None;
         loop {
@@ -197,7 +199,7 @@ impl AlibabaProvider {
                     let walked = match walked {
                         Ok(walked) => walked,
                         // What came before is given first; the next request meets the error again.
-                        Err(error) if ends_early(&error, &items) => {
+                        Err(error) if read > 0 && error.ends_a_page_early() => {
                             return page_to_go_on(items, at);
                         }
                         Err(error) => return Err(error.with_operation(LIST_PACKAGES)),
@@ -260,7 +262,7 @@ impl AlibabaProvider {
                     at = at.next_package();
                     continue;
                 }
-                Err(error) if ends_early(&error, &items) => {
+                Err(error) if read > 0 && error.ends_a_page_early() => {
                     at.package = Some(package);
                     return page_to_go_on(items, at);
                 }
@@ -268,6 +270,7 @@ impl AlibabaProvider {
             };
             with_losses(&mut walked, losses);
             calls += walked.calls;
+            read += walked.read;
             at.gap |= walked.gap;
             items.extend(
                 walked
@@ -280,6 +283,9 @@ impl AlibabaProvider {
                 Some(position) => {
                     at = at.with_jobs_position(position);
                     at.package = Some(package);
+                    if walked.error.is_some() {
+                        return page_to_go_on(items, at);
+                    }
                 }
                 None => at = at.next_package(),
             }
@@ -389,15 +395,11 @@ fn page_to_go_on(items: Vec<Job>, at: PackageCursor) -> Result<Page<Job>> {
     })
 }
 
-/// Whether an error of a list ends the page early, so that the jobs before it are not lost.
-fn ends_early(error: &Error, items: &[Job]) -> bool {
-    error.kind() == ErrorKind::Protocol && !items.is_empty()
-}
-
 /// Whether the vendor does not know a package that its own list has named a moment before.
 fn is_unknown_package(error: &Error) -> bool {
     let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
-    is_absence(code.unwrap_or_default())
+    // A key that does not exist is no package.
+    error.kind() != ErrorKind::Auth && is_absence(code.unwrap_or_default())
 }
 
 fn way(filter: &JobFilter) -> Result<Way> {

@@ -308,3 +308,43 @@ async fn a_walk_goes_on_from_every_position_that_a_cursor_can_hold() {
         assert_eq!(walked.rows.len(), 10, "{offset}");
     }
 }
+
+#[tokio::test]
+async fn a_call_that_fails_costs_no_row_of_the_calls_before() {
+    for kind in ErrorKind::ALL.iter().copied() {
+        let fails = AtomicU32::new(3);
+        let fetch =
+            |_: u32, window: Window| -> crate::BoxFuture<'_, crate::Result<Fetched<String>>> {
+                if fails.fetch_sub(1, Ordering::Relaxed) == 1 {
+                    return Box::pin(async move { Err(crate::Error::new(kind, "no")) });
+                }
+                let start = window.start();
+                Box::pin(async move {
+                    Ok(Fetched {
+                        rows: numbered(start..start + u64::from(window.size)),
+                        total: Some(1000),
+                        size: None,
+                    })
+                })
+            };
+        let mut walk = pages_of(100, 5);
+        walk.max_vendor_page = 25;
+        let walked = walk.run(fetch, |row| row, |_| true).await;
+        let refused = matches!(
+            kind,
+            ErrorKind::InvalidArgument
+                | ErrorKind::NotFound
+                | ErrorKind::Conflict
+                | ErrorKind::Unsupported
+        );
+        match walked {
+            Err(error) => assert!(refused && error.kind() == kind, "{kind}"),
+            Ok(walked) => {
+                assert!(!refused, "{kind}");
+                assert_eq!(walked.rows, numbered(0..50), "{kind}");
+                assert_eq!(walked.next.unwrap().offset, 50);
+                assert_eq!(walked.error.unwrap().kind(), kind);
+            }
+        }
+    }
+}

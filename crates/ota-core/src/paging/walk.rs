@@ -42,6 +42,10 @@ pub struct Walked<R> {
     pub calls: u32,
     /// Whether the walk had to pass over rows that the vendor counts and does not give, in this part or an earlier one.
     pub gap: bool,
+    /// How many rows of the vendor's were read, whether they were kept or not.
+    pub read: u64,
+    /// What ended the walk early, after rows had been read: they are given, and the error is the answer to the next request if it lasts.
+    pub error: Option<Error>,
     /// Rows of the last segment that were passed.
     passed: u64,
     /// Whether a total was proved wrong by the rows that came with it.
@@ -196,8 +200,8 @@ impl Walk {
     ///
     /// # Errors
     /// The first error of `fetch`; `protocol` when the vendor's next page is the one before, when its page size changes from answer to
-    /// answer, and when the total says that there are more rows and none come. Rows that came before are returned first: the error is
-    /// the answer to the next request.
+    /// answer, and when the total says that there are more rows and none come. Rows that were read before are returned first, with the place
+    /// to go on from: the error is the answer to the next request, if it lasts ([`Error::ends_a_page_early`]).
     pub async fn run<'a, R>(
         self,
         fetch: impl FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
@@ -219,6 +223,8 @@ impl Walk {
                 totals: Vec::new(),
                 calls: 0,
                 gap: self.from.gap,
+                read: 0,
+                error: None,
                 passed: self.from.offset,
                 wrong_total: false,
             },
@@ -263,6 +269,11 @@ where
                     self.walked.next = Some(self.position);
                     break;
                 }
+                Err(Stop::Failed(error)) if self.walked.read > 0 && error.ends_a_page_early() => {
+                    self.walked.next = Some(self.position);
+                    self.walked.error = Some(error);
+                    break;
+                }
                 Err(Stop::Failed(error)) => return Err(error),
             };
             let from = self.position.offset;
@@ -274,6 +285,7 @@ where
                 .skip(usize::try_from(skip).unwrap_or(usize::MAX));
             while count(&self.walked.rows) < page_size {
                 let Some(row) = rest.next() else { break };
+                self.walked.read += 1;
                 let key = (self.key)(&row);
                 // A row without an identifier cannot be compared, so it is never taken for a repetition.
                 let repeated = !key.is_empty() && !seen.insert(key.to_owned());

@@ -7,6 +7,7 @@ mod credentials;
 mod decoder;
 mod mapping;
 mod odd_lists;
+mod partial;
 mod requests;
 mod server;
 mod vectors;
