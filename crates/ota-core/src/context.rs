@@ -1,5 +1,6 @@
 //! What travels with a request.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub struct Context {
     pub priority: Priority,
     /// The caller that the work is done for, where there is one: callers share what a vendor's quota allows.
     pub caller: Option<Arc<str>>,
+    /// What the request is about, where that is one thing, such as a job: failures that are all about one thing say little about the vendor.
+    pub subject: Option<u64>,
     /// The vendor calls made for this request so far; clones share it.
     pub calls: Arc<CallLog>,
     /// The trace that the request belongs to, and the span that vendor calls are made from.
@@ -43,6 +46,7 @@ impl Context {
             deadline,
             priority,
             caller: None,
+            subject: None,
             calls: Arc::new(CallLog::default()),
             trace: None,
         }
@@ -52,6 +56,15 @@ impl Context {
     #[must_use]
     pub fn with_caller(mut self, caller: Option<Arc<str>>) -> Self {
         self.caller = caller;
+        self
+    }
+
+    /// Says what the request is about.
+    #[must_use]
+    pub fn about(mut self, what: &impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        self.subject = Some(hasher.finish());
         self
     }
 

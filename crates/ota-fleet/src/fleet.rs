@@ -199,6 +199,7 @@ impl Fleet {
     /// As [`JobReader::get_job`]; `not_found` for an unknown provider or job.
     pub async fn get_job(&self, cx: &Context, name: &str, request: GetJob) -> Result<Answer<Job>> {
         let member = self.known(name)?;
+        let cx = &cx.clone().about(&request.job_id);
         let result = reader(member)?
             .get_job(cx, request)
             .await
@@ -217,6 +218,7 @@ impl Fleet {
         request: GetJob,
     ) -> Result<Answer<JobStats>> {
         let member = self.known(name)?;
+        let cx = &cx.clone().about(&request.job_id);
         let result = reader(member)?
             .job_stats(cx, request)
             .await
@@ -235,6 +237,7 @@ impl Fleet {
         request: ListTasks,
     ) -> Result<Answer<Page<Task>>> {
         let member = self.known(name)?;
+        let cx = &cx.clone().about(&request.job_id);
         let result = reader(member)?
             .list_tasks(cx, request)
             .await

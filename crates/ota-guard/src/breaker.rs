@@ -1,8 +1,13 @@
 //! Leaves a vendor that does not answer alone for a while.
+//!
+//! One question that always fails, such as a job that is broken at the vendor, must not close the vendor for all others, however often it is asked: what
+//! one subject fails counts up to half of what opens the breaker, and while it is open, the subjects that have failed have a probe of their own, so
+//! that the probe for all others is not lost to them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ota_core::clock::after;
 use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
 use tokio::sync::watch;
@@ -12,6 +17,12 @@ use tokio::sync::watch;
 /// Ten refused connections, or five attempts that ran out of time. High enough that a vendor which fails every fifth call is not taken for
 /// dead (one run of ten in ten million calls), low enough that a dead one is found out by four reads of three attempts.
 const THRESHOLD: u32 = 10;
+
+/// The most of that weight that the failures of one subject have.
+const MOST_OF_ONE: u32 = THRESHOLD / 2;
+
+/// The most subjects that are known to have failed while the vendor is left alone.
+const MOST_SUSPECTS: usize = 16;
 
 /// How long it is left alone at first; twice as long after each probe that fails.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -53,28 +64,102 @@ pub struct Breaker {
     is_open: watch::Sender<bool>,
 }
 
+/// What a call is about, as a number; none where that is not known.
+type Subject = Option<u64>;
+
 #[derive(Debug, Default)]
 struct Inner {
-    weight: u32,
+    /// The weight of the failures since the last answer, by what the calls were about.
+    failures: Vec<(Subject, u32)>,
     /// When the latest of the answered calls was sent.
     answered: Option<Instant>,
     openings: u64,
+    /// How many pauses there were, each with all its probes.
+    pauses: u64,
     /// Set while the breaker is open or probing.
     pause: Option<Pause>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Pause {
+    /// The subjects that have failed.
+    suspects: Vec<u64>,
+    /// The probe for them.
+    of_suspects: Probe,
+    /// The probe for all others.
+    of_others: Probe,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probe {
     length: Duration,
     until: Instant,
-    probing: bool,
+    running: bool,
+}
+
+impl Probe {
+    fn new(now: Instant) -> Self {
+        Self {
+            length: FIRST_PAUSE,
+            until: after(now, FIRST_PAUSE),
+            running: false,
+        }
+    }
+
+    fn failed(&mut self, now: Instant) {
+        self.length = self.length.saturating_mul(2).min(LONGEST_PAUSE);
+        self.until = after(now, self.length);
+    }
+}
+
+impl Pause {
+    fn is_suspect(&self, subject: Subject) -> bool {
+        subject.is_some_and(|subject| self.suspects.contains(&subject))
+    }
+
+    fn probe(&mut self, suspect: bool) -> &mut Probe {
+        match suspect {
+            true => &mut self.of_suspects,
+            false => &mut self.of_others,
+        }
+    }
+
+    fn suspect(&mut self, subject: Subject) {
+        if let Some(subject) = subject
+            && !self.suspects.contains(&subject)
+        {
+            if self.suspects.len() >= MOST_SUSPECTS {
+                self.suspects.remove(0);
+            }
+            self.suspects.push(subject);
+        }
+    }
 }
 
 impl Inner {
-    fn refusal(&self, now: Instant) -> Error {
-        let left = self.pause.map_or(Duration::ZERO, |pause| {
-            pause.until.saturating_duration_since(now)
+    fn weight(&self) -> u32 {
+        let of = self.failures.iter().map(|(subject, weight)| match subject {
+            Some(_) => (*weight).min(MOST_OF_ONE),
+            None => *weight,
         });
+        of.fold(0, u32::saturating_add)
+    }
+
+    fn fail(&mut self, subject: Subject, weight: u32) {
+        match self.failures.iter_mut().find(|(of, _)| *of == subject) {
+            Some((_, known)) => *known = known.saturating_add(weight),
+            None => self.failures.push((subject, weight)),
+        }
+    }
+
+    /// Notes that a call was answered that was sent at `sent`.
+    fn answer(&mut self, sent: Instant) {
+        self.failures.clear();
+        self.answered = self.answered.max(Some(sent));
+    }
+
+    fn refusal(&self, until: Instant, now: Instant) -> Error {
+        let left = until.saturating_duration_since(now);
         Error::new(
             ErrorKind::Unavailable,
             "the vendor did not answer lately and is left alone for a while",
@@ -85,32 +170,39 @@ impl Inner {
 }
 
 impl Breaker {
-    /// Lets a call through, or refuses it.
+    /// Lets a call about `subject` through, or refuses it.
     ///
     /// # Errors
     /// `unavailable` while the vendor is left alone; the error says for how long.
-    pub fn admit(&self, now: Instant) -> Result<Admission<'_>> {
+    pub fn admit(&self, now: Instant, subject: Option<u64>) -> Result<Admission<'_>> {
         let mut inner = self.lock();
+        let number = inner.pauses;
         let admission = |probe| Admission {
             breaker: self,
+            subject,
             probe,
         };
-        match &mut inner.pause {
-            None => Ok(admission(false)),
-            Some(pause) if now >= pause.until && !pause.probing => {
-                pause.probing = true;
-                Ok(admission(true))
-            }
-            Some(_) => Err(inner.refusal(now)),
+        let Some(pause) = &mut inner.pause else {
+            return Ok(admission(None));
+        };
+        let suspect = pause.is_suspect(subject);
+        let probe = pause.probe(suspect);
+        if now >= probe.until && !probe.running {
+            probe.running = true;
+            return Ok(admission(Some((number, suspect))));
         }
+        let until = probe.until;
+        Err(inner.refusal(until, now))
     }
 
     /// Returns how it is.
     #[must_use]
     pub fn state(&self) -> BreakerState {
-        match self.lock().pause {
+        match &self.lock().pause {
             None => BreakerState::Closed,
-            Some(pause) if pause.probing => BreakerState::Probing,
+            Some(pause) if pause.of_others.running || pause.of_suspects.running => {
+                BreakerState::Probing
+            }
             Some(_) => BreakerState::Open,
         }
     }
@@ -130,53 +222,83 @@ impl Breaker {
 #[derive(Debug)]
 pub struct Admission<'a> {
     breaker: &'a Breaker,
-    probe: bool,
+    subject: Subject,
+    /// The number of the pause that it is a probe of, and whether it is that of the suspects.
+    probe: Option<(u64, bool)>,
 }
 
 impl Admission<'_> {
     /// Notes how the call ended that was sent at `sent`. Only a vendor that does not answer, or answers that it is out of order, counts as
     /// failed; and not even that where a call that was sent later has been answered meanwhile: then the vendor is alive.
-    pub fn note(mut self, sent: Instant, now: Instant, result: std::result::Result<(), ErrorKind>) {
-        let mut inner = self.breaker.lock();
-        let overtaken = inner.answered.is_some_and(|answered| answered > sent);
+    pub fn note(self, sent: Instant, now: Instant, result: std::result::Result<(), ErrorKind>) {
         let weight = match result {
             Err(ErrorKind::Timeout) => 2,
             Err(ErrorKind::Unavailable) => 1,
             Ok(()) | Err(_) => 0,
         };
-        let probe = std::mem::take(&mut self.probe);
-        match (inner.pause, weight) {
-            // An answer to a call from before the pause does not tell more than the probe will.
-            (Some(_), _) if !probe => {}
-            (_, 0) => {
-                inner.weight = 0;
-                inner.answered = inner.answered.max(Some(sent));
-                if inner.pause.take().is_some() {
-                    self.breaker.is_open.send_replace(false);
-                }
+        let mut inner = self.breaker.lock();
+        if let Some((pause, suspect)) = self.current(&mut inner) {
+            if weight == 0 {
+                inner.pause = None;
+                inner.answer(sent);
+                self.breaker.is_open.send_replace(false);
+                return;
             }
-            (None, _) if overtaken => {}
-            (Some(pause), _) => open(
-                self.breaker,
-                &mut inner,
-                now,
-                pause.length.saturating_mul(2).min(LONGEST_PAUSE),
-            ),
-            (None, weight) => {
-                inner.weight += weight;
-                if inner.weight >= THRESHOLD {
-                    open(self.breaker, &mut inner, now, FIRST_PAUSE);
+            pause.probe(suspect).failed(now);
+            if !suspect {
+                pause.suspect(self.subject);
+                // The suspects do not wait less than the others.
+                let (others, suspects) = (pause.of_others, &mut pause.of_suspects);
+                suspects.length = suspects.length.max(others.length);
+                suspects.until = suspects.until.max(others.until);
+            }
+            inner.openings += 1;
+            return;
+        }
+        let overtaken = inner.answered.is_some_and(|answered| answered > sent);
+        match weight {
+            // An answer to a call from before the pause does not tell more than the probe will.
+            _ if inner.pause.is_some() => {}
+            0 => inner.answer(sent),
+            _ if overtaken => {}
+            weight => {
+                inner.fail(self.subject, weight);
+                if inner.weight() >= THRESHOLD {
+                    open(self.breaker, &mut inner, now);
                 }
             }
         }
     }
 
+    /// As [`Admission::note`], for a failure that has nothing to do with what the call was about, such as a connection that was refused.
+    pub fn note_of_any(
+        mut self,
+        sent: Instant,
+        now: Instant,
+        result: std::result::Result<(), ErrorKind>,
+    ) {
+        self.subject = None;
+        self.note(sent, now, result);
+    }
+
+    /// Returns the pause that this is a probe of, if it still lasts.
+    fn current<'i>(&self, inner: &'i mut Inner) -> Option<(&'i mut Pause, bool)> {
+        let (number, suspect) = self.probe?;
+        if number != inner.pauses {
+            return None;
+        }
+        inner.pause.as_mut().map(|pause| (pause, suspect))
+    }
+
     /// Waits until the breaker refuses calls, then returns the refusal; never for a probe, which is the one call that is to go through.
     pub async fn refused(&self, now: impl Fn() -> Instant) -> Error {
-        if !self.probe {
+        if self.probe.is_none() {
             let mut is_open = self.breaker.is_open.subscribe();
             if is_open.wait_for(|open| *open).await.is_ok() {
-                return self.breaker.lock().refusal(now());
+                let now = now();
+                let inner = self.breaker.lock();
+                let until = inner.pause.as_ref().map(|pause| pause.of_others.until);
+                return inner.refusal(until.unwrap_or(now), now);
             }
         }
         std::future::pending().await
@@ -188,29 +310,34 @@ impl Admission<'_> {
     /// As [`Breaker::admit`].
     pub fn still_good(&self, now: Instant) -> Result<()> {
         let inner = self.breaker.lock();
-        match inner.pause.is_some() && !self.probe {
-            true => Err(inner.refusal(now)),
-            false => Ok(()),
+        match &inner.pause {
+            Some(pause) if self.probe.is_none() => Err(inner.refusal(pause.of_others.until, now)),
+            _ => Ok(()),
         }
     }
 }
 
-fn open(breaker: &Breaker, inner: &mut Inner, now: Instant, length: Duration) {
+fn open(breaker: &Breaker, inner: &mut Inner, now: Instant) {
     inner.openings += 1;
-    inner.pause = Some(Pause {
-        length,
-        until: now + length,
-        probing: false,
-    });
+    inner.pauses += 1;
+    let failures = std::mem::take(&mut inner.failures);
+    let mut pause = Pause {
+        suspects: Vec::new(),
+        of_suspects: Probe::new(now),
+        of_others: Probe::new(now),
+    };
+    failures
+        .iter()
+        .for_each(|(subject, _)| pause.suspect(*subject));
+    inner.pause = Some(pause);
     breaker.is_open.send_replace(true);
 }
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        if self.probe
-            && let Some(pause) = &mut self.breaker.lock().pause
-        {
-            pause.probing = false;
+        let mut inner = self.breaker.lock();
+        if let Some((pause, suspect)) = self.current(&mut inner) {
+            pause.probe(suspect).running = false;
         }
     }
 }
@@ -223,7 +350,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn fail(breaker: &Breaker, now: Instant, kind: ErrorKind) {
-        breaker.admit(now).unwrap().note(now, now, Err(kind));
+        breaker.admit(now, None).unwrap().note(now, now, Err(kind));
     }
 
     fn opened(now: Instant) -> Breaker {
@@ -240,22 +367,22 @@ mod tests {
     fn a_vendor_that_does_not_answer_is_left_alone_and_probed() {
         let start = SystemClock.monotonic();
         let breaker = opened(start);
-        let refused = breaker.admit(start).unwrap_err();
+        let refused = breaker.admit(start, None).unwrap_err();
         assert_eq!(
             (refused.kind(), refused.retry_after()),
             (ErrorKind::Unavailable, Some(FIRST_PAUSE))
         );
         let later = start + FIRST_PAUSE;
-        let probe = breaker.admit(later).unwrap();
-        assert!(breaker.admit(later).is_err(), "one probe at a time");
+        let probe = breaker.admit(later, None).unwrap();
+        assert!(breaker.admit(later, None).is_err(), "one probe at a time");
         assert_eq!(breaker.state(), BreakerState::Probing);
         probe.note(later, later, Err(ErrorKind::Unavailable));
         assert!(
-            breaker.admit(later + FIRST_PAUSE).is_err(),
+            breaker.admit(later + FIRST_PAUSE, None).is_err(),
             "the pause doubles"
         );
         let back = later + FIRST_PAUSE * 2;
-        breaker.admit(back).unwrap().note(back, back, Ok(()));
+        breaker.admit(back, None).unwrap().note(back, back, Ok(()));
         assert_eq!(
             (breaker.state(), breaker.openings()),
             (BreakerState::Closed, 2)
@@ -280,15 +407,18 @@ mod tests {
             start + Duration::from_secs(8),
         );
         let silent: Vec<_> = (0..THRESHOLD)
-            .map(|_| breaker.admit(start).unwrap())
+            .map(|_| breaker.admit(start, None).unwrap())
             .collect();
-        breaker.admit(later).unwrap().note(later, later, Ok(()));
+        breaker
+            .admit(later, None)
+            .unwrap()
+            .note(later, later, Ok(()));
         for call in silent {
             call.note(start, end, Err(ErrorKind::Timeout));
         }
         assert_eq!(breaker.state(), BreakerState::Closed);
         for _ in 0..THRESHOLD {
-            let admission = breaker.admit(end);
+            let admission = breaker.admit(end, None);
             admission
                 .map(|call| call.note(end, end, Err(ErrorKind::Timeout)))
                 .ok();
@@ -307,7 +437,7 @@ mod tests {
                 fail(&breaker, now, *kind);
                 assert_eq!(breaker.state(), BreakerState::Closed, "{kind}");
             } else {
-                breaker.admit(now).unwrap().note(now, now, Ok(()));
+                breaker.admit(now, None).unwrap().note(now, now, Ok(()));
             }
         }
     }
@@ -316,16 +446,19 @@ mod tests {
     fn a_probe_that_was_dropped_leaves_its_place_to_the_next() {
         let start = SystemClock.monotonic();
         let breaker = opened(start);
-        let probe = breaker.admit(start + FIRST_PAUSE).unwrap();
+        let probe = breaker.admit(start + FIRST_PAUSE, None).unwrap();
         drop(probe);
         assert_eq!(breaker.state(), BreakerState::Open);
-        assert!(breaker.admit(start + FIRST_PAUSE).is_ok());
+        assert!(breaker.admit(start + FIRST_PAUSE, None).is_ok());
     }
 
     #[test]
     fn answers_to_calls_from_before_the_pause_do_not_end_it() {
         let (breaker, start) = (Breaker::default(), SystemClock.monotonic());
-        let (good, bad) = (breaker.admit(start).unwrap(), breaker.admit(start).unwrap());
+        let (good, bad) = (
+            breaker.admit(start, None).unwrap(),
+            breaker.admit(start, None).unwrap(),
+        );
         for _ in 0..THRESHOLD {
             fail(&breaker, start, ErrorKind::Unavailable);
         }
@@ -335,8 +468,102 @@ mod tests {
             (breaker.state(), breaker.openings()),
             (BreakerState::Open, 1)
         );
-        let refused = breaker.admit(start + Duration::from_millis(1)).unwrap_err();
+        let refused = breaker
+            .admit(start + Duration::from_millis(1), None)
+            .unwrap_err();
         assert!(refused.retry_after().unwrap() < FIRST_PAUSE);
+    }
+
+    fn fail_about(breaker: &Breaker, now: Instant, subject: u64) {
+        if let Ok(admission) = breaker.admit(now, Some(subject)) {
+            admission.note(now, now, Err(ErrorKind::Timeout));
+        }
+    }
+
+    #[test]
+    fn one_broken_job_does_not_close_its_provider() {
+        let (breaker, now) = (Breaker::default(), SystemClock.monotonic());
+        for _ in 0..100 {
+            fail_about(&breaker, now, 7);
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        // One more question that fails once is no proof either.
+        fail_about(&breaker, now, 8);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        // A vendor that fails whatever it is asked is found out as quickly as before.
+        let breaker = Breaker::default();
+        for subject in 0..5 {
+            assert_eq!(breaker.state(), BreakerState::Closed);
+            fail_about(&breaker, now, subject);
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+        // So is one whose connections are refused, even if there is one question only.
+        let breaker = Breaker::default();
+        for _ in 0..THRESHOLD {
+            let admission = breaker.admit(now, Some(7)).unwrap();
+            admission.note_of_any(now, now, Err(ErrorKind::Unavailable));
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_probe_is_not_lost_to_the_question_that_failed() {
+        let (breaker, start) = (Breaker::default(), SystemClock.monotonic());
+        for subject in [1, 2, 1, 2, 1, 2] {
+            fail_about(&breaker, start, subject);
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+        let later = start + FIRST_PAUSE;
+        // The broken job comes first, and hangs.
+        let slow = breaker.admit(later, Some(1)).unwrap();
+        assert!(breaker.admit(later, Some(2)).is_err(), "one for both");
+        let good = breaker.admit(later, Some(3)).unwrap();
+        let sent = later + Duration::from_millis(1);
+        good.note(sent, sent, Ok(()));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        slow.note(later, later + LONGEST_PAUSE, Err(ErrorKind::Timeout));
+        assert_eq!(
+            (breaker.state(), breaker.openings()),
+            (BreakerState::Closed, 1)
+        );
+
+        // When it fails at once, the others need not wait for another pause.
+        for subject in [1, 2, 1, 2, 1, 2] {
+            fail_about(&breaker, sent, subject);
+        }
+        let later = sent + FIRST_PAUSE;
+        fail_about(&breaker, later, 1);
+        assert!(breaker.admit(later, Some(2)).is_err());
+        breaker
+            .admit(later, Some(3))
+            .unwrap()
+            .note(later, later, Ok(()));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_probe_of_an_earlier_pause_tells_nothing_about_a_later_one() {
+        for result in [Ok(()), Err(ErrorKind::Timeout)] {
+            let (breaker, start) = (Breaker::default(), SystemClock.monotonic());
+            for subject in 0..5 {
+                fail_about(&breaker, start, subject);
+            }
+            let later = start + FIRST_PAUSE;
+            let slow = breaker.admit(later, Some(1)).unwrap();
+            breaker
+                .admit(later, Some(9))
+                .unwrap()
+                .note(later, later, Ok(()));
+            for subject in 0..5 {
+                fail_about(&breaker, later, subject);
+            }
+            slow.note(later, later, result);
+            assert_eq!(
+                (breaker.state(), breaker.openings()),
+                (BreakerState::Open, 2)
+            );
+            assert!(breaker.admit(later + FIRST_PAUSE, Some(1)).is_ok());
+        }
     }
 
     #[test]
@@ -347,13 +574,13 @@ mod tests {
             now += LONGEST_PAUSE;
             fail(&breaker, now, ErrorKind::Timeout);
         }
-        assert!(breaker.admit(now + LONGEST_PAUSE).is_ok());
+        assert!(breaker.admit(now + LONGEST_PAUSE, None).is_ok());
     }
 
     #[tokio::test]
     async fn whoever_waits_when_it_opens_is_told() {
         let (breaker, now) = (Breaker::default(), SystemClock.monotonic());
-        let waiting = breaker.admit(now).unwrap();
+        let waiting = breaker.admit(now, None).unwrap();
         assert!(waiting.still_good(now).is_ok());
         let told = async { waiting.refused(|| now).await.kind() };
         let opens = async {

@@ -165,7 +165,7 @@ impl Guard {
         }
         let by_breaker =
             |error: Error| Failed::Refused(Outcome::RefusedByBreaker, error.with_local());
-        let admission = self.breaker.admit(came).map_err(by_breaker)?;
+        let admission = self.breaker.admit(came, cx.subject).map_err(by_breaker)?;
         let ask = Ask {
             caller: cx.caller.as_ref(),
             operation: call.operation,
@@ -239,8 +239,11 @@ impl Guard {
     ) {
         let kind = result.as_ref().map(|_| ()).map_err(Error::kind);
         // What was cut off by its own caller's deadline is evidence against nobody.
-        if !result.as_ref().is_err_and(Error::is_local) {
-            admission.note(sent, self.clock.monotonic(), kind);
+        let now = self.clock.monotonic();
+        match result {
+            Err(error) if error.is_local() => drop(admission),
+            Err(error) if error.is_unsent() => admission.note_of_any(sent, now, kind),
+            _ => admission.note(sent, now, kind),
         }
         let outcome = Outcome::of(result);
         self.observer.attempt(cx, call.operation, outcome, took);
@@ -284,7 +287,7 @@ impl Guard {
                 now
             }
             (_, Retry::Later) => {
-                let wait = error.retry_after();
+                let wait = error.retry_after().filter(|wait| !wait.is_zero());
                 after(now, wait.unwrap_or_else(|| self.backoff(attempts)))
             }
         };

@@ -233,6 +233,79 @@ async fn a_vendor_that_throttles_slows_the_whole_account_for_as_long_as_it_asks(
 }
 
 #[tokio::test]
+async fn a_vendor_that_asks_for_no_wait_is_not_asked_again_at_once() {
+    for (kind, least) in [(ErrorKind::Throttled, 500), (ErrorKind::Unavailable, 250)] {
+        let bench = Bench::new();
+        let start = bench.clock.monotonic();
+        let answer = bench
+            .run(READ, 60, |number| match number {
+                3 => Ok(number),
+                _ => Err(error(kind)
+                    .with_vendor(VendorError::default())
+                    .with_retry_after(Duration::ZERO)),
+            })
+            .await;
+        assert_eq!(answer.unwrap(), 3);
+        let waited = bench.clock.monotonic() - start;
+        assert!(waited >= Duration::from_millis(least), "{kind}: {waited:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_its_own_deadline_cuts_short_is_evidence_against_nobody() {
+    let bench = Bench::new();
+    for _ in 0..20 {
+        let cx = Context::new(
+            "r",
+            bench.clock.monotonic() + Duration::from_secs(1),
+            Priority::Interactive,
+        );
+        let silent = call(&bench.guard, &cx, READ, |_| {
+            std::future::pending::<Result<()>>()
+        });
+        let ticks = async {
+            loop {
+                tokio::task::yield_now().await;
+                bench.clock.advance(Duration::from_millis(50));
+            }
+        };
+        let error = tokio::select! {
+            biased;
+            result = silent => result.unwrap_err(),
+            () = ticks => unreachable!("the clock runs for ever"),
+        };
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.is_local(), "{error:?}");
+        bench.clock.advance(Duration::from_secs(2));
+    }
+    assert_eq!(bench.guard.breaker().state(), BreakerState::Closed);
+    let lines = bench.book.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("timeout")),
+        "{lines:?}"
+    );
+    assert!(lines.contains(&"Read deadline after 1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_call_that_never_left_keeps_no_place() {
+    let bench = Bench::new();
+    let left = bench.guard.quota().remaining();
+    let failed = bench
+        .run(WRITE, 60, |_| {
+            Err(error(ErrorKind::Unavailable).with_unsent())
+        })
+        .await;
+    assert!(failed.is_err());
+    assert_eq!(bench.guard.quota().remaining(), left);
+    let broken = bench
+        .run(WRITE, 60, |_| Err(error(ErrorKind::Unavailable)))
+        .await;
+    assert!(broken.is_err());
+    assert_eq!(bench.guard.quota().remaining(), left - 1);
+}
+
+#[tokio::test]
 async fn nothing_is_repeated_past_the_deadline() {
     let bench = Bench::new();
     let start = bench.clock.monotonic();
@@ -332,7 +405,7 @@ async fn whoever_waits_for_the_quota_when_the_vendor_dies_is_told_at_once() {
         tokio::task::yield_now().await;
         for _ in 0..10 {
             let now = bench.clock.monotonic();
-            let admission = bench.guard.breaker().admit(now).unwrap();
+            let admission = bench.guard.breaker().admit(now, None).unwrap();
             admission.note(now, now, Err(ErrorKind::Unavailable));
         }
     };
