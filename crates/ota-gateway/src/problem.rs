@@ -1,5 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457), and the one place where kinds of errors become HTTP statuses.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ota_core::{Error, ErrorKind};
@@ -221,6 +223,17 @@ impl Code {
     }
 }
 
+/// The longest wait that a client is told, in seconds: a day, which is the longest window of a quota.
+const LONGEST_RETRY_AFTER_S: u64 = 86_400;
+
+/// Returns a wait in whole seconds, rounded up: at least one, since "now" would bring the client back at once, and at most a day.
+fn retry_after(wait: Duration) -> u64 {
+    let seconds = wait
+        .as_secs()
+        .saturating_add(u64::from(wait.subsec_nanos() > 0));
+    seconds.clamp(1, LONGEST_RETRY_AFTER_S)
+}
+
 /// A problem (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -324,10 +337,7 @@ impl Failure {
         log(error, code, provider, request_id);
         let retry_after_s = error
             .retry_after()
-            .map(|wait| {
-                wait.as_secs()
-                    .saturating_add(u64::from(wait.subsec_nanos() > 0))
-            })
+            .map(retry_after)
             .or_else(|| code.default_retry_after_s());
         Self {
             field: error.field().map(str::to_owned),
@@ -438,14 +448,31 @@ pub fn render(failure: Failure, request_id: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::Code;
-    use ota_core::ErrorKind;
+    use super::{Code, Failure};
+    use std::time::Duration;
+
+    use ota_core::{Error, ErrorKind};
 
     #[test]
     fn what_a_vendor_does_never_speaks_of_the_callers_token() {
         for kind in ErrorKind::ALL {
             let status = Code::of_provider_error(*kind).status().as_u16();
             assert!(![401, 403, 429].contains(&status), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_never_told_to_come_back_at_once_nor_never() {
+        for (wait, seconds) in [
+            (Duration::ZERO, 1),
+            (Duration::from_millis(1), 1),
+            (Duration::from_millis(1001), 2),
+            (Duration::from_secs(30), 30),
+            (Duration::MAX, super::LONGEST_RETRY_AFTER_S),
+        ] {
+            let error = Error::new(ErrorKind::Throttled, "x").with_retry_after(wait);
+            let problem = Failure::of_provider(&error, "p", "r");
+            assert_eq!(problem.retry_after_s, Some(seconds), "{wait:?}");
         }
     }
 }

@@ -156,6 +156,8 @@ impl AccountQuota {
     /// back together.
     pub fn throttled(&self, sent: Instant, hint: Option<Duration>, random: &dyn Random) {
         let now = self.clock.monotonic();
+        // "Slower, but not at all later" is no hint.
+        let hint = hint.filter(|hint| !hint.is_zero());
         let mut state = lock(&self.state);
         // Calls that were under way when the pause began tell nothing new.
         if hint.is_none() && state.blocked_until.is_some_and(|until| sent < until) {
