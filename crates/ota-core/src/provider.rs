@@ -6,7 +6,7 @@ use crate::capability::Capability;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::drift::DriftObserver;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result, VendorError};
 use crate::gate::Gate;
 use crate::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName};
 use crate::job::{Job, JobKind, JobOutcome, JobStats, JobStatus};
@@ -222,6 +222,24 @@ pub struct Page<T> {
     pub total: Option<u64>,
     /// Whether matching rows exist that no cursor of this walk reaches.
     pub truncated: bool,
+    /// Parts of the vendor's list that were passed because the vendor fails for them alone, and lastingly. With one, `truncated` is true from
+    /// there on.
+    pub problems: Vec<PageProblem>,
+}
+
+/// A part of a list that was passed over, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageProblem {
+    /// The package whose rows are missing.
+    pub package_id: PackageId,
+    /// The product of the package.
+    pub product_id: Option<ProductId>,
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// The public message of the error.
+    pub message: String,
+    /// What the vendor said.
+    pub vendor: Option<VendorError>,
 }
 
 impl<T> Page<T> {
@@ -233,6 +251,7 @@ impl<T> Page<T> {
             next: None,
             total: Some(0),
             truncated: false,
+            problems: Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use ota_core::context::Context;
 use ota_core::id::{PackageId, ProductId};
 use ota_core::job::{Job, JobKind, Package};
 use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
-use ota_core::provider::{Cursor, JobFilter, ListJobs, Page};
+use ota_core::provider::{Cursor, JobFilter, ListJobs, Page, PageProblem};
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::losses::Losses;
 
@@ -150,6 +150,7 @@ impl AlibabaProvider {
                 .fitting_total(None)
                 .filter(|_| !filtered && losses.none()),
             truncated: walked.gap,
+            problems: Vec::new(),
             items: walked.rows.into_iter().flatten().collect(),
             next: walked.next.map(|position| Cursor(position.encode())),
         })
@@ -166,11 +167,25 @@ impl AlibabaProvider {
         let mut calls = 0;
         // Jobs that came from the vendor, whether they are given or not.
         let mut read = 0;
+        let mut problems: Vec<PageProblem> = Vec::new();
+        // The package whose calls have failed last, and are made once more.
+        let mut failed: Option<u64> = None;
+        // What the call before, for another package, met if it found the vendor out of order.
+        let mut out_of_order: Option<Error> = None;
         let mut items: Vec<Job> = Vec::new();
         let mut packages: Option<Packages> = None;
         loop {
-            if at.packages.is_some_and(|end| at.index >= end) {
-                return last_page(items, at.gap);
+            // Out of order for each package that was asked for, and for more than one: that is the vendor, and none is passed over.
+            let ended = at.packages.is_some_and(|end| at.index >= end);
+            if let Some(error) = out_of_order.take_if(|_| ended || calls >= max_calls)
+                && read == 0
+                && problems.len() > 1
+                && all_out_of_order(&problems)
+            {
+                return Err(error);
+            }
+            if ended {
+                return last_page(items, problems, at.gap);
             }
             let full = items.len() >= page_size as usize;
             let known = at.package.take();
@@ -188,19 +203,19 @@ impl AlibabaProvider {
                     if let Some(read) = packages.take() {
                         match read.next {
                             Some(position) => at = at.with_packages_position(position),
-                            None => return last_page(items, at.gap),
+                            None => return last_page(items, problems, at.gap),
                         }
                     }
                     if full || calls >= max_calls {
-                        return page_to_go_on(items, at);
+                        return page_to_go_on(items, problems, at);
                     }
                     let position = at.packages_position();
                     let walked = self.read_packages(cx, filter, position).await;
                     let walked = match walked {
                         Ok(walked) => walked,
                         // What came before is given first; the next request meets the error again.
-                        Err(error) if read > 0 && error.ends_a_page_early() => {
-                            return page_to_go_on(items, at);
+                        Err(error) if ends_early(&error, read, &problems) => {
+                            return page_to_go_on(items, problems, at);
                         }
                         Err(error) => return Err(error.with_operation(LIST_PACKAGES)),
                     };
@@ -226,7 +241,7 @@ impl AlibabaProvider {
             }
             if full || calls >= max_calls {
                 at.package = Some(package);
-                return page_to_go_on(items, at);
+                return page_to_go_on(items, problems, at);
             }
             let walk = Walk {
                 segments: 1,
@@ -262,15 +277,32 @@ impl AlibabaProvider {
                     at = at.next_package();
                     continue;
                 }
-                Err(error) if read > 0 && error.ends_a_page_early() => {
+                // Told once may be chance; twice, it is this package's trouble. What is out of order has been tried more often by the gate.
+                Err(error) if error.kind() == ErrorKind::Protocol && failed != Some(at.index) => {
+                    calls += 1;
+                    failed = Some(at.index);
                     at.package = Some(package);
-                    return page_to_go_on(items, at);
+                    continue;
+                }
+                Err(error) if is_of_package(&error) && (out_of_order.is_none() || read == 0) => {
+                    calls += 1;
+                    problems.push(problem(&package, &error));
+                    out_of_order =
+                        Some(error).filter(|error| error.kind() == ErrorKind::Unavailable);
+                    at.gap = true;
+                    at = at.next_package();
+                    continue;
+                }
+                Err(error) if ends_early(&error, read, &problems) => {
+                    at.package = Some(package);
+                    return page_to_go_on(items, problems, at);
                 }
                 Err(error) => return Err(error),
             };
             with_losses(&mut walked, losses);
             calls += walked.calls;
             read += walked.read;
+            out_of_order = None;
             at.gap |= walked.gap;
             items.extend(
                 walked
@@ -284,7 +316,7 @@ impl AlibabaProvider {
                     at = at.with_jobs_position(position);
                     at.package = Some(package);
                     if walked.error.is_some() {
-                        return page_to_go_on(items, at);
+                        return page_to_go_on(items, problems, at);
                     }
                 }
                 None => at = at.next_package(),
@@ -377,22 +409,67 @@ struct Packages {
     next: Option<Position>,
 }
 
-fn last_page(items: Vec<Job>, gap: bool) -> Result<Page<Job>> {
+fn last_page(items: Vec<Job>, problems: Vec<PageProblem>, gap: bool) -> Result<Page<Job>> {
     Ok(Page {
         items,
         next: None,
         total: None,
         truncated: gap,
+        problems,
     })
 }
 
-fn page_to_go_on(items: Vec<Job>, at: PackageCursor) -> Result<Page<Job>> {
+fn page_to_go_on(
+    items: Vec<Job>,
+    problems: Vec<PageProblem>,
+    at: PackageCursor,
+) -> Result<Page<Job>> {
     Ok(Page {
         items,
         truncated: at.gap,
+        problems,
         next: Some(at.encode()?),
         total: None,
     })
+}
+
+/// Whether an error ends the page early, so that what came before is not lost.
+fn ends_early(error: &Error, read: u64, problems: &[PageProblem]) -> bool {
+    error.ends_a_page_early() && (read > 0 || !all_out_of_order(problems))
+}
+
+/// Whether the vendor was out of order for all packages that were passed over; so it is where there are none.
+fn all_out_of_order(problems: &[PageProblem]) -> bool {
+    let mut kinds = problems.iter().map(|problem| problem.kind);
+    kinds.all(|kind| kind == ErrorKind::Unavailable)
+}
+
+/// Whether an error is one of the package alone, as far as it shows that: the vendor's API has answered, and has refused neither the credential
+/// nor the number of calls. Errors of the whole provider are never passed over.
+fn is_of_package(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Rejected | ErrorKind::Protocol | ErrorKind::NotFound => true,
+        // A system error under the vendor's own code; a proxy, or a vendor that is down, has none.
+        ErrorKind::Unavailable => error.vendor().is_some_and(|vendor| vendor.code.is_some()),
+        ErrorKind::InvalidArgument
+        | ErrorKind::Conflict
+        | ErrorKind::Unsupported
+        | ErrorKind::Auth
+        | ErrorKind::Throttled
+        | ErrorKind::Misconfigured
+        | ErrorKind::Timeout
+        | ErrorKind::Unexpected => false,
+    }
+}
+
+fn problem(package: &WalkedPackage, error: &Error) -> PageProblem {
+    PageProblem {
+        package_id: PackageId::from(package.id.as_str()),
+        product_id: package.product.as_deref().map(ProductId::from),
+        kind: error.kind(),
+        message: error.message().to_owned(),
+        vendor: error.vendor().cloned(),
+    }
 }
 
 /// Whether the vendor does not know a package that its own list has named a moment before.

@@ -263,6 +263,7 @@ impl AlibabaProvider {
                 .encode()
             }),
             truncated,
+            problems: Vec::new(),
         };
         Ok((page, total))
     }
@@ -321,6 +322,7 @@ impl AlibabaProvider {
                 .or(single)
                 .filter(|_| !filtered),
             truncated,
+            problems: Vec::new(),
         })
     }
 
@@ -353,6 +355,7 @@ impl AlibabaProvider {
         let whole = from == Position::default() && walked.next.is_none() && !walked.gap;
         Ok(Page {
             truncated: walked.gap,
+            problems: Vec::new(),
             next: walked.next.map(|position| {
                 TaskCursor {
                     mode: Mode::Names,

@@ -213,5 +213,6 @@ pub(crate) fn page<T>(
         }),
         total: total.filter(|_| exact),
         truncated,
+        problems: Vec::new(),
     }
 }

@@ -166,6 +166,7 @@ impl Losses {
         Page {
             total: walked.fitting_total(None).filter(|_| whole),
             truncated,
+            problems: Vec::new(),
             next: walked.next.map(|mut next| {
                 next.gap |= truncated;
                 Cursor(format!("{list}{}", next.encode()))

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 
 use crate::api::job as api_job;
-use crate::api::page::{JobPage, PageEnd, TaskPage};
+use crate::api::page::{JobPage, PageEnd, PageProblem, TaskPage};
 use crate::api::provider::{Capabilities, Health, HealthProblem, Provider, ProviderList, Quota};
 use crate::api::task as api_task;
 use crate::problem::{Code, Failure, VendorProblem};
@@ -43,6 +43,7 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
             items: vec![job],
             end: end(Some(12))
         }),
+        "PageProblem" => json!(page_problem()),
         "PageEnd" => json!(end(Some(12))),
         "JobStats" => json!(api_job::JobStats {
             counts: counts(),
@@ -205,6 +206,17 @@ fn end(total: Option<u64>) -> PageEnd {
         as_of: Some(AS_OF.to_owned()),
         stale: false,
         truncated: false,
+        problems: Vec::new(),
+    }
+}
+
+fn page_problem() -> PageProblem {
+    PageProblem {
+        package_id: "nx3p1q6r1vBbTzwQ5b4y000100".to_owned(),
+        product_id: None,
+        code: Code::ProviderRejected.as_str().to_owned(),
+        detail: "the vendor refused the request".to_owned(),
+        vendor: Some(vendor_problem()),
     }
 }
 

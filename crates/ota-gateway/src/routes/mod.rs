@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::page::PageEnd;
+use crate::api::page::{PageEnd, PageProblem};
 use crate::app::App;
 use crate::cursor;
 use crate::problem::{Code, Failure};
@@ -71,6 +71,7 @@ where
 {
     let page = answer.value;
     let items = page.items.into_iter().map(ApiRow::from).collect();
+    let problems = page.problems.into_iter().map(PageProblem::from).collect();
     let next = page.next.as_ref();
     let next_cursor = next.map(|next| cursor::encode(next, binding, app.now()));
     let rendered = Rendered::dated(answer.as_of, |as_of| {
@@ -80,6 +81,7 @@ where
             as_of,
             stale: false,
             truncated: page.truncated,
+            problems,
         };
         body(items, end)
     })?;

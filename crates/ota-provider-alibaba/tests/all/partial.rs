@@ -56,6 +56,10 @@ fn jobs(cursor: Option<ota_core::provider::Cursor>) -> ListJobs {
 #[tokio::test]
 async fn a_page_of_jobs_keeps_what_came_before_the_error() {
     for (code, kind) in REFUSALS {
+        if kind == ErrorKind::Unavailable {
+            // Said of the package; see below.
+            continue;
+        }
         let server = packages(4, &["p2", "p3"], code).await;
         let provider = server.provider();
         let page = provider.list_jobs(&context(), jobs(None)).await.unwrap();
@@ -123,5 +127,60 @@ async fn statistics_that_are_refused_cost_one_call_for_the_tasks() {
             .iter()
             .filter(|seen| seen.operation == "ListOTATaskByJob");
         assert_eq!(counts.count(), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn one_broken_package_is_said_and_does_not_block_the_list_behind_it() {
+    for (code, kind) in [
+        ("iot.system.SystemException", ErrorKind::Unavailable),
+        ("iot.ota.SomethingNew", ErrorKind::Rejected),
+    ] {
+        // Also as the first package, where nothing has come before.
+        for broken in [&["p0"], &["p1"], &["p3"]] {
+            let server = packages(4, broken, code).await;
+            let provider = server.provider();
+            let (mut ids, mut problems, mut next) = (Vec::new(), Vec::new(), None);
+            loop {
+                let page = provider.list_jobs(&context(), jobs(next)).await.unwrap();
+                ids.extend(page.items.into_iter().map(|job| job.id.into_string()));
+                problems.extend(page.problems);
+                assert_eq!(page.truncated, !problems.is_empty(), "{code}");
+                next = page.next;
+                if next.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(ids.len(), 3, "{code} {broken:?}");
+            assert_eq!(problems.len(), 1, "{code} {broken:?}");
+            assert_eq!(problems[0].package_id.as_str(), broken[0]);
+            assert_eq!(problems[0].kind, kind);
+            let vendor = problems[0].vendor.as_ref().unwrap();
+            assert_eq!(vendor.code.as_deref(), Some(code));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_whole_provider_is_never_passed_over() {
+    for (code, kind) in REFUSALS {
+        let server = packages(6, &["p0", "p1", "p2", "p3", "p4", "p5"], code).await;
+        let provider = server.provider();
+        let (mut pages, mut next) = (0, None);
+        let error = loop {
+            match provider.list_jobs(&context(), jobs(next)).await {
+                Ok(page) => {
+                    assert!(page.next.is_some() && page.items.is_empty(), "{code}");
+                    next = page.next;
+                }
+                Err(error) => break Some(error),
+            }
+            pages += 1;
+            if pages > 6 {
+                break None;
+            }
+        };
+        assert_eq!(error.unwrap().kind(), kind, "{code}");
+        assert_eq!(pages, 0, "{code}");
     }
 }
