@@ -15,6 +15,11 @@ use crate::tls::{self, Problem, TlsError, TlsOptions, Watch};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// How long a connection that is not used is kept open. A new one costs round trips during which a call holds its place in the quota without being
+/// asked; TCP keep-alives, which reqwest sends every 15 seconds, keep the way open and find a dead peer. One that the vendor closes earlier leaves
+/// the pool at once; a call that meets just that moment is made again by the gate.
+const KEPT_OPEN: Duration = Duration::from_secs(300);
+
 /// How a client behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -161,7 +166,7 @@ impl Client {
             // Repeating is the gate's decision alone.
             .retry(reqwest::retry::never())
             .connect_timeout(options.connect_timeout)
-            .pool_idle_timeout(Duration::from_secs(50))
+            .pool_idle_timeout(KEPT_OPEN)
             .user_agent(concat!("ota-gateway/", env!("CARGO_PKG_VERSION")));
         if options.direct {
             builder = builder.no_proxy();
