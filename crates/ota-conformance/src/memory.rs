@@ -46,6 +46,7 @@ pub fn full_capability() -> Capability {
             model: Support::Native,
             manufacturer: Support::Native,
         },
+        job_filter_needs: &[],
         task_filters: TaskFilterSupport {
             status: Support::Native,
             device_name: Support::Native,

@@ -31,6 +31,8 @@ words!(
 pub struct Capability {
     /// Filters of the job list.
     pub job_filters: JobFilterSupport,
+    /// Filters of the job list that the vendor has only together with others, each with those.
+    pub job_filter_needs: &'static [(&'static str, &'static [&'static str])],
     /// Filters of the task list.
     pub task_filters: TaskFilterSupport,
     /// The largest page of our API that this provider can fill.
@@ -102,10 +104,10 @@ impl Capability {
     /// Checks that every filter in use is one that this provider has.
     ///
     /// # Errors
-    /// `unsupported`, naming the first field that it has not.
+    /// `unsupported`, naming the first field that it has not, or has only together with others that are missing; the message names those.
     pub fn check_jobs(&self, filter: &JobFilter) -> Result<()> {
         let support = &self.job_filters;
-        for (field, used, support) in [
+        let fields = [
             ("status", !filter.status.is_empty(), support.status),
             ("outcome", !filter.outcome.is_empty(), support.outcome),
             ("kind", filter.kind.is_some(), support.kind),
@@ -136,8 +138,24 @@ impl Capability {
                 filter.manufacturer.is_some(),
                 support.manufacturer,
             ),
-        ] {
+        ];
+        for (field, used, support) in fields {
             refuse(field, used, support)?;
+        }
+        let is_used = |name: &str| {
+            fields
+                .iter()
+                .any(|(field, used, _)| *field == name && *used)
+        };
+        for (field, needs) in self.job_filter_needs {
+            if is_used(field) && !needs.iter().all(|name| is_used(name)) {
+                let needs: Vec<String> = needs.iter().map(|name| format!("`{name}`")).collect();
+                let message = format!(
+                    "this provider filters jobs by `{field}` only together with {}",
+                    needs.join(" and ")
+                );
+                return Err(Error::unsupported(field, message));
+            }
         }
         Ok(())
     }

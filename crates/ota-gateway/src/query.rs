@@ -156,6 +156,24 @@ impl Query {
             })
     }
 
+    /// Returns the rows of a page of a provider whose pages have at most `most`; without the parameter the default, as far as it is allowed.
+    ///
+    /// # Errors
+    /// As [`Query::page_size`], and for more than `most`.
+    pub fn page_size_up_to(&self, most: u32) -> Result<u32, Failure> {
+        let size = self.page_size()?;
+        if size <= most {
+            return Ok(size);
+        }
+        match self.one("page_size")? {
+            None => Ok(most),
+            Some(_) => Err(Failure::invalid(
+                "page_size",
+                format!("`page_size` is {size}; this provider takes at most {most}"),
+            )),
+        }
+    }
+
     /// Returns the cursor as text.
     ///
     /// # Errors
@@ -386,6 +404,15 @@ mod tests {
         let query = parse("device_name=a&device_name=b,c&device_name=a");
         assert_eq!(query.repeated("device_name", 3).unwrap(), ["a", "b,c"]);
         assert!(query.repeated("device_name", 2).is_err());
+    }
+
+    #[test]
+    fn page_sizes_end_at_the_largest_of_the_provider() {
+        assert_eq!(parse("").page_size_up_to(20).ok(), Some(20));
+        assert_eq!(parse("page_size=20").page_size_up_to(20).ok(), Some(20));
+        let failure = parse("page_size=21").page_size_up_to(20).unwrap_err();
+        assert_eq!(failure.field.as_deref(), Some("page_size"));
+        assert!(parse("page_size=0").page_size_up_to(20).is_err());
     }
 
     #[test]

@@ -488,7 +488,7 @@ fn way(filter: &JobFilter) -> Result<Way> {
         }),
         (_, _, Some(_)) => Err(Error::unsupported(
             "device_name",
-            "this provider filters jobs by `device_name` only together with `package_id` and `product_id`",
+            "this provider filters jobs by `device_name` only together with others",
         )),
         (Some(package_id), _, None) => Ok(Way::ByPackage {
             package_id: package_id.as_str().to_owned(),

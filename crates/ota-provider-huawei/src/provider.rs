@@ -200,6 +200,7 @@ fn capability() -> Capability {
             model: Support::Native,
             manufacturer: Support::Native,
         },
+        job_filter_needs: &[],
         task_filters: TaskFilterSupport {
             status: Support::Native,
             device_name: Support::No,

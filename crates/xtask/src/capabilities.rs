@@ -51,6 +51,7 @@ pub(crate) fn text() -> Result<String, String> {
         &providers,
         |provider| &provider.capabilities.job_filters,
     );
+    row_of_needs(&mut page, &providers);
     table(
         &mut page,
         "Filters of the task list",
@@ -96,6 +97,21 @@ pub(crate) fn text() -> Result<String, String> {
         |provider| provider.quota.limit.to_string(),
     );
     Ok(page)
+}
+
+/// Says which filters are answered only together with others.
+fn row_of_needs(page: &mut String, providers: &[Provider]) {
+    for provider in providers {
+        for (name, needs) in &provider.capabilities.needs {
+            let needs: Vec<String> = needs.iter().map(|name| format!("`{name}`")).collect();
+            let _ = write!(
+                page,
+                "\n{}: `{name}` only together with {}.\n",
+                provider.vendor,
+                needs.join(" and ")
+            );
+        }
+    }
 }
 
 fn table(

@@ -129,6 +129,7 @@ impl Bench {
                     model: no,
                     manufacturer: no,
                 },
+                job_filter_needs: &[],
                 task_filters: TaskFilterSupport {
                     status: no,
                     device_name: no,

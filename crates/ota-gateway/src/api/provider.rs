@@ -40,6 +40,9 @@ pub struct Capabilities {
     /// Support of each filter of the job list.
     #[schema(value_type = std::collections::HashMap<String, String>)]
     pub job_filters: BTreeMap<&'static str, &'static str>,
+    /// Filters of the job list that are answered only together with others, each with those; without them it is `unsupported_by_provider`.
+    #[schema(value_type = std::collections::HashMap<String, Vec<String>>)]
+    pub needs: BTreeMap<&'static str, Vec<&'static str>>,
     /// Support of each filter of the task list.
     #[schema(value_type = std::collections::HashMap<String, String>)]
     pub task_filters: BTreeMap<&'static str, &'static str>,
@@ -177,6 +180,11 @@ impl From<&core::Capability> for Capabilities {
         };
         Self {
             job_filters: words(&job_filters),
+            needs: capability
+                .job_filter_needs
+                .iter()
+                .map(|(name, needs)| (*name, needs.to_vec()))
+                .collect(),
             task_filters: words(&task_filters),
             max_page_size: capability.max_page_size,
             max_device_names: capability.max_device_names,

@@ -342,6 +342,7 @@ fn provider() -> Provider {
             model: Support::No,
             manufacturer: Support::No,
         },
+        job_filter_needs: &[("device_name", &["package_id", "product_id"])],
         task_filters: TaskFilterSupport {
             status: Support::Native,
             device_name: Support::Native,

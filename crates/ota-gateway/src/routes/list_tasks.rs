@@ -67,8 +67,9 @@ pub async fn list_tasks(
 ) -> Result<Response, Failure> {
     let query = Query::parse(query.as_deref(), KNOWN)?;
     let filter = filter(&query)?;
-    let page_size = query.page_size()?;
+    query.page_size()?;
     let member = app.provider(&caller, &provider)?;
+    let page_size = query.page_size_up_to(member.provider().capability().max_page_size)?;
     let binding = format!("{provider}\ntasks\n{job:?}\n{page_size}\n{filter:?}");
     let given = query.cursor()?;
     let cursor = given

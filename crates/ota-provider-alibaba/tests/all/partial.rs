@@ -1,9 +1,9 @@
-//! Pages some of whose vendor calls fail.
+//! Pages some of whose vendor calls fail, and requests that are refused before any.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ota_core::ErrorKind;
-use ota_core::id::JobId;
+use ota_core::id::{JobId, ProductId};
 use ota_core::provider::{GetJob, JobFilter, JobReader, ListJobs, ListTasks, TaskFilter};
 use ota_core::task::TaskStatus;
 use serde_json::{Value, json};
@@ -183,4 +183,31 @@ async fn an_error_of_the_whole_provider_is_never_passed_over() {
         assert_eq!(error.unwrap().kind(), kind, "{code}");
         assert_eq!(pages, 0, "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_filter_without_those_that_it_needs_is_refused_with_their_names() {
+    let server = packages(0, &[], "").await;
+    let provider = server.provider();
+    let capability = ota_core::provider::Provider::capability(&provider);
+    assert_eq!(
+        capability.job_filter_needs,
+        &[("device_name", ["package_id", "product_id"].as_slice())]
+    );
+    let request = ListJobs {
+        filter: JobFilter {
+            device_name: Some("d".into()),
+            product_id: Some(ProductId::from("p")),
+            ..JobFilter::default()
+        },
+        page_size: 50,
+        cursor: None,
+    };
+    let error = provider.list_jobs(&context(), request).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.field()),
+        (ErrorKind::Unsupported, Some("device_name"))
+    );
+    assert!(error.message().contains("`package_id` and `product_id`"));
+    assert!(server.seen().is_empty());
 }
