@@ -35,7 +35,7 @@ fn expected(world: &World, name: &str) -> Value {
         json!({
             "job_filters": support(&["package_id", "product_id", "device_name"], &["status", "kind"], JOBS),
             "task_filters": support(&["status", "device_name"], &["device_id"], TASKS),
-            "max_page_size": 100, "max_device_names": 50, "actions": [],
+            "max_page_size": 100, "needs": {"device_name": ["package_id", "product_id"]}, "max_device_names": 50, "actions": [],
             "job_stats": {"native": false, "calls": 9},
             "documented_quota": {
                 "calls": 10, "window_s": 1, "per": "account_and_operation",
@@ -49,7 +49,7 @@ fn expected(world: &World, name: &str) -> Value {
         json!({
             "job_filters": support(&["status", "kind", "device_id", "device_type", "model", "manufacturer"], &["outcome"], JOBS),
             "task_filters": support(&["status"], &["device_id"], TASKS),
-            "max_page_size": 100, "max_device_names": 0, "actions": [],
+            "max_page_size": 100, "max_device_names": 0, "actions": [], "needs": {},
             "job_stats": {"native": true, "calls": 1},
             "documented_quota": {"calls": 100, "window_s": 60, "per": "application"},
         })
