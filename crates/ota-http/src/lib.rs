@@ -12,6 +12,7 @@ pub mod losses;
 pub mod phrase;
 mod proxy;
 pub mod redact;
+pub mod refused;
 pub mod renewal;
 pub mod secret;
 pub mod server_time;

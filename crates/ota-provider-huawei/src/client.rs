@@ -9,6 +9,7 @@ use ota_core::clock::Clock;
 use ota_core::drift::{DriftKind, DriftObserver};
 use ota_core::error::Retry;
 use ota_core::gate::{self, Gate, VendorCall};
+use ota_core::random::Random;
 use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::redact::Hidden;
 use ota_http::renewal::SecretGroup;
@@ -31,6 +32,7 @@ pub(crate) struct Client {
     pub(crate) config: Config,
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
     pub(crate) drift: Arc<dyn DriftObserver>,
     pub(crate) tokens: Arc<TokenCell>,
     pub(crate) secret: SecretGroup,
@@ -251,7 +253,15 @@ impl Issuer for Client {
             .await
     }
 
+    fn credential(&self) -> Option<Secret> {
+        self.config.secret.read_again().ok()
+    }
+
     fn clock(&self) -> &dyn Clock {
         &*self.clock
+    }
+
+    fn random(&self) -> &dyn Random {
+        &*self.random
     }
 }

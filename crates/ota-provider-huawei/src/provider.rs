@@ -70,6 +70,7 @@ impl HuaweiProvider {
             config,
             gate: Arc::clone(&deps.gate),
             clock: Arc::clone(&deps.clock),
+            random: Arc::clone(&deps.random),
             drift: Arc::clone(&deps.drift),
         };
         Ok(Self {

@@ -3,6 +3,9 @@
 //! Only the newest token is valid: each login kills the token before it, and the vendor forbids logins side by side
 //! (northbound API reference, vendor notes section 1.3). So there is one [`TokenCell`] for each application, and in it at most one
 //! renewal at a time. A renewal runs as a task of its own: whoever waits may go away without ending it for the others.
+//!
+//! A token that is about to end is renewed beside the calls that are made with it; only where there is none is the login waited for. A login that the
+//! vendor has refused is not tried again with each request ([`Refused`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +13,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, select};
-use ota_core::clock::Clock;
-use ota_core::context::Priority;
+use ota_core::clock::{Clock, after};
+use ota_core::context::{CallLog, Priority};
+use ota_core::random::Random;
 use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::Secret;
+use ota_http::refused::Refused;
 
 /// How long before its end a token is renewed, unless it lives shorter than twice as long: then at half of its life.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
@@ -61,8 +66,14 @@ pub(crate) trait Issuer: Send + Sync {
     /// Renews with a refresh token.
     async fn refresh(&self, cx: &Context, refresh_token: &Secret) -> Result<Issued>;
 
+    /// Returns the secret that a login would be made with now; none where it cannot be read.
+    fn credential(&self) -> Option<Secret>;
+
     /// Returns the clock that lives are measured with.
     fn clock(&self) -> &dyn Clock;
+
+    /// Returns what makes pauses differ.
+    fn random(&self) -> &dyn Random;
 }
 
 /// A token as the vendor gave it.
@@ -100,9 +111,26 @@ struct State {
     renewal: Option<Renewal>,
     /// After a failed renewal: until when no other is begun as long as the token is valid.
     paused_until: Option<Instant>,
+    /// The last refusal of a login, until one succeeds.
+    refused: Option<Refused<Option<Secret>>>,
 }
 
-type Renewal = Shared<BoxFuture<'static, Result<Arc<Token>>>>;
+impl State {
+    /// Returns the refusal that a login would meet: the vendor has refused the present secret a short while ago.
+    fn refusal(&self, issuer: &dyn Issuer, now: Instant) -> Option<Error> {
+        // The secret is read only after a refusal: it may be a file.
+        let refused = self.refused.as_ref()?;
+        refused.answer(&issuer.credential(), now)
+    }
+}
+
+/// A login or refresh under way.
+#[derive(Clone)]
+struct Renewal {
+    result: Shared<BoxFuture<'static, Result<Arc<Token>>>>,
+    /// How long it may take.
+    until: Instant,
+}
 
 impl std::fmt::Debug for TokenCell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -124,7 +152,7 @@ impl TokenCell {
         self.state().token.clone()
     }
 
-    /// Returns a token that is not about to end, renewing it if it is.
+    /// Returns a token. One that is about to end is renewed beside; only where there is none is the renewal waited for.
     ///
     /// # Errors
     /// Why there is no token; `timeout` when the caller's deadline comes first.
@@ -133,25 +161,25 @@ impl TokenCell {
         cx: &Context,
         issuer: &Arc<dyn Issuer>,
     ) -> Result<Arc<Token>> {
-        let now = issuer.clock().monotonic();
-        let (renewal, old) = {
-            let mut state = self.state();
-            let old = state.token.clone().filter(|token| now < token.ends_at);
-            if let Some(token) = &old {
-                let paused = state.paused_until.is_some_and(|until| now < until);
-                if now < token.renew_at || paused {
-                    return Ok(Arc::clone(token));
-                }
+        self.waited_for(cx, issuer, |state| {
+            let now = issuer.clock().monotonic();
+            let Some(token) = state.token.clone().filter(|token| now < token.ends_at) else {
+                let refresh = state.token.as_ref().and_then(|token| token.refresh.clone());
+                return Step::Renew(refresh);
+            };
+            let paused = state.paused_until.is_some_and(|until| now < until);
+            let is_due = now >= token.renew_at && !paused && state.renewal.is_none();
+            if is_due && state.refusal(&**issuer, now).is_none() {
+                // Its call is nobody's: whoever happens to come now does not wait for it.
+                let beside = Context {
+                    calls: Arc::new(CallLog::default()),
+                    ..cx.clone()
+                };
+                drop(self.renewal(state, &beside, issuer, token.refresh.clone()));
             }
-            let refresh = state.token.as_ref().and_then(|token| token.refresh.clone());
-            (self.renewal(&mut state, cx, issuer, refresh), old)
-        };
-        match (wait(renewal, cx, issuer.clock()).await, old) {
-            (Ok(token), _) => Ok(token),
-            // The vendor may have killed the old token all the same; then the call is refused and a login follows.
-            (Err(error), Some(token)) if error.kind() != ErrorKind::Auth => Ok(token),
-            (Err(error), _) => Err(error),
-        }
+            Step::Done(token)
+        })
+        .await
     }
 
     /// Returns a token to repeat a call with after the vendor has refused `refused`: a newer one that is there already, or the
@@ -165,20 +193,56 @@ impl TokenCell {
         issuer: &Arc<dyn Issuer>,
         refused: &Token,
     ) -> Result<Arc<Token>> {
-        let renewal = {
-            let mut state = self.state();
+        self.waited_for(cx, issuer, |state| {
             match &state.token {
                 Some(token) if token.generation != refused.generation => {
-                    return Ok(Arc::clone(token));
+                    return Step::Done(Arc::clone(token));
                 }
                 // Nobody else is to try it.
                 Some(_) => state.token = None,
                 None => {}
             }
             // No refresh: whoever killed the access token has most likely killed its refresh token too.
-            self.renewal(&mut state, cx, issuer, None)
-        };
-        wait(renewal, cx, issuer.clock()).await
+            Step::Renew(None)
+        })
+        .await
+    }
+
+    /// Takes the steps that `next` says until there is a token. A caller with more time than a renewal that has ended for want of time begins another.
+    async fn waited_for(
+        self: &Arc<Self>,
+        cx: &Context,
+        issuer: &Arc<dyn Issuer>,
+        next: impl Fn(&mut State) -> Step,
+    ) -> Result<Arc<Token>> {
+        loop {
+            let renewal = {
+                let mut state = self.state();
+                let refresh = match next(&mut state) {
+                    Step::Done(token) => return Ok(token),
+                    Step::Renew(refresh) => refresh,
+                };
+                let now = issuer.clock().monotonic();
+                match state.refusal(&**issuer, now) {
+                    Some(refusal) if state.renewal.is_none() => return Err(refusal),
+                    _ => self.renewal(&mut state, cx, issuer, refresh),
+                }
+            };
+            let until = renewal.until;
+            let error = match wait(renewal, cx, issuer.clock()).await {
+                Ok(token) => return Ok(token),
+                Err(error) => error,
+            };
+            let now = issuer.clock().monotonic();
+            let ended_early = match error.kind() {
+                ErrorKind::Timeout => now >= until,
+                ErrorKind::Throttled => error.is_local(),
+                _ => false,
+            };
+            if !ended_early || until >= cx.deadline || now >= cx.deadline {
+                return Err(error);
+            }
+        }
     }
 
     /// Joins the renewal under way or begins one.
@@ -192,20 +256,28 @@ impl TokenCell {
         if let Some(renewal) = &state.renewal {
             return renewal.clone();
         }
+        let until = cx
+            .deadline
+            .max(after(issuer.clock().monotonic(), RENEWAL_TIME));
         let cx = Context {
             // Others may come to wait for it, persons among them and with more time than whoever happened to be first.
-            deadline: cx.deadline.max(issuer.clock().monotonic() + RENEWAL_TIME),
+            deadline: until,
             priority: Priority::Interactive,
+            // Whoever is first does not pay for all with his share of the quota.
+            caller: None,
             ..cx.clone()
         };
+        // Where the last login was refused, a refresh with the same secret would be one refusal more.
+        let refresh = refresh.filter(|_| state.refused.is_none());
         let (cell, issuer) = (Arc::clone(self), Arc::clone(issuer));
         // The new task cannot end before the renewal is noted: its last step needs the lock that the caller holds.
         let task = tokio::spawn(async move {
             let _end = End(&cell);
+            let credential = issuer.credential();
             let issued = issue(&cx, &*issuer, refresh).await;
-            cell.settle(issued, issuer.clock())
+            cell.settle(issued, credential, &*issuer)
         });
-        let renewal = async move {
+        let result = async move {
             task.await.unwrap_or_else(|error| {
                 let ended = Error::new(
                     ErrorKind::Unexpected,
@@ -216,16 +288,39 @@ impl TokenCell {
         }
         .boxed()
         .shared();
+        let renewal = Renewal { result, until };
         state.renewal = Some(renewal.clone());
         renewal
     }
 
-    fn settle(&self, issued: Result<Issued>, clock: &dyn Clock) -> Result<Arc<Token>> {
+    /// Takes what a renewal brought. `credential` is what the vendor has refused if it refused.
+    fn settle(
+        &self,
+        issued: Result<Issued>,
+        credential: Option<Secret>,
+        issuer: &dyn Issuer,
+    ) -> Result<Arc<Token>> {
+        let now = issuer.clock().monotonic();
         let mut state = self.state();
         let issued = match issued {
             Ok(issued) => issued,
             Err(error) => {
-                state.paused_until = Some(clock.monotonic() + PAUSE_AFTER_FAILURE);
+                state.paused_until = Some(after(now, PAUSE_AFTER_FAILURE));
+                if is_lasting(&error) {
+                    let before = state.refused.as_ref();
+                    // The first refusal of a secret is told; those after it are the same trouble.
+                    let is_new = before.is_none_or(|before| !before.is_of(&credential));
+                    let random = issuer.random();
+                    let refused = Refused::new(before, credential, error.clone(), now, random);
+                    let pause = refused.pause(now).as_secs();
+                    match is_new {
+                        true => tracing::error!(
+                            "the vendor refused the login; the next one is made when the secret has changed, or after a while ({pause} s, then at most a minute): {error:?}"
+                        ),
+                        false => tracing::debug!("the vendor refused the login again: {error:?}"),
+                    }
+                    state.refused = Some(refused);
+                }
                 return Err(error);
             }
         };
@@ -243,11 +338,11 @@ impl TokenCell {
             generation: state.generations,
             access: issued.access,
             refresh: issued.refresh,
-            renew_at: issued.since + used,
-            ends_at: issued.since + life,
+            renew_at: after(issued.since, used),
+            ends_at: after(issued.since, life),
         });
         state.token = Some(Arc::clone(&token));
-        state.paused_until = None;
+        (state.paused_until, state.refused) = (None, None);
         Ok(token)
     }
 }
@@ -259,6 +354,22 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.state().renewal = None;
     }
+}
+
+/// What a caller who needs a token does next.
+enum Step {
+    Done(Arc<Token>),
+    /// Waits for the renewal under way, or begins one, with this refresh token or with a login.
+    Renew(Option<Secret>),
+}
+
+/// Whether the vendor refused what a login was made with, so that the next one would be refused too.
+fn is_lasting(error: &Error) -> bool {
+    let refused = matches!(
+        error.kind(),
+        ErrorKind::Auth | ErrorKind::Misconfigured | ErrorKind::Rejected
+    );
+    refused && error.vendor().is_some() && !error.is_superseded()
 }
 
 async fn issue(cx: &Context, issuer: &dyn Issuer, refresh: Option<Secret>) -> Result<Issued> {
@@ -276,7 +387,7 @@ async fn issue(cx: &Context, issuer: &dyn Issuer, refresh: Option<Secret>) -> Re
 
 /// Waits for a renewal as long as the caller has time.
 async fn wait(renewal: Renewal, cx: &Context, clock: &dyn Clock) -> Result<Arc<Token>> {
-    match select(renewal, clock.sleep_until(cx.deadline)).await {
+    match select(renewal.result, clock.sleep_until(cx.deadline)).await {
         Either::Left((result, _)) => result,
         Either::Right(((), _)) => Err(Error::new(
             ErrorKind::Timeout,

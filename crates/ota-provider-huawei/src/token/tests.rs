@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ota_core::clock::{Clock, ManualClock};
 use ota_core::context::Priority;
+use ota_core::error::VendorError;
+use ota_core::random::{Random, SequenceRandom};
 use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::Secret;
 use time::macros::datetime;
@@ -18,6 +20,8 @@ struct FakeIssuer {
     calls: watch::Sender<Vec<String>>,
     failures: Mutex<VecDeque<ErrorKind>>,
     open: watch::Sender<bool>,
+    secret: Mutex<Secret>,
+    random: SequenceRandom,
 }
 
 impl FakeIssuer {
@@ -28,6 +32,8 @@ impl FakeIssuer {
             calls: watch::Sender::default(),
             failures: Mutex::default(),
             open: watch::Sender::new(true),
+            secret: Mutex::new(Secret::new("one")),
+            random: SequenceRandom::new(1),
         })
     }
 
@@ -44,13 +50,26 @@ impl FakeIssuer {
         Context::new("test", deadline, Priority::Interactive)
     }
 
+    /// Answers, or gives up as a gate does at the end of a caller's time.
+    async fn within(&self, cx: &Context, call: String) -> Result<Issued> {
+        tokio::select! {
+            biased;
+            answer = self.answer(call) => answer,
+            () = self.clock.sleep_until(cx.deadline) => Err(Error::new(ErrorKind::Timeout, "too late")),
+        }
+    }
+
     async fn answer(&self, call: String) -> Result<Issued> {
         let since = self.clock.monotonic();
         self.calls.send_modify(|calls| calls.push(call));
         let number = self.calls.borrow().len();
         self.open.subscribe().wait_for(|open| *open).await.unwrap();
         if let Some(kind) = self.failures.lock().unwrap().pop_front() {
-            return Err(Error::new(kind, "told to fail").with_source(Error::new(kind, "deeper")));
+            let error = Error::new(kind, "told to fail").with_source(Error::new(kind, "deeper"));
+            return Err(match kind {
+                ErrorKind::Auth => error.with_vendor(VendorError::default()),
+                _ => error,
+            });
         }
         Ok(Issued {
             access: Secret::new(format!("access-{number}")),
@@ -63,17 +82,25 @@ impl FakeIssuer {
 
 #[async_trait::async_trait]
 impl Issuer for FakeIssuer {
-    async fn login(&self, _cx: &Context) -> Result<Issued> {
-        self.answer("login".to_owned()).await
+    async fn login(&self, cx: &Context) -> Result<Issued> {
+        self.within(cx, "login".to_owned()).await
     }
 
-    async fn refresh(&self, _cx: &Context, token: &Secret) -> Result<Issued> {
-        self.answer(format!("refresh {}", token.expose_secret()))
-            .await
+    async fn refresh(&self, cx: &Context, token: &Secret) -> Result<Issued> {
+        let call = format!("refresh {}", token.expose_secret());
+        self.within(cx, call).await
+    }
+
+    fn credential(&self) -> Option<Secret> {
+        Some(self.secret.lock().unwrap().clone())
     }
 
     fn clock(&self) -> &dyn Clock {
         &self.clock
+    }
+
+    fn random(&self) -> &dyn Random {
+        &self.random
     }
 }
 
@@ -91,6 +118,19 @@ async fn after_refusal(
     cell.after_refusal(&issuer.context(), &shared, token).await
 }
 
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Returns the token that is there when what was begun beside has ended.
+async fn renewed(cell: &Arc<TokenCell>, issuer: &Arc<FakeIssuer>) -> Arc<Token> {
+    current(cell, issuer).await.unwrap();
+    settle().await;
+    current(cell, issuer).await.unwrap()
+}
+
 /// Checks that a token is used until `renewed_after` seconds and then renewed.
 async fn check_life(life_s: Option<u64>, renewed_after: u64) {
     let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(life_s));
@@ -99,9 +139,10 @@ async fn check_life(life_s: Option<u64>, renewed_after: u64) {
         .clock
         .advance(Duration::from_secs(renewed_after) - Duration::from_millis(1));
     current(&cell, &issuer).await.unwrap();
+    settle().await;
     assert_eq!(issuer.calls(), ["login"], "{life_s:?}");
     issuer.clock.advance(Duration::from_millis(1));
-    let token = current(&cell, &issuer).await.unwrap();
+    let token = renewed(&cell, &issuer).await;
     assert_eq!(issuer.calls(), ["login", "refresh refresh-1"], "{life_s:?}");
     assert_eq!(token.access.expose_secret(), "access-2");
 }
@@ -160,7 +201,7 @@ async fn a_failed_refresh_is_followed_by_a_login() {
     current(&cell, &issuer).await.unwrap();
     issuer.clock.advance(Duration::from_secs(3300));
     issuer.fail(ErrorKind::Auth);
-    let token = current(&cell, &issuer).await.unwrap();
+    let token = renewed(&cell, &issuer).await;
     assert_eq!(token.access.expose_secret(), "access-3");
     assert_eq!(issuer.calls(), ["login", "refresh refresh-1", "login"]);
 }
@@ -202,7 +243,7 @@ async fn a_token_that_cannot_be_renewed_is_used_to_its_end() {
         issuer.fail(ErrorKind::Unavailable);
     }
     for _ in 0..3 {
-        let token = current(&cell, &issuer).await.unwrap();
+        let token = renewed(&cell, &issuer).await;
         assert_eq!(token.access.expose_secret(), "access-1");
     }
     assert_eq!(issuer.calls().len(), 3, "no second renewal at once");
@@ -238,4 +279,90 @@ async fn a_token_does_not_show_itself() {
         !shown.contains("access-") && !shown.contains("refresh-"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn a_login_that_hangs_holds_nobody_up_who_has_a_token() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    current(&cell, &issuer).await.unwrap();
+    issuer.open.send_replace(false);
+    issuer.clock.advance(Duration::from_secs(3300));
+    let now = issuer.clock.monotonic();
+    for _ in 0..3 {
+        let token = tokio::select! {
+            biased;
+            token = current(&cell, &issuer) => token.unwrap(),
+            () = settle() => panic!("a reader waits although it has a valid token"),
+        };
+        assert_eq!(token.access.expose_secret(), "access-1");
+        settle().await;
+    }
+    assert_eq!(issuer.clock.monotonic(), now);
+    assert_eq!(issuer.calls(), ["login", "refresh refresh-1"]);
+    issuer.open.send_replace(true);
+    settle().await;
+    let token = current(&cell, &issuer).await.unwrap();
+    assert_eq!(token.access.expose_secret(), "access-2");
+}
+
+#[tokio::test]
+async fn everybody_waits_for_a_login_until_his_own_deadline() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    issuer.open.send_replace(false);
+    let wait = |seconds| {
+        let (cell, issuer) = (Arc::clone(&cell), Arc::clone(&issuer));
+        tokio::spawn(async move {
+            let start = issuer.clock.monotonic();
+            let deadline = start + Duration::from_secs(seconds);
+            let cx = Context::new("test", deadline, Priority::Interactive);
+            let shared: Arc<dyn Issuer> = Arc::<FakeIssuer>::clone(&issuer);
+            let result = cell.current(&cx, &shared).await;
+            let waited = issuer.clock.monotonic() - start;
+            (
+                result.map_err(|error| error.kind()).is_ok(),
+                waited.as_secs(),
+            )
+        })
+    };
+    let starter = wait(5);
+    settle().await;
+    let (short, long) = (wait(1), wait(100));
+    settle().await;
+    for _ in 0..40 {
+        issuer.clock.advance(Duration::from_secs(1));
+        settle().await;
+    }
+    assert_eq!(starter.await.unwrap(), (false, 5));
+    assert_eq!(short.await.unwrap(), (false, 1));
+    // The first login had its time; whoever has more begins another.
+    assert_eq!(issuer.calls(), ["login", "login"]);
+    issuer.open.send_replace(true);
+    assert_eq!(long.await.unwrap(), (true, 40));
+}
+
+#[tokio::test]
+async fn a_token_stays_in_use_while_logins_are_refused_and_few_are_made() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    current(&cell, &issuer).await.unwrap();
+    issuer.clock.advance(Duration::from_secs(3300));
+    for _ in 0..100 {
+        issuer.fail(ErrorKind::Auth);
+    }
+    for _ in 0..299 {
+        let token = renewed(&cell, &issuer).await;
+        assert_eq!(token.access.expose_secret(), "access-1");
+        issuer.clock.advance(Duration::from_secs(1));
+    }
+    let calls = issuer.calls().len();
+    assert!((4..=14).contains(&calls), "{calls}");
+    issuer.clock.advance(Duration::from_secs(1));
+    for _ in 0..10 {
+        let error = current(&cell, &issuer).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Auth);
+    }
+    assert!(issuer.calls().len() <= calls + 1);
+    // Another secret is tried at once.
+    issuer.failures.lock().unwrap().clear();
+    *issuer.secret.lock().unwrap() = Secret::new("two");
+    assert!(current(&cell, &issuer).await.is_ok());
 }

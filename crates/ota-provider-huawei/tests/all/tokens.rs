@@ -7,7 +7,7 @@ use ota_provider_huawei::TokenPool;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::vendor::{Answer, LOGIN, REFRESH, Seen, Subject, Vendor, paged, token};
+use crate::vendor::{Answer, LOGIN, REFRESH, Seen, Subject, Vendor, job, paged, token};
 
 const BAD_TOKEN: &str = include_str!("../fixtures/error_token.json");
 const THROTTLED: &str = include_str!("../fixtures/error_throttled.json");
@@ -32,7 +32,12 @@ async fn a_login_is_a_form_and_a_refresh_is_json() {
     subject.clock.advance(Duration::from_secs(3299));
     subject.provider.check(&subject.context()).await.unwrap();
     subject.clock.advance(Duration::from_secs(1));
+    // The token is renewed beside the calls.
     subject.provider.check(&subject.context()).await.unwrap();
+    vendor.has_seen(5).await;
+    while vendor.seen().last().unwrap().token() != "Bearer access-token-0002" {
+        subject.provider.check(&subject.context()).await.unwrap();
+    }
     let seen = vendor.seen();
     let login = &seen[0];
     assert_eq!(
@@ -45,7 +50,7 @@ async fn a_login_is_a_form_and_a_refresh_is_json() {
     );
     assert_eq!(login.body, "appId=app-1&secret=s3cret%2Fvalue%2B1");
     assert_eq!(login.token(), "");
-    let refresh = &seen[3];
+    let refresh = seen.iter().find(|seen| seen.path == REFRESH).unwrap();
     assert_eq!(
         (refresh.method.as_str(), refresh.path.as_str()),
         ("POST", REFRESH)
@@ -55,8 +60,7 @@ async fn a_login_is_a_form_and_a_refresh_is_json() {
         serde_json::from_str::<serde_json::Value>(&refresh.body).unwrap(),
         json!({"appId": "app-1", "secret": "s3cret/value+1", "refreshToken": "refresh-token-0001"})
     );
-    assert_eq!(seen[4].token(), "Bearer access-token-0002");
-    assert_eq!(seen.len(), 5);
+    assert_eq!(vendor.logins(), 1);
 }
 
 #[tokio::test]
@@ -174,11 +178,17 @@ async fn a_late_refusal_of_an_old_token_repeats_without_a_login() {
     vendor.has_seen(2).await;
     // Meanwhile the token is renewed for somebody else.
     subject.clock.advance(Duration::from_secs(3300));
-    subject.provider.check(&subject.context()).await.unwrap();
+    let other = {
+        let subject = Arc::clone(&subject);
+        tokio::spawn(async move { subject.provider.check(&subject.context()).await })
+    };
+    vendor.has_seen(4).await;
     hold.send_replace(true);
     late.await.unwrap().unwrap();
-    let list = crate::vendor::OPERATIONS;
-    assert_eq!(paths(&vendor), [LOGIN, list, REFRESH, list, list]);
+    other.await.unwrap().unwrap();
+    let mut seen = paths(&vendor);
+    seen.retain(|path| path != crate::vendor::OPERATIONS);
+    assert_eq!(seen, [LOGIN, REFRESH]);
 }
 
 #[tokio::test]
@@ -193,8 +203,10 @@ async fn a_refused_refresh_is_followed_by_a_login() {
     subject.provider.check(&subject.context()).await.unwrap();
     subject.clock.advance(Duration::from_secs(3300));
     subject.provider.check(&subject.context()).await.unwrap();
-    let list = crate::vendor::OPERATIONS;
-    assert_eq!(paths(&vendor), [LOGIN, list, REFRESH, LOGIN, list]);
+    vendor.has_seen(5).await;
+    let mut seen = paths(&vendor);
+    seen.retain(|path| path != crate::vendor::OPERATIONS);
+    assert_eq!(seen, [LOGIN, REFRESH, LOGIN]);
 }
 
 #[tokio::test]
@@ -259,4 +271,104 @@ async fn a_login_without_a_usable_token_is_unreadable() {
             "{body}"
         );
     }
+}
+
+const WRONG_SECRET: &str =
+    r#"{"error_code":"100208","error_desc":"AppId or secret is not right."}"#;
+
+/// A vendor that takes this secret only; it can be changed.
+async fn vendor_with_secret(secret: &watch::Sender<&'static str>) -> Vendor {
+    let secret = secret.clone();
+    Vendor::start(move |seen| match seen.path.as_str() {
+        LOGIN if seen.body.ends_with(&format!("secret={}", *secret.borrow())) => {
+            Answer::ok(&token(1, &json!(3600)))
+        }
+        LOGIN => Answer::json(401, WRONG_SECRET),
+        _ => paged(seen, 0, "wait"),
+    })
+    .await
+}
+
+/// Makes a request while the clock is moved: after a first refusal a renewal of the file is waited for.
+async fn moving<T>(subject: &Subject, request: impl Future<Output = T>) -> T {
+    let moving = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            subject.clock.advance(Duration::from_millis(10));
+        }
+    };
+    tokio::select! {
+        answer = request => answer,
+        () = moving => unreachable!("the clock is moved for ever"),
+    }
+}
+
+#[tokio::test]
+async fn a_refused_secret_costs_one_login_for_all_questions_and_a_few_a_minute() {
+    let secret = watch::Sender::new("another");
+    let vendor = vendor_with_secret(&secret).await;
+    let subject = Subject::new(&vendor.endpoint);
+    let cx = subject.context();
+    let reader = subject.provider.jobs().unwrap();
+    // Side by side, and one after the other; the questions are different ones.
+    let calls = (0..20).map(|_| subject.provider.check(&cx));
+    for result in futures_util::future::join_all(calls).await {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Auth);
+    }
+    for number in 0..20 {
+        let error = reader
+            .get_job(&cx, job(&format!("job-{number}")))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Auth);
+        let vendors = error.vendor().unwrap();
+        assert_eq!(vendors.code.as_deref(), Some("100208"));
+        assert_eq!(error.operation(), Some("login"));
+    }
+    assert_eq!(vendor.seen().len(), 1);
+    // Ten minutes of polling.
+    for _ in 0..600 {
+        subject.clock.advance(Duration::from_secs(1));
+        assert!(subject.provider.check(&cx).await.is_err());
+    }
+    let logins = vendor.logins();
+    assert!((10..=24).contains(&logins), "{logins}");
+    // The vendor's side is mended, and nothing here changes: a minute at most.
+    secret.send_replace("s3cret%2Fvalue%2B1");
+    subject.clock.advance(Duration::from_secs(60));
+    subject.provider.check(&cx).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mended_secret_file_is_taken_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "wrong").unwrap();
+    let secret = watch::Sender::new("right");
+    let vendor = vendor_with_secret(&secret).await;
+    let endpoint = vendor.endpoint.clone();
+    let settings = json!({"secret": null, "secret_file": path});
+    let subject = Subject::with(&endpoint, settings, &Arc::default());
+    let cx = subject.context();
+    for _ in 0..10 {
+        let result = moving(&subject, subject.provider.check(&cx)).await;
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Auth);
+    }
+    assert_eq!(vendor.logins(), 1);
+    // Within one tick of the file system's clock, and with the same length.
+    std::fs::write(&path, "right").unwrap();
+    subject.provider.check(&cx).await.unwrap();
+    assert_eq!(vendor.logins(), 2);
+}
+
+#[tokio::test]
+async fn providers_of_one_application_share_a_refusal() {
+    let vendor = vendor_with_secret(&watch::Sender::new("another")).await;
+    let pool = Arc::<TokenPool>::default();
+    let one = Subject::with(&vendor.endpoint, json!({}), &pool);
+    let two = Subject::with(&vendor.endpoint, json!({}), &pool);
+    assert!(one.provider.check(&one.context()).await.is_err());
+    let error = two.provider.check(&two.context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert_eq!(vendor.logins(), 1);
 }
