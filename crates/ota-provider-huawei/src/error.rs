@@ -195,6 +195,13 @@ fn is_of_vendors_form(code: &str) -> bool {
     !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether the vendor speaks of an access token. A login carries none, so as its answer this says nothing about the secret.
+pub(crate) fn is_token_refusal(error: &Error) -> bool {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    code.and_then(|code| documented(code.trim()))
+        .is_some_and(|(_, _, token)| token)
+}
+
 /// Returns kind and public message of an answer whose status is all that can be judged.
 fn by_status(status: u16) -> (ErrorKind, &'static str) {
     match status {

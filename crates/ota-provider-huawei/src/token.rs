@@ -20,6 +20,8 @@ use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::Secret;
 use ota_http::refused::Refused;
 
+use crate::error::is_token_refusal;
+
 /// How long before its end a token is renewed, unless it lives shorter than twice as long: then at half of its life.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
 
@@ -263,8 +265,6 @@ impl TokenCell {
             // Others may come to wait for it, persons among them and with more time than whoever happened to be first.
             deadline: until,
             priority: Priority::Interactive,
-            // Whoever is first does not pay for all with his share of the quota.
-            caller: None,
             ..cx.clone()
         };
         // Where the last login was refused, a refresh with the same secret would be one refusal more.
@@ -369,7 +369,7 @@ fn is_lasting(error: &Error) -> bool {
         error.kind(),
         ErrorKind::Auth | ErrorKind::Misconfigured | ErrorKind::Rejected
     );
-    refused && error.vendor().is_some() && !error.is_superseded()
+    refused && error.vendor().is_some() && !error.is_superseded() && !is_token_refusal(error)
 }
 
 async fn issue(cx: &Context, issuer: &dyn Issuer, refresh: Option<Secret>) -> Result<Issued> {
