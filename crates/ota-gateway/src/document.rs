@@ -219,7 +219,8 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &m
                     .cloned()
                     .unwrap_or_default();
             }
-            let value = if schema["type"] == "array" {
+            let is_list = schema["type"] == "array";
+            let value = if is_list {
                 if schema["maxItems"].is_null() {
                     schema["maxItems"] = json!(crate::query::MAX_LIST);
                 }
@@ -228,6 +229,8 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &m
                 schema
             };
             match words(&name) {
+                // Each value may be a comma list itself, which a list of words could not say.
+                Some(words) if is_list => value["pattern"] = json!(list_of(&words)),
                 Some(words) => value["enum"] = json!(words),
                 None if value["type"] == "string" && name != "cursor" => {
                     value["minLength"] = json!(1);
@@ -250,6 +253,12 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &m
     }
     parameters.extend(headers::parameters_of(method, live(path)).map(reference));
     paged
+}
+
+/// Returns the pattern of a comma list of these words, as the parser takes it.
+fn list_of(words: &[&str]) -> String {
+    let word = words.join("|");
+    format!("^ *({word}) *(, *({word}) *)*$")
 }
 
 fn reference(parameter: &str) -> Value {

@@ -138,13 +138,21 @@ async fn every_documented_parameter_is_taken() {
                 continue;
             }
             let schema = &parameter["schema"];
-            let words = [&schema["enum"], &schema["items"]["enum"]];
-            let words = words.iter().find_map(|words| words.as_array());
+            // A list of words is a pattern: `^ *(one|two) *(, *(one|two) *)*$`.
+            let list = schema["items"]["pattern"].as_str();
+            let list = list.and_then(|pattern| pattern.strip_prefix("^ *("));
+            let words = schema["enum"].as_array();
             let values: Vec<String> = match words {
                 Some(words) => words
                     .iter()
                     .map(|word| word.as_str().unwrap().to_owned())
                     .collect(),
+                None if list.is_some() => {
+                    let all = list.and_then(|list| list.split(')').next()).unwrap();
+                    let each = all.split('|').map(str::to_owned);
+                    each.chain([all.replace('|', ","), all.replace('|', "%20,%20")])
+                        .collect()
+                }
                 None if name == "page_size" => vec!["1".into(), "100".into()],
                 None => vec!["something".into(), "%E8%AE%BE%E5%A4%87%20%26%2B%2F".into()],
             };
