@@ -54,12 +54,25 @@ pub(crate) fn free_address() -> Outcome<SocketAddr> {
 impl Gateway {
     /// Starts the program with these sections and waits for its first answer. What it logs goes to a file.
     pub(crate) async fn start(setting: &Setting, sections: &str) -> Outcome<Self> {
+        Self::launch(setting, "enabled = false", sections).await
+    }
+
+    /// As [`Gateway::start`], with its metrics at an address.
+    pub(crate) async fn start_with_metrics(
+        setting: &Setting,
+        metrics: SocketAddr,
+        sections: &str,
+    ) -> Outcome<Self> {
+        Self::launch(setting, &format!("listen = \"{metrics}\""), sections).await
+    }
+
+    async fn launch(setting: &Setting, metrics: &str, sections: &str) -> Outcome<Self> {
         let folder = TempDir::new()?;
         let address = free_address()?;
         let path = folder.path().join("gateway.toml");
         let text = format!(
             "[server]\nlisten = \"{address}\"\n[auth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nhs256_secret = \"{SECRET}\"\n\
-             [metrics]\nenabled = false\n{sections}"
+             [metrics]\n{metrics}\n{sections}"
         );
         std::fs::write(&path, text)?;
         let log = std::fs::File::create(folder.path().join("log"))?;
