@@ -155,9 +155,12 @@ def jobs(client, sandbox, provider):
         equal(row.vendor.name, VENDORS[provider], "vendor.name")
         equal(row.vendor.status.upper(), fleet[row.id]["status"].upper(), "vendor.status")
         is_a(datetime.datetime, row.created_at, "created_at")
-    some, _ = walk(models.JobPage, list_jobs, provider, client=client, page_size=100, status=[models.ListJobsStatusItem.CANCELED])
+    some, _ = walk(models.JobPage, list_jobs, provider, client=client, page_size=100, status=[models.ListJobsStatusItemType0.CANCELED])
     equal({row.id for row in some}, {row.id for row in rows if row.status == "canceled"}, "canceled jobs")
     holds(some, f"no canceled job at {provider}")
+    # A comma list is a value as well.
+    some, _ = walk(models.JobPage, list_jobs, provider, client=client, page_size=100, status=["canceled,completed"])
+    equal({row.id for row in some}, {row.id for row in rows if row.status in ("canceled", "completed")}, "jobs in a comma list")
 
 
 def one_job(client, sandbox, provider):
@@ -181,7 +184,7 @@ def one_job(client, sandbox, provider):
     identifiers = collections.defaultdict(set)
     for row in rows:
         identifiers[row.status].add(row.id)
-    word = models.ListTasksStatusItem
+    word = models.ListTasksStatusItemType0
     for statuses in [[word.FAILED], [word.SUCCEEDED, word.CANCELED], [word.PENDING]]:
         some, _ = walk(models.TaskPage, list_tasks, provider, job.id, client=client, page_size=100, status=statuses)
         wanted = set().union(*(identifiers[status.value] for status in statuses))
@@ -216,7 +219,7 @@ def mistakes(client, job):
     refuse(400, "invalid_argument", "device_name", list_tasks, *there, client=client, device_name=["a\nb"])
     refuse(404, "not_found", "provider", list_jobs, "nobody", client=client)
     refuse(404, "not_found", "job_id", get_job, job.provider, "no/such job", client=client)
-    outcome = [models.ListJobsOutcomeItem.FAILED]
+    outcome = [models.ListJobsOutcomeItemType0.FAILED]
     refuse(422, "unsupported_by_provider", "outcome", list_jobs, "aliyun", client=client, outcome=outcome)
 
 
@@ -249,7 +252,7 @@ def words_to_come(client, job):
     })
     equal((row.status, row.stage, row.failure), ("asleep", "dreaming", "tired"), "words of a task")
     # Words of requests are those that are taken today: a client may be told of a wrong one before it asks.
-    equal({item.value for item in models.ListTasksStatusItem}, TASK_STATUSES, "words that can be asked for")
+    equal({item.value for item in models.ListTasksStatusItemType0}, TASK_STATUSES, "words that can be asked for")
 
 
 def prove(sandbox, names):

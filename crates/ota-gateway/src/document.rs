@@ -222,15 +222,25 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &m
             let is_list = schema["type"] == "array";
             let value = if is_list {
                 if schema["maxItems"].is_null() {
-                    schema["maxItems"] = json!(crate::query::MAX_LIST);
+                    // With the longest comma list in each of them the parser still takes all.
+                    let most = match words(&name) {
+                        Some(_) => crate::query::MAX_LIST / IN_A_LIST,
+                        None => crate::query::MAX_LIST,
+                    };
+                    schema["maxItems"] = json!(most);
                 }
                 &mut schema["items"]
             } else {
                 schema
             };
             match words(&name) {
-                // Each value may be a comma list itself, which a list of words could not say.
-                Some(words) if is_list => value["pattern"] = json!(list_of(&words)),
+                // Each value is a word, or a comma list itself.
+                Some(words) if is_list => {
+                    *value = json!({"anyOf": [
+                        {"type": "string", "enum": words},
+                        {"type": "string", "pattern": list_of(&words)},
+                    ]});
+                }
                 Some(words) => value["enum"] = json!(words),
                 None if value["type"] == "string" && name != "cursor" => {
                     value["minLength"] = json!(1);
@@ -255,10 +265,13 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &m
     paged
 }
 
-/// Returns the pattern of a comma list of these words, as the parser takes it.
+/// The most words in one comma list, as documented.
+const IN_A_LIST: usize = 10;
+
+/// Returns the pattern of a comma list of two of these words or more. The parser takes more spaces, and longer lists where they are fewer.
 fn list_of(words: &[&str]) -> String {
-    let word = words.join("|");
-    format!("^ *({word}) *(, *({word}) *)*$")
+    let (word, more) = (words.join("|"), IN_A_LIST - 1);
+    format!("^({word})(, ?({word})){{1,{more}}}$")
 }
 
 fn reference(parameter: &str) -> Value {
@@ -278,7 +291,8 @@ fn problem(failure: Failure) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::document;
+    use super::{JobOutcome, JobStatus, TaskStatus, document};
+    use crate::query::Query;
     use crate::routes::{list_jobs, list_tasks};
     use serde_json::Value;
 
@@ -313,6 +327,36 @@ mod tests {
             names(&document, "/v1/providers/{provider}/jobs/{job_id}/tasks"),
             list_tasks::KNOWN
         );
+    }
+
+    #[test]
+    fn lists_of_words_are_documented_as_they_are_read() {
+        let document = document();
+        let tasks = "/v1/providers/{provider}/jobs/{job_id}/tasks";
+        for (path, name) in [
+            ("/v1/providers/{provider}/jobs", "status"),
+            ("/v1/providers/{provider}/jobs", "outcome"),
+            (tasks, "status"),
+        ] {
+            let parameters = document["paths"][path]["get"]["parameters"].as_array();
+            let mut parameters = parameters.unwrap().iter();
+            let schema = &parameters.find(|of| of["name"] == name).unwrap()["schema"];
+            let ways = &schema["items"]["anyOf"];
+            let all = ways[0]["enum"].as_array().unwrap().iter();
+            let all: Vec<&str> = all.map(|word| word.as_str().unwrap()).collect();
+            assert_eq!(ways[1]["pattern"], super::list_of(&all));
+            // As many as are documented, in the longest lists.
+            let list = [all[0]; super::IN_A_LIST].join(",%20");
+            let values = usize::try_from(schema["maxItems"].as_u64().unwrap()).unwrap();
+            let query = vec![format!("{name}={list}"); values].join("&");
+            let query = Query::parse(Some(&query), &[name]).unwrap();
+            let read = match (path == tasks, name) {
+                (true, _) => query.words(name, TaskStatus::ALL).unwrap().len(),
+                (false, "status") => query.words(name, JobStatus::ALL).unwrap().len(),
+                (false, _) => query.words(name, JobOutcome::ALL).unwrap().len(),
+            };
+            assert_eq!(read, 1, "all of them are the same word");
+        }
     }
 
     #[test]

@@ -138,19 +138,16 @@ async fn every_documented_parameter_is_taken() {
                 continue;
             }
             let schema = &parameter["schema"];
-            // A list of words is a pattern: `^ *(one|two) *(, *(one|two) *)*$`.
-            let list = schema["items"]["pattern"].as_str();
-            let list = list.and_then(|pattern| pattern.strip_prefix("^ *("));
-            let words = schema["enum"].as_array();
+            let list = schema["items"]["anyOf"][0]["enum"].as_array();
+            let words = schema["enum"].as_array().or(list);
             let values: Vec<String> = match words {
-                Some(words) => words
-                    .iter()
-                    .map(|word| word.as_str().unwrap().to_owned())
-                    .collect(),
-                None if list.is_some() => {
-                    let all = list.and_then(|list| list.split(')').next()).unwrap();
-                    let each = all.split('|').map(str::to_owned);
-                    each.chain([all.replace('|', ","), all.replace('|', "%20,%20")])
+                Some(words) => {
+                    let each: Vec<_> = words.iter().map(|word| word.as_str().unwrap()).collect();
+                    let lists = list.map(|_| [each.join(","), each.join(",%20")]);
+                    let lists = lists.into_iter().flatten();
+                    each.iter()
+                        .map(|word| (*word).to_owned())
+                        .chain(lists)
                         .collect()
                 }
                 None if name == "page_size" => vec!["1".into(), "100".into()],
