@@ -475,8 +475,8 @@ fn problem(package: &WalkedPackage, error: &Error) -> PageProblem {
 /// Whether the vendor does not know a package that its own list has named a moment before.
 fn is_unknown_package(error: &Error) -> bool {
     let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
-    // A key that does not exist is no package.
-    error.kind() != ErrorKind::Auth && is_absence(code.unwrap_or_default())
+    // A key, an instance or an account that does not exist is no package.
+    error.kind() == ErrorKind::NotFound && is_absence(code.unwrap_or_default())
 }
 
 fn way(filter: &JobFilter) -> Result<Way> {

@@ -211,3 +211,13 @@ async fn a_filter_without_those_that_it_needs_is_refused_with_their_names() {
     assert!(error.message().contains("`package_id` and `product_id`"));
     assert!(server.seen().is_empty());
 }
+
+#[tokio::test]
+async fn an_instance_that_is_not_found_is_no_package_that_was_deleted() {
+    let server = packages(4, &["p2"], "iot.system.InstanceNotFound").await;
+    let provider = server.provider();
+    let page = provider.list_jobs(&context(), jobs(None)).await.unwrap();
+    assert_eq!(page.items.len(), 2);
+    let again = provider.list_jobs(&context(), jobs(page.next)).await;
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::Misconfigured);
+}
