@@ -8,8 +8,10 @@
 //! report another total on every page. [`Walk::run`] says what follows from that.
 
 mod walk;
+mod walked;
 
-pub use walk::{Walk, Walked, unreachable_rows};
+pub use walk::Walk;
+pub use walked::{Walked, unreachable_rows};
 
 use serde::{Deserialize, Serialize};
 
@@ -241,6 +243,15 @@ impl Window {
         let fits = |size: &u32| offset.is_multiple_of(u64::from(*size));
         let size = (1..=most.max(1)).rev().find(fits).unwrap_or(1);
         Self::holding(offset, size)
+    }
+
+    /// Returns the page behind this one.
+    fn following(self) -> Self {
+        Self {
+            index: self.index.saturating_add(1),
+            size: self.size,
+            skip: 0,
+        }
     }
 
     /// The place of the page's first row.

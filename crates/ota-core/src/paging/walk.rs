@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::walked::{Walked, changing_sizes, unreachable_rows};
 use super::{Fetched, Mark, Position, Window, repeated_page};
 use crate::BoxFuture;
-use crate::error::{Error, ErrorKind, Result, Retry};
+use crate::error::{Error, Result};
 
 /// A walk through segments until a page of ours is full.
 #[derive(Clone, Copy, Debug)]
@@ -25,69 +26,6 @@ pub struct Walk {
     pub spent: u32,
     /// Whether rows are filtered here: then the largest vendor pages are read, since most rows may be left out.
     pub filtered: bool,
-}
-
-/// The result of a walk.
-#[derive(Clone, Debug)]
-pub struct Walked<R> {
-    /// The rows that were kept, none twice.
-    pub rows: Vec<R>,
-    /// The place of each kept row in its segment.
-    pub places: Vec<u64>,
-    /// Where to go on; absent at the end.
-    pub next: Option<Position>,
-    /// The vendor's totals for the segments that were asked, as far as the rows do not prove them wrong.
-    pub totals: Vec<(u32, u64)>,
-    /// How many vendor calls this walk made.
-    pub calls: u32,
-    /// Whether the walk had to pass over rows that the vendor counts and does not give, in this part or an earlier one.
-    pub gap: bool,
-    /// How many rows of the vendor's were read, whether they were kept or not.
-    pub read: u64,
-    /// What ended the walk early, after rows had been read: they are given, and the error is the answer to the next request if it lasts.
-    pub error: Option<Error>,
-    /// Rows of the last segment that were passed.
-    passed: u64,
-    /// Whether a total was proved wrong by the rows that came with it.
-    wrong_total: bool,
-}
-
-impl<R> Walked<R> {
-    /// Returns the total of a walk through one segment, if it fits the rows that came.
-    ///
-    /// A total is left out when rows are missing, when more rows came than it counts, and when the list ended before it.
-    #[must_use]
-    pub fn fitting_total(&self, limit: Option<u64>) -> Option<u64> {
-        let (_, total) = *self.totals.last()?;
-        let reachable = total.min(limit.unwrap_or(u64::MAX));
-        let fits = match self.next {
-            Some(_) => self.passed <= total,
-            None => self.passed == reachable,
-        };
-        (fits && !self.gap && !self.wrong_total).then_some(total)
-    }
-}
-
-/// Returns the error for a vendor that counts rows and does not give them.
-#[must_use]
-pub fn unreachable_rows(total: Option<u64>, offset: u64) -> Error {
-    let total = total.map_or_else(|| "unknown".to_owned(), |total| total.to_string());
-    Error::new(
-        ErrorKind::Protocol,
-        "the vendor counts more rows than it gives, so the rest of this list cannot be read",
-    )
-    .with_retry(Retry::Later)
-    .with_context("vendor_total", total)
-    .with_context("rows_passed", offset.to_string())
-}
-
-/// The error for a vendor that answers each page size with yet another one.
-fn changing_sizes() -> Error {
-    Error::new(
-        ErrorKind::Protocol,
-        "the vendor changes its page size from answer to answer, so the place of its rows is unknown",
-    )
-    .with_retry(Retry::Later)
 }
 
 /// What asking for the next rows came to.
@@ -189,6 +127,7 @@ impl Walk {
     ///   with the same rows.
     /// - Without a total, only an empty page ends the segment. A short page, which may be the last one or a smaller one than was asked
     ///   for, is asked for again in that size.
+    /// - A total of an earlier answer alone makes no short page the last one: the page behind it is asked for and must be empty.
     ///
     /// A page that begins as the page before began is compared with the page that stands directly before it, asked for now: if both begin
     /// with the same row, the vendor repeats itself.
@@ -381,7 +320,7 @@ where
     /// Its rows come again in a size that no answer so far was too large for, and under another number: a vendor with smaller pages
     /// than were asked for, and one that serves none as small as that, would both answer the same number with the same rows.
     fn too_short(&mut self, window: Window, rows: &[R]) -> Met<R> {
-        let other = self.position.offset / (window.index + 1);
+        let other = self.position.offset / window.index.saturating_add(1);
         let rows = count(rows).min(u32::try_from(other).unwrap_or(u32::MAX));
         self.learn(Size::Short {
             asked: window.size,
@@ -447,6 +386,9 @@ where
             return self.short_page(window, missing, false).await;
         }
         if self.counted() <= end {
+            if fetched.total.is_none() && !self.is_last(window).await? {
+                return Ok(self.too_short(window, &fetched.rows));
+            }
             return Ok(self.place(window, fetched));
         }
         // A total that has become smaller may be wrong; rows behind it would prove that.
@@ -461,6 +403,17 @@ where
             _ if self.position.least => self.place(window, fetched),
             _ => self.too_short(window, &fetched.rows),
         })
+    }
+
+    /// Whether nothing comes behind a short page that says no total and ends where an earlier answer's total says that the list does. Rows
+    /// there prove that pages have become smaller on the way, or that the total was wrong.
+    async fn is_last(&mut self, window: Window) -> Result<bool, Stop> {
+        let behind = window.following();
+        let reachable = self.walk.limit.is_none_or(|limit| behind.end() <= limit);
+        if self.position.least || window.index == 0 || !reachable {
+            return Ok(true);
+        }
+        Ok(self.ask(behind).await?.rows.is_empty())
     }
 
     /// Whether an answer with more rows than were asked for is the whole segment: the total says so, or it has more rows than any page.
@@ -506,11 +459,11 @@ where
             }
             return Ok((!self.position.least).then_some(Size::Most(size)));
         }
-        // A larger size than was asked for is believed once; one that is reported whatever comes would be met again and again.
+        // A larger size than was asked for is believed once; one that is reported whatever comes would be met again and again. An empty
+        // page proves it as well as rows do: where pages are larger, this number stands behind the end of the list.
         let larger = reported.filter(|size| *size > window.size && *size <= most);
-        let believed = rows > 0 && window.index > 0;
-        Ok(match larger.filter(|_| believed) {
-            Some(larger) if self.position.short.is_some() => Some(Size::Least(larger)),
+        Ok(match larger.filter(|_| window.index > 0) {
+            Some(larger) if self.position.short.is_some() && rows > 0 => Some(Size::Least(larger)),
             Some(larger) if self.position.size.is_none() => Some(Size::Most(larger)),
             Some(_) | None => None,
         })
@@ -725,11 +678,7 @@ where
 
     /// Goes on behind a page that stays empty, if rows come there.
     async fn behind_a_hole(&mut self, window: Window) -> Result<Met<R>, Stop> {
-        let next = Window {
-            index: window.index + 1,
-            size: window.size,
-            skip: 0,
-        };
+        let next = window.following();
         let reachable = self.walk.limit.is_none_or(|limit| next.end() <= limit);
         if next.start() >= self.counted() || !reachable {
             return Ok(Met::Missing);
