@@ -22,6 +22,9 @@ use crate::map;
 use crate::token::{Issued, Issuer, Token, TokenCell};
 use crate::wire::{RefreshRequest, TokenAnswer};
 
+/// How often a call is repeated because another login has replaced its token meanwhile.
+const MAX_REPLACED: u32 = 3;
+
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -41,7 +44,8 @@ pub(crate) struct Client {
 impl Client {
     /// Makes one reading call. `target` is path and query, percent-encoded.
     ///
-    /// A call whose token is refused is repeated once with a newer one.
+    /// A call whose token is refused is repeated once with a newer one; where another login has replaced the token meanwhile, up to [`MAX_REPLACED`]
+    /// times more.
     ///
     /// # Errors
     /// What the call, or the login before it, met.
@@ -52,17 +56,23 @@ impl Client {
         target: &str,
     ) -> Result<Map<String, Value>> {
         let issuer: Arc<dyn Issuer> = Arc::<Self>::clone(self);
-        let token = self.tokens.current(cx, &issuer).await?;
-        let (error, refused) = match self.pass(cx, operation, target, token, true).await {
-            Ok(body) => return Ok(body),
-            Err((error, None)) => return Err(error),
-            Err((error, Some(refused))) => (error, refused),
-        };
-        tracing::debug!(?error, operation, "token refused, renewing it");
-        let token = self.tokens.after_refusal(cx, &issuer, &refused).await?;
-        self.pass(cx, operation, target, token, false)
-            .await
-            .map_err(|(error, _)| error)
+        let mut token = self.tokens.current(cx, &issuer).await?;
+        let (mut renewed, mut replaced) = (false, 0);
+        loop {
+            let (error, refused) = match self.pass(cx, operation, target, token, !renewed).await {
+                Ok(body) => return Ok(body),
+                Err((error, None)) => return Err(error),
+                Err((error, Some(refused))) => (error, refused),
+            };
+            match self.tokens.refused(&refused, &error, &*issuer) {
+                // Another login has ended it, which can happen again before this call has had its turn.
+                false if replaced < MAX_REPLACED => replaced += 1,
+                _ if !renewed => renewed = true,
+                _ => return Err(error),
+            }
+            tracing::debug!(?error, operation, "token refused, taking a newer one");
+            token = self.tokens.after_refusal(cx, &issuer, &refused).await?;
+        }
     }
 
     /// Makes a reading call through the gate. Fails with the token that the vendor refused, if that was the reason. That it has ended, or that another login
@@ -85,9 +95,14 @@ impl Client {
                 // The gate may have made us wait; a login of somebody else has then killed the token that we came with.
                 let token = self.tokens.newest().unwrap_or_else(|| Arc::clone(token));
                 let result = self.read_once(cx, operation, target, &token.access).await;
-                let refused = matches!(&result, Err(refusal) if refusal.token).then_some(token);
-                *refused_slot.lock().unwrap_or_else(PoisonError::into_inner) = refused;
-                result.map_err(|refusal| match refusal.token && repeatable {
+                let is_refused = matches!(&result, Err(refusal) if refusal.token);
+                if result.is_ok() {
+                    self.tokens.accepted(&token);
+                }
+                let superseded = repeatable || !self.tokens.is_newest(&token);
+                *refused_slot.lock().unwrap_or_else(PoisonError::into_inner) =
+                    is_refused.then_some(token);
+                result.map_err(|refusal| match is_refused && superseded {
                     true => refusal.error.with_superseded(),
                     false => refusal.error,
                 })

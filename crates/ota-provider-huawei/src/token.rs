@@ -8,6 +8,7 @@
 //! vendor has refused is not tried again with each request ([`Refused`]).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,9 @@ const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a renewal may take, whoever began it.
 const RENEWAL_TIME: Duration = Duration::from_secs(30);
+
+/// How many tokens in a row may be refused without having served once before logins pause.
+const MOST_USELESS: u32 = 2;
 
 /// How long a token that is still valid is used further after its renewal has failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
@@ -98,6 +102,8 @@ pub(crate) struct Token {
     refresh: Option<Secret>,
     renew_at: Instant,
     ends_at: Instant,
+    /// Whether the vendor has answered a call that was made with it.
+    accepted: AtomicBool,
 }
 
 /// The one valid token of an application, and its renewal when one is under way.
@@ -113,8 +119,10 @@ struct State {
     renewal: Option<Renewal>,
     /// After a failed renewal: until when no other is begun as long as the token is valid.
     paused_until: Option<Instant>,
-    /// The last refusal of a login, until one succeeds.
+    /// The last refusal of a login, or of the tokens that logins brought, until one succeeds.
     refused: Option<Refused<Option<Secret>>>,
+    /// How many tokens in a row the vendor has refused without ever having answered a call with one of them.
+    useless: u32,
 }
 
 impl State {
@@ -152,6 +160,52 @@ impl TokenCell {
     /// Returns the newest token, however old.
     pub(crate) fn newest(&self) -> Option<Arc<Token>> {
         self.state().token.clone()
+    }
+
+    /// Notes that the vendor has answered a call with a token.
+    pub(crate) fn accepted(&self, token: &Token) {
+        if token.accepted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.state();
+        if std::mem::take(&mut state.useless) > 0 {
+            state.refused = None;
+        }
+    }
+
+    /// Whether a token is the one in use, and no login is under way.
+    pub(crate) fn is_newest(&self, token: &Token) -> bool {
+        let state = self.state();
+        let newest = state.token.as_ref();
+        newest.is_some_and(|newest| newest.generation == token.generation)
+    }
+
+    /// Notes that the vendor has refused a token with this error, and returns whether it was the newest one.
+    ///
+    /// A platform that refuses the tokens it gives would cost a login for each request; so after two such tokens in a row logins pause as after a refused
+    /// one.
+    pub(crate) fn refused(&self, token: &Token, error: &Error, issuer: &dyn Issuer) -> bool {
+        let mut state = self.state();
+        let newest = state.token.as_ref();
+        if newest.is_none_or(|newest| newest.generation != token.generation) {
+            return false;
+        }
+        // Nobody else is to try it.
+        state.token = None;
+        if !token.accepted.load(Ordering::Relaxed) {
+            state.useless = state.useless.saturating_add(1);
+        }
+        if state.useless >= MOST_USELESS {
+            let (now, random) = (issuer.clock().monotonic(), issuer.random());
+            let before = state.refused.as_ref();
+            let refused = Refused::new(before, issuer.credential(), error.clone(), now, random);
+            let pause = refused.pause(now).as_secs();
+            tracing::error!(
+                "the vendor refuses the tokens that it gives; the next login is made after a while ({pause} s, then at most a minute): {error:?}"
+            );
+            state.refused = Some(refused);
+        }
+        true
     }
 
     /// Returns a token. One that is about to end is renewed beside; only where there is none is the renewal waited for.
@@ -195,17 +249,10 @@ impl TokenCell {
         issuer: &Arc<dyn Issuer>,
         refused: &Token,
     ) -> Result<Arc<Token>> {
-        self.waited_for(cx, issuer, |state| {
-            match &state.token {
-                Some(token) if token.generation != refused.generation => {
-                    return Step::Done(Arc::clone(token));
-                }
-                // Nobody else is to try it.
-                Some(_) => state.token = None,
-                None => {}
-            }
+        self.waited_for(cx, issuer, |state| match &state.token {
+            Some(token) if token.generation != refused.generation => Step::Done(Arc::clone(token)),
             // No refresh: whoever killed the access token has most likely killed its refresh token too.
-            Step::Renew(None)
+            _ => Step::Renew(None),
         })
         .await
     }
@@ -340,9 +387,13 @@ impl TokenCell {
             refresh: issued.refresh,
             renew_at: after(issued.since, used),
             ends_at: after(issued.since, life),
+            accepted: AtomicBool::new(false),
         });
         state.token = Some(Arc::clone(&token));
-        (state.paused_until, state.refused) = (None, None);
+        state.paused_until = None;
+        if state.useless == 0 {
+            state.refused = None;
+        }
         Ok(token)
     }
 }

@@ -115,6 +115,8 @@ async fn after_refusal(
     token: &Token,
 ) -> Result<Arc<Token>> {
     let shared: Arc<dyn Issuer> = Arc::<FakeIssuer>::clone(issuer);
+    let refusal = Error::new(ErrorKind::Auth, "the vendor refused the access token");
+    cell.refused(token, &refusal, &**issuer);
     cell.after_refusal(&issuer.context(), &shared, token).await
 }
 
@@ -216,6 +218,34 @@ async fn a_refused_token_is_replaced_by_one_login_for_all() {
     let late = after_refusal(&cell, &issuer, &old).await.unwrap();
     assert_eq!(late.access.expose_secret(), "access-2");
     assert_eq!(issuer.calls(), ["login", "login"]);
+}
+
+#[tokio::test]
+async fn tokens_that_are_refused_at_once_cost_a_few_logins_a_minute() {
+    let (cell, issuer) = (Arc::<TokenCell>::default(), FakeIssuer::new(Some(3600)));
+    let first = current(&cell, &issuer).await.unwrap();
+    let second = after_refusal(&cell, &issuer, &first).await.unwrap();
+    for _ in 0..20 {
+        let error = after_refusal(&cell, &issuer, &second).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Auth);
+        let error = current(&cell, &issuer).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Auth);
+    }
+    assert_eq!(issuer.calls().len(), 2);
+    // Ten minutes of requests, each with a token that is refused.
+    for _ in 0..600 {
+        issuer.clock.advance(Duration::from_secs(1));
+        if let Ok(token) = current(&cell, &issuer).await {
+            assert!(after_refusal(&cell, &issuer, &token).await.is_err());
+        }
+    }
+    let logins = issuer.calls().len();
+    assert!((10..=24).contains(&logins), "{logins}");
+    // One that serves ends it: the next refusal is an ordinary one.
+    issuer.clock.advance(Duration::from_secs(60));
+    let token = current(&cell, &issuer).await.unwrap();
+    cell.accepted(&token);
+    after_refusal(&cell, &issuer, &token).await.unwrap();
 }
 
 #[tokio::test]

@@ -115,6 +115,54 @@ async fn a_refused_token_is_renewed_once_and_the_call_repeated_once() {
 }
 
 #[tokio::test]
+async fn tokens_that_are_refused_at_once_cost_no_login_for_each_request() {
+    let vendor = Vendor::with_logins(|_| Answer::json(403, BAD_TOKEN)).await;
+    let subject = Subject::new(&vendor.endpoint);
+    for _ in 0..40 {
+        let error = subject.provider.check(&subject.context()).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Auth);
+    }
+    assert_eq!((vendor.logins(), vendor.calls().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_token_that_other_logins_end_again_and_again_fails_no_call() {
+    // While the slow call is under way its token is ended by the login of somebody else, three times.
+    let holds: Arc<[_; 3]> = Arc::new(std::array::from_fn(|_| watch::Sender::new(false)));
+    let ended = watch::Sender::new(0_usize);
+    let (held, ends) = (Arc::clone(&holds), ended.clone());
+    let vendor = Vendor::with_logins(move |seen| {
+        let number = seen.token().trim_start_matches("Bearer access-token-");
+        let number: usize = number.parse().unwrap();
+        match held.get(number - 1) {
+            Some(held) if seen.path.ends_with("slow") => Answer::json(403, BAD_TOKEN).held(held),
+            None if seen.path.ends_with("slow") => Answer::json(404, "{}"),
+            _ if number <= *ends.borrow() => Answer::json(403, BAD_TOKEN),
+            _ => paged(seen, 0, "wait"),
+        }
+    })
+    .await;
+    let subject = Arc::new(Subject::new(&vendor.endpoint));
+    let slow = {
+        let subject = Arc::clone(&subject);
+        tokio::spawn(async move {
+            let (cx, reader) = (subject.context(), subject.provider.jobs().unwrap());
+            reader.get_job(&cx, job("slow")).await.map(|_| ())
+        })
+    };
+    // A login and the slow call; then twice the quick call, a login and the slow call again.
+    for (number, hold) in holds.iter().enumerate() {
+        vendor.has_seen(2 + 4 * number).await;
+        ended.send_replace(number + 1);
+        subject.provider.check(&subject.context()).await.unwrap();
+        hold.send_replace(true);
+    }
+    let error = slow.await.unwrap().err();
+    assert_ne!(error.map(|error| error.kind()), Some(ErrorKind::Auth));
+    assert_eq!((vendor.logins(), vendor.calls().len()), (4, 10));
+}
+
+#[tokio::test]
 async fn every_form_of_a_refused_token_is_understood() {
     for (status, body) in [
         (403, r#"{"error_code":"1005"}"#),
