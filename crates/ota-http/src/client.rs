@@ -267,8 +267,8 @@ impl Client {
     /// The error for a body that cannot be unpacked. Its status is all that is known of such an answer.
     fn not_unpacked(&self, status: u16, packed: Packed) -> Error {
         let (message, again) = match packed {
-            Packed::TooLarge => return self.too_large(),
-            // Unpacking costs processor time, and what is made of an answer is damaged the next time too.
+            // Unpacking costs processor time, and what is made of an answer is as large or as damaged the next time.
+            Packed::TooLarge => return self.too_large().with_retry(Retry::Never),
             Packed::Damaged => (
                 "the vendor's compressed answer is damaged".to_owned(),
                 Retry::Never,
@@ -337,8 +337,8 @@ impl Client {
                 self.max_body_bytes
             ),
         )
-        // The next one would be as large, and reading it costs as much again.
-        .with_retry(Retry::Never)
+        // An answer that went wrong on the way may be right the next time; a list that is this large costs the same once more.
+        .with_retry(Retry::Once)
     }
 }
 

@@ -1,10 +1,12 @@
 //! What all vendors' troubles have in common.
 
-use ota_sim::{Fault, FaultKind};
+use ota_sim::{Fault, FaultKind, FleetShape};
+use ota_tests::vendors::{alibaba_sim, huawei_sim};
 use ota_tests::wire::Reply;
+use ota_tests::{Gateway, Section};
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{ALI, HUA, World};
 
 /// The answer that a fault must get.
 #[derive(Clone, Copy, Debug)]
@@ -180,6 +182,45 @@ pub(crate) async fn odd_rows(world: &World, provider: &str, date: &str) {
                 after["vendor"]["fields"]["RolloutRing"],
                 "added by the vendor"
             );
+        }
+    }
+}
+
+/// The kinds of trouble that can be over with the next call.
+const PASSING: [FaultKind; 12] = [
+    FaultKind::Throttle,
+    FaultKind::GatewayError,
+    FaultKind::Html200,
+    FaultKind::Html502,
+    FaultKind::CutBody,
+    FaultKind::CutJson,
+    FaultKind::EmptyBody,
+    FaultKind::HugeBody,
+    FaultKind::WrongContentType,
+    FaultKind::Drop,
+    FaultKind::Redirect,
+    FaultKind::TokenExpired,
+];
+
+#[tokio::test]
+async fn trouble_that_is_over_with_the_next_call_fails_no_request() {
+    let fleet = FleetShape::uniform(1, 5).frozen();
+    let (ali, hua) = (alibaba_sim(fleet.clone()).await, huawei_sim(fleet).await);
+    let gateway = Gateway::start(&[
+        Section::alibaba(ALI, &ali.url()).limit("max_attempts = 2"),
+        Section::huawei(HUA, &hua.url()).limit("max_attempts = 2"),
+    ])
+    .await;
+    for (provider, sim) in [(ALI, &ali), (HUA, &hua)] {
+        let path = format!("{}/{}", World::jobs_path(provider), sim.fleet().jobs[0].id);
+        let plain = gateway.get(&path).await.ok();
+        // Only one of the vendors has tokens.
+        let has = |kind| provider == HUA || kind != FaultKind::TokenExpired;
+        for kind in PASSING.into_iter().filter(|kind| has(*kind)) {
+            sim.set_faults(vec![Fault::once(kind)]);
+            let answer = gateway.get(&path).await.ok();
+            assert_eq!(answer, plain, "{provider} {kind:?}");
+            assert_eq!(sim.counters().faults_of(kind), 1, "{provider} {kind:?}");
         }
     }
 }
