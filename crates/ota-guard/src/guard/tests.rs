@@ -287,6 +287,30 @@ async fn an_attempt_that_its_own_deadline_cuts_short_is_evidence_against_nobody(
     assert!(lines.contains(&"Read deadline after 1".to_owned()));
 }
 
+/// Asks about one job until the vendor would have been left alone, each time with this failure.
+async fn ask_about_one_job(failure: impl Fn() -> Error + Send + Sync) -> BreakerState {
+    let bench = Bench::new();
+    for _ in 0..20 {
+        let deadline = bench.clock.monotonic() + Duration::from_secs(60);
+        let mut cx = Context::new("r", deadline, Priority::Interactive);
+        cx.subject = Some(7);
+        let failed = call(&bench.guard, &cx, WRITE, |_| {
+            let failure = failure();
+            async move { Err::<(), _>(failure) }
+        });
+        assert!(failed.await.is_err());
+    }
+    bench.guard.breaker().state()
+}
+
+#[tokio::test]
+async fn refused_connections_count_whatever_is_asked_and_a_broken_job_does_not() {
+    let refused = || error(ErrorKind::Unavailable).with_unsent();
+    assert_eq!(ask_about_one_job(refused).await, BreakerState::Open);
+    let broken = || error(ErrorKind::Unavailable).with_vendor(VendorError::default());
+    assert_eq!(ask_about_one_job(broken).await, BreakerState::Closed);
+}
+
 #[tokio::test]
 async fn a_call_that_never_left_keeps_no_place() {
     let bench = Bench::new();
