@@ -119,16 +119,32 @@ impl Wishes {
         any || tags.any(|tag| is_same(opaque(tag), own))
     }
 
-    /// Writes the response, and tells how many bytes had to be made for it. `Age` and the `OTA-` headers are those of now, also on a 304.
+    /// Whether nothing has to be packed for the response.
+    pub(crate) fn find_packed(&self, rendered: &Rendered, stale: bool) -> bool {
+        let form = rendered.form(stale).0;
+        form.has(self.coding) || self.know(form.etag())
+    }
+
+    /// Sees to it that nothing has to be packed for the response, on a thread that serves no connections, and tells how many bytes had to be made.
+    async fn pack(&self, rendered: &Arc<Rendered>, stale: bool) -> usize {
+        if self.find_packed(rendered, stale) {
+            return 0;
+        }
+        let (rendered, coding) = (Arc::clone(rendered), self.coding);
+        let packing = move || rendered.form(stale).0.pack(coding);
+        tokio::task::spawn_blocking(packing).await.unwrap_or(0)
+    }
+
+    /// Writes the response, and tells how many bytes had to be made for it. `Age` and the `OTA-` headers are those of now, also on a 304. A body that
+    /// has not been packed is sent as it is.
     pub(crate) fn respond(&self, rendered: &Rendered, freshness: Freshness) -> (Response, usize) {
-        let (form, mut made) = rendered.form(freshness.stale);
+        let (form, made) = rendered.form(freshness.stale);
         let mut response = Response::new(Body::empty());
         *response.headers_mut() = form.headers().clone();
         if self.know(form.etag()) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
-            let (body, coding, packed) = form.body(self.coding);
-            made += packed;
+            let (body, coding) = form.body(self.coding);
             *response.body_mut() = Body::from(body);
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, JSON);
@@ -338,9 +354,10 @@ impl Live {
             Source::Joined => ReadResult::Joined,
             Source::Vendor => ReadResult::Fetched,
         });
+        let packed = self.wishes.pack(&served.value, served.stale).await;
         let (response, made) = self.wishes.respond(&served.value, Freshness::from(&served));
-        if made > 0 {
-            store.grow(&read.key, &served.value, made);
+        if made + packed > 0 {
+            store.grow(&read.key, &served.value, made + packed);
         }
         self.remember(read);
         Ok(response)
@@ -372,7 +389,7 @@ impl Live {
     ///
     /// # Errors
     /// `internal` when the content cannot be written.
-    pub fn answer<T: serde::Serialize>(
+    pub async fn answer<T: serde::Serialize>(
         &self,
         as_of: Moment,
         calls: CallSummary,
@@ -380,6 +397,8 @@ impl Live {
     ) -> Result<Response, Failure> {
         let rendered = Rendered::undated(as_of, body)
             .map_err(|error| Failure::new(Code::Internal, error.message()))?;
+        let rendered = Arc::new(rendered);
+        self.wishes.pack(&rendered, false).await;
         let freshness = Freshness {
             age: self
                 .app
@@ -413,10 +432,15 @@ fn timing(freshness: Freshness) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use super::wanted;
-    use axum::http::header::CACHE_CONTROL;
-    use axum::http::{HeaderMap, HeaderValue};
+    use super::{Freshness, Source, Wishes, wanted};
+    use crate::rendered::Rendered;
+    use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING};
+    use axum::http::{HeaderMap, HeaderValue, Method};
+    use futures_util::FutureExt as _;
+    use ota_core::clock::SystemClock;
+    use ota_core::context::{CallSummary, Moment};
     use ota_fleet::Wanted;
+    use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
     #[track_caller]
@@ -456,5 +480,43 @@ mod tests {
             },
         );
         check("max-age=-1, max-age, =, ,", Wanted::default());
+    }
+
+    #[test]
+    fn packing_waits_for_another_thread_and_holds_up_none() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let rendered = Rendered::undated(Moment::now(&SystemClock), &vec!["row"; 1000]);
+        let rendered = Arc::new(rendered.unwrap());
+        let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
+        let wishes = Wishes::read(&Method::GET, &headers).unwrap();
+        let freshness = Freshness {
+            age: Duration::ZERO,
+            stale: false,
+            calls: CallSummary::default(),
+            source: Source::Kept,
+        };
+        let coding = || {
+            let (response, made) = wishes.respond(&rendered, freshness);
+            assert_eq!(made, 0);
+            response.headers().get(CONTENT_ENCODING).cloned()
+        };
+        runtime.block_on(async {
+            // The only thread for such work is busy.
+            let (release, released) = mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || released.recv());
+            let mut packing = std::pin::pin!(wishes.pack(&rendered, false));
+            assert!(packing.as_mut().now_or_never().is_none());
+            assert!(!wishes.find_packed(&rendered, false));
+            assert_eq!(coding(), None);
+            drop(release);
+            assert!(packing.await > 0);
+            assert!(busy.await.unwrap().is_err());
+            assert!(wishes.find_packed(&rendered, false));
+            assert_eq!(coding().unwrap(), "gzip");
+            assert_eq!(wishes.pack(&rendered, false).await, 0);
+        });
     }
 }

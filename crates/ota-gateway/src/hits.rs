@@ -99,6 +99,10 @@ impl Hits {
         let allowance = app.edge().rate_limiter.as_ref();
         let wishes = Wishes::read(request.method(), headers).ok()?;
         let served = app.store().kept(&known.key, wishes.wanted, known.limits)?;
+        // Packing a body takes longer than anything else here, so it is left to the long way.
+        if !wishes.find_packed(&served.value, served.stale) {
+            return None;
+        }
         // Counted here and not before, because whoever goes the long way is counted there.
         let allowance = allowance.map(|limiter| limiter.count(caller.name(), start));
         if allowance.as_ref().is_some_and(Allowance::is_used_up) {

@@ -105,8 +105,6 @@ impl Coding {
     }
 }
 
-type Pack = fn(&[u8]) -> Option<Vec<u8>>;
-
 /// A body with its validator, in every form that was asked for so far.
 #[derive(Debug)]
 pub struct Form {
@@ -152,26 +150,43 @@ impl Form {
         &self.headers
     }
 
-    /// Returns the body in a form, the name of that form, and how many bytes had to be made for it.
-    #[must_use]
-    pub fn body(&self, coding: Coding) -> (Bytes, Option<HeaderValue>, usize) {
-        let (slot, pack): (_, Pack) = match coding {
-            _ if self.plain.len() < LEAST_PACKED => return (self.plain.clone(), None, 0),
-            Coding::Identity => return (self.plain.clone(), None, 0),
-            Coding::Gzip => (&self.gzip, gzip),
-            Coding::Brotli => (&self.brotli, brotli),
-        };
-        let mut made = 0;
-        let packed = slot.get_or_init(|| {
-            let packed = Bytes::from(pack(&self.plain).unwrap_or_default());
-            made = packed.len();
-            packed
-        });
-        // Packing into memory does not fail; if it did, the plain form is as good.
-        match packed.is_empty() {
-            true => (self.plain.clone(), None, 0),
-            false => (packed.clone(), coding.header(), made),
+    fn slot(&self, coding: Coding) -> Option<&OnceLock<Bytes>> {
+        match coding {
+            _ if self.plain.len() < LEAST_PACKED => None,
+            Coding::Identity => None,
+            Coding::Gzip => Some(&self.gzip),
+            Coding::Brotli => Some(&self.brotli),
         }
+    }
+
+    /// Whether the body is there in a form, so that nothing has to be packed for it.
+    #[must_use]
+    pub fn has(&self, coding: Coding) -> bool {
+        self.slot(coding).is_none_or(|slot| slot.get().is_some())
+    }
+
+    /// Returns the body in a form and the name of that form; the plain body where it has not been packed.
+    #[must_use]
+    pub fn body(&self, coding: Coding) -> (Bytes, Option<HeaderValue>) {
+        match self.slot(coding).and_then(OnceLock::get) {
+            // Packing into memory does not fail; if it did, the plain form is as good.
+            Some(packed) if !packed.is_empty() => (packed.clone(), coding.header()),
+            _ => (self.plain.clone(), None),
+        }
+    }
+
+    /// Packs the body if that form is not there yet, and returns how many bytes had to be made. It takes milliseconds of a processor, so it has no
+    /// place on a thread that serves connections.
+    pub fn pack(&self, coding: Coding) -> usize {
+        let mut made = 0;
+        if let Some(slot) = self.slot(coding) {
+            slot.get_or_init(|| {
+                let packed = pack(&self.plain, coding).unwrap_or_default();
+                made = packed.len();
+                packed
+            });
+        }
+        made
     }
 }
 

@@ -132,9 +132,13 @@ fn every_form_is_made_once_and_holds_the_same() {
     for stale in [false, true] {
         let (form, _) = rendered.form(stale);
         let plain = form.body(Coding::Identity);
-        assert_eq!((plain.1, plain.2), (None, 0));
+        assert_eq!(plain.1, None);
         for (coding, name) in [(Coding::Gzip, "gzip"), (Coding::Brotli, "br")] {
-            let (packed, header, made) = form.body(coding);
+            assert!(!form.has(coding));
+            assert_eq!(form.body(coding), plain, "nothing is packed on the way");
+            let made = form.pack(coding);
+            assert!(form.has(coding));
+            let (packed, header) = form.body(coding);
             assert_eq!(header.unwrap(), name);
             assert!(made == packed.len() && made < plain.0.len());
             let mut unpacked = Vec::new();
@@ -146,7 +150,7 @@ fn every_form_is_made_once_and_holds_the_same() {
             }
             .unwrap();
             assert_eq!(unpacked, plain.0);
-            assert_eq!(form.body(coding).2, 0, "made once");
+            assert_eq!(form.pack(coding), 0, "made once");
         }
     }
 }
@@ -156,5 +160,6 @@ fn what_is_short_is_not_packed() {
     let rendered = Rendered::undated(at(datetime!(2026-01-01 00:00 UTC)), &json!({"id": "a"}));
     let rendered = rendered.unwrap();
     let (form, _) = rendered.form(false);
+    assert!(form.has(Coding::Gzip) && form.pack(Coding::Gzip) == 0);
     assert_eq!(form.body(Coding::Gzip), form.body(Coding::Identity));
 }

@@ -46,4 +46,5 @@ pub async fn check_provider(
         })
         .map_err(|error| live.failure(&error, &provider))?;
     live.answer(app.moment(), cx.calls.summary(), &Health::from(health))
+        .await
 }

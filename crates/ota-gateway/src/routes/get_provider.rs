@@ -37,4 +37,5 @@ pub async fn get_provider(
         CallSummary::default(),
         &Provider::from(member),
     )
+    .await
 }

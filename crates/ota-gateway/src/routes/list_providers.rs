@@ -39,4 +39,5 @@ pub async fn list_providers(
         CallSummary::default(),
         &ProviderList { items },
     )
+    .await
 }
