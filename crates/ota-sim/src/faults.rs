@@ -137,6 +137,12 @@ pub struct Fault {
     /// The only operation that is hit; every operation when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
+    /// The only calls that are hit: those with this value in one of their parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Calls left that pass before the first is hit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
     /// Injections left before the fault is off; unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u32>,
@@ -187,6 +193,8 @@ impl Fault {
             kind,
             rate: 1.0,
             operation: None,
+            about: None,
+            after: None,
             remaining: None,
             delay_ms: None,
             size_bytes: None,
@@ -219,6 +227,20 @@ impl Fault {
     #[must_use]
     pub fn on(mut self, operation: impl Into<String>) -> Self {
         self.operation = Some(operation.into());
+        self
+    }
+
+    /// Hits only calls that have this value in one of their parameters.
+    #[must_use]
+    pub fn about(mut self, value: impl Into<String>) -> Self {
+        self.about = Some(value.into());
+        self
+    }
+
+    /// Lets this many calls pass before the first is hit.
+    #[must_use]
+    pub fn after(mut self, count: u32) -> Self {
+        self.after = Some(count);
         self
     }
 
@@ -528,7 +550,12 @@ impl Faults {
     /// Draws the faults of one call. Faults `served` does not accept (kinds that this vendor does not have) are left alone.
     ///
     /// At most one fault decides the whole answer: the first that hits; delays and changed rows come on top.
-    pub(crate) fn draw(&self, operation: &str, served: impl Fn(FaultKind) -> bool) -> Drawn {
+    pub(crate) fn draw(
+        &self,
+        operation: &str,
+        params: &[(String, String)],
+        served: impl Fn(FaultKind) -> bool,
+    ) -> Drawn {
         let mut switched = self.lock();
         let Switched { faults, choices } = &mut *switched;
         let mut drawn = Vec::new();
@@ -537,8 +564,16 @@ impl Faults {
             let matches = fault
                 .operation
                 .as_deref()
-                .is_none_or(|only| only == operation);
+                .is_none_or(|only| only == operation)
+                && fault
+                    .about
+                    .as_ref()
+                    .is_none_or(|about| params.iter().any(|(_, value)| value == about));
             if !matches || fault.remaining == Some(0) || !served(fault.kind) {
+                continue;
+            }
+            if let Some(left) = fault.after.as_mut().filter(|left| **left > 0) {
+                *left -= 1;
                 continue;
             }
             if (decided && fault.kind.decides()) || choices.unit() >= fault.rate {
@@ -620,8 +655,20 @@ mod tests {
     #[test]
     fn fault_is_off_after_its_injections() {
         let faults = Faults::new(vec![Fault::always(FaultKind::Drop).times(2)], 1);
-        let hits = (0..5).filter(|_| faults.draw("x", |_| true).has(FaultKind::Drop));
+        let hits = (0..5).filter(|_| faults.draw("x", &[], |_| true).has(FaultKind::Drop));
         assert_eq!(hits.count(), 2);
+    }
+
+    #[test]
+    fn calls_pass_before_the_first_is_hit_and_others_are_not_counted() {
+        let broken = Fault::always(FaultKind::Drop).about("p2").after(1);
+        let faults = Faults::new(vec![broken], 1);
+        let hit = |value: &str| {
+            let params = [("FirmwareId".to_owned(), value.to_owned())];
+            faults.draw("x", &params, |_| true).has(FaultKind::Drop)
+        };
+        let hits = ["p1", "p1", "p2", "p1", "p2", "p2"].map(hit);
+        assert_eq!(hits, [false, false, false, false, true, true]);
     }
 
     #[test]
@@ -629,7 +676,7 @@ mod tests {
         let draw = |seed| {
             let faults = Faults::new(vec![Fault::always(FaultKind::Drop).rate(0.5)], seed);
             (0..64)
-                .map(|_| faults.draw("x", |_| true).has(FaultKind::Drop))
+                .map(|_| faults.draw("x", &[], |_| true).has(FaultKind::Drop))
                 .collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));

@@ -377,7 +377,10 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Body>, Drop
     shared
         .ledger
         .arrived(shared.clock.now(), recorded(shared, arrival, operation));
-    let faults = shared.faults.draw(operation, |kind| vendor.serves(kind));
+    let params = vendor.shown_params(arrival);
+    let faults = shared
+        .faults
+        .draw(operation, &params, |kind| vendor.serves(kind));
     shared.ledger.injected(faults.kinds());
 
     if let Some(fault) = faults.get(FaultKind::Delay) {
