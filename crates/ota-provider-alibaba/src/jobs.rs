@@ -278,7 +278,12 @@ impl AlibabaProvider {
                     continue;
                 }
                 // Told once may be chance; twice, it is this package's trouble. What is out of order has been tried more often by the gate.
-                Err(error) if error.kind() == ErrorKind::Protocol && failed != Some(at.index) => {
+                // A page of one call has none left for that, and the next page would begin anew.
+                Err(error)
+                    if error.kind() == ErrorKind::Protocol
+                        && failed != Some(at.index)
+                        && max_calls > 1 =>
+                {
                     calls += 1;
                     failed = Some(at.index);
                     at.package = Some(package);

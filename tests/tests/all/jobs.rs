@@ -1,6 +1,6 @@
 //! Jobs, in lists and one by one.
 
-use ota_sim::JobTruth;
+use ota_sim::{Fault, FaultKind, FleetShape, JobTruth};
 use serde_json::Value;
 
 use crate::world::{ALI, HUA, World, ids, rows, walk, with};
@@ -190,10 +190,70 @@ async fn alibaba_filters_by_package_product_and_device() {
     );
 }
 
+/// Each reply is compared with the document on its way, so the page with problems is.
+#[tokio::test]
+async fn a_broken_package_is_named_beside_the_jobs_of_the_others() {
+    let world = World::of(FleetShape::uniform(11, 6).frozen()).await;
+    let fleet = world.alibaba.fleet();
+    let (broken, product) = (&fleet.jobs[0].package_id, &fleet.jobs[0].product_key);
+    let mut readable: Vec<&str> = fleet
+        .jobs
+        .iter()
+        .filter(|job| job.package_id != *broken)
+        .map(|job| job.id.as_str())
+        .collect();
+    readable.sort_unstable();
+    assert!(!readable.is_empty());
+    let all = World::jobs_path(ALI);
+    // A system error under the vendor's own code, and an answer that cannot be read.
+    for (kind, code, vendor) in [
+        (
+            FaultKind::ProductError,
+            "provider_unavailable",
+            Some("iot.system.SystemException"),
+        ),
+        (FaultKind::CutJson, "provider_protocol", None),
+    ] {
+        let fault = Fault::always(kind).about(broken.as_str());
+        world.alibaba.set_faults(vec![fault]);
+        let pages = walk(&world.gateway, &with(&all, "page_size", "3")).await;
+        let mut found: Vec<String> = pages.iter().flat_map(ids).collect();
+        found.sort_unstable();
+        assert_eq!(found, readable, "{kind:?}");
+        let mut problems = Vec::new();
+        for page in &pages {
+            problems.extend(page["problems"].as_array().into_iter().flatten());
+            // From the problem on, to the end.
+            assert_eq!(page["truncated"], !problems.is_empty(), "{page}");
+            assert!(page.get("total").is_none(), "{page}");
+        }
+        let [problem] = problems[..] else {
+            panic!("{kind:?}: {problems:?}")
+        };
+        assert_eq!(problem["package_id"], *broken);
+        assert_eq!(problem["product_id"], *product);
+        assert_eq!(problem["code"], code);
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+        );
+        assert_eq!(problem["vendor"]["code"].as_str(), vendor, "{problem}");
+        // What asks for that package alone is told so.
+        let reply = world.gateway.get(&with(&all, "package_id", broken)).await;
+        assert_eq!(reply.json()["code"], code, "{}", reply.text());
+        world.alibaba.set_faults(Vec::new());
+        let page = world.gateway.get(&with(&all, "page_size", "50")).await.ok();
+        assert_eq!(ids(&page).len(), fleet.jobs.len());
+        assert!(page.get("problems").is_none(), "{page}");
+        assert_eq!(page["truncated"], false);
+    }
+}
+
 #[tokio::test]
 async fn huawei_filters_by_kind_device_type_model_and_maker() {
     // Enough jobs for every product and both kinds.
-    let world = World::of(ota_sim::FleetShape::uniform(20, 6).frozen()).await;
+    let world = World::of(FleetShape::uniform(20, 6).frozen()).await;
     let all = World::jobs_path(HUA);
     let jobs = rows(&walk(&world.gateway, &all).await);
     let fleet = world.huawei.fleet();

@@ -1,7 +1,9 @@
 //! Pages some of whose vendor calls fail, and requests that are refused before any.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use axum::response::IntoResponse;
 use ota_core::ErrorKind;
 use ota_core::id::{JobId, ProductId};
 use ota_core::provider::{GetJob, JobFilter, JobReader, ListJobs, ListTasks, TaskFilter};
@@ -25,21 +27,27 @@ fn list(name: &str, rows: Vec<Value>) -> Value {
     json!({"Success": true, "Total": rows.len(), "Data": {name: rows}})
 }
 
+fn package_list(count: usize) -> Value {
+    let row = |n| json!({"FirmwareId": format!("p{n}"), "FirmwareName": format!("n{n}")});
+    let rows: Vec<Value> = (0..count).map(row).collect();
+    json!({"Success": true, "Total": count, "FirmwareInfo": {"SimpleFirmwareInfo": rows}})
+}
+
+fn job_of(package: &str) -> Value {
+    let row = json!({"JobId": format!("j-{package}"), "JobStatus": "COMPLETED"});
+    list("SimpleOTAJobInfo", vec![row])
+}
+
 /// Packages of one job each; the calls for the jobs of those in `broken` are answered with `code`.
 async fn packages(count: usize, broken: &'static [&'static str], code: &'static str) -> Server {
     Server::start(move |seen| match seen.operation.as_str() {
-        "ListOTAFirmware" => {
-            let row = |n| json!({"FirmwareId": format!("p{n}"), "FirmwareName": format!("n{n}")});
-            let rows: Vec<Value> = (0..count).map(row).collect();
-            json_answer(json!({"Success": true, "Total": count, "FirmwareInfo": {"SimpleFirmwareInfo": rows}}))
-        }
+        "ListOTAFirmware" => json_answer(package_list(count)),
         _ => {
             let package = seen.param("FirmwareId");
             if broken.contains(&package) {
                 return json_answer(refused(code));
             }
-            let row = json!({"JobId": format!("j-{package}"), "JobStatus": "COMPLETED"});
-            json_answer(list("SimpleOTAJobInfo", vec![row]))
+            json_answer(job_of(package))
         }
     })
     .await
@@ -159,6 +167,81 @@ async fn one_broken_package_is_said_and_does_not_block_the_list_behind_it() {
             assert_eq!(vendor.code.as_deref(), Some(code));
         }
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_asked_for_once_more_and_then_passed() {
+    for (unreadable, is_passed) in [(1, false), (usize::MAX, true)] {
+        for broken in ["p0", "p1", "p3"] {
+            let left = AtomicUsize::new(unreadable);
+            let server = Server::start(move |seen| {
+                let package = seen.param("FirmwareId");
+                if seen.operation == "ListOTAFirmware" {
+                    return json_answer(package_list(4));
+                }
+                let take = |left: usize| left.checked_sub(1);
+                if package == broken && left.fetch_update(SeqCst, SeqCst, take).is_ok() {
+                    return "<html>".into_response();
+                }
+                json_answer(job_of(package))
+            })
+            .await;
+            let provider = server.provider();
+            let (mut ids, mut problems, mut next) = (Vec::new(), Vec::new(), None);
+            loop {
+                let page = provider.list_jobs(&context(), jobs(next)).await.unwrap();
+                ids.extend(page.items.into_iter().map(|job| job.id.into_string()));
+                problems.extend(page.problems);
+                assert_eq!(page.truncated, !problems.is_empty(), "{broken}");
+                next = page.next;
+                if next.is_none() {
+                    break;
+                }
+            }
+            ids.sort_unstable();
+            ids.dedup();
+            let asked = server.seen().into_iter();
+            let asked = asked.filter(|seen| seen.param("FirmwareId") == broken);
+            // The fifth call of the first page cannot be made once more there, so the next page begins anew.
+            let expected = if (broken, is_passed) == ("p3", true) {
+                3
+            } else {
+                2
+            };
+            assert_eq!(asked.count(), expected, "{broken}");
+            if is_passed {
+                assert_eq!((ids.len(), problems.len()), (3, 1), "{broken}");
+                assert_eq!(problems[0].package_id.as_str(), broken);
+                assert_eq!(problems[0].kind, ErrorKind::Protocol);
+            } else {
+                assert_eq!((ids.len(), problems.len()), (4, 0), "{broken}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_walk_of_one_call_for_each_page_gets_past_an_answer_that_cannot_be_read() {
+    let server = Server::start(move |seen| match seen.param("FirmwareId") {
+        "" => json_answer(package_list(3)),
+        "p1" => "<html>".into_response(),
+        package => json_answer(job_of(package)),
+    })
+    .await;
+    let provider = server.provider_of_calls(1);
+    let (mut ids, mut problems, mut next) = (Vec::new(), Vec::new(), None);
+    for _ in 0..20 {
+        let page = provider.list_jobs(&context(), jobs(next)).await.unwrap();
+        ids.extend(page.items.into_iter().map(|job| job.id.into_string()));
+        problems.extend(page.problems);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert!(next.is_none(), "the walk does not end");
+    assert_eq!(ids, ["j-p0", "j-p2"]);
+    assert_eq!(problems.len(), 1);
 }
 
 #[tokio::test]

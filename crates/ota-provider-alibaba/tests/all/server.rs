@@ -100,7 +100,15 @@ impl Server {
         self.provider_with(json!({}))
     }
 
-    pub(crate) fn provider_with(&self, mut change: Value) -> AlibabaProvider {
+    pub(crate) fn provider_with(&self, change: Value) -> AlibabaProvider {
+        self.built(change, 5)
+    }
+
+    pub(crate) fn provider_of_calls(&self, max_calls_per_page: u32) -> AlibabaProvider {
+        self.built(json!({}), max_calls_per_page)
+    }
+
+    fn built(&self, mut change: Value, max_calls_per_page: u32) -> AlibabaProvider {
         let mut settings = json!({
             "region": "cn-shanghai", "endpoint": format!("http://{}", self.address),
             "access_key_id": "LTAItestkey", "access_key_secret": SECRET,
@@ -119,7 +127,7 @@ impl Server {
             clock,
             random: self.random.clone(),
             drift: self.drift.clone(),
-            max_calls_per_page: 5,
+            max_calls_per_page,
         };
         AlibabaProvider::new(ProviderName::parse("aliyun-test").unwrap(), config, deps).unwrap()
     }
