@@ -13,6 +13,7 @@ use ota_core::task::Task;
 use ota_core::{Error, ErrorKind, Result};
 
 use crate::health::Health;
+use crate::standing::Standing;
 
 /// The quota that this process keeps for a provider.
 pub trait Quota: Send + Sync + std::fmt::Debug {
@@ -32,14 +33,7 @@ pub struct Member {
     provider: Arc<dyn Provider>,
     quota: Arc<dyn Quota>,
     attempt_timeout: Duration,
-    health: Mutex<Told>,
-}
-
-/// What a provider's calls told, and when the call that told it was sent; none before the first.
-#[derive(Debug, Default)]
-struct Told {
-    health: Health,
-    sent: Option<Instant>,
+    standing: Mutex<Standing>,
 }
 
 impl Member {
@@ -54,7 +48,7 @@ impl Member {
             provider,
             quota,
             attempt_timeout,
-            health: Mutex::default(),
+            standing: Mutex::default(),
         }
     }
 
@@ -79,28 +73,21 @@ impl Member {
     /// Returns what the last calls told.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.health
+        self.standing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .health
+            .health()
             .clone()
     }
 
-    /// Notes what came of calls. The call that was sent last tells how the vendor is, not the one that took longest to fail.
-    fn note<T>(&self, result: &Result<T>, calls: CallSummary, now: Moment) {
+    /// Notes what came of a request.
+    fn note<T>(&self, cx: &Context, result: &Result<T>, now: Moment) {
         let result = result.as_ref().map(drop);
-        let Some(sent) = judged_at(result, calls, now) else {
-            return;
-        };
-        let Some(health) = Health::from_result(result, now.wall) else {
-            return;
-        };
-        let mut told = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.sent.is_none_or(|before| before <= sent) {
-            *told = Told {
-                health,
-                sent: Some(sent),
-            };
+        if let Some(sent) = judged_at(result, cx.calls.summary(), now) {
+            self.standing
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .note(cx.subject, sent, result, now.wall);
         }
     }
 }
@@ -167,7 +154,7 @@ impl Fleet {
         let member = self.known(name)?;
         let result = member.provider.check(cx).await;
         let now = Moment::now(&*self.clock);
-        member.note(&result, cx.calls.summary(), now);
+        member.note(cx, &result, now);
         let health = Health::from_result(result.as_ref().map(drop), now.wall);
         Ok(health.unwrap_or_else(|| Health {
             state: crate::HealthState::Degraded,
@@ -257,11 +244,10 @@ impl Fleet {
 
     fn answer<T>(&self, cx: &Context, member: &Member, result: Result<T>) -> Result<Answer<T>> {
         let now = Moment::now(&*self.clock);
-        let calls = cx.calls.summary();
-        member.note(&result, calls, now);
+        member.note(cx, &result, now);
         Ok(Answer {
             value: result?,
-            as_of: calls.earliest.unwrap_or(now),
+            as_of: cx.calls.summary().earliest.unwrap_or(now),
         })
     }
 }

@@ -3,6 +3,7 @@
 mod fleet;
 mod fresh;
 mod health;
+mod standing;
 
 pub use fleet::{Answer, Fleet, Member, Quota};
 pub use fresh::{Fetch, Fetched, FreshLimits, FreshStore, Served, Source, Wanted};

@@ -172,6 +172,46 @@ async fn one_vendors_trouble_is_not_the_others() {
 }
 
 #[tokio::test]
+async fn one_broken_job_does_not_move_the_health_of_its_provider() {
+    let world = World::small().await;
+    let jobs = &world.alibaba.fleet().jobs;
+    let (broken, other, third) = (&jobs[0].id, &jobs[1].id, &jobs[2].id);
+    let path = |id: &str| format!("{}/{id}", World::jobs_path(ALI));
+    let broken_at_the_vendor = |ids: &[&str]| {
+        let faults = ids
+            .iter()
+            .map(|id| Fault::always(FaultKind::ProductError).about(*id));
+        world.alibaba.set_faults(faults.collect());
+    };
+    let health = async || {
+        let shown = world.gateway.get(&format!("/v1/providers/{ALI}")).await;
+        shown.ok()["health"].clone()
+    };
+    broken_at_the_vendor(&[broken]);
+    world.gateway.get(&path(other)).await.ok();
+    for _ in 0..2 {
+        for _ in 0..3 {
+            let reply = world.gateway.get(&path(broken)).await;
+            reply.problem(503, "provider_unavailable");
+            assert_eq!(health().await["state"], "ok");
+        }
+        world.gateway.get(&path(other)).await.ok();
+        assert_eq!(health().await["state"], "ok");
+    }
+    // Another one that fails, too, with no answer in between: it may be the vendor.
+    broken_at_the_vendor(&[broken, other, third]);
+    for (id, state) in [(other, "ok"), (third, "down")] {
+        let reply = world.gateway.get(&path(id)).await;
+        reply.problem(503, "provider_unavailable");
+        assert_eq!(health().await["state"], state);
+    }
+    assert_eq!(health().await["problem"]["code"], "provider_unavailable");
+    broken_at_the_vendor(&[broken, other]);
+    world.gateway.get(&path(third)).await.ok();
+    assert_eq!(health().await["state"], "ok");
+}
+
+#[tokio::test]
 async fn a_vendor_that_is_not_there_is_unavailable() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -9,14 +9,17 @@ use ota_core::capability::{
 use ota_core::clock::{Clock, ManualClock};
 use ota_core::context::{Context, Priority};
 use ota_core::gate::{OpenGate, VendorCall, call};
-use ota_core::id::ProviderName;
-use ota_core::provider::{JobReader, Provider};
+use ota_core::id::{JobId, ProviderName};
+use ota_core::job::{Job, JobStats};
+use ota_core::provider::{GetJob, JobFilter, JobReader, ListJobs, ListTasks, Page, Provider};
+use ota_core::task::Task;
 use ota_core::{Error, ErrorKind, Result};
 use time::macros::datetime;
 use tokio::sync::Semaphore;
 
 use super::{Fleet, Member, Quota};
 use crate::HealthState;
+use crate::standing::ALONE;
 
 #[derive(Debug)]
 struct NoQuota;
@@ -78,6 +81,16 @@ impl Provider for Scripted {
     }
 
     async fn check(&self, cx: &Context) -> Result<()> {
+        self.next(cx).await
+    }
+
+    fn jobs(&self) -> Option<&dyn JobReader> {
+        Some(self)
+    }
+}
+
+impl Scripted {
+    async fn next(&self, cx: &Context) -> Result<()> {
         let check = self.checks.lock().unwrap().remove(0);
         self.begun.fetch_add(1, Ordering::Relaxed);
         let (end, result) = match check {
@@ -98,9 +111,24 @@ impl Provider for Scripted {
         })
         .await
     }
+}
 
-    fn jobs(&self) -> Option<&dyn JobReader> {
-        None
+#[async_trait::async_trait]
+impl JobReader for Scripted {
+    async fn list_jobs(&self, cx: &Context, _: ListJobs) -> Result<Page<Job>> {
+        self.next(cx).await.map(|()| Page::empty())
+    }
+
+    async fn get_job(&self, cx: &Context, _: GetJob) -> Result<Option<Job>> {
+        self.next(cx).await.map(|()| None)
+    }
+
+    async fn job_stats(&self, cx: &Context, _: GetJob) -> Result<Option<JobStats>> {
+        self.next(cx).await.map(|()| Some(JobStats::default()))
+    }
+
+    async fn list_tasks(&self, cx: &Context, _: ListTasks) -> Result<Option<Page<Task>>> {
+        self.next(cx).await.map(|()| Some(Page::empty()))
     }
 }
 
@@ -170,6 +198,24 @@ impl Bench {
         let deadline = self.clock.monotonic() + Duration::from_secs(30);
         let cx = Context::new("test", deadline, Priority::Interactive);
         self.fleet.check(&cx, "one").await.unwrap().state
+    }
+
+    /// Asks for the list of jobs, or for the statistics of a job.
+    async fn ask(&self, about: &str) {
+        let deadline = self.clock.monotonic() + Duration::from_secs(30);
+        let cx = Context::new("test", deadline, Priority::Interactive);
+        if about == "list" {
+            let request = ListJobs {
+                filter: JobFilter::default(),
+                page_size: 1,
+                cursor: None,
+            };
+            self.fleet.list_jobs(&cx, "one", request).await.ok();
+        } else {
+            let job_id = JobId::from(about);
+            let request = GetJob { job_id };
+            self.fleet.job_stats(&cx, "one", request).await.ok();
+        }
     }
 
     /// Begins a check, and returns when it is under way.
@@ -259,4 +305,115 @@ async fn what_was_not_sent_says_nothing_about_the_vendor() {
         let known = after(Check::NotSent(failing(kind))).await;
         assert_eq!(known, (HealthState::Down, Some(kind)));
     }
+}
+
+/// One request a second of what a test says: the list, or the job of a name, and how its call ends. Returns the health after each.
+async fn requests(story: &[(&'static str, Result<()>)]) -> Vec<(HealthState, Option<ErrorKind>)> {
+    let ends = story
+        .iter()
+        .map(|(_, end)| Check::Sent(open(), end.clone()));
+    let bench = Bench::new(ends);
+    let mut seen = Vec::new();
+    for (about, _) in story {
+        bench.ask(about).await;
+        seen.push(bench.health());
+        bench.clock.advance(Duration::from_secs(1));
+    }
+    seen
+}
+
+/// What can be the trouble of one job as well as the vendor's.
+const DOUBTFUL: [ErrorKind; 4] = [
+    ErrorKind::Timeout,
+    ErrorKind::Unavailable,
+    ErrorKind::Rejected,
+    ErrorKind::Protocol,
+];
+
+#[tokio::test]
+async fn one_broken_job_among_others_does_not_move_the_health() {
+    let well = (HealthState::Ok, None);
+    for kind in DOUBTFUL {
+        let bad = || Err(failing(kind));
+        let story = [
+            ("list", Ok(())),
+            ("a", bad()),
+            ("b", Ok(())),
+            ("a", bad()),
+            ("a", bad()),
+            ("a", bad()),
+            ("list", Ok(())),
+            ("a", bad()),
+        ];
+        let seen = requests(&story).await;
+        assert!(seen.iter().all(|one| *one == well), "{kind}: {seen:?}");
+        // Nor do two of them, once an answer to something else has shown that it is them.
+        let story = [
+            ("list", Ok(())),
+            ("a", bad()),
+            ("b", Ok(())),
+            ("c", bad()),
+            ("b", Ok(())),
+            ("a", bad()),
+            ("c", bad()),
+            ("a", bad()),
+        ];
+        let seen = requests(&story).await;
+        assert!(seen.iter().all(|one| *one == well), "{kind}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn failures_that_are_not_of_one_job_alone_move_the_health() {
+    for kind in DOUBTFUL {
+        let bad = || Err(failing(kind));
+        let ill = Some(kind);
+        // Two jobs with no answer between them.
+        let seen = requests(&[("list", Ok(())), ("a", bad()), ("b", bad())]).await;
+        assert_eq!((seen[1].1, seen[2].1), (None, ill), "{kind}");
+        // What is about no job.
+        let seen = requests(&[("list", Ok(())), ("list", bad())]).await;
+        assert_eq!(seen[1].1, ill, "{kind}");
+        // Nothing has been answered yet.
+        assert_eq!(requests(&[("a", bad())]).await[0].1, ill, "{kind}");
+        // A vendor that is not well already: the newest trouble is said.
+        let throttled = Err(failing(ErrorKind::Throttled));
+        let seen = requests(&[("list", Ok(())), ("list", throttled), ("a", bad())]).await;
+        assert_eq!(seen[2].1, ill, "{kind}");
+        // A job that has been answered is no broken one any more.
+        let story = [
+            ("list", Ok(())),
+            ("a", bad()),
+            ("b", Ok(())),
+            ("a", Ok(())),
+            ("a", bad()),
+            ("b", bad()),
+        ];
+        let seen = requests(&story).await;
+        assert_eq!((seen[4].1, seen[5].1), (None, ill), "{kind}");
+    }
+    // What speaks of the account, or has reached nobody, is not of a job whichever one was asked for.
+    for error in [
+        failing(ErrorKind::Auth),
+        failing(ErrorKind::Throttled),
+        failing(ErrorKind::Misconfigured),
+        failing(ErrorKind::Unavailable).with_unsent(),
+    ] {
+        let kind = error.kind();
+        let seen = requests(&[("list", Ok(())), ("a", Err(error))]).await;
+        assert_eq!(seen[1].1, Some(kind));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_fails_alone_moves_the_health_when_nothing_was_answered_for_a_while() {
+    let bad = Err(failing(ErrorKind::Timeout));
+    let story = vec![("a", bad); 90];
+    let story: Vec<_> = std::iter::once(("list", Ok(()))).chain(story).collect();
+    let seen = requests(&story).await;
+    assert_eq!(seen[ALONE.as_secs() as usize].0, HealthState::Ok);
+    assert_eq!(
+        seen[ALONE.as_secs() as usize + 1],
+        (HealthState::Down, Some(ErrorKind::Timeout))
+    );
 }
