@@ -11,7 +11,8 @@ use ota_sim::{FleetShape, Renewed};
 use ota_tests::gateway::{head, keeping_head};
 use ota_tests::program::{command, run, run_command, stderr, stdout};
 use ota_tests::vendors::{
-    ACCESS_KEY_SECRET, APP_ID, APP_SECRET, alibaba_config, alibaba_sim, huawei_config,
+    ACCESS_KEY_ID, ACCESS_KEY_SECRET, APP_ID, APP_SECRET, alibaba_config, alibaba_sim,
+    huawei_config,
 };
 use ota_tests::{Gateway, Section, wire};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -295,6 +296,37 @@ async fn a_proxy_that_refuses_is_named() {
         check(&address, words).await;
         task.abort();
     }
+}
+
+#[tokio::test]
+async fn a_command_for_a_credential_sees_none_of_the_gateways_settings() {
+    let sim = alibaba_sim(FleetShape::uniform(1, 1).frozen()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let seen = folder.path().join("seen");
+    let script = format!(
+        "env > '{}'; echo '{{\"access_key_id\": \"{ACCESS_KEY_ID}\", \"access_key_secret\": \"{ACCESS_KEY_SECRET}\"}}'",
+        seen.display()
+    );
+    let text = head()
+        + &format!(
+            "[providers.{ALI}]\nvendor = \"alibaba-iot\"\nendpoint = \"{}\"\ncredentials = \"command\"\ncredentials_command = [\"sh\", \"-c\", '''{script}''']\n",
+            sim.url()
+        );
+    let file = File::new(&text);
+    let mut command = command(&["check", "--config", file.path()]);
+    command
+        .env("OTA_GATEWAY__LOG__FILTER", "warn")
+        .env("OF_THE_MACHINE", "1");
+    let output = run_command(command).await;
+    assert!(
+        output.status.success(),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("OF_THE_MACHINE=1"), "{seen}");
+    assert!(!seen.contains("OTA_GATEWAY__"), "{seen}");
 }
 
 /// A configuration with a certificate of the gateway's own that ends after this time.

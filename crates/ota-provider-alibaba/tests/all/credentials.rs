@@ -156,6 +156,9 @@ async fn the_token_of_a_pod_is_changed_for_a_credential() {
                 assert_eq!(seen.param(name), value);
             }
             assert!(!seen.param("RoleSessionName").is_empty());
+            // In seconds; the service takes a quarter of an hour to the longest session of the role, an hour by default.
+            let life: u32 = seen.param("DurationSeconds").parse().unwrap();
+            assert!((900..=3600).contains(&life), "{life}");
             assert!(
                 !seen.uri.contains("pod.jwt"),
                 "the token stands in the body"
