@@ -10,17 +10,43 @@ use crate::client::Params;
 const OURS: &str =
     "the vendor refused something that the gateway sent on its own; `vendor` says what";
 
-/// Parts of codes, and the parameters that they speak of. The first that fits counts.
-const SUBJECTS: &[(&str, &[&str])] = &[
-    ("page", &["CurrentPage", "PageSize"]),
-    ("taskstatus", &["TaskStatus"]),
-    ("instance", &["IotInstanceId"]),
-    ("iotid", &["IotId"]),
-    ("device", &["DeviceName", "DeviceNames"]),
-    ("product", &["ProductKey"]),
-    ("firmware", &["FirmwareId"]),
-    ("job", &["JobId"]),
-    ("task", &["JobId"]),
+/// The product's codes that name a parameter in words of their own (vendor notes, section 5.1), in lower case.
+const NAMED: &[(&str, &str)] = &[
+    ("iot.common.invalidpageparams", "PageSize"),
+    ("iot.device.nonedevicenameelement", "DeviceName"),
+];
+
+/// The product's codes for any parameter, in lower case.
+const FOR_ANY: &[&str] = &[
+    "iot.check.invalidformattedparameter",
+    "iot.common.invalidformattedparameter",
+    "iot.check.parameterisnotlessthanmax",
+    "iot.system.illegalrequest",
+];
+
+/// The parameters of this adapter's calls, and those that are spoken of together.
+const PARAMETERS: &[&[&str]] = &[
+    &["CurrentPage", "PageSize"],
+    &["TaskStatus"],
+    &["IotInstanceId"],
+    &["IotId"],
+    &["DeviceName", "DeviceNames"],
+    &["ProductKey"],
+    &["FirmwareId"],
+    &["JobId"],
+];
+
+/// What the product's codes say does not exist, in lower case, and the parameter that names it. Only the code of a package is documented; the code of a
+/// job or a task is not, so it is taken in every form that its neighbours have.
+const THINGS: &[(&str, &str)] = &[
+    ("job", "JobId"),
+    ("otajob", "JobId"),
+    ("task", "JobId"),
+    ("otatask", "JobId"),
+    ("firmware", "FirmwareId"),
+    ("otafirmware", "FirmwareId"),
+    ("product", "ProductKey"),
+    ("device", "DeviceName"),
 ];
 
 /// What the gateway's codes `Invalid…` and `Missing…` name when they name no parameter.
@@ -57,10 +83,55 @@ pub(crate) fn blame(error: Error, params: &Params, callers: &[&str]) -> Error {
     }
 }
 
-/// Returns the parameters that a code in lower case speaks of, as far as it says.
+/// Returns the parameters that a code in lower case names: it is a documented one, or has exactly the form of one. A code of which only a part looks like a
+/// parameter (`InvalidJobQuota`) says nothing about it.
 fn subject(code: &str) -> Option<&'static [&'static str]> {
-    let subject = SUBJECTS.iter().find(|(mark, _)| code.contains(mark));
-    subject.map(|(_, names)| *names)
+    let named = |name: &str| {
+        let with = |names: &&&'static [&'static str]| {
+            names.iter().any(|one| one.eq_ignore_ascii_case(name))
+        };
+        PARAMETERS.iter().find(with).copied()
+    };
+    if let Some((_, name)) = NAMED.iter().find(|(known, _)| *known == code) {
+        return named(name);
+    }
+    // `Invalid<Param>` and `Missing<Param>` of the gateway, which may have a part more (`InvalidJobId.NotFound`).
+    let Some(product) = code.strip_prefix("iot.") else {
+        let rest = argument_of(code)?;
+        return named(rest.split('.').next().unwrap_or_default());
+    };
+    let last = product.rsplit('.').next().unwrap_or_default();
+    let argument = ["invalidformatted", "invalid", "null"]
+        .iter()
+        .find_map(|prefix| last.strip_prefix(prefix));
+    let absent = ["notexisted", "nosuch"]
+        .iter()
+        .find_map(|prefix| last.strip_prefix(prefix))
+        .or_else(|| {
+            ["notfound", "notexisted", "notexist", "nonexist"]
+                .iter()
+                .find_map(|suffix| last.strip_suffix(suffix))
+        });
+    let name = argument.or(absent)?;
+    let thing = THINGS.iter().find(|(thing, _)| *thing == name);
+    named(
+        thing
+            .filter(|_| absent.is_some())
+            .map_or(name, |(_, name)| name),
+    )
+}
+
+/// Returns what a code of the gateway in lower case says is invalid or missing.
+fn argument_of(code: &str) -> Option<&str> {
+    ["invalid", "missing"]
+        .iter()
+        .find_map(|prefix| code.strip_prefix(prefix))
+}
+
+/// Whether a code in lower case is one for any parameter, so that at most its text says which.
+fn is_for_any(code: &str) -> bool {
+    let unnamed = |rest: &str| UNNAMED.contains(&rest.split('.').next().unwrap_or_default());
+    FOR_ANY.contains(&code) || argument_of(code).is_some_and(unnamed)
 }
 
 fn code_of(error: &Error) -> String {
@@ -87,6 +158,10 @@ pub(crate) fn can_mean(error: &Error, parameter: &str) -> bool {
     if let Some(names) = subject(&code) {
         return names.contains(&parameter);
     }
+    // Nobody is blamed by this, so a code that only looks like it counts too.
+    if code.contains(&parameter.to_ascii_lowercase()) {
+        return true;
+    }
     let text = error.vendor().and_then(|vendor| vendor.message.as_deref());
     let text = text.unwrap_or_default().to_ascii_lowercase();
     let mentions = |name: &str| text.contains(&name.to_ascii_lowercase());
@@ -103,11 +178,7 @@ fn is_callers(code: &str, text: &str, params: &Params, callers: &[&str]) -> bool
     if let Some(names) = subject(&code) {
         return names.iter().any(|name| callers.contains(name));
     }
-    let named = ["invalid", "missing"]
-        .iter()
-        .find_map(|prefix| code.strip_prefix(prefix))
-        .map(|rest| rest.split('.').next().unwrap_or_default());
-    if named.is_some_and(|named| !UNNAMED.contains(&named)) {
+    if !is_for_any(&code) {
         return false;
     }
     // A code for any parameter: the text may say which.
@@ -159,6 +230,13 @@ mod tests {
         check("InvalidPageSize", "", LIST, &["JobId"], false);
         check("MissingCurrentPage", "", LIST, &["JobId"], false);
         check("InvalidTaskStatus", "", LIST, &["JobId"], false);
+        check("InvalidJobSomething", "", LIST, &["JobId"], false);
+        check("InvalidJobIdSomething", "", LIST, &["JobId"], false);
+        check("iot.ota.JobLockNotFound", "", LIST, &["JobId"], false);
+        check("iot.ota.SomethingNew", "JobId", LIST, &["JobId"], false);
+        check("iot.ota.NotExistedJob", "", LIST, &["JobId"], true);
+        check("iot.ota.InvalidJobId", "", LIST, &["JobId"], true);
+        check("iot.ota.InvalidJob", "", LIST, &["JobId"], false);
         check("InvalidRegionId", "", LIST, &["JobId"], false);
         check("MissingTimestamp", "", LIST, &["JobId"], false);
         check("iot.ota.FirmwareNotFound", "", &["FirmwareId"], &[], false);

@@ -228,6 +228,54 @@ async fn a_refused_device_is_the_callers_only_if_the_caller_named_one() {
     assert!(tasks(&server, names(&["a"])).await.unwrap().is_none());
 }
 
+#[tokio::test]
+async fn a_code_that_is_not_known_is_not_the_callers_mistake() {
+    for code in [
+        "InvalidJobSomething",
+        "InvalidJobIdSomething.NotFound",
+        "MissingJobToken",
+        "InvalidTaskQueue",
+        "InvalidDeviceQuota",
+        "iot.ota.InvalidJobIdSomething",
+        "iot.ota.JobLockNotFound",
+        "iot.ota.NotExistedJobQuota",
+        "iot.ota.SomethingNotFound",
+        "iot.device.DeviceQuotaNotExist",
+    ] {
+        let server = Server::start(move |_| refused(code, "x")).await;
+        let get = || GetJob {
+            job_id: JobId::from("j"),
+        };
+        let (provider, cx) = (server.provider(), context());
+        let errors = [
+            provider.get_job(&cx, get()).await.err(),
+            provider.job_stats(&cx, get()).await.err(),
+            tasks(&server, TaskFilter::default()).await.err(),
+            tasks(&server, names(&["a"])).await.err(),
+            tasks(&server, names(&["a", "b"])).await.err(),
+        ];
+        for (number, error) in errors.into_iter().enumerate() {
+            let kind = error.map(|error| error.kind());
+            assert_eq!(kind, Some(ErrorKind::Rejected), "{code} {number}");
+        }
+    }
+    for code in [
+        "InvalidJobId",
+        "InvalidJobId.Malformed",
+        "iot.ota.InvalidJobId",
+        "iot.ota.JobNotExist",
+        "iot.ota.NotExistedJob",
+        "iot.ota.TaskNotFound",
+    ] {
+        let server = Server::start(move |_| refused(code, "x")).await;
+        let page = tasks(&server, TaskFilter::default()).await;
+        let error = page.as_ref().err().map(ota_core::Error::kind);
+        let callers =
+            error == Some(ErrorKind::InvalidArgument) || page.is_ok_and(|page| page.is_none());
+        assert!(callers, "{code}: {error:?}");
+    }
+}
+
 fn confirm_refused(seen: &Seen, code: &str, text: &str) -> axum::response::Response {
     let (total, rows) = match seen.param("TaskStatus") {
         "CONFIRM" => return refused(code, text),

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use ota_core::ErrorKind;
 use ota_core::error::Retry;
-use ota_core::provider::Provider;
+use ota_core::id::JobId;
+use ota_core::provider::{GetJob, ListTasks, Provider, TaskFilter};
 use serde_json::json;
 
 use crate::vendor::{Answer, SECRET, Subject, Vendor};
@@ -100,5 +101,45 @@ async fn a_refused_read_and_a_refused_refresh_show_no_token() {
             .unwrap_err();
         no_secret(&format!("{error} {error:?} {:?}", subject.provider));
         subject.clock.advance(Duration::from_secs(3400));
+    }
+}
+
+/// The codes that blame what the caller sent are listed; an unlisted one is the vendor's refusal, whatever it looks like.
+#[tokio::test]
+async fn a_code_that_is_not_known_is_not_the_callers_mistake() {
+    for (status, code) in [
+        (400, "123999"),
+        (404, "123010"),
+        (200, "1230091"),
+        (400, "12300"),
+        (200, "120016"),
+        (400, "InvalidJobId"),
+    ] {
+        let body = json!({"error_code": code, "error_desc": "Invalid operationId: not found."});
+        let vendor = Vendor::with_logins(move |_| Answer::json(status, body.to_string())).await;
+        let subject = Subject::new(&vendor.endpoint);
+        let (cx, reader) = (subject.context(), subject.provider.jobs().unwrap());
+        let job_id = || JobId::from("5b0ce6a9e4b0a1b2c3d4e5f6");
+        let get = || GetJob { job_id: job_id() };
+        let tasks = ListTasks {
+            job_id: job_id(),
+            filter: TaskFilter::default(),
+            page_size: 10,
+            cursor: None,
+        };
+        let kinds = [
+            reader.get_job(&cx, get()).await.err(),
+            reader.job_stats(&cx, get()).await.err(),
+            reader.list_tasks(&cx, tasks).await.err(),
+        ];
+        for error in kinds {
+            let error = error.unwrap();
+            let own = [
+                ErrorKind::Rejected,
+                ErrorKind::Protocol,
+                ErrorKind::Misconfigured,
+            ];
+            assert!(own.contains(&error.kind()), "{status} {code}: {error:?}");
+        }
     }
 }
