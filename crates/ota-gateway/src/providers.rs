@@ -12,6 +12,7 @@ use ota_core::provider::{Dependencies, Provider, SettingError, SettingErrors};
 use ota_core::random::Random;
 use ota_fleet::{Fleet, Member, Quota};
 use ota_guard::{AccountQuota, Guard, GuardLimits, QuotaLimits, QuotaScope};
+use ota_provider_alibaba::RefusedKeys;
 use ota_provider_huawei::TokenPool;
 use serde::de::DeserializeOwned;
 
@@ -35,6 +36,7 @@ pub struct Shared {
     /// Where traces go.
     pub telemetry: Arc<Telemetry>,
     tokens: Arc<TokenPool>,
+    refused: Arc<RefusedKeys>,
 }
 
 impl Shared {
@@ -46,6 +48,7 @@ impl Shared {
             clock,
             random,
             tokens: Arc::new(TokenPool::new()),
+            refused: Arc::new(RefusedKeys::new()),
             telemetry: Arc::default(),
         }
     }
@@ -275,9 +278,10 @@ impl Builder<'_> {
                     default_calls: DEFAULT_CALLS,
                     quota: QUOTA,
                 };
+                let refused = Arc::clone(&self.shared.refused);
                 self.join(name, &section, limits, vendor, mistakes, |deps| {
                     let provider = AlibabaProvider::new(name.clone(), config?, deps);
-                    Some(provider.map(|provider| Arc::new(provider) as Arc<dyn Provider>))
+                    Some(provider.map(|provider| Arc::new(provider.sharing(refused)) as _))
                 })
             }
             Some(Some(ota_provider_huawei::VENDOR)) => {

@@ -67,6 +67,12 @@ impl<C: PartialEq> Refused<C> {
         self.credential == *credential
     }
 
+    /// Returns what the vendor said.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
     /// Returns how long the credential is left alone.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Duration {

@@ -48,6 +48,16 @@ impl SecretGroup {
         self.sources.iter().map(|source| source.read()).collect()
     }
 
+    /// As [`SecretGroup::read`], by [`SecretSource::read_again`]; none where no part comes from a file.
+    #[must_use]
+    pub fn read_again(&self) -> Option<Vec<Secret>> {
+        if !self.sources.iter().any(|source| source.is_file()) {
+            return None;
+        }
+        let parts = self.sources.iter().map(|source| source.read_again());
+        parts.collect::<Result<Vec<_>, _>>().ok()
+    }
+
     fn hopeless(&self) -> MutexGuard<'_, Option<Vec<Secret>>> {
         self.hopeless.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,10 +68,7 @@ impl SecretGroup {
         if !self.sources.iter().any(|source| source.is_file()) {
             return false;
         }
-        let now = || {
-            let parts = self.sources.iter().map(|source| source.read_again());
-            parts.collect::<Result<Vec<_>, _>>().ok()
-        };
+        let now = || self.read_again();
         let known = self.hopeless().as_deref() == Some(refused);
         let patience = if known { Duration::ZERO } else { MOMENT };
         let start = self.clock.monotonic();

@@ -24,8 +24,10 @@ use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
 use crate::credentials::{Credentials, Secrets};
 use crate::error::{
-    self, Refusal, advised, is_credential_refusal, is_time_refusal, refusal, wait_of, with_wait,
+    self, Refusal, advised, is_credential_refusal, is_time_refusal, refusal, shows_credential,
+    wait_of, with_wait,
 };
+use crate::refused::{Key, RefusedKeys};
 use crate::sign::{Acs3, acs3, rpc, sha256_hex};
 use crate::skew::Skew;
 use crate::wire::{self, Decoded, Envelope, Undecodable};
@@ -49,6 +51,7 @@ pub(crate) struct Client {
     http: HttpClient,
     credentials: Credentials,
     skew: Skew,
+    pub(crate) refused: Arc<RefusedKeys>,
     pub(crate) deps: Dependencies,
 }
 
@@ -78,6 +81,7 @@ impl Client {
             http,
             credentials,
             skew: Skew::default(),
+            refused: Arc::default(),
             deps,
         })
     }
@@ -95,8 +99,9 @@ impl Client {
         params: Params,
         callers: &[&str],
     ) -> Result<Answer> {
-        // Before the gate: what a credential costs is no call of the vendor's API, and its failure says nothing about that API.
-        self.credentials.ready(cx).await?;
+        // Before the gate: what a credential costs is no call of the vendor's API, and its failure says nothing about that API. Neither is it a call where
+        // the vendor has refused the credential a short while ago.
+        self.usable(cx, operation).await?;
         let gate = Arc::clone(&self.deps.gate);
         gate::call(&*gate, cx, VendorCall::read(operation), |_| {
             self.attempt(cx, operation, &params)
@@ -105,17 +110,71 @@ impl Client {
         .map_err(|error| advised(blame(error, &params, callers), &self.config.credentials))
     }
 
+    /// Returns the credential to sign with. Where the vendor has refused the present one, another one is looked for, and the refusal is the answer until it
+    /// is time to try that one again.
+    async fn usable(&self, cx: &Context, operation: &'static str) -> Result<Arc<Secrets>> {
+        let secrets = self.credentials.ready(cx).await?;
+        if !self.refused.has(self.key(&secrets)) {
+            return Ok(secrets);
+        }
+        let secrets = match self.credentials.newer(cx, &secrets).await {
+            Some(newer) => newer,
+            None => secrets,
+        };
+        let now = self.deps.clock.monotonic();
+        match self.refused.answer(self.key(&secrets), now) {
+            None => Ok(secrets),
+            Some(refusal) => Err(advised(
+                refusal.with_operation(operation),
+                &self.config.credentials,
+            )),
+        }
+    }
+
+    fn key(&self, secrets: &Secrets) -> Key {
+        Key::new(self.config.endpoint.base(), secrets)
+    }
+
     async fn attempt(
         &self,
         cx: &Context,
         operation: &'static str,
         params: &Params,
     ) -> Result<Answer> {
-        let secrets = self.credentials.ready(cx).await?;
+        // Again, because the gate may have made this call wait.
+        let secrets = self
+            .usable(cx, operation)
+            .await
+            .map_err(Error::with_unsent)?;
+        let key = self.key(&secrets);
+        self.refused
+            .begin(key, self.deps.clock.monotonic())
+            .map_err(Error::with_unsent)?;
+        let result = self.send(cx, operation, params, &secrets).await;
+        match &result {
+            Err(error) if error.is_superseded() => self.refused.end(key),
+            Err(error) if is_credential_refusal(error) => {
+                let now = self.deps.clock.monotonic();
+                self.refused.note(key, error, now, &*self.deps.random);
+            }
+            Err(error) if !shows_credential(error) => self.refused.end(key),
+            _ => self.refused.taken(key),
+        }
+        result
+    }
+
+    /// Signs and sends a call, and says what a refusal of its time or its credential asks for.
+    async fn send(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        params: &Params,
+        secrets: &Secrets,
+    ) -> Result<Answer> {
         let signed_at = self.skew.correct(self.deps.clock.now());
-        let request = self.request(operation, params, &secrets, signed_at)?;
+        let request = self.request(operation, params, secrets, signed_at)?;
         let response = self.http.send(cx, request).await?;
-        let result = interpret(&response, &secrets, &|kind, field| {
+        let result = interpret(&response, secrets, &|kind, field| {
             self.deps.drift.observe(kind, operation, field)
         });
         match result {
@@ -131,7 +190,7 @@ impl Client {
             // Refused for what has been replaced since: signed once more, which no reader is to notice.
             Err(error)
                 if is_credential_refusal(&error)
-                    && self.credentials.replaced(cx, &secrets).await =>
+                    && self.credentials.replaced(cx, secrets).await =>
             {
                 Err(error.with_superseded().with_retry(Retry::Once))
             }

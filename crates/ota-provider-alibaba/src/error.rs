@@ -36,7 +36,7 @@ pub(crate) fn refusal(refusal: Refusal, secrets: &Secrets) -> Error {
     let vendor = VendorError {
         message: refusal
             .message
-            .and_then(|text| match is_signature_refusal(&refusal.code) {
+            .and_then(|text| match echoes_signed(&refusal.code) {
                 true => first_words(&text),
                 false => Some(clean(&text, secrets)),
             }),
@@ -167,8 +167,24 @@ pub(crate) fn is_credential_refusal(error: &Error) -> bool {
         || (code.is_empty() && vendor.http_status == Some(401))
 }
 
+/// Whether a failed call shows that the vendor takes the credential it was signed with: the vendor has judged what was asked.
+pub(crate) fn shows_credential(error: &Error) -> bool {
+    let judged = match error.kind() {
+        ErrorKind::InvalidArgument | ErrorKind::NotFound | ErrorKind::Rejected => true,
+        ErrorKind::Auth => !is_time_refusal(error) && !is_credential_refusal(error),
+        _ => false,
+    };
+    judged && error.vendor().is_some()
+}
+
+/// Whether the vendor found the signature wrong, which can come from what was signed as well as from the secret.
+pub(crate) fn is_signature_refusal(error: &Error) -> bool {
+    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
+    code.is_some_and(echoes_signed)
+}
+
 /// Codes whose texts echo the string-to-sign: key id, token and every parameter.
-fn is_signature_refusal(code: &str) -> bool {
+fn echoes_signed(code: &str) -> bool {
     [
         "signaturedoesnotmatch",
         "incompletesignature",

@@ -12,6 +12,7 @@ mod jobs;
 mod map;
 mod package_cursor;
 mod provider;
+mod refused;
 mod sign;
 mod skew;
 mod tasks;
@@ -22,3 +23,4 @@ pub use config::{
     Signature, VENDOR,
 };
 pub use provider::AlibabaProvider;
+pub use refused::RefusedKeys;

@@ -1,5 +1,7 @@
 //! Composes client, walks and mapping into the contract.
 
+use std::sync::Arc;
+
 use ota_core::capability::{
     Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
@@ -19,6 +21,7 @@ use crate::client::{Client, Params};
 use crate::config::{Config, QUOTA, VENDOR};
 use crate::jobs::LIST_PACKAGES;
 use crate::map::Source;
+use crate::refused::RefusedKeys;
 use crate::tasks::MAX_DEVICE_NAMES;
 
 const QUERY_JOB: &str = "QueryOTAJob";
@@ -49,6 +52,13 @@ impl AlibabaProvider {
             capability: capability(),
             client: Client::new(config, deps)?,
         })
+    }
+
+    /// Shares the refusals of credentials with other providers.
+    #[must_use]
+    pub fn sharing(mut self, refused: Arc<RefusedKeys>) -> Self {
+        self.client.refused = refused;
+        self
     }
 
     pub(crate) fn capability_ref(&self) -> &Capability {

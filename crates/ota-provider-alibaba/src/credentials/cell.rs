@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, select};
-use ota_core::clock::Clock;
+use ota_core::clock::{Clock, after};
 use ota_core::context::Context;
 use ota_core::{Error, ErrorKind, Result};
 use time::OffsetDateTime;
@@ -29,6 +29,9 @@ const LEAST_LIFE: Duration = Duration::from_secs(60);
 
 /// How long the error of a failed renewal is the answer where there is no credential.
 const FAILURE_SHARED: Duration = Duration::from_secs(5);
+
+/// How often the source is asked again while the vendor refuses what it gave out.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long one renewal may take.
 const RENEWAL_TIME: Duration = Duration::from_secs(15);
@@ -61,6 +64,8 @@ struct State {
     /// The last failure, and until when it is the answer.
     failed: Option<(Instant, Error)>,
     failing: bool,
+    /// Until when the source is not asked again for another credential than a refused one.
+    asked_until: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -127,18 +132,55 @@ impl Cell {
             match &state.current {
                 Some(current) if *current.secrets != *refused => return true,
                 Some(current) if current.hopeless => return false,
-                _ => self.renewal(&mut state, cx),
+                _ => {
+                    state.asked_until = Some(after(self.clock.monotonic(), ASK_AGAIN));
+                    self.renewal(&mut state, cx)
+                }
             }
         };
         match self.wait(renewal, cx).await {
             Ok(secrets) if *secrets != *refused => true,
             Ok(_) => {
-                if let Some(current) = &mut self.state().current {
-                    current.hopeless = true;
-                }
+                self.mark_hopeless(refused);
                 false
             }
             Err(_) => false,
+        }
+    }
+
+    /// Returns another credential than the refused one, asking the source for it again after a while.
+    pub(super) async fn newer(
+        self: &Arc<Self>,
+        cx: &Context,
+        refused: &Secrets,
+    ) -> Option<Arc<Secrets>> {
+        let renewal = {
+            let mut state = self.state();
+            let now = self.clock.monotonic();
+            match &state.current {
+                Some(current) if *current.secrets != *refused => {
+                    return Some(Arc::clone(&current.secrets));
+                }
+                _ if state.asked_until.is_some_and(|until| now < until) => return None,
+                _ => {}
+            }
+            state.asked_until = Some(after(now, ASK_AGAIN));
+            self.renewal(&mut state, cx)
+        };
+        let secrets = self.wait(renewal, cx).await.ok()?;
+        if *secrets != *refused {
+            return Some(secrets);
+        }
+        self.mark_hopeless(refused);
+        None
+    }
+
+    /// Notes that the source gives out what the vendor has refused.
+    fn mark_hopeless(&self, refused: &Secrets) {
+        if let Some(current) = &mut self.state().current
+            && *current.secrets == *refused
+        {
+            current.hopeless = true;
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ota_core::clock::Clock;
 use ota_core::{Error, ErrorKind, Result};
-use ota_http::SecretSource;
 use ota_http::renewal::SecretGroup;
+use ota_http::{Secret, SecretSource};
 
 use super::Secrets;
 
@@ -33,13 +33,14 @@ impl Files {
             )
             .with_source(error)
         })?;
-        let mut parts = parts.into_iter();
-        let missing = || Error::new(ErrorKind::Unexpected, "a part of the credential is missing");
-        Ok(Arc::new(Secrets {
-            access_key_id: parts.next().ok_or_else(missing)?,
-            access_key_secret: parts.next().ok_or_else(missing)?,
-            security_token: parts.next(),
-        }))
+        whole(parts)
+            .ok_or_else(|| Error::new(ErrorKind::Unexpected, "a part of the credential is missing"))
+    }
+
+    /// Returns the credential if it is another one than the refused one, also where the files look unchanged.
+    pub(super) fn newer(&self, refused: &Secrets) -> Option<Arc<Secrets>> {
+        let now = whole(self.0.read_again()?)?;
+        (*now != *refused).then_some(now)
     }
 
     /// As [`SecretGroup::replaced`].
@@ -52,4 +53,13 @@ impl Files {
         let parts: Vec<_> = parts.into_iter().flatten().cloned().collect();
         self.0.replaced(&parts).await
     }
+}
+
+fn whole(parts: Vec<Secret>) -> Option<Arc<Secrets>> {
+    let mut parts = parts.into_iter();
+    Some(Arc::new(Secrets {
+        access_key_id: parts.next()?,
+        access_key_secret: parts.next()?,
+        security_token: parts.next(),
+    }))
 }

@@ -102,6 +102,15 @@ impl Credentials {
         }
     }
 
+    /// Returns another credential than the one that the vendor has refused, if there is one by now. Files are read again each time; a service or a command
+    /// is asked again every few seconds at most.
+    pub(crate) async fn newer(&self, cx: &Context, refused: &Secrets) -> Option<Arc<Secrets>> {
+        match self {
+            Self::Keys(files) => files.newer(refused),
+            Self::Issued(cell) => cell.newer(cx, refused).await,
+        }
+    }
+
     /// Returns whether there is another credential than the one that the vendor has refused. Where one may be on its way it is waited for, for a moment.
     pub(crate) async fn replaced(&self, cx: &Context, refused: &Secrets) -> bool {
         match self {

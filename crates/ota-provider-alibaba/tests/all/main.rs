@@ -8,6 +8,7 @@ mod decoder;
 mod mapping;
 mod odd_lists;
 mod partial;
+mod refused;
 mod requests;
 mod server;
 mod vectors;

@@ -109,7 +109,9 @@ async fn a_page_of_tasks_keeps_what_came_before_the_error() {
         let again = provider.list_tasks(&context(), request(next.clone())).await;
         assert_eq!(again.unwrap_err().kind(), kind, "{code}");
         broken.store(false, Ordering::SeqCst);
-        let rest = provider.list_tasks(&context(), request(next)).await;
+        // Another one goes on: this one would leave a refused key alone for a while.
+        let other = server.provider();
+        let rest = other.list_tasks(&context(), request(next)).await;
         let rest = rest.unwrap().unwrap();
         assert_eq!(rest.items[0].id.as_str(), "t-NOTIFIED", "{code}");
     }

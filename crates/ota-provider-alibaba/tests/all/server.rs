@@ -101,14 +101,23 @@ impl Server {
     }
 
     pub(crate) fn provider_with(&self, change: Value) -> AlibabaProvider {
-        self.built(change, 5)
+        self.built(change, Arc::new(SystemClock), 5)
     }
 
     pub(crate) fn provider_of_calls(&self, max_calls_per_page: u32) -> AlibabaProvider {
-        self.built(json!({}), max_calls_per_page)
+        self.built(json!({}), Arc::new(SystemClock), max_calls_per_page)
     }
 
-    fn built(&self, mut change: Value, max_calls_per_page: u32) -> AlibabaProvider {
+    pub(crate) fn provider_on(&self, change: Value, clock: Arc<dyn Clock>) -> AlibabaProvider {
+        self.built(change, clock, 5)
+    }
+
+    fn built(
+        &self,
+        mut change: Value,
+        clock: Arc<dyn Clock>,
+        max_calls_per_page: u32,
+    ) -> AlibabaProvider {
         let mut settings = json!({
             "region": "cn-shanghai", "endpoint": format!("http://{}", self.address),
             "access_key_id": "LTAItestkey", "access_key_secret": SECRET,
@@ -121,7 +130,6 @@ impl Server {
             .unwrap()
             .into_config()
             .unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let deps = Dependencies {
             gate: Arc::new(OpenGate::new(Arc::clone(&clock))),
             clock,
