@@ -66,6 +66,7 @@ cases! {
     "C13" order::refused_task_filters_are_named_and_cost_nothing,
     "C14" order::unused_job_words_give_an_empty_page_without_a_call,
     "C14" order::unused_task_words_give_an_empty_page_without_a_call,
+    "C15" order::a_filter_without_those_that_it_needs_is_refused,
     "C16" order::a_refused_argument_of_the_gateway_is_not_the_callers,
     "C16" order::a_refused_device_that_was_not_named_is_not_the_callers,
     "C20" lists::every_job_is_listed_exactly_once,
@@ -130,6 +131,8 @@ cases! {
     "C86" calls::a_date_that_is_years_away_is_not_believed,
     "C87" errors::long_texts_are_read_and_bounded,
     "C88" calls::a_credential_that_is_renewed_fails_no_request,
+    "C89" partial::rows_before_a_failing_call_are_given,
+    "C89" partial::a_broken_part_of_a_list_is_named_and_passed,
     "C90" secrets::no_error_shows_a_secret,
     "C91" secrets::debug_shows_no_secret,
 }

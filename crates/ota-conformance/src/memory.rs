@@ -68,7 +68,7 @@ pub fn full_capability() -> Capability {
     }
 }
 
-/// Returns a capability without some filters.
+/// Returns a capability without some filters, one of whose filters needs two others.
 #[must_use]
 pub fn small_capability() -> Capability {
     let mut capability = full_capability();
@@ -79,6 +79,7 @@ pub fn small_capability() -> Capability {
     capability.task_filters.device_name = Support::No;
     capability.task_filters.device_id = Support::Here;
     capability.max_device_names = 0;
+    capability.job_filter_needs = &[("model", &["device_type", "product_id"])];
     capability
 }
 
@@ -179,6 +180,12 @@ fn job_examples(vendor: &MemoryVendor, capability: &Capability) -> Vec<Example> 
             ..none()
         },
         JobFilter {
+            model: Some("M1".to_owned()),
+            ..none()
+        },
+        JobFilter {
+            device_type: Some("Gateway".to_owned()),
+            product_id: Some(ProductId::from("product-0")),
             model: Some("M1".to_owned()),
             ..none()
         },

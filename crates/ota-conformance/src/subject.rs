@@ -162,6 +162,12 @@ pub enum Trouble {
     ErrorUnder200,
     /// Refuses the credential, with whatever it repeats of the request.
     CredentialRefused,
+    /// Serves pages of a few rows, answers three calls, and refuses those behind them as if its quota were used up.
+    LaterThrottle,
+    /// As [`Trouble::LaterThrottle`], and refuses the credential.
+    LaterRefusal,
+    /// Fails lastingly, under a code of its own, for one part of the list of jobs, such as one package.
+    BrokenPart,
     /// Answers 200 with a page for people.
     Html,
     /// Answers 502 with a page for people.
@@ -273,6 +279,9 @@ impl Trouble {
             Self::BadDevice => Some(ErrorKind::Rejected),
             Self::Hang => Some(ErrorKind::Timeout),
             Self::None
+            | Self::LaterThrottle
+            | Self::LaterRefusal
+            | Self::BrokenPart
             | Self::ErrorUnder200
             | Self::UnknownStatusRow
             | Self::BadDateRow

@@ -8,6 +8,7 @@ pub(crate) mod lists;
 pub(crate) mod lookups;
 pub(crate) mod order;
 pub(crate) mod pages;
+pub(crate) mod partial;
 pub(crate) mod rows;
 pub(crate) mod secrets;
 pub(crate) mod stats;

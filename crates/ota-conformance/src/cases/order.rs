@@ -10,6 +10,7 @@ use crate::case::Verdict;
 use crate::cases::errors::meets;
 use crate::cases::{
     PAGE, job_fields, jobs_in, list_jobs, list_tasks, passed, skipped, task_fields, tasks_in,
+    uses_job_field,
 };
 use crate::subject::{Subject, Trouble};
 use crate::walk::{ensure, jobs_request, tasks_request};
@@ -178,6 +179,89 @@ pub(crate) async fn refused_job_filters_are_named_and_cost_nothing(subject: &Sub
     } else {
         skipped("the provider has every filter")
     }
+}
+
+/// Takes a filter's field out.
+fn without(filter: &mut JobFilter, field: &str) {
+    match field {
+        "status" => filter.status.clear(),
+        "outcome" => filter.outcome.clear(),
+        "kind" => filter.kind = None,
+        "package_id" => filter.package_id = None,
+        "product_id" => filter.product_id = None,
+        "device_id" => filter.device_id = None,
+        "device_name" => filter.device_name = None,
+        "device_type" => filter.device_type = None,
+        "model" => filter.model = None,
+        "manufacturer" => filter.manufacturer = None,
+        _ => {}
+    }
+}
+
+/// A filter with a value for every field that the provider has.
+fn every_field(subject: &Subject) -> JobFilter {
+    let fields = job_fields(subject).into_iter();
+    let fields = fields.filter(|(_, support, _)| *support != Support::No);
+    fields.fold(JobFilter::default(), |all, (_, _, one)| JobFilter {
+        status: [all.status, one.status].concat(),
+        outcome: [all.outcome, one.outcome].concat(),
+        kind: all.kind.or(one.kind),
+        package_id: all.package_id.or(one.package_id),
+        product_id: all.product_id.or(one.product_id),
+        device_id: all.device_id.or(one.device_id),
+        device_name: all.device_name.or(one.device_name),
+        device_type: all.device_type.or(one.device_type),
+        model: all.model.or(one.model),
+        manufacturer: all.manufacturer.or(one.manufacturer),
+    })
+}
+
+pub(crate) async fn a_filter_without_those_that_it_needs_is_refused(subject: &Subject) -> Verdict {
+    let all_needs = subject.provider.capability().job_filter_needs;
+    if all_needs.is_empty() {
+        return skipped("each filter of jobs is answered alone");
+    }
+    let reader = subject.reader()?;
+    for (field, needs) in all_needs {
+        let whole = every_field(subject);
+        for used in [field].into_iter().chain(*needs) {
+            ensure!(
+                uses_job_field(&whole, used),
+                "the capability says that `{field}` needs others, and has no `{used}`"
+            );
+        }
+        let alone = job_fields(subject).into_iter();
+        let alone = alone.filter(|(name, _, _)| name == field);
+        let mut refused: Vec<JobFilter> = alone.map(|(_, _, filter)| filter).collect();
+        for missing in *needs {
+            // The others are all there, so it is for the one that is missing.
+            let mut filter = whole.clone();
+            let fields = job_fields(subject).into_iter().map(|(name, _, _)| name);
+            let kept = |name: &str| name == *field || (needs.contains(&name) && name != *missing);
+            fields
+                .filter(|name| !kept(name))
+                .for_each(|name| without(&mut filter, name));
+            refused.push(filter);
+        }
+        for filter in refused {
+            let before = subject.calls();
+            let request = list_jobs(filter.clone());
+            let answer = reader.list_jobs(&subject.context(), request).await;
+            unsupported(field, answer.as_ref().err())
+                .map_err(|error| format!("without what it needs, {filter:?}: {error}"))?;
+            let message = answer.err().map(|error| error.message().to_owned());
+            let named = |need: &&str| message.as_ref().is_some_and(|text| text.contains(need));
+            ensure!(
+                needs.iter().all(named),
+                "the refusal of `{field}` does not name {needs:?}: {message:?}"
+            );
+            ensure!(
+                subject.calls() == before,
+                "a call was sent for `{field}` without what it needs"
+            );
+        }
+    }
+    passed()
 }
 
 pub(crate) async fn refused_task_filters_are_named_and_cost_nothing(subject: &Subject) -> Verdict {

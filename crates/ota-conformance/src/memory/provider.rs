@@ -7,18 +7,21 @@ use std::time::Duration;
 use ota_core::capability::Capability;
 use ota_core::context::Context;
 use ota_core::drift::DriftKind;
-use ota_core::error::Retry;
+use ota_core::error::{Retry, VendorError};
 use ota_core::gate::{VendorCall, call};
-use ota_core::id::{JobId, ProviderName, TaskId};
+use ota_core::id::{JobId, PackageId, ProviderName, TaskId};
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
 use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
 use ota_core::provider::{
-    Cursor, Dependencies, GetJob, JobFilter, JobReader, ListJobs, ListTasks, Page, Provider,
+    Cursor, Dependencies, GetJob, JobFilter, JobReader, ListJobs, ListTasks, Page, PageProblem,
+    Provider,
 };
 use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 
-use crate::memory::vendor::{MemoryVendor, spoil_job, spoil_task};
+use crate::memory::vendor::{
+    BROKEN_PACKAGE, MemoryVendor, is_in_broken_part, spoil_job, spoil_task,
+};
 use crate::memory::{SECRET, VENDOR};
 use crate::subject::Trouble;
 
@@ -139,6 +142,7 @@ fn is_list(trouble: Trouble) -> Result<()> {
 #[derive(Default)]
 struct Losses {
     no_row: AtomicBool,
+    part: AtomicBool,
     twice: AtomicBool,
 }
 
@@ -161,18 +165,33 @@ impl Losses {
 
     /// Makes the page of a walk through one list. The vendor's total counts rows that are not given.
     fn page<T>(&self, list: char, walked: Walked<T>) -> Page<T> {
-        let truncated = walked.gap || self.no_row.load(Ordering::SeqCst);
+        let part = self.part.load(Ordering::SeqCst);
+        let truncated = walked.gap || part || self.no_row.load(Ordering::SeqCst);
         let whole = !truncated && !self.twice.load(Ordering::SeqCst);
         Page {
             total: walked.fitting_total(None).filter(|_| whole),
             truncated,
-            problems: Vec::new(),
+            problems: part.then(problem).into_iter().collect(),
             next: walked.next.map(|mut next| {
                 next.gap |= truncated;
                 Cursor(format!("{list}{}", next.encode()))
             }),
             items: walked.rows,
         }
+    }
+}
+
+/// What is said of the part of the list that cannot be read.
+fn problem() -> PageProblem {
+    PageProblem {
+        package_id: PackageId::from(BROKEN_PACKAGE),
+        product_id: None,
+        kind: ErrorKind::Rejected,
+        message: "the vendor cannot read the jobs of this package".to_owned(),
+        vendor: Some(VendorError {
+            code: Some("BrokenPackage".to_owned()),
+            ..VendorError::default()
+        }),
     }
 }
 
@@ -223,6 +242,10 @@ impl MemoryProvider {
         }
         rows.iter_mut().for_each(|row| keep_running(trouble, row));
         rows.retain(|job| self.vendor.job_matches(filter, job));
+        if trouble == Trouble::BrokenPart {
+            rows.retain(|job| !is_in_broken_part(job));
+            losses.part.store(true, Ordering::SeqCst);
+        }
         for row in &mut rows {
             row.detail = Detail::Summary;
             row.description = None;

@@ -27,6 +27,8 @@ pub struct MemoryVendor {
     rows: Vec<Job>,
     calls: AtomicU64,
     trouble: Mutex<Trouble>,
+    /// How many calls had arrived when the trouble began.
+    before: AtomicU64,
     credential: AtomicU64,
 }
 
@@ -65,6 +67,7 @@ impl MemoryVendor {
             jobs,
             calls: AtomicU64::new(0),
             trouble: Mutex::new(Trouble::None),
+            before: AtomicU64::new(0),
             credential: AtomicU64::new(0),
         }
     }
@@ -77,6 +80,7 @@ impl MemoryVendor {
 
     /// Breaks the vendor, or repairs it.
     pub fn set_trouble(&self, trouble: Trouble) {
+        self.before.store(self.calls(), Ordering::SeqCst);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
@@ -150,10 +154,13 @@ impl MemoryVendor {
 
     /// Receives one call; returns how rows are changed.
     pub(super) async fn receive(&self) -> Result<Trouble> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
+        let calls = self.calls.fetch_add(1, Ordering::SeqCst);
         let trouble = self.trouble();
+        let later = calls.saturating_sub(self.before.load(Ordering::SeqCst)) >= ANSWERED;
         let error = match trouble {
+            Trouble::LaterThrottle | Trouble::LaterRefusal if !later => return Ok(trouble),
             Trouble::None
+            | Trouble::BrokenPart
             | Trouble::UnknownStatusRow
             | Trouble::BadDateRow
             | Trouble::UnknownField
@@ -183,7 +190,7 @@ impl MemoryVendor {
             | Trouble::StillRunning
             | Trouble::VagueText => return Ok(trouble),
             Trouble::Hang => std::future::pending().await,
-            Trouble::Throttle | Trouble::SlowerWord => {
+            Trouble::Throttle | Trouble::LaterThrottle | Trouble::SlowerWord => {
                 Error::new(ErrorKind::Throttled, "the vendor asked to slow down")
                     .with_retry_after(Duration::from_secs(1))
             }
@@ -201,7 +208,7 @@ impl MemoryVendor {
             Trouble::ErrorUnder200 | Trouble::LongRefusal => {
                 Error::new(ErrorKind::Rejected, "the vendor refused")
             }
-            Trouble::CredentialRefused | Trouble::FalseDate => {
+            Trouble::CredentialRefused | Trouble::LaterRefusal | Trouble::FalseDate => {
                 Error::new(ErrorKind::Auth, "the vendor refused the credential")
             }
             Trouble::Html
@@ -224,13 +231,29 @@ impl MemoryVendor {
 /// The page size in force where the vendor caps it.
 const CAP: u32 = 4;
 
+/// How many calls are answered before the later ones fail.
+const ANSWERED: u64 = 3;
+
+/// The package whose jobs cannot be read where a part of the list is broken.
+pub(super) const BROKEN_PACKAGE: &str = "package-1";
+
+/// Whether a job is of the package that is broken.
+pub(super) fn is_in_broken_part(job: &Job) -> bool {
+    let package = job.package.as_ref().and_then(|package| package.id.as_ref());
+    package.is_some_and(|id| id.as_str() == BROKEN_PACKAGE)
+}
+
 impl MemoryVendor {
     /// Cuts the page of a window out of all matching rows, as the trouble says.
     pub(super) fn page<T>(&self, trouble: Trouble, mut rows: Vec<T>, window: Window) -> Fetched<T> {
         let all = rows.len() as u64;
         let capped = matches!(
             trouble,
-            Trouble::CapPageSize | Trouble::CapPageSizeAsText | Trouble::CapPageSizeSilently
+            Trouble::CapPageSize
+                | Trouble::CapPageSizeAsText
+                | Trouble::CapPageSizeSilently
+                | Trouble::LaterThrottle
+                | Trouble::LaterRefusal
         );
         let size = if capped {
             window.size.min(CAP)

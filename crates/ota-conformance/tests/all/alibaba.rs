@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ota_conformance::{Example, JobTruth, Renewal, Subject, TaskExample, Truth, run_case};
+use ota_conformance::{Example, JobTruth, Renewal, Subject, TaskExample, Trouble, Truth, run_case};
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
 use ota_core::job::{JobKind, JobStatus};
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_provider_alibaba::{AlibabaProvider, Settings};
 use ota_sim::alibaba::{Config, Credential, start};
-use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
+use ota_sim::{Fault, FaultKind, FleetShape, FleetTruth, Renewed};
 use serde_json::json;
 
 use crate::rig::{
@@ -91,6 +91,13 @@ pub(crate) async fn subject(
         // The look-ahead of a small batch is one call, and comes out of the same purse.
         first_page_extra_calls: 0,
         make_trouble: Some(Box::new(move |trouble| {
+            if trouble == Trouble::BrokenPart {
+                // One package that has jobs.
+                let package = breaking.fleet().jobs[0].package_id.clone();
+                let fault = Fault::always(FaultKind::ProductError).about(package);
+                breaking.set_faults(vec![fault]);
+                return true;
+            }
             faults_of(&breaking, trouble, FaultKind::EchoSignature)
         })),
         renewal: Some(renewal),

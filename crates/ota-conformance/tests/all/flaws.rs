@@ -18,6 +18,8 @@ use ota_core::{Error, ErrorKind, Result};
 
 use crate::rig::{Through, memory_subject};
 
+mod partial;
+
 /// What is wrong with a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -25,10 +27,12 @@ enum Flaw {
     AcceptsTheOtherListsCursor,
     AnswersAnotherJob,
     AnswersAnUnsupportedFilter,
+    AnswersWithoutWhatAFilterNeeds,
     AsksBeforeItRefuses,
     AsksForUnusedWords,
     BelievesRepeatedPages,
     BlamesTheCaller,
+    BlocksBehindABrokenPart,
     CallsTheRestUnknown,
     BelievesAnyDate,
     BelievesEveryWait,
@@ -44,6 +48,7 @@ enum Flaw {
     CursorAfterTheEnd,
     CursorForever,
     DropsRowAtPageBorder,
+    DropsRowsBeforeAnError,
     CountsRepeatedRows,
     DropsOddRows,
     EmptyVendorWord,
@@ -53,7 +58,9 @@ enum Flaw {
     ForgetsDetail,
     GuessesFailure,
     GuessesOutcome,
+    HidesBrokenParts,
     HidesLostRows,
+    HidesWhatAFilterNeeds,
     IgnoresGarbage,
     KeepsItsFirstCredential,
     IgnoresDevice,
@@ -67,10 +74,13 @@ enum Flaw {
     KeepsATotalThatDoesNotFit,
     LongPage,
     LosesTaskOfPage,
+    LosesTheCursorOfAnError,
     MovesStatsTotal,
     NeverRecovers,
+    NamesNoNeeds,
     None,
     OtherProviderName,
+    PassesARefusalOver,
     ProvesByPresentCounts,
     ReadsTheFirstMemberOnly,
     RepeatsRow,
@@ -155,6 +165,9 @@ impl Flawed {
             }
             Flaw::RepeatsWholeTexts if self.trouble() == Trouble::LongRefusal => {
                 error.with_context("text", "a:// ".repeat(200_000))
+            }
+            Flaw::NamesNoNeeds if error.message().contains("together with") => {
+                error.as_kind(ErrorKind::Unsupported, "this filter is not answered alone")
             }
             Flaw::LeaksInError if vendors => error.with_context("signed_with", SECRET),
             Flaw::CallsSilenceUnavailable if error.kind() == ErrorKind::Timeout => {
@@ -297,7 +310,7 @@ impl Provider for Flawed {
         if self.has(Flaw::ChangesItsCapability) && count % 2 == 1 {
             return &self.other;
         }
-        if self.has(Flaw::SillyCapability) {
+        if self.has(Flaw::SillyCapability) || self.has(Flaw::HidesWhatAFilterNeeds) {
             return &self.other;
         }
         self.inner.capability()
@@ -344,6 +357,9 @@ impl JobReader for Flawed {
                 }
             }
             Flaw::AnswersAnUnsupportedFilter => request.filter.outcome.clear(),
+            Flaw::AnswersWithoutWhatAFilterNeeds if request.filter.device_type.is_none() => {
+                request.filter.model = None;
+            }
             Flaw::IgnoresStatus => request.filter.status.clear(),
             Flaw::IgnoresKind => request.filter.kind = None,
             Flaw::ShortPages if size > 1 => request.page_size = size.div_ceil(2),
@@ -354,6 +370,7 @@ impl JobReader for Flawed {
         }
         request.cursor = cursor(self.flaw, 'j', request.cursor);
         let page = self.reader().list_jobs(&self.context(cx), request).await;
+        let page = self.partial(page);
         let mut page = match page {
             Err(error) if self.has(Flaw::BuildsEveryRow) && error.message().contains("rows") => {
                 Page::empty()
@@ -505,7 +522,12 @@ impl JobReader for Flawed {
 fn flawed(flaw: Flaw) -> Subject {
     let small = matches!(
         flaw,
-        Flaw::AnswersAnUnsupportedFilter | Flaw::AsksBeforeItRefuses | Flaw::CapabilityBeforeCursor
+        Flaw::AnswersAnUnsupportedFilter
+            | Flaw::AnswersWithoutWhatAFilterNeeds
+            | Flaw::AsksBeforeItRefuses
+            | Flaw::CapabilityBeforeCursor
+            | Flaw::HidesWhatAFilterNeeds
+            | Flaw::NamesNoNeeds
     );
     let capability = if small {
         small_capability()
@@ -515,6 +537,9 @@ fn flawed(flaw: Flaw) -> Subject {
     let mut other = small_capability();
     if flaw == Flaw::SillyCapability {
         other.max_page_size = 0;
+    }
+    if flaw == Flaw::HidesWhatAFilterNeeds {
+        other.job_filter_needs = &[];
     }
     let through = Through::Guard;
     let trouble = Arc::new(Mutex::new(Trouble::None));
@@ -552,6 +577,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::AcceptsTheOtherListsCursor, &["C11"]),
     (Flaw::AnswersAnotherJob, &["C31"]),
     (Flaw::AnswersAnUnsupportedFilter, &["C13"]),
+    (Flaw::AnswersWithoutWhatAFilterNeeds, &["C15", "C45"]),
     (Flaw::AsksBeforeItRefuses, &["C10", "C13"]),
     (Flaw::AsksForUnusedWords, &["C14"]),
     (Flaw::BelievesRepeatedPages, &["C27"]),
@@ -565,6 +591,10 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
         &["a_refused_device_that_was_not_named_is_not_the_callers"],
     ),
     (Flaw::BlamesTheCaller, &["C16"]),
+    (
+        Flaw::BlocksBehindABrokenPart,
+        &["a_broken_part_of_a_list_is_named_and_passed"],
+    ),
     (Flaw::CallsTheRestUnknown, &["C63"]),
     (Flaw::EndsInSilence, &["C29"]),
     (Flaw::KeepsATotalThatDoesNotFit, &["C63"]),
@@ -581,6 +611,10 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::CursorForever, &["C20", "C26", "C40"]),
     (Flaw::DropsRowAtPageBorder, &["C20", "C21", "C26"]),
     (
+        Flaw::DropsRowsBeforeAnError,
+        &["rows_before_a_failing_call_are_given"],
+    ),
+    (
         Flaw::CountsRepeatedRows,
         &["a_row_that_comes_twice_is_given_once"],
     ),
@@ -594,6 +628,11 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
         &["words_of_a_text_are_no_reason_of_a_failure"],
     ),
     (Flaw::GuessesOutcome, &["C52", "C61"]),
+    (
+        Flaw::HidesBrokenParts,
+        &["a_broken_part_of_a_list_is_named_and_passed"],
+    ),
+    (Flaw::HidesWhatAFilterNeeds, &["C45"]),
     (Flaw::HidesLostRows, &["what_is_no_row_costs_no_other_row"]),
     (
         Flaw::IgnoresGarbage,
@@ -610,6 +649,18 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::LeaksInError, &["C90"]),
     (Flaw::LongPage, &["C20"]),
     (Flaw::LosesTaskOfPage, &["C21"]),
+    (
+        Flaw::LosesTheCursorOfAnError,
+        &["rows_before_a_failing_call_are_given"],
+    ),
+    (
+        Flaw::NamesNoNeeds,
+        &["a_filter_without_those_that_it_needs_is_refused"],
+    ),
+    (
+        Flaw::PassesARefusalOver,
+        &["rows_before_a_failing_call_are_given"],
+    ),
     (Flaw::MovesStatsTotal, &["C60", "C61"]),
     (Flaw::NeverRecovers, &["C70", "C71", "C72", "C73"]),
     (Flaw::OtherProviderName, &["C50"]),

@@ -301,10 +301,12 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
             server.set_faults(Vec::new());
             return true;
         }
-        Trouble::Throttle => FaultKind::Throttle,
+        Trouble::Throttle | Trouble::LaterThrottle => FaultKind::Throttle,
+        // Which part there is, only the vendor's own module knows.
+        Trouble::BrokenPart => return false,
         Trouble::ServerError => FaultKind::GatewayError,
         Trouble::ErrorUnder200 => FaultKind::ProductError,
-        Trouble::CredentialRefused => credential,
+        Trouble::CredentialRefused | Trouble::LaterRefusal => credential,
         Trouble::Html => FaultKind::Html200,
         Trouble::HtmlError => FaultKind::Html502,
         Trouble::CutJson => FaultKind::CutJson,
@@ -351,6 +353,7 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
     let fault = Fault::always(kind);
     let beside = match trouble {
         Trouble::CapPageSizeAsText => Some(FaultKind::PageEchoAsText),
+        Trouble::LaterThrottle | Trouble::LaterRefusal => Some(FaultKind::CapPageSize),
         Trouble::CapPageSizeSilently => Some(FaultKind::NoPageEcho),
         // For the vendor whose requests carry no time: it answers as ever, with that date.
         Trouble::FalseDate => Some(FaultKind::Delay),
@@ -366,11 +369,16 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         Trouble::SlowerWord => fault.code("SystemBusy"),
         Trouble::EndlessWait => fault.retry_after(u64::MAX.to_string()),
         Trouble::EmptyFirstPage => fault.page(1),
+        Trouble::LaterThrottle | Trouble::LaterRefusal => fault.after(3),
         // The calls of one reading at a vendor that is asked for each status.
         Trouble::CountedTwice | Trouble::NotCounted => fault.times(8),
         _ => fault,
     }];
     faults.extend(beside.map(Fault::always));
+    if matches!(trouble, Trouble::LaterThrottle | Trouble::LaterRefusal) {
+        // So that three calls are not the whole list.
+        faults = faults.into_iter().map(|fault| fault.rows(3)).collect();
+    }
     if trouble == Trouble::FalseDate {
         let dated = |fault: Fault| fault.delay(Duration::ZERO).date(FALSE_DATE);
         faults = faults.into_iter().map(dated).collect();
