@@ -130,11 +130,12 @@ cases! {
     "C83" calls::a_dropped_request_leaves_the_next_unharmed,
     "C86" calls::a_date_that_is_years_away_is_not_believed,
     "C87" errors::long_texts_are_read_and_bounded,
-    "C88" calls::a_credential_that_is_renewed_fails_no_request,
+    "C88" renewal::a_credential_that_is_renewed_fails_no_request,
     "C89" partial::rows_before_a_failing_call_are_given,
     "C89" partial::a_broken_part_of_a_list_is_named_and_passed,
     "C90" secrets::no_error_shows_a_secret,
     "C91" secrets::debug_shows_no_secret,
+    "C93" renewal::a_refused_credential_is_left_alone_until_it_changes,
 }
 
 /// What came out of one case.

@@ -49,12 +49,12 @@ pub struct Subject {
 
 /// A provider whose credential can be renewed, as something beside the gateway does it.
 pub struct Renewal {
-    /// The provider; it has made no call yet.
+    /// The provider.
     pub provider: Arc<dyn Provider>,
     /// Makes the vendor take only the new credential, or with `false` the first one again.
     pub at_vendor: Box<dyn Fn(bool) + Send + Sync>,
-    /// Writes the new credential where the provider reads it.
-    pub at_provider: Box<dyn Fn() + Send + Sync>,
+    /// Writes the new credential where the provider reads it, or with `false` the first one again.
+    pub at_provider: Box<dyn Fn(bool) + Send + Sync>,
 }
 
 /// What a gate promises.

@@ -1,16 +1,14 @@
 //! The gate and the calls that pass it.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use ota_core::clock::{Clock, SystemClock};
 use ota_core::context::{Context, Priority};
 use ota_core::provider::JobFilter;
 use ota_core::{Error, ErrorKind};
 
 use crate::case::Verdict;
-use crate::cases::{RECOVERY, every_method, get_job, list_jobs, passed, skipped};
+use crate::cases::{every_method, get_job, list_jobs, passed, skipped};
 use crate::subject::{GateUnderTest, Subject, Trouble};
 use crate::walk::ensure;
 
@@ -192,44 +190,4 @@ pub(crate) async fn a_date_that_is_years_away_is_not_believed(subject: &Subject)
     let error = one_call(subject, "the vendor says the right date again").await?;
     ensure!(error.is_none(), "the own time is not used: {error:?}");
     works(subject, "the vendor says the right date again").await
-}
-
-/// How the clock is moved while a provider waits for a renewal, and how often.
-const STEP: Duration = Duration::from_millis(10);
-
-pub(crate) async fn a_credential_that_is_renewed_fails_no_request(subject: &Subject) -> Verdict {
-    let (Some(renewal), Some(pass_time)) = (&subject.renewal, &subject.pass_time) else {
-        return skipped("the subject cannot renew a credential");
-    };
-    if subject.gate == GateUnderTest::Open {
-        return skipped("the gate of this subject makes no second attempt");
-    }
-    let before = subject.calls();
-    (renewal.at_vendor)(true);
-    let renewing = async {
-        let pause = || SystemClock.sleep_until(SystemClock.monotonic() + STEP / 2);
-        while subject.calls() == before {
-            pause().await;
-        }
-        // The vendor has refused the old credential; the new one is written a moment later.
-        (renewal.at_provider)();
-        loop {
-            pause().await;
-            pass_time(STEP);
-        }
-    };
-    let cx = subject.context();
-    let request = pin!(renewal.provider.check(&cx));
-    let result = match select(request, pin!(renewing)).await {
-        Either::Left((result, _)) => result,
-        Either::Right(((), _)) => return Err("the clock is moved for ever".to_owned()),
-    };
-    (renewal.at_vendor)(false);
-    subject.let_time_pass(RECOVERY);
-    match result {
-        Ok(()) => passed(),
-        Err(error) => Err(format!(
-            "the credential was renewed while a request was made, and the request failed: {error:?}"
-        )),
-    }
 }

@@ -9,6 +9,7 @@ pub(crate) mod lookups;
 pub(crate) mod order;
 pub(crate) mod pages;
 pub(crate) mod partial;
+pub(crate) mod renewal;
 pub(crate) mod rows;
 pub(crate) mod secrets;
 pub(crate) mod stats;

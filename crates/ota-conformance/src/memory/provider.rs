@@ -1,8 +1,8 @@
 //! The reference provider.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ota_core::capability::Capability;
 use ota_core::context::Context;
@@ -28,6 +28,9 @@ use crate::subject::Trouble;
 /// How long a renewal of the credential is waited for after a refusal.
 const MOMENT: Duration = Duration::from_millis(200);
 
+/// How long a refused credential is left alone.
+const PAUSE: Duration = Duration::from_secs(10);
+
 /// A provider that keeps every rule of the contract.
 pub struct MemoryProvider {
     name: ProviderName,
@@ -37,6 +40,17 @@ pub struct MemoryProvider {
     secret: &'static str,
     /// The credential that calls are made with; something else renews it.
     credential: Arc<AtomicU64>,
+    /// How long a refused credential is left alone.
+    pause: Duration,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// The last refusal of a credential.
+struct Refused {
+    credential: u64,
+    error: Error,
+    /// Until when it is the answer.
+    until: Instant,
 }
 
 impl MemoryProvider {
@@ -55,6 +69,8 @@ impl MemoryProvider {
             deps,
             secret: SECRET,
             credential: Arc::default(),
+            pause: PAUSE,
+            refused: Mutex::default(),
         }
     }
 
@@ -64,10 +80,40 @@ impl MemoryProvider {
         Self { credential, ..self }
     }
 
+    /// Leaves a refused credential alone for so long.
+    #[must_use]
+    pub fn with_pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Refused>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the refusal while it is the answer; after that whoever comes first tries the credential for all.
+    fn refusal(&self, credential: u64, is_call: bool) -> Option<Error> {
+        let mut refused = self.refused();
+        let refused = refused
+            .as_mut()
+            .filter(|refused| refused.credential == credential)?;
+        let now = self.deps.clock.monotonic();
+        if now < refused.until {
+            return Some(refused.error.clone());
+        }
+        if is_call {
+            refused.until = now + self.pause;
+        }
+        None
+    }
+
     async fn attempt(&self) -> Result<Trouble> {
         let credential = self.credential.load(Ordering::SeqCst);
+        if let Some(refusal) = self.refusal(credential, true) {
+            return Err(refusal.with_unsent());
+        }
         let received = self.vendor.receive().await?;
         if self.vendor.takes(credential) {
+            *self.refused() = None;
             return Ok(received);
         }
         let refused = Error::new(ErrorKind::Auth, "the vendor refused the credential");
@@ -80,12 +126,21 @@ impl MemoryProvider {
             }
             clock.sleep_until(clock.monotonic() + MOMENT / 10).await;
         }
+        *self.refused() = Some(Refused {
+            credential,
+            error: refused.clone(),
+            until: clock.monotonic() + self.pause,
+        });
         Err(refused)
     }
 
     /// Makes one call; returns how the vendor changes its rows.
     async fn send(&self, cx: &Context, operation: &'static str) -> Result<Trouble> {
         debug_assert!(!self.secret.is_empty(), "a call is signed with the secret");
+        // Before the gate: what is known already is no call.
+        if let Some(refusal) = self.refusal(self.credential.load(Ordering::SeqCst), false) {
+            return Err(refusal);
+        }
         let gate = Arc::clone(&self.deps.gate);
         call(&*gate, cx, VendorCall::read(operation), |_| self.attempt()).await
     }

@@ -140,15 +140,22 @@ fn renewal(
             .as_ref()
             .map(|_| "renewed-token".to_owned()),
     };
+    let (here, there) = ((first.clone(), next.clone()), (first, next));
     Renewal {
         provider: Arc::new(provider),
         at_vendor: Box::new(move |new| {
-            renewed.set(if new { next.clone() } else { first.clone() });
+            renewed.set(if new {
+                there.1.clone()
+            } else {
+                there.0.clone()
+            });
         }),
-        at_provider: Box::new(move || {
-            files.write("id", "renewed-id");
-            files.write("secret", "renewed-secret");
-            files.write("token", "renewed-token");
+        at_provider: Box::new(move |new| {
+            let credential = if new { &here.1 } else { &here.0 };
+            files.write("id", &credential.access_key_id);
+            files.write("secret", &credential.access_key_secret);
+            let token = credential.security_token.as_deref();
+            files.write("token", token.unwrap_or(TOKEN));
         }),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ota_conformance::memory::{MemoryProvider, SECRET, full_capability, small_capability};
 use ota_conformance::{CASES, Case, Subject, Trouble, run_all, run_case};
@@ -16,7 +17,7 @@ use ota_core::provider::{
 use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 
-use crate::rig::{Through, memory_subject};
+use crate::rig::{Through, memory_subject_with};
 
 mod partial;
 
@@ -30,6 +31,7 @@ enum Flaw {
     AnswersWithoutWhatAFilterNeeds,
     AsksBeforeItRefuses,
     AsksForUnusedWords,
+    AsksWithARefusedCredential,
     BelievesRepeatedPages,
     BlamesTheCaller,
     BlocksBehindABrokenPart,
@@ -544,7 +546,7 @@ fn flawed(flaw: Flaw) -> Subject {
     let through = Through::Guard;
     let trouble = Arc::new(Mutex::new(Trouble::None));
     let made = Arc::clone(&trouble);
-    let mut subject = memory_subject("flawed", capability, through, move |inner| {
+    let wrap = move |inner| {
         Arc::new(Flawed {
             inner,
             flaw,
@@ -552,8 +554,13 @@ fn flawed(flaw: Flaw) -> Subject {
             busy: AtomicBool::new(false),
             trouble,
             other,
-        })
-    });
+        }) as Arc<dyn Provider>
+    };
+    let mut subject =
+        memory_subject_with("flawed", capability, through, wrap, |renewed| match flaw {
+            Flaw::AsksWithARefusedCredential => renewed.with_pause(Duration::ZERO),
+            _ => renewed,
+        });
     if let Some(make) = subject.make_trouble.take() {
         subject.make_trouble = Some(Box::new(move |trouble| {
             *made.lock().unwrap() = trouble;
@@ -563,7 +570,7 @@ fn flawed(flaw: Flaw) -> Subject {
     if flaw == Flaw::KeepsItsFirstCredential
         && let Some(renewal) = &mut subject.renewal
     {
-        renewal.at_provider = Box::new(|| {});
+        renewal.at_provider = Box::new(|_| {});
     }
     if flaw == Flaw::SwallowsDrift {
         subject.drift = Some(Box::new(|| 0));
@@ -580,6 +587,10 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::AnswersWithoutWhatAFilterNeeds, &["C15", "C45"]),
     (Flaw::AsksBeforeItRefuses, &["C10", "C13"]),
     (Flaw::AsksForUnusedWords, &["C14"]),
+    (
+        Flaw::AsksWithARefusedCredential,
+        &["a_refused_credential_is_left_alone_until_it_changes"],
+    ),
     (Flaw::BelievesRepeatedPages, &["C27"]),
     (
         Flaw::BelievesAnyDate,
@@ -643,7 +654,7 @@ const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::IgnoresStatus, &["C40", "C41"]),
     (Flaw::IgnoresTheDeadline, &["C81"]),
     (Flaw::IgnoresTheGate, &["C80"]),
-    (Flaw::KeepsItsFirstCredential, &["C88"]),
+    (Flaw::KeepsItsFirstCredential, &["C88", "C93"]),
     (Flaw::LeaksInDebug, &["C91"]),
     (Flaw::LeaksInEndpoint, &["C01"]),
     (Flaw::LeaksInError, &["C90"]),

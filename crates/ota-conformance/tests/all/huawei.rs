@@ -83,7 +83,9 @@ fn renewal(rig: &Rig, url: &str, renewed: Renewed<String>) -> Renewal {
         at_vendor: Box::new(move |new| {
             renewed.set(if new { "renewed-secret" } else { SECRET }.to_owned());
         }),
-        at_provider: Box::new(move || files.write("secret", "renewed-secret")),
+        at_provider: Box::new(move |new| {
+            files.write("secret", if new { "renewed-secret" } else { SECRET });
+        }),
     }
 }
 

@@ -209,6 +209,17 @@ pub(crate) fn memory_subject(
     through: Through,
     wrap: impl FnOnce(MemoryProvider) -> Arc<dyn Provider>,
 ) -> Subject {
+    memory_subject_with(name, capability, through, wrap, |provider| provider)
+}
+
+/// As [`memory_subject`], with something else about the provider whose credential is renewed.
+pub(crate) fn memory_subject_with(
+    name: &str,
+    capability: Capability,
+    through: Through,
+    wrap: impl FnOnce(MemoryProvider) -> Arc<dyn Provider>,
+    renewed_with: impl FnOnce(MemoryProvider) -> MemoryProvider,
+) -> Subject {
     let rig = Rig::new(through, MAX_CALLS);
     let vendor = Arc::new(MemoryVendor::new(&provider_name(), 23, 60));
     let provider = MemoryProvider::new(
@@ -235,9 +246,11 @@ pub(crate) fn memory_subject(
         rig.deps.clone(),
     );
     subject.renewal = Some(Renewal {
-        provider: Arc::new(renewed.with_credential(Arc::clone(&credential))),
+        provider: Arc::new(renewed_with(
+            renewed.with_credential(Arc::clone(&credential)),
+        )),
         at_vendor: Box::new(move |new| vendor.renew_credential(new.into())),
-        at_provider: Box::new(move || credential.store(1, Ordering::SeqCst)),
+        at_provider: Box::new(move |new| credential.store(new.into(), Ordering::SeqCst)),
     });
     subject
 }
