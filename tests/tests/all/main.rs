@@ -32,6 +32,7 @@ mod metrics;
 mod observed;
 mod providers;
 mod quota;
+mod remembered;
 mod samples_alibaba;
 mod samples_huawei;
 mod stats;
