@@ -125,8 +125,10 @@ async fn admit(parts: &Parts, app: &App, scope: &str) -> Result<Arc<Caller>, Fai
             .place_for(&Account::Unverified, shares)
             .inspect_err(|_| app.metrics().turned_away(TurnedAway::Full))?;
         match verifier.keys().look_for_new(app.clock()).await {
-            LookedFor::Read => authorized = authorize(&parts.headers, &parts.uri, app, scope),
-            LookedFor::ReadBefore => {}
+            // They may have been read between the look at them and the question.
+            LookedFor::Read | LookedFor::ReadBefore => {
+                authorized = authorize(&parts.headers, &parts.uri, app, scope);
+            }
             // Whether the key is good cannot be said, so nothing is said about the token.
             LookedFor::NoAnswer => authorized = Err(Refused::Token(TokenError::NoKeys)),
         }

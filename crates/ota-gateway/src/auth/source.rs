@@ -186,6 +186,14 @@ pub(super) enum LookedFor {
     NoAnswer,
 }
 
+/// Attempts to load, which are numbered from 1 as they begin.
+#[derive(Clone, Copy, Debug, Default)]
+struct Attempts {
+    begun: u64,
+    /// The latest that has ended.
+    ended: u64,
+}
+
 /// The present keys, and what keeps them fresh.
 #[derive(Debug)]
 pub struct Keys {
@@ -195,9 +203,9 @@ pub struct Keys {
     /// The version of the file that was read first: it may change before it is watched.
     first: Option<FileVersion>,
     /// Counts attempts to load, so that who waits for one knows that it has ended.
-    attempts: watch::Sender<u64>,
+    attempts: watch::Sender<Attempts>,
     asked: Notify,
-    /// When the source was asked because of an unknown key, and how many attempts there had been.
+    /// When the source was asked because of an unknown key, and how many attempts had begun.
     last_asked: Mutex<Option<(Instant, u64)>>,
     /// Places for requests that wait.
     waiting: Semaphore,
@@ -222,7 +230,7 @@ impl Keys {
             allowed,
             current: RwLock::new(keys),
             first: version,
-            attempts: watch::Sender::new(0),
+            attempts: watch::Sender::default(),
             asked: Notify::new(),
             last_asked: Mutex::default(),
             waiting: Semaphore::new(MAX_WAITING),
@@ -278,10 +286,16 @@ impl Keys {
     /// # Errors
     /// As [`KeySource::load`].
     pub async fn refresh(&self) -> Result<bool, KeyError> {
+        let mut number = 0;
+        self.attempts.send_modify(|attempts| {
+            attempts.begun += 1;
+            number = attempts.begun;
+        });
         let loaded = self.source.load(&self.allowed).await;
         let result = loaded.map(|keys| self.replace(keys));
         self.failing.store(result.is_err(), Ordering::Relaxed);
-        self.attempts.send_modify(|attempts| *attempts += 1);
+        self.attempts
+            .send_modify(|attempts| attempts.ended = attempts.ended.max(number));
         result
     }
 
@@ -407,7 +421,8 @@ impl Keys {
         }
     }
 
-    /// Asks the source again because of a token that names an unknown key, unless it was asked a short while ago, and waits for a moment.
+    /// Asks the source again because of a token that names an unknown key, unless it was asked a short while ago, and waits for a moment. A reading that
+    /// is in progress when it is asked may miss the key, so the one behind it is waited for.
     ///
     /// Anyone can send such tokens, so few requests wait at one time, and none waits for a server that did not answer the last time; it is asked again
     /// soon anyway.
@@ -420,7 +435,7 @@ impl Keys {
         }
         let now = clock.monotonic();
         let mut attempts = self.attempts.subscribe();
-        {
+        let before = {
             let mut last = self
                 .last_asked
                 .lock()
@@ -428,21 +443,25 @@ impl Keys {
             match *last {
                 // Others with the new key come while it is being fetched; they wait for the same answer.
                 Some((at, before)) if now.saturating_duration_since(at) < UNKNOWN_PAUSE => {
-                    if *attempts.borrow_and_update() != before {
+                    if attempts.borrow().ended > before {
                         return LookedFor::ReadBefore;
                     }
+                    before
                 }
                 _ => {
-                    *last = Some((now, *attempts.borrow_and_update()));
+                    let before = attempts.borrow().begun;
+                    *last = Some((now, before));
                     self.asked.notify_one();
+                    before
                 }
             }
-        }
+        };
         let Ok(_place) = self.waiting.try_acquire() else {
             return LookedFor::NoAnswer;
         };
-        match tokio::time::timeout(UNKNOWN_WAIT, attempts.changed()).await {
-            Ok(Ok(())) if !self.failing() => LookedFor::Read,
+        let read = attempts.wait_for(|attempts| attempts.ended > before);
+        match tokio::time::timeout(UNKNOWN_WAIT, read).await {
+            Ok(Ok(_)) if !self.failing() => LookedFor::Read,
             _ => LookedFor::NoAnswer,
         }
     }
@@ -453,11 +472,15 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use ota_http::{Secret, SecretSource};
-    use tokio::sync::mpsc;
+    use ota_core::clock::ManualClock;
+    use ota_http::{Client, Options, Secret, SecretSource};
+    use time::macros::datetime;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::{Semaphore, mpsc};
     use tokio::time::Instant;
 
-    use super::{Algorithms, KeySource, Keys, LOOK, RETRY};
+    use super::{Algorithms, KeySet, KeySource, Keys, LOOK, LookedFor, RETRY};
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -503,6 +526,67 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_mended_key_file_is_taken_at_the_next_look() {
         mended(KEY_SET, |path| KeySource::JwksFile(path.to_owned())).await;
+    }
+
+    /// The example of RFC 7517, appendix A.1, beside the other.
+    const LATER_KEY_SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
+    /// Reads a request and answers it with a key set, once it may.
+    async fn answer(listener: &TcpListener, body: &str, may: &Semaphore, came: &Semaphore) {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+        }
+        came.add_permits(1);
+        may.acquire().await.unwrap().forget();
+        let length = body.len();
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_token_of_an_unknown_key_waits_for_keys_that_were_asked_for_after_it_came() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let options = Options {
+            tls: None,
+            direct: true,
+            ..Options::default()
+        };
+        let source = KeySource::JwksUrl {
+            client: Client::new(&options).unwrap(),
+            url,
+            refresh: Duration::from_secs(3600),
+        };
+        let allowed = Algorithms::default();
+        let keys = Keys::new(source, allowed.clone()).unwrap();
+        let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
+        let (may, came) = (Semaphore::new(0), Semaphore::new(0));
+        let server = async {
+            answer(&listener, KEY_SET, &may, &came).await;
+            answer(&listener, LATER_KEY_SET, &may, &came).await;
+            std::future::pending::<()>().await;
+        };
+        let story = async {
+            // The token comes while the keys are being read, and its key is made after that reading.
+            came.acquire().await.unwrap().forget();
+            let both = async { may.add_permits(2) };
+            let (looked, ()) = tokio::join!(keys.look_for_new(&clock), both);
+            assert_eq!(looked, LookedFor::Read);
+            let later = KeySet::jwks(LATER_KEY_SET.as_bytes(), &allowed).unwrap();
+            assert!(keys.current().unwrap().same_keys(&later));
+            // They are not read again for the next one.
+            assert_eq!(keys.look_for_new(&clock).await, LookedFor::ReadBefore);
+        };
+        tokio::select! {
+            () = keys.keep_fresh(|_| {}) => unreachable!(),
+            () = server => unreachable!(),
+            () = story => {}
+        }
     }
 
     #[test]

@@ -127,25 +127,15 @@ impl Cell {
 
     /// Returns whether there is another credential than the refused one; where it is the present one, the source is asked for a new one, once.
     pub(super) async fn replaced(self: &Arc<Self>, cx: &Context, refused: &Secrets) -> bool {
-        let renewal = {
+        {
             let mut state = self.state();
             match &state.current {
                 Some(current) if *current.secrets != *refused => return true,
                 Some(current) if current.hopeless => return false,
-                _ => {
-                    state.asked_until = Some(after(self.clock.monotonic(), ASK_AGAIN));
-                    self.renewal(&mut state, cx)
-                }
+                _ => state.asked_until = Some(after(self.clock.monotonic(), ASK_AGAIN)),
             }
-        };
-        match self.wait(renewal, cx).await {
-            Ok(secrets) if *secrets != *refused => true,
-            Ok(_) => {
-                self.mark_hopeless(refused);
-                false
-            }
-            Err(_) => false,
         }
+        self.asked_for_another(cx, refused).await.is_some()
     }
 
     /// Returns another credential than the refused one, asking the source for it again after a while.
@@ -154,7 +144,7 @@ impl Cell {
         cx: &Context,
         refused: &Secrets,
     ) -> Option<Arc<Secrets>> {
-        let renewal = {
+        {
             let mut state = self.state();
             let now = self.clock.monotonic();
             match &state.current {
@@ -165,13 +155,39 @@ impl Cell {
                 _ => {}
             }
             state.asked_until = Some(after(now, ASK_AGAIN));
-            self.renewal(&mut state, cx)
-        };
-        let secrets = self.wait(renewal, cx).await.ok()?;
-        if *secrets != *refused {
-            return Some(secrets);
         }
-        self.mark_hopeless(refused);
+        self.asked_for_another(cx, refused).await
+    }
+
+    /// Asks the source for another credential than the refused one. A renewal that is in progress began before the refusal: it may bring the refused one
+    /// once more, or fail, and neither says what the source gives out since. Then it is asked again.
+    async fn asked_for_another(
+        self: &Arc<Self>,
+        cx: &Context,
+        refused: &Secrets,
+    ) -> Option<Arc<Secrets>> {
+        for second in [false, true] {
+            let (renewal, began_before) = {
+                let mut state = self.state();
+                let current = state.current.as_ref().map(|current| &current.secrets);
+                if let Some(other) = current.filter(|secrets| ***secrets != *refused) {
+                    return Some(Arc::clone(other));
+                }
+                // The second one begins when the first has ended, whoever begins it.
+                let began_before = !second && state.renewal.is_some();
+                (self.renewal(&mut state, cx), began_before)
+            };
+            match self.wait(renewal, cx).await {
+                Ok(secrets) if *secrets != *refused => return Some(secrets),
+                _ if self.clock.monotonic() >= cx.deadline => return None,
+                _ if began_before => {}
+                Ok(_) => {
+                    self.mark_hopeless(refused);
+                    return None;
+                }
+                Err(_) => return None,
+            }
+        }
         None
     }
 

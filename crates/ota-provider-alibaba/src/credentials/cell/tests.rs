@@ -167,6 +167,55 @@ async fn a_refused_credential_is_asked_for_again_once() {
     assert_eq!(rig.asked(), 3);
 }
 
+/// A renewal is under way, and the vendor refuses the credential that it is to replace. `begun_before` is what that renewal comes to.
+async fn refused_during_a_renewal(begun_before: Answer, begun_after: Answer) -> (bool, u32) {
+    let replaced = refused_during(begun_before, begun_after, false).await;
+    // A refusal that is remembered is judged alike.
+    assert_eq!(
+        refused_during(begun_before, begun_after, true).await,
+        replaced
+    );
+    replaced
+}
+
+async fn refused_during(begun_before: Answer, begun_after: Answer, later: bool) -> (bool, u32) {
+    let rig = Rig::new(&[Some(("a", hour())), begun_before, begun_after]);
+    rig.permit();
+    let first = rig.cell.current(&rig.cx()).await.unwrap();
+    rig.clock.advance(Duration::from_secs(3600 - 299));
+    assert_eq!(rig.id().await.unwrap(), "a");
+    while rig.asked() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let (cell, cx) = (Arc::clone(&rig.cell), rig.cx());
+    let permits = async {
+        // Only now, so that the refusal comes before the renewal's end.
+        rig.script.permits.add_permits(2);
+    };
+    let replaced = async {
+        match later {
+            true => cell.newer(&cx, &first).await.is_some(),
+            false => cell.replaced(&cx, &first).await,
+        }
+    };
+    let (replaced, ()) = tokio::join!(replaced, permits);
+    rig.settle().await;
+    (replaced, rig.asked())
+}
+
+#[tokio::test]
+async fn a_refused_credential_is_judged_by_a_renewal_that_began_after_the_refusal() {
+    let (old, new) = (Some(("a", hour())), Some(("b", hour())));
+    // What was asked for before the refusal may be the refused one, or have failed; that says nothing about the source now.
+    assert_eq!(refused_during_a_renewal(old, new).await, (true, 3));
+    assert_eq!(refused_during_a_renewal(None, new).await, (true, 3));
+    assert_eq!(refused_during_a_renewal(new, None).await, (true, 2));
+    // It is asked once, whatever it answers.
+    assert_eq!(refused_during_a_renewal(old, old).await, (false, 3));
+    assert_eq!(refused_during_a_renewal(old, None).await, (false, 3));
+    assert_eq!(refused_during_a_renewal(None, None).await, (false, 3));
+}
+
 #[tokio::test]
 async fn a_source_that_hangs_is_a_timeout_and_the_next_call_asks_again() {
     let rig = Rig::new(&[Some(("a", hour()))]);
