@@ -132,7 +132,8 @@ impl Client {
     }
 
     fn key(&self, secrets: &Secrets) -> Key {
-        Key::new(self.config.endpoint.base(), secrets)
+        let config = &self.config;
+        Key::new(config.endpoint.base(), config.signature, secrets)
     }
 
     async fn attempt(

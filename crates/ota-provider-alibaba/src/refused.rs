@@ -13,6 +13,7 @@ use ota_http::Secret;
 use ota_http::refused::Refused;
 use sha2::{Digest as _, Sha256};
 
+use crate::config::Signature;
 use crate::credentials::Secrets;
 use crate::error::is_signature_refusal;
 
@@ -26,12 +27,12 @@ const TRIED_WITHIN: Duration = Duration::from_secs(10);
 /// text that the vendor reads otherwise than it was signed. Nobody is to shut out all the others by asking for it.
 const DOUBTED: u32 = 3;
 
-/// A credential at an endpoint.
+/// A credential at an endpoint, with the signature that is made with it: a vendor that no longer takes one of the two signatures may take the other.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key([u8; 32]);
 
 impl Key {
-    pub(crate) fn new(endpoint: &str, secrets: &Secrets) -> Self {
+    pub(crate) fn new(endpoint: &str, signature: Signature, secrets: &Secrets) -> Self {
         let parts = [
             Some(endpoint),
             Some(secrets.access_key_id.expose_secret()),
@@ -39,6 +40,7 @@ impl Key {
             secrets.security_token.as_ref().map(Secret::expose_secret),
         ];
         let mut hash = Sha256::new();
+        hash.update([u8::from(signature == Signature::HmacSha1)]);
         for part in parts.into_iter().flatten() {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
@@ -53,7 +55,7 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// What the vendor has said to the credentials of a process. Providers that use one credential at one endpoint share its refusal through it.
+/// What the vendor has said to the credentials of a process. Providers that use one credential at one endpoint in one way share its refusal through it.
 #[derive(Debug, Default)]
 pub struct RefusedKeys {
     known: Mutex<Vec<Known>>,

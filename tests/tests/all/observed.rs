@@ -259,9 +259,10 @@ async fn nothing_secret_is_in_any_output_though_vendors_echo_and_all_is_logged()
         .map(str::to_owned)
         .into();
         let seen = [alibaba.seen(), huawei.seen()].concat();
-        assert!(seen.len() > 12, "{}", seen.len());
+        // Few, because a refused credential is left alone.
+        assert!(seen.len() > 8, "{}", seen.len());
         let sent: Vec<String> = seen.iter().flat_map(secrets_of).collect();
-        assert!(sent.len() > 20, "{sent:?}");
+        assert!(sent.len() > 12, "{sent:?}");
         secrets.extend(sent);
         for secret in secrets.iter().filter(|secret| secret.len() >= 6) {
             let encoded = secret
