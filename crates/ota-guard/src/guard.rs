@@ -171,6 +171,7 @@ impl Guard {
             operation: call.operation,
             slots: &self.slots,
             priority: cx.priority,
+            request: &cx.calls,
             deadline: cx.deadline,
             takes: self
                 .attempts

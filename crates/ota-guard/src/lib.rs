@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod begun;
 mod breaker;
 mod guard;
 mod observer;

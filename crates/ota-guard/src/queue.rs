@@ -9,6 +9,7 @@ use ota_core::clock::after;
 use ota_core::context::Priority;
 use tokio::sync::Notify;
 
+use crate::begun::Begun;
 use crate::pace::{FIRST_GUESS, Pace, end_of};
 use crate::slots::{Left, Slots};
 
@@ -28,10 +29,13 @@ pub(crate) type Caller = Option<Arc<str>>;
 /// The place of a call in the order of service.
 ///
 /// Each caller's calls stand in rounds, one in each, so that the next call of a caller who has one waits for one call of every other caller and not for
-/// all of them. A caller's first call stands in the present round. (Start-time fair queueing, with every call of the same length.)
+/// all of them. A caller's first call stands in the present round. (Start-time fair queueing, with every call of the same length.) Within a round the calls
+/// of the request that began first come first, so that requests end one after the other and not all of them late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     pub(crate) round: u64,
+    /// The ticket of the first call of its request.
+    pub(crate) request: u64,
     pub(crate) ticket: u64,
 }
 
@@ -41,17 +45,20 @@ pub(crate) struct Waiter {
     rank: Rank,
     caller: Caller,
     slots: Slots,
+    /// Whether its request has made calls before.
+    continues: bool,
     pub(crate) notify: Arc<Notify>,
     /// When it was first told that its turn has come.
     called: Option<Instant>,
 }
 
 impl Waiter {
-    pub(crate) fn new(rank: Rank, caller: Caller, slots: Slots) -> Self {
+    pub(crate) fn new(rank: Rank, caller: Caller, slots: Slots, continues: bool) -> Self {
         Self {
             rank,
             caller,
             slots,
+            continues,
             notify: Arc::default(),
             called: None,
         }
@@ -164,6 +171,8 @@ pub(crate) struct Bucket {
     in_a_row: u32,
     /// How much longer than a window calls have kept their places lately.
     held: Pace,
+    /// The requests whose calls are counted here.
+    pub(crate) begun: Begun,
 }
 
 /// A call that is counted.
@@ -191,6 +200,7 @@ impl Bucket {
             accounts: HashMap::new(),
             in_a_row: 0,
             held: Pace::default(),
+            begun: Begun::default(),
         }
     }
 
@@ -226,14 +236,26 @@ impl Bucket {
         }
     }
 
-    /// Returns the rank that a caller's next call would have in the present round.
-    pub(crate) fn next_rank(&self, caller: &Caller, ticket: u64, present: u64) -> Rank {
+    /// Returns the rank that a caller's next call has. One that continues a request stands in the present round, before the caller's other calls, as long as
+    /// those who ask for others have their turn too.
+    pub(crate) fn next_rank(
+        &self,
+        caller: &Caller,
+        ticket: u64,
+        present: u64,
+        begun: Option<u64>,
+    ) -> Rank {
         let account = self.accounts.get(caller);
-        let last = account.filter(|account| account.waiting > 0);
+        let last = account.filter(|account| account.waiting > 0 && begun.is_none());
         let round = last.map_or(present, |account| {
             present.max(account.last_round.saturating_add(1))
         });
-        Rank { round, ticket }
+        let request = begun.unwrap_or(ticket);
+        Rank {
+            round,
+            request,
+            ticket,
+        }
     }
 
     /// Returns how many of the window's calls a caller may have. Calls of nobody in particular are not limited.
@@ -263,18 +285,20 @@ impl Bucket {
     /// Puts a caller's call into the queue.
     pub(crate) fn enqueue(
         &mut self,
-        ticket: u64,
+        rank: Rank,
         caller: Caller,
         slots: Slots,
-        priority: Priority,
-        present: u64,
-    ) -> (Rank, Arc<Notify>) {
-        let rank = self.next_rank(&caller, ticket, present);
+        (priority, continues): (Priority, bool),
+    ) -> Arc<Notify> {
         let account = self.accounts.entry(caller.clone()).or_default();
+        account.last_round = match account.waiting {
+            0 => rank.round,
+            // One that goes before the others is a turn of its caller's too: those that come later wait for it.
+            _ => rank.round.max(account.last_round.saturating_add(1)),
+        };
         account.waiting += 1;
-        account.last_round = rank.round;
         slots.enter(priority);
-        let waiter = Waiter::new(rank, caller, slots);
+        let waiter = Waiter::new(rank, caller, slots, continues);
         let notify = Arc::clone(&waiter.notify);
         let queue = match priority {
             Priority::Interactive => &mut self.interactive,
@@ -282,7 +306,7 @@ impl Bucket {
         };
         let at = queue.partition_point(|before| before.rank < rank);
         queue.insert(at, waiter);
-        (rank, notify)
+        notify
     }
 
     pub(crate) fn leave(&mut self, rank: Rank) {
@@ -544,7 +568,7 @@ impl Bucket {
         }
     }
 
-    /// Estimates when a call is served, after everybody before it: the one of `rank`, or one of this caller who comes now.
+    /// Estimates when a call of this rank is served, after everybody before it; for the `first` call of a request, when the last one of its calls is.
     ///
     /// Each call before it takes a place when one comes back, and gives it back a window, and what calls have kept it beyond that lately, later. Where
     /// nothing is known of that it is `held_most` at most.
@@ -554,12 +578,11 @@ impl Bucket {
         blocked: Option<Instant>,
         held_most: Duration,
         priority: Priority,
-        (caller, rank, present): (&Caller, Option<Rank>, u64),
+        (caller, rank, first): (&Caller, Rank, Option<&'static str>),
     ) -> Instant {
         let free = self.free(now) as usize;
         let begin = blocked.unwrap_or(now).max(now);
         let row = INTERACTIVE_IN_A_ROW as usize;
-        let rank = rank.unwrap_or_else(|| self.next_rank(caller, u64::MAX, present));
         let before = |queue: &VecDeque<Waiter>| queue.partition_point(|waiter| waiter.rank < rank);
         let ahead = match priority {
             Priority::Interactive => {
@@ -573,6 +596,10 @@ impl Bucket {
         };
         let held = self.held.mean().unwrap_or(FIRST_GUESS.min(held_most));
         let round = self.window.saturating_add(held);
+        let ahead = match first {
+            Some(operation) => self.until_ended(ahead, operation, rank, now),
+            None => ahead,
+        };
         let own = self.own_turn(caller, rank, now, (begin, round));
         if ahead < free {
             return own;
@@ -592,6 +619,29 @@ impl Bucket {
             places.push(Reverse(after(place, round)));
         }
         served.max(own)
+    }
+
+    /// Returns how many calls are sent before the last one of a request that begins with this operation and has so many waiting before it: what the
+    /// requests before it still make, and all of its own but one.
+    fn until_ended(
+        &mut self,
+        ahead: usize,
+        operation: &'static str,
+        rank: Rank,
+        now: Instant,
+    ) -> usize {
+        let own = self.begun.expected(operation);
+        // With nobody before it, as much as it can have is better than nothing: what was read until the quota ends is given.
+        if ahead == 0 && self.begun.is_empty(now) {
+            return 0;
+        }
+        // What waits and continues a request is among what that one still makes.
+        let waiting = self.interactive.iter().chain(&self.background);
+        let continued = waiting.filter(|waiter| waiter.continues && waiter.rank < rank);
+        let firsts = ahead.saturating_sub(continued.count());
+        let before = firsts.saturating_mul(own);
+        let before = before.saturating_add(self.begun.owed(now)).max(ahead);
+        before.saturating_add(own - 1)
     }
 
     /// Estimates when a caller's own share lets a call of this rank through.

@@ -18,9 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ota_core::clock::{Clock, after};
-use ota_core::context::Priority;
+use ota_core::context::{CallLog, Priority};
 use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
+use tokio::sync::Notify;
 
 use crate::pace::Takes;
 use crate::queue::{Before, Bucket, Caller, Rank, Turn};
@@ -188,89 +189,103 @@ impl AccountQuota {
     /// At once, when the call's turn would come too late for the call to end before the deadline: `throttled` when the quota is the reason, `unavailable` when
     /// it is the number of calls at the same time; the error says how long the wait would be. `timeout` when the call could leave now, but calls take longer than the caller can wait.
     pub async fn acquire(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Permit> {
-        let (key, calls) = self.limits.bucket(ask.operation);
         let caller: Caller = ask.caller.cloned();
-        let held_most = self.limits.held(ask.takes.longest);
         let mut place: Option<Place> = None;
         loop {
-            let (notify, until) =
-                {
-                    let mut state = lock(&self.state);
-                    let now = self.clock.monotonic();
-                    let blocked = state.blocked(now);
-                    let ticket = match place {
-                        Some(_) => 0,
-                        None => state.issue_ticket(),
-                    };
-                    let present = state.round;
-                    let bucket = state.buckets.entry(key).or_insert_with(|| {
-                        Bucket::new(calls, self.limits.window, self.caller_share)
-                    });
-                    if place.is_none() {
-                        bucket.note(&caller, now);
-                    }
-                    let who = (&caller, place.as_ref().map(|place| place.rank), present);
-                    let mut wait = Wait {
-                        ready: bucket.ready_at(now, blocked, held_most, ask.priority, who),
-                        why: Why::Quota,
-                    };
-                    if place.is_none() {
-                        let rank = bucket.next_rank(&caller, ticket, present);
-                        wait = wait.or_slot(state.slot_ready_at(rank, ask, now));
-                    } else if wait.ready <= now {
-                        // There is a place for it, so what it waits for is a slot.
-                        wait.why = Why::Slots;
-                    }
-                    ask.check(now, wait, place.is_some())?;
-                    let bucket = state.buckets.entry(key).or_insert_with(|| {
-                        Bucket::new(calls, self.limits.window, self.caller_share)
-                    });
-                    let place = place.get_or_insert_with(|| {
-                        let slots = ask.slots.clone();
-                        let (rank, notify) =
-                            bucket.enqueue(ticket, caller.clone(), slots, ask.priority, present);
-                        Place {
-                            quota: Arc::clone(self),
-                            key,
-                            rank,
-                            notify,
-                            queued: true,
-                        }
-                    });
-                    let turn = match bucket.turn(place.rank, now, blocked) {
-                        Turn::Now => state.turn_for_slot(key, place.rank, ask, now),
-                        later @ Turn::At(_) => later,
-                    };
-                    let until = match turn {
-                        Turn::Now => {
-                            let given_up = after(now, ask.takes.longest);
-                            let back_at = after(after(now, held_most), self.limits.window);
-                            state.take(key, place.rank, (now, given_up, back_at));
-                            let ticket = place.rank.ticket;
-                            ask.slots.take(now, ticket, given_up, ask.priority);
-                            state.wake(key, now);
-                            place.queued = false;
-                            return Ok(Permit {
-                                quota: Arc::clone(self),
-                                slots: ask.slots.clone(),
-                                key,
-                                ticket,
-                                sent: now,
-                                back_at,
-                                held_most,
-                                counted: true,
-                                unused: false,
-                            });
-                        }
-                        Turn::At(instant) => instant.min(ask.last_start()),
-                    };
-                    (Arc::clone(&place.notify), until)
-                };
+            let (notify, until) = match self.look(ask, &caller, &mut place)? {
+                Look::Served(permit) => return Ok(permit),
+                Look::Again(notify, until) => (notify, until),
+            };
             tokio::select! {
                 () = self.clock.sleep_until(until) => {}
                 () = notify.notified() => {}
             }
         }
+    }
+
+    /// Takes a place and a slot if it is the call's turn, puts it into the queue if its turn will come in time, or refuses it.
+    fn look(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        caller: &Caller,
+        place: &mut Option<Place>,
+    ) -> Result<Look> {
+        let (key, calls) = self.limits.bucket(ask.operation);
+        let held_most = self.limits.held(ask.takes.longest);
+        let (queued, continues) = (place.is_some(), ask.request.summary().count > 0);
+        let mut state = lock(&self.state);
+        let now = self.clock.monotonic();
+        let (blocked, present) = (state.blocked(now), state.round);
+        let ticket = state.issue_ticket();
+        let new = || Bucket::new(calls, self.limits.window, self.caller_share);
+        let bucket = state.buckets.entry(key).or_insert_with(new);
+        let rank = match place {
+            Some(place) => place.rank,
+            None => {
+                bucket.note(caller, now);
+                let begun = continues.then(|| bucket.begun.since(ask.request).unwrap_or(ticket));
+                bucket.next_rank(caller, ticket, present, begun)
+            }
+        };
+        let who = (caller, rank, (!continues).then_some(ask.operation));
+        let mut wait = Wait {
+            ready: bucket.ready_at(now, blocked, held_most, ask.priority, who),
+            why: Why::Quota,
+            doubt: match bucket.begun.expected(ask.operation) {
+                1 => DOUBT,
+                _ => DOUBT_OF_SEVERAL,
+            },
+        };
+        if !queued {
+            wait = wait.or_slot(state.slot_ready_at(rank, ask, now));
+        } else if wait.ready <= now {
+            // There is a place for it, so what it waits for is a slot.
+            wait.why = Why::Slots;
+        }
+        let bucket = state.buckets.entry(key).or_insert_with(new);
+        let waited = bucket.begun.has_waited(ask.request);
+        ask.check(now, wait, queued, waited)
+            .inspect_err(|_| bucket.begun.cut(ask.request))?;
+        let place = place.get_or_insert_with(|| Place {
+            quota: Arc::clone(self),
+            key,
+            rank,
+            notify: bucket.enqueue(
+                rank,
+                caller.clone(),
+                ask.slots.clone(),
+                (ask.priority, continues),
+            ),
+            queued: true,
+        });
+        let turn = match bucket.turn(rank, now, blocked) {
+            Turn::Now => state.turn_for_slot(key, rank, ask, now),
+            later @ Turn::At(_) => later,
+        };
+        if let Turn::At(instant) = turn {
+            let until = instant.min(ask.last_start());
+            return Ok(Look::Again(Arc::clone(&place.notify), until));
+        }
+        let given_up = after(now, ask.takes.longest);
+        let back_at = after(after(now, held_most), self.limits.window);
+        state.take(key, rank, (now, given_up, back_at));
+        if let Some(bucket) = state.buckets.get_mut(key) {
+            bucket.begun.note(ask, rank.request, queued, now);
+        }
+        ask.slots.take(now, rank.ticket, given_up, ask.priority);
+        state.wake(key, now);
+        place.queued = false;
+        Ok(Look::Served(Permit {
+            quota: Arc::clone(self),
+            slots: ask.slots.clone(),
+            key,
+            ticket: rank.ticket,
+            sent: now,
+            back_at,
+            held_most,
+            counted: true,
+            unused: false,
+        }))
     }
 
     /// Changes a bucket and calls those whose turn that may have brought.
@@ -284,6 +299,13 @@ impl AccountQuota {
     }
 }
 
+/// What came of a look at the queue.
+enum Look {
+    Served(Permit),
+    /// To look again when called, or then.
+    Again(Arc<Notify>, Instant),
+}
+
 /// A call that asks for its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
@@ -295,6 +317,9 @@ pub struct Ask<'a> {
     pub slots: &'a Slots,
     /// Who waits.
     pub priority: Priority,
+    /// The calls that its request has made so far. What those have cost is lost if this one is refused, so it comes before the first calls of other requests of
+    /// its caller.
+    pub request: &'a Arc<CallLog>,
     /// When the caller stops waiting.
     pub deadline: Instant,
     /// What the call itself takes.
@@ -304,9 +329,18 @@ pub struct Ask<'a> {
 /// A wait that is estimated may turn out longer by such a part of it.
 const DOUBT: u32 = 16;
 
+/// As [`DOUBT`], where requests make several calls: how many, and when, is known less well.
+const DOUBT_OF_SEVERAL: u32 = 6;
+
 impl Ask<'_> {
     /// Refuses what cannot end in time after this wait.
-    fn check(&self, now: Instant, Wait { ready, why }: Wait, queued: bool) -> Result<()> {
+    fn check(
+        &self,
+        now: Instant,
+        Wait { ready, why, doubt }: Wait,
+        queued: bool,
+        waited: bool,
+    ) -> Result<()> {
         let wait = ready.saturating_duration_since(now);
         if wait.is_zero() && !queued {
             let takes = match self.takes.trial {
@@ -315,13 +349,15 @@ impl Ask<'_> {
             };
             return match after(now, takes) <= self.deadline {
                 true => Ok(()),
+                // The calls before it have waited, so it is not the vendor alone who has taken the time.
+                false if waited => Err(refusal(self.operation, why, wait)),
                 false => Err(slow(self.operation)),
             };
         }
         // Less careful than on the way in: whoever has waited is served as long as there is a chance.
         let (doubt, takes) = match queued {
             true => (Duration::ZERO, self.takes.usual),
-            false => (wait / DOUBT, self.takes.careful),
+            false => (wait / doubt, self.takes.careful),
         };
         let starts = after(ready.max(now), doubt);
         match after(starts, takes) < self.deadline {
@@ -342,6 +378,8 @@ impl Ask<'_> {
 struct Wait {
     ready: Instant,
     why: Why,
+    /// It may turn out longer by such a part of it.
+    doubt: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -357,6 +395,7 @@ impl Wait {
             true => Self {
                 ready,
                 why: Why::Slots,
+                ..self
             },
             false => self,
         }
@@ -479,7 +518,7 @@ struct Place {
     quota: Arc<AccountQuota>,
     key: &'static str,
     rank: Rank,
-    notify: Arc<tokio::sync::Notify>,
+    notify: Arc<Notify>,
     queued: bool,
 }
 

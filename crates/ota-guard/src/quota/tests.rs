@@ -60,6 +60,7 @@ pub(super) async fn acquire(
         operation,
         slots,
         priority,
+        request: &Arc::default(),
         deadline,
         takes,
     };
