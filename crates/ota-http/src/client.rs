@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ota_core::context::Context;
 use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
+use zeroize::Zeroizing;
 
 use crate::coding::{self, Packed};
 use crate::proxy::{self, Proxies};
@@ -63,8 +64,8 @@ pub struct Client {
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// The whole URL; path and query are percent-encoded already.
-    pub url: String,
+    /// The whole URL; path and query are percent-encoded already. It may hold a signature and a token, so it is cleared.
+    pub url: Zeroizing<String>,
     /// Headers.
     pub headers: HeaderMap,
     /// The body; empty for none.
@@ -77,7 +78,7 @@ impl Request {
     pub fn new(method: Method, url: String) -> Self {
         Self {
             method,
-            url,
+            url: Zeroizing::new(url),
             headers: HeaderMap::new(),
             body: Bytes::new(),
         }
@@ -88,16 +89,39 @@ impl Request {
     /// # Errors
     /// `misconfigured` when the value cannot stand in a header, which only happens with a damaged credential or setting.
     pub fn header(&mut self, name: HeaderName, value: &str, sensitive: bool) -> Result<()> {
-        let mut value = HeaderValue::from_str(value).map_err(|_| {
+        let unfit = || {
             Error::new(
                 ErrorKind::Misconfigured,
-                format!("the value for the vendor header `{name}` has characters that no header can hold"),
+                format!(
+                    "the value for the vendor header `{name}` has characters that no header can hold"
+                ),
             )
-        })?;
+        };
+        let mut value = match sensitive {
+            // The look by `from_str` would leave a copy behind.
+            true if value
+                .chars()
+                .all(|c| c == '\t' || (c.is_ascii() && !c.is_ascii_control())) =>
+            {
+                HeaderValue::from_maybe_shared(cleared(value.to_owned())).map_err(|_| unfit())?
+            }
+            true => return Err(unfit()),
+            false => HeaderValue::from_str(value).map_err(|_| unfit())?,
+        };
         value.set_sensitive(sensitive);
         self.headers.insert(name, value);
         Ok(())
     }
+
+    /// Sets a body that holds a secret: its memory is cleared when it has been sent.
+    pub fn secret_body(&mut self, body: String) {
+        self.body = cleared(body);
+    }
+}
+
+/// Bytes whose memory is cleared when nobody holds them any more.
+fn cleared(text: String) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(text.into_bytes()))
 }
 
 /// An answer, read whole.

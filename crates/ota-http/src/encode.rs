@@ -14,7 +14,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// Percent-encodes `text`: only `A-Z a-z 0-9 - _ . ~` stay, everything else becomes `%XX` in upper case, byte by byte of UTF-8.
 #[must_use]
 pub fn percent_encode(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
+    // With room for the longest form, so that a secret leaves no piece behind in a buffer that became too small.
+    let mut encoded = String::with_capacity(text.len().saturating_mul(3));
+    encoded.extend(utf8_percent_encode(text, RESERVED));
+    encoded
 }
 
 /// Decodes percent-encoded text, or returns `None` when it is not UTF-8. Broken escapes stay as they are.
@@ -25,8 +28,14 @@ pub fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
 
 /// Joins encoded `name=value` pairs with `&`, in the order given.
 #[must_use]
-pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut query = String::new();
+pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str), IntoIter: Clone>) -> String {
+    let pairs = pairs.into_iter();
+    let longest = pairs.clone().fold(0_usize, |sum, (name, value)| {
+        let encoded = name.len().saturating_add(value.len()).saturating_mul(3);
+        sum.saturating_add(encoded).saturating_add(2)
+    });
+    // As in `percent_encode`.
+    let mut query = String::with_capacity(longest);
     for (name, value) in pairs {
         if !query.is_empty() {
             query.push('&');

@@ -19,6 +19,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
+use zeroize::Zeroizing;
 
 use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
@@ -299,7 +300,9 @@ impl Client {
             Format::Json => "JSON",
             Format::Xml => "XML",
         };
-        let mut common: Params = [
+        // With a token among them, so they are cleared.
+        let mut common: Zeroizing<Params> = Zeroizing::new(Vec::with_capacity(12 + params.len()));
+        let always = [
             ("Action", operation),
             ("Version", VERSION),
             ("Format", format),
@@ -309,15 +312,16 @@ impl Client {
             ("SignatureNonce", &nonce),
             ("Timestamp", &timestamp),
         ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        common.extend(always);
         if let Some(region) = &self.config.region {
             common.push(("RegionId".to_owned(), region.clone()));
         }
         if let Some(token) = &secrets.security_token {
             common.push(("SecurityToken".to_owned(), token.expose_secret().to_owned()));
         }
-        let all: Params = common.iter().chain(&params).cloned().collect();
+        let all: Zeroizing<Params> =
+            Zeroizing::new(common.iter().chain(&params).cloned().collect());
         common.push((
             "Signature".to_owned(),
             rpc("POST", &all, secrets.access_key_secret.expose_secret()),
@@ -329,10 +333,9 @@ impl Client {
         } else {
             common.extend(params);
         }
-        let mut request = Request::new(
-            Method::POST,
-            format!("{}/?{}", self.config.endpoint.base(), encode(&common)),
-        );
+        let encoded = Zeroizing::new(encode(&common));
+        let base = self.config.endpoint.base();
+        let mut request = Request::new(Method::POST, format!("{base}/?{}", *encoded));
         if in_body {
             request.header(header::CONTENT_TYPE, FORM, false)?;
         }

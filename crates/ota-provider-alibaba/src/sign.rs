@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use ota_http::encode::{percent_encode, query};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// Sorts parameters by name as bytes and joins them percent-encoded. An empty value stays as `name=`.
 #[must_use]
@@ -25,11 +26,17 @@ pub fn canonical_query(params: &[(String, String)]) -> String {
 /// Returns the `HMAC-SHA1` signature over all parameters (query and form body together, without `Signature`).
 #[must_use]
 pub fn rpc(method: &str, params: &[(String, String)], access_key_secret: &str) -> String {
-    let string_to_sign = format!("{method}&%2F&{}", percent_encode(&canonical_query(params)));
+    // What is signed may hold a token. It and the key are cleared, as is the state of the HMAC by its own feature.
+    let query = Zeroizing::new(canonical_query(params));
+    let encoded = Zeroizing::new(percent_encode(&query));
     // The key is the secret with an ampersand behind it.
-    let mut mac = Hmac::<Sha1>::new_from_slice(format!("{access_key_secret}&").as_bytes())
-        .expect("HMAC takes keys of every length");
-    mac.update(string_to_sign.as_bytes());
+    let mut key = Zeroizing::new(Vec::with_capacity(access_key_secret.len() + 1));
+    key.extend_from_slice(access_key_secret.as_bytes());
+    key.push(b'&');
+    let mut mac = Hmac::<Sha1>::new_from_slice(&key).expect("HMAC takes keys of every length");
+    for part in [method, "&%2F&", &encoded] {
+        mac.update(part.as_bytes());
+    }
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
@@ -61,7 +68,11 @@ pub fn acs3(request: Acs3<'_>) -> String {
         .map(|(name, value)| (name.to_ascii_lowercase(), *value))
         .collect();
     headers.sort_unstable();
-    let mut header_block = String::new();
+    // A token may stand in it, so it has room for all and is cleared.
+    let lengths = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 2);
+    let mut header_block = Zeroizing::new(String::with_capacity(lengths.sum()));
     let mut signed_headers = String::new();
     for (name, value) in headers {
         header_block.extend([&name, ":", value.trim(), "\n"]);
@@ -70,17 +81,22 @@ pub fn acs3(request: Acs3<'_>) -> String {
         }
         signed_headers.push_str(&name);
     }
-    let canonical_request = format!(
-        "{}\n{}\n{}\n{header_block}\n{signed_headers}\n{}",
+    let query = canonical_query(request.query);
+    let parts = [
         request.method,
         request.uri,
-        canonical_query(request.query),
-        request.hashed_payload
-    );
-    let string_to_sign = format!(
-        "ACS3-HMAC-SHA256\n{}",
-        sha256_hex(canonical_request.as_bytes())
-    );
+        &query,
+        &header_block,
+        &signed_headers,
+        request.hashed_payload,
+    ];
+    // Part by part, so that there is no copy of the whole.
+    let mut hash = Sha256::new();
+    for (part, before) in parts.into_iter().zip(["", "\n", "\n", "\n", "\n", "\n"]) {
+        hash.update(before);
+        hash.update(part);
+    }
+    let string_to_sign = format!("ACS3-HMAC-SHA256\n{}", hex(&hash.finalize()));
     let mut mac = Hmac::<Sha256>::new_from_slice(request.access_key_secret.as_bytes())
         .expect("HMAC takes keys of every length");
     mac.update(string_to_sign.as_bytes());

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 use ota_core::clock::Clock;
@@ -15,6 +14,7 @@ use ota_http::redact::Hidden;
 use ota_http::renewal::SecretGroup;
 use ota_http::{Request, Secret, encode};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::config::Config;
 use crate::error::{Refusal, blame, is_secret_refusal, judge, wrong_shape};
@@ -128,7 +128,7 @@ impl Client {
             &self.config.app_id,
             false,
         )?;
-        let authorization = format!("Bearer {}", token.expose_secret());
+        let authorization = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
         request.header(AUTHORIZATION, &authorization, true)?;
         let body = self.send(cx, operation, request, &[token]).await?;
         // Whatever text the vendor sends may repeat what was sent to it. An answer with tokens is read elsewhere, for it must keep them.
@@ -200,7 +200,7 @@ impl Client {
             })?;
             let mut request = self.request(Method::POST, path)?;
             request.header(CONTENT_TYPE, content_type, false)?;
-            request.body = Bytes::from(body(secret.expose_secret())?);
+            request.secret_body(body(secret.expose_secret())?);
             let mut secrets = vec![&secret];
             secrets.extend(refresh_token);
             match self.send(cx, call.operation, request, &secrets).await {
@@ -250,13 +250,19 @@ impl Issuer for Client {
 
     async fn refresh(&self, cx: &Context, refresh_token: &Secret) -> Result<Issued> {
         let body = |secret: &str| {
-            serde_json::to_string(&RefreshRequest {
+            let request = RefreshRequest {
                 app_id: &self.config.app_id,
                 secret,
                 refresh_token: refresh_token.expose_secret(),
-            })
+            };
+            let texts = [request.app_id, request.secret, request.refresh_token];
+            // With room for all of it, each character escaped, so that no piece of the secret stays behind in a buffer that became too small.
+            let room = texts.iter().map(|text| text.len() * 6 + 32).sum();
+            let mut json = Vec::with_capacity(room);
             // Without a source: it could repeat a part of the body.
-            .map_err(|_| Error::new(ErrorKind::Unexpected, "the refresh cannot be written"))
+            let failed = || Error::new(ErrorKind::Unexpected, "the refresh cannot be written");
+            serde_json::to_writer(&mut json, &request).map_err(|_| failed())?;
+            String::from_utf8(json).map_err(|_| failed())
         };
         // Not repeatable: the first one may have used the refresh token up. A login follows instead.
         let call = VendorCall {

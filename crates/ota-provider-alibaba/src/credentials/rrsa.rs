@@ -6,7 +6,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Method, header};
 use ota_core::clock::Clock;
 use ota_core::context::Context;
@@ -92,7 +91,7 @@ impl Rrsa {
             false,
         )?;
         request.header(header::ACCEPT, "application/json", false)?;
-        request.body = Bytes::from(query([
+        request.secret_body(query([
             ("RoleArn", self.role_arn.as_str()),
             ("OIDCProviderArn", self.provider_arn.as_str()),
             ("OIDCToken", token),
