@@ -10,21 +10,10 @@ use ota_core::clock::{Clock, SystemClock};
 
 use crate::cases;
 use crate::subject::Subject;
+use crate::verdict::{Outcome, Verdict};
 
 /// How long one case may take.
 const CASE_TIME: Duration = Duration::from_secs(120);
-
-/// What a case that did not fail did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It ran and everything held.
-    Passed,
-    /// It does not apply, for this reason.
-    Skipped(String),
-}
-
-/// What a case says; the error is what did not hold.
-pub type Verdict = Result<Outcome, String>;
 
 /// One case of the suite.
 #[derive(Clone, Copy)]

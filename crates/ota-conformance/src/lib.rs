@@ -4,9 +4,11 @@ mod case;
 mod cases;
 pub mod memory;
 mod subject;
+mod verdict;
 mod walk;
 
-pub use case::{CASES, Case, Outcome, Report, ReportLine, Verdict, run_all, run_case};
+pub use case::{CASES, Case, Report, ReportLine, run_all, run_case};
 pub use subject::{
     Example, GateUnderTest, JobTruth, Odd, Proxy, Renewal, Subject, TaskExample, Trouble, Truth,
 };
+pub use verdict::{Outcome, Verdict};

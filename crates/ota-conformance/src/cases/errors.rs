@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use ota_core::{Error, ErrorKind};
 
-use crate::case::Verdict;
 use crate::cases::rows::{both, same_rows, with_trouble};
 use crate::cases::secrets::everything;
 use crate::cases::{RECOVERY, every_method, passed, skipped};
 use crate::subject::{Odd, Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::ensure;
 
 /// Checks what every method says of a trouble, and that all is well after it.

@@ -6,12 +6,12 @@ use ota_core::job::JobStatus;
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::TaskStatus;
 
-use crate::case::Verdict;
 use crate::cases::{
     get_job, job_fields, jobs_in, list_jobs, passed, skipped, task_fields, tasks_in,
     uses_job_field, uses_task_field,
 };
 use crate::subject::{Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::{ensure, job_keys, task_keys, walk_jobs, walk_tasks};
 
 /// Each word alone, each two together, all together, and one twice.

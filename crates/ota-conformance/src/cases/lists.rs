@@ -8,9 +8,9 @@ use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_core::{Error, ErrorKind};
 
-use crate::case::Verdict;
 use crate::cases::{jobs_in, passed, skipped, tasks_in};
 use crate::subject::{Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::{
     Row, Walked, ensure, job_keys, task_keys, try_walk_jobs, try_walk_tasks, walk_jobs, walk_tasks,
 };

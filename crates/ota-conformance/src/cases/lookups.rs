@@ -4,9 +4,9 @@ use ota_core::job::{Detail, Job};
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::{Error, ErrorKind};
 
-use crate::case::Verdict;
 use crate::cases::{RECOVERY, every_method, get_job, list_tasks, passed, skipped};
 use crate::subject::{Proxy, Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::{ensure, walk_jobs};
 
 /// Fails when both answers tell a field and tell it differently.

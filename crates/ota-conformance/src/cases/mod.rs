@@ -23,8 +23,8 @@ use ota_core::provider::{GetJob, JobFilter, ListJobs, ListTasks, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_core::{Context, Error};
 
-use crate::case::{Outcome, Verdict};
 use crate::subject::Subject;
+use crate::verdict::{Outcome, Verdict};
 use crate::walk::{jobs_request, tasks_request};
 
 /// Long enough for pauses after failures.

@@ -6,13 +6,13 @@ use ota_core::provider::{Cursor, JobFilter, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_core::{Error, ErrorKind};
 
-use crate::case::Verdict;
 use crate::cases::errors::meets;
 use crate::cases::{
     PAGE, job_fields, jobs_in, list_jobs, list_tasks, passed, skipped, task_fields, tasks_in,
     uses_job_field,
 };
 use crate::subject::{Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::{ensure, jobs_request, tasks_request};
 
 /// Texts that no list can have given.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::{Error, ErrorKind};
 
-use crate::case::Verdict;
 use crate::cases::{passed, skipped, tasks_in};
 use crate::subject::{Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::{
     Row, Walked, ensure, job_keys, task_keys, try_walk_jobs, try_walk_tasks, walk_jobs, walk_tasks,
 };

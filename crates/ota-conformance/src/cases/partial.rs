@@ -6,9 +6,9 @@ use ota_core::id::PackageId;
 use ota_core::provider::{Cursor, JobFilter, Page, TaskFilter};
 use ota_core::{Error, ErrorKind};
 
-use crate::case::Verdict;
 use crate::cases::{PAGE, RECOVERY, passed, skipped};
 use crate::subject::{JobTruth, Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::{Row, ensure, job_keys, jobs_request, task_keys, tasks_request, walk_jobs};
 
 /// A list that is walked.

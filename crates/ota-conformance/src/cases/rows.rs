@@ -7,9 +7,9 @@ use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::vendor::VendorDetail;
 
-use crate::case::Verdict;
 use crate::cases::{passed, skipped};
 use crate::subject::{Odd, Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::{Row, Walked, ensure, walk_jobs, walk_tasks};
 
 /// Walks the job list and the tasks of the richest job.

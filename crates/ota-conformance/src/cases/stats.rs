@@ -4,9 +4,9 @@ use ota_core::job::JobStats;
 use ota_core::provider::JobFilter;
 use ota_core::task::TaskStatus;
 
-use crate::case::Verdict;
 use crate::cases::{get_job, passed, skipped};
 use crate::subject::{JobTruth, Subject, Trouble};
+use crate::verdict::Verdict;
 use crate::walk::{ensure, walk_jobs};
 
 async fn stats_of(subject: &Subject, job: &JobTruth) -> Result<JobStats, String> {
