@@ -1,7 +1,7 @@
 //! What a provider can do, in plain fields.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::provider::{JobFilter, TaskFilter};
+use crate::filter::{JobFilter, TaskFilter};
 use crate::word::words;
 
 words!(

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod context;
 pub mod drift;
 pub mod error;
+pub mod filter;
 pub mod gate;
 pub mod id;
 pub mod job;

@@ -8,10 +8,12 @@ use crate::context::Context;
 use crate::drift::DriftObserver;
 use crate::error::{ErrorKind, Result, VendorError};
 use crate::gate::Gate;
-use crate::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName};
-use crate::job::{Job, JobKind, JobOutcome, JobStats, JobStatus};
+use crate::id::{JobId, PackageId, ProductId, ProviderName};
+use crate::job::{Job, JobStats};
 use crate::random::Random;
-use crate::task::{Task, TaskStatus};
+use crate::task::Task;
+
+pub use crate::filter::{JobFilter, TaskFilter};
 
 /// What an adapter is given when it is built.
 #[derive(Clone, Debug)]
@@ -254,42 +256,6 @@ impl<T> Page<T> {
             problems: Vec::new(),
         }
     }
-}
-
-/// Which jobs are asked for. Empty means "any"; several statuses or outcomes mean "one of these".
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JobFilter {
-    /// Where in their life.
-    pub status: Vec<JobStatus>,
-    /// How they ended.
-    pub outcome: Vec<JobOutcome>,
-    /// What they install.
-    pub kind: Option<JobKind>,
-    /// The package that they install.
-    pub package_id: Option<PackageId>,
-    /// The product that they are for.
-    pub product_id: Option<ProductId>,
-    /// A device that they are for.
-    pub device_id: Option<DeviceId>,
-    /// A device that they are for, by name.
-    pub device_name: Option<DeviceName>,
-    /// The device type that they are for.
-    pub device_type: Option<String>,
-    /// The device model that they are for.
-    pub model: Option<String>,
-    /// The manufacturer of their devices.
-    pub manufacturer: Option<String>,
-}
-
-/// Which tasks are asked for. Empty means "any".
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TaskFilter {
-    /// Where in their life.
-    pub status: Vec<TaskStatus>,
-    /// Their devices, by name; at most 50.
-    pub device_names: Vec<DeviceName>,
-    /// Their device.
-    pub device_id: Option<DeviceId>,
 }
 
 /// A request for a page of jobs.
