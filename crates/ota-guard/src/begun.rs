@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use ota_core::context::CallLog;
 
-use crate::quota::Ask;
+use crate::ask::Ask;
 
 /// The requests of each kind whose number of calls is remembered.
 const REMEMBERED: usize = 16;
@@ -162,8 +162,8 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::Begun;
+    use crate::ask::Ask;
     use crate::pace::Takes;
-    use crate::quota::Ask;
     use crate::slots::Slots;
     use ota_core::clock::{Clock, SystemClock};
     use ota_core::context::{CallLog, Priority};

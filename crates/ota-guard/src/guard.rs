@@ -10,10 +10,11 @@ use ota_core::gate::{Attempt, Gate, VendorCall};
 use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
 
+use crate::ask::Ask;
 use crate::breaker::{Admission, Breaker};
 use crate::observer::{Observer, Outcome};
 use crate::pace::{Attempts, Told};
-use crate::quota::{AccountQuota, Ask, half_random};
+use crate::quota::{AccountQuota, half_random};
 use crate::slots::Slots;
 
 /// The first wait before a repetition; it doubles with each attempt.

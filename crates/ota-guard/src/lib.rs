@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod ask;
 mod begun;
 mod breaker;
 mod guard;
@@ -9,9 +10,10 @@ mod queue;
 mod quota;
 mod slots;
 
+pub use ask::Ask;
 pub use breaker::{Admission, Breaker, BreakerState};
 pub use guard::{Guard, GuardLimits};
 pub use observer::{NoObserver, Observer, Outcome};
 pub use pace::Takes;
-pub use quota::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope};
+pub use quota::{AccountQuota, Permit, QuotaLimits, QuotaScope};
 pub use slots::Slots;

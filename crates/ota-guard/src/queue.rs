@@ -11,10 +11,7 @@ use tokio::sync::Notify;
 
 use crate::begun::Begun;
 use crate::pace::{FIRST_GUESS, Pace, end_of};
-use crate::slots::{Left, Slots};
-
-/// How many interactive callers are let through in a row while background callers wait.
-pub(crate) const INTERACTIVE_IN_A_ROW: u32 = 7;
+use crate::slots::{INTERACTIVE_IN_A_ROW, Left, Slots};
 
 /// How long a caller who was called may take to come before those behind pass. A caller that is polled comes within microseconds; one that
 /// nobody polls any more must not hold up the others.

@@ -18,12 +18,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ota_core::clock::{Clock, after};
-use ota_core::context::{CallLog, Priority};
 use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
 use tokio::sync::Notify;
 
-use crate::pace::Takes;
+use crate::ask::Ask;
 use crate::queue::{Before, Bucket, Caller, Rank, Turn};
 use crate::slots::Slots;
 
@@ -304,26 +303,6 @@ enum Look {
     Served(Permit),
     /// To look again when called, or then.
     Again(Arc<Notify>, Instant),
-}
-
-/// A call that asks for its place.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// Whose call it is, as far as that is known.
-    pub caller: Option<&'a Arc<str>>,
-    /// What is called.
-    pub operation: &'static str,
-    /// The slots of its provider.
-    pub slots: &'a Slots,
-    /// Who waits.
-    pub priority: Priority,
-    /// The calls that its request has made so far. What those have cost is lost if this one is refused, so it comes before the first calls of other requests of
-    /// its caller.
-    pub request: &'a Arc<CallLog>,
-    /// When the caller stops waiting.
-    pub deadline: Instant,
-    /// What the call itself takes.
-    pub takes: Takes,
 }
 
 /// A wait that is estimated may turn out longer by such a part of it.

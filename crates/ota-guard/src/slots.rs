@@ -12,7 +12,9 @@ use ota_core::clock::after;
 use ota_core::context::Priority;
 
 use crate::pace::{FIRST_GUESS, Pace, end_of};
-use crate::queue::INTERACTIVE_IN_A_ROW;
+
+/// How many interactive callers are let through in a row while background callers wait.
+pub(crate) const INTERACTIVE_IN_A_ROW: u32 = 7;
 
 /// How many calls of one provider may run at the same time. Counted under the lock of the account.
 #[derive(Clone, Debug)]

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use time::macros::datetime;
 use tokio::task::JoinHandle;
 
-use super::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope, Slots, Takes};
+use super::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope, Slots};
+use crate::pace::Takes;
 
 const WINDOW: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_millis(100);
