@@ -2,6 +2,7 @@
 
 mod bench;
 mod capabilities;
+mod cycles;
 mod metrics;
 mod tidy;
 

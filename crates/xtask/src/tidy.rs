@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::cycles;
+
 /// Which workspace crates a crate may depend on to do its work; tests may use more. A crate that is not listed is refused, so that a
 /// new one comes with its rule.
 const MAY_DEPEND: &[(&str, &[&str])] = &[
@@ -86,6 +88,13 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             && !folder.join("README.md").is_file()
         {
             faults.push(format!("{}: has no README.md", text(&package["name"])));
+        }
+        if let Some(src) = Path::new(manifest)
+            .parent()
+            .map(|folder| folder.join("src"))
+            && src.is_dir()
+        {
+            cycles::check(text(&package["name"]), &src, &mut faults)?;
         }
     }
     files(root, &mut faults)?;
