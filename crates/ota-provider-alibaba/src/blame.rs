@@ -5,7 +5,7 @@
 
 use ota_core::{Error, ErrorKind};
 
-use crate::client::Params;
+use crate::params::Params;
 
 const OURS: &str =
     "the vendor refused something that the gateway sent on its own; `vendor` says what";

@@ -28,6 +28,7 @@ use crate::error::{
     self, Refusal, advised, is_credential_refusal, is_time_refusal, refusal, shows_credential,
     wait_of, with_wait,
 };
+use crate::params::Params;
 use crate::refused::{Key, RefusedKeys};
 use crate::sign::{Acs3, acs3, rpc, sha256_hex};
 use crate::skew::Skew;
@@ -41,9 +42,6 @@ const TIMESTAMP: StaticFormatDescription =
 
 /// Parameters longer than this travel in a form body: servers and proxies commonly cut request lines at 8 KiB.
 const MAX_QUERY_BYTES: usize = 4096;
-
-/// Parameters of one operation, in any order.
-pub(crate) type Params = Vec<(String, String)>;
 
 /// Sends signed calls to one account.
 #[derive(Debug)]

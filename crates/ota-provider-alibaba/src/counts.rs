@@ -8,11 +8,11 @@ use ota_core::id::JobId;
 use ota_core::job::JobStats;
 use ota_core::task::TaskStatus;
 
+use crate::account::Account;
 use crate::map::status::TASK_WORDS;
-use crate::provider::AlibabaProvider;
 use crate::tasks::LIST_TASKS;
 
-impl AlibabaProvider {
+impl Account {
     /// Counts by eight one-row calls: one without a filter, then one for each word, side by side.
     ///
     /// Tasks move while the calls run: one that is counted in two words, or in none, makes numbers that do not fit. They are then read

@@ -13,12 +13,12 @@ use ota_core::provider::{Cursor, JobFilter, ListJobs, Page, PageProblem};
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::losses::Losses;
 
+use crate::account::Account;
 use crate::answers;
-use crate::client::Params;
 use crate::error::is_absence;
 use crate::map::status::JOB_STATUSES;
 use crate::package_cursor::{PackageCursor, WalkedPackage};
-use crate::provider::AlibabaProvider;
+use crate::params::Params;
 
 pub(crate) const LIST_PACKAGES: &str = "ListOTAFirmware";
 const LIST_BY_PACKAGE: &str = "ListOTAJobByFirmware";
@@ -46,7 +46,7 @@ enum Way {
     AllPackages,
 }
 
-impl AlibabaProvider {
+impl Account {
     pub(crate) async fn jobs_page(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
         let ListJobs {
             filter,
@@ -63,7 +63,7 @@ impl AlibabaProvider {
             Ok(Way::AllPackages) => (Position::default(), PackageCursor::decode(cursor.as_ref())?),
             Err(_) => Default::default(),
         };
-        self.capability_ref().check_jobs(&filter)?;
+        self.capability.check_jobs(&filter)?;
         let way = way?;
         if never_matches(&filter) {
             return Ok(Page::empty());

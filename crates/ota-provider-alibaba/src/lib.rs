@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
 mod answers;
 mod blame;
 mod client;
@@ -11,6 +12,7 @@ pub mod internals;
 mod jobs;
 mod map;
 mod package_cursor;
+mod params;
 mod provider;
 mod refused;
 mod sign;

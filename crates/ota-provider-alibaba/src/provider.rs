@@ -6,21 +6,20 @@ use ota_core::capability::{
     Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
 use ota_core::context::Context;
-use ota_core::drift::DriftKind;
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobStats, JobStatus};
-use ota_core::paging::{Fetched, PageDrift, Window};
 use ota_core::provider::{
     Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, SettingError,
 };
 use ota_core::task::Task;
 use ota_core::{ErrorKind, Result};
 
+use crate::account::Account;
 use crate::answers;
-use crate::client::{Client, Params};
+use crate::client::Client;
 use crate::config::{Config, QUOTA, VENDOR};
 use crate::jobs::LIST_PACKAGES;
-use crate::map::Source;
+use crate::params::Params;
 use crate::refused::RefusedKeys;
 use crate::tasks::MAX_DEVICE_NAMES;
 
@@ -29,9 +28,7 @@ const QUERY_JOB: &str = "QueryOTAJob";
 /// One Alibaba Cloud account.
 #[derive(Debug)]
 pub struct AlibabaProvider {
-    name: ProviderName,
-    capability: Capability,
-    pub(crate) client: Client,
+    account: Account,
 }
 
 impl AlibabaProvider {
@@ -47,57 +44,19 @@ impl AlibabaProvider {
         if let Some(tls) = &config.tls {
             tls.warn(name.as_str(), deps.clock.now());
         }
-        Ok(Self {
+        let account = Account {
             name,
             capability: capability(),
             client: Client::new(config, deps)?,
-        })
+        };
+        Ok(Self { account })
     }
 
     /// Shares the refusals of credentials with other providers.
     #[must_use]
     pub fn sharing(mut self, refused: Arc<RefusedKeys>) -> Self {
-        self.client.refused = refused;
+        self.account.client.refused = refused;
         self
-    }
-
-    pub(crate) fn capability_ref(&self) -> &Capability {
-        &self.capability
-    }
-
-    /// Reports a page that is not the one that was asked for.
-    pub(crate) fn tell_page<R>(
-        &self,
-        operation: &'static str,
-        window: Window,
-        fetched: &Fetched<R>,
-    ) {
-        let field = match fetched.drift(window) {
-            None => return,
-            Some(PageDrift::Size) => "PageSize",
-            Some(PageDrift::Rows) => "Data",
-            Some(PageDrift::Total) => "Total",
-        };
-        let drift = &self.client.deps.drift;
-        drift.observe(DriftKind::Page, operation, field);
-        tracing::debug!(
-            vendor.operation = operation,
-            vendor.field = field,
-            page.index = window.index,
-            page.size = window.size,
-            vendor.rows = fetched.rows.len(),
-            vendor.total = fetched.total,
-            vendor.page_size = fetched.size,
-            "the vendor answered with another page than was asked for"
-        );
-    }
-
-    pub(crate) fn source(&self, operation: &'static str) -> Source<'_> {
-        Source {
-            provider: &self.name,
-            operation,
-            drift: &*self.client.deps.drift,
-        }
     }
 }
 
@@ -137,7 +96,7 @@ fn capability() -> Capability {
 #[async_trait::async_trait]
 impl Provider for AlibabaProvider {
     fn name(&self) -> &ProviderName {
-        &self.name
+        &self.account.name
     }
 
     fn vendor(&self) -> &'static str {
@@ -145,11 +104,11 @@ impl Provider for AlibabaProvider {
     }
 
     fn endpoint(&self) -> &str {
-        self.client.config().endpoint.base()
+        self.account.client.config().endpoint.base()
     }
 
     fn capability(&self) -> &Capability {
-        &self.capability
+        &self.account.capability
     }
 
     async fn check(&self, cx: &Context) -> Result<()> {
@@ -157,7 +116,8 @@ impl Provider for AlibabaProvider {
             ("CurrentPage".to_owned(), "1".to_owned()),
             ("PageSize".to_owned(), "1".to_owned()),
         ];
-        self.client
+        self.account
+            .client
             .read(cx, LIST_PACKAGES, params, &[])
             .await
             .map(drop)
@@ -173,7 +133,7 @@ impl JobReader for AlibabaProvider {
     async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
         let filter = &request.filter;
         let named = filter.package_id.is_some() || filter.product_id.is_some();
-        match self.jobs_page(cx, request).await {
+        match self.account.jobs_page(cx, request).await {
             // No such package, product or device: nothing matches the filter, which is no error.
             Err(error) if named && error.kind() == ErrorKind::NotFound => Ok(Page::empty()),
             other => other,
@@ -182,10 +142,16 @@ impl JobReader for AlibabaProvider {
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
         let params: Params = vec![("JobId".to_owned(), request.job_id.as_str().to_owned())];
-        let Some(answer) = found(self.client.read(cx, QUERY_JOB, params, &["JobId"]).await)? else {
+        let Some(answer) = found(
+            self.account
+                .client
+                .read(cx, QUERY_JOB, params, &["JobId"])
+                .await,
+        )?
+        else {
             return Ok(None);
         };
-        let Some(mut job) = answers::job(self.source(QUERY_JOB), answer)? else {
+        let Some(mut job) = answers::job(self.account.source(QUERY_JOB), answer)? else {
             return Ok(None);
         };
         if job.id.as_str().is_empty() {
@@ -195,7 +161,7 @@ impl JobReader for AlibabaProvider {
     }
 
     async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
-        let Some(mut stats) = found(self.count_tasks(cx, &request.job_id).await)? else {
+        let Some(mut stats) = found(self.account.count_tasks(cx, &request.job_id).await)? else {
             return Ok(None);
         };
         // A batch that does not exist may have no tasks, and one that runs may get more of them: the batch itself says so.
@@ -215,7 +181,7 @@ impl JobReader for AlibabaProvider {
             request.job_id.clone(),
             request.cursor.is_none() && request.filter == Default::default(),
         );
-        let Some(page) = found(self.tasks_page(cx, request).await)? else {
+        let Some(page) = found(self.account.tasks_page(cx, request).await)? else {
             return Ok(None);
         };
         // What the vendor answers for a batch that does not exist is in no public document; it may be a list of nothing.

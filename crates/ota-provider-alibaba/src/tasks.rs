@@ -11,12 +11,12 @@ use ota_core::task::{Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::losses::Losses;
 
+use crate::account::Account;
 use crate::answers;
 use crate::blame::{can_mean, speaks_of_device};
-use crate::client::Params;
 use crate::jobs::{end_of_list, page_params, with_losses};
 use crate::map::status::{CONFIRM, TASK_WORDS};
-use crate::provider::AlibabaProvider;
+use crate::params::Params;
 
 pub(crate) const LIST_TASKS: &str = "ListOTATaskByJob";
 
@@ -116,7 +116,7 @@ impl TaskCursor {
     }
 }
 
-impl AlibabaProvider {
+impl Account {
     pub(crate) async fn tasks_page(&self, cx: &Context, request: ListTasks) -> Result<Page<Task>> {
         let ListTasks {
             job_id,
@@ -133,7 +133,7 @@ impl AlibabaProvider {
                 Some(at.ok_or_else(Error::invalid_cursor)?)
             }
         };
-        self.capability_ref().check_tasks(&filter)?;
+        self.capability.check_tasks(&filter)?;
         if never_matches(&filter) {
             return Ok(Page::empty());
         }
