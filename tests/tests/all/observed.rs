@@ -162,14 +162,18 @@ fn secrets_of(seen: &Seen) -> Vec<String> {
 
 #[tokio::test]
 async fn nothing_secret_is_in_any_output_though_vendors_echo_and_all_is_logged() {
-    let alibaba = Script::start(|seen| {
-        let body = json!({"RequestId": "R", "Code": "SignatureDoesNotMatch", "Success": false, "Message": echo(seen), "ErrorMessage": echo(seen)});
-        match seen.header("x-acs-action").is_some() {
-            true => Answer::Whole(400, "application/json", body.to_string()),
-            false => Answer::json(body.to_string()),
-        }
-    })
-    .await;
+    let refusing = |code: &'static str| {
+        Script::start(move |seen| {
+            let body = json!({"RequestId": "R", "Code": code, "Success": false, "Message": echo(seen), "ErrorMessage": echo(seen)});
+            match seen.header("x-acs-action").is_some() {
+                true => Answer::Whole(400, "application/json", body.to_string()),
+                false => Answer::json(body.to_string()),
+            }
+        })
+    };
+    // A credential that is refused is left alone; one that lacks a right is asked with each time.
+    let alibaba = refusing("SignatureDoesNotMatch").await;
+    let forbidding = refusing("Forbidden.RAM").await;
     let huawei = Script::start(|seen| match seen.path().ends_with("/login") {
         true => Answer::json(
             json!({"accessToken": "access-token-of-the-platform-1", "refreshToken": "refresh-token-of-the-platform-1", "tokenType": "bearer", "expiresIn": 3600})
@@ -184,17 +188,18 @@ async fn nothing_secret_is_in_any_output_though_vendors_echo_and_all_is_logged()
     .await;
     for format in ["text", "json"] {
         let head = ota_tests::gateway::keeping_head();
-        let account = |name: &str, signature: &str| {
-            Section::alibaba(name, &alibaba.url())
+        let account = |name: &str, vendor: &Script, signature: &str| {
+            Section::alibaba(name, &vendor.url())
                 .set(&format!("security_token = \"{SECURITY_TOKEN}\""))
                 .set(&format!("signature = \"{signature}\""))
                 .limit(&format!("account = \"{name}\""))
                 .to_toml()
         };
         let text = format!(
-            "{head}[log]\nfilter = \"trace\"\nformat = \"{format}\"\n{}{}{}",
-            account(ALI, "acs3"),
-            account("ali-v2", "hmac-sha1"),
+            "{head}[log]\nfilter = \"trace\"\nformat = \"{format}\"\n{}{}{}{}",
+            account(ALI, &alibaba, "acs3"),
+            account("ali-v2", &alibaba, "hmac-sha1"),
+            account("ali-no-right", &forbidding, "acs3"),
             Section::huawei(HUA, &huawei.url()).to_toml(),
         );
         let running = Running::start(&text).await;
@@ -202,7 +207,7 @@ async fn nothing_secret_is_in_any_output_though_vendors_echo_and_all_is_logged()
         let (content, signature) = token.rsplit_once('.').unwrap();
         let forged = format!("{content}.{}", signature.chars().rev().collect::<String>());
         let mut output = String::new();
-        for name in [ALI, "ali-v2", HUA] {
+        for name in [ALI, "ali-v2", "ali-no-right", HUA] {
             for (method, path) in [
                 ("GET", format!("/v1/providers/{name}/jobs")),
                 ("GET", format!("/v1/providers/{name}/jobs?package_id=p")),
@@ -258,11 +263,10 @@ async fn nothing_secret_is_in_any_output_though_vendors_echo_and_all_is_logged()
         ]
         .map(str::to_owned)
         .into();
-        let seen = [alibaba.seen(), huawei.seen()].concat();
-        // Few, because a refused credential is left alone.
-        assert!(seen.len() > 8, "{}", seen.len());
+        let seen = [alibaba.seen(), forbidding.seen(), huawei.seen()].concat();
+        assert!(seen.len() > 12, "{}", seen.len());
         let sent: Vec<String> = seen.iter().flat_map(secrets_of).collect();
-        assert!(sent.len() > 12, "{sent:?}");
+        assert!(sent.len() > 20, "{sent:?}");
         secrets.extend(sent);
         for secret in secrets.iter().filter(|secret| secret.len() >= 6) {
             let encoded = secret

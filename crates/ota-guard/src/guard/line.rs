@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use time::macros::datetime;
 use tokio::task::JoinHandle;
 
+use crate::breaker::BreakerState;
 use crate::guard::{Guard, GuardLimits};
 use crate::observer::NoObserver;
 use crate::quota::{AccountQuota, QuotaLimits, QuotaScope};
@@ -173,6 +174,7 @@ async fn overload(per_second: u64, patience: Duration, seconds: u64, calls: u32)
     let what = format!("{per_second} a second of {calls} calls, deadline {patience:?}: {seen:?}");
     assert_eq!(seen.others, 0, "{what}");
     assert_eq!(line.guard.breaker().openings(), 0, "{what}");
+    assert_eq!(line.guard.breaker().state(), BreakerState::Closed, "{what}");
     assert!(line.most_in_a_window() <= CALLS as usize, "{what}");
     // What quota and line allow is one quota in each window and round trip.
     let allowed = u64::from(CALLS) * seconds * 1000 / (WINDOW + TRIP).as_millis() as u64;

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use axum::response::IntoResponse;
 use ota_core::ErrorKind;
 use ota_core::id::{JobId, ProductId};
-use ota_core::provider::{GetJob, JobFilter, JobReader, ListJobs, ListTasks, TaskFilter};
+use ota_core::provider::{
+    GetJob, JobFilter, JobReader, ListJobs, ListTasks, PageProblem, TaskFilter,
+};
 use ota_core::task::TaskStatus;
+use ota_provider_alibaba::AlibabaProvider;
 use serde_json::{Value, json};
 
 use crate::server::{Server, context, json_answer};
@@ -58,6 +61,21 @@ fn jobs(cursor: Option<ota_core::provider::Cursor>) -> ListJobs {
         filter: JobFilter::default(),
         page_size: 50,
         cursor,
+    }
+}
+
+/// Walks the list of jobs to its end. Returns the jobs and the packages that were passed; from the first of those on every page is truncated.
+async fn walked(provider: &AlibabaProvider) -> (Vec<String>, Vec<PageProblem>) {
+    let (mut ids, mut problems, mut next) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = provider.list_jobs(&context(), jobs(next)).await.unwrap();
+        ids.extend(page.items.into_iter().map(|job| job.id.into_string()));
+        problems.extend(page.problems);
+        assert_eq!(page.truncated, !problems.is_empty(), "{problems:?}");
+        next = page.next;
+        if next.is_none() {
+            return (ids, problems);
+        }
     }
 }
 
@@ -150,17 +168,7 @@ async fn one_broken_package_is_said_and_does_not_block_the_list_behind_it() {
         for broken in [&["p0"], &["p1"], &["p3"]] {
             let server = packages(4, broken, code).await;
             let provider = server.provider();
-            let (mut ids, mut problems, mut next) = (Vec::new(), Vec::new(), None);
-            loop {
-                let page = provider.list_jobs(&context(), jobs(next)).await.unwrap();
-                ids.extend(page.items.into_iter().map(|job| job.id.into_string()));
-                problems.extend(page.problems);
-                assert_eq!(page.truncated, !problems.is_empty(), "{code}");
-                next = page.next;
-                if next.is_none() {
-                    break;
-                }
-            }
+            let (ids, problems) = walked(&provider).await;
             assert_eq!(ids.len(), 3, "{code} {broken:?}");
             assert_eq!(problems.len(), 1, "{code} {broken:?}");
             assert_eq!(problems[0].package_id.as_str(), broken[0]);
@@ -189,17 +197,7 @@ async fn an_answer_that_cannot_be_read_is_asked_for_once_more_and_then_passed() 
             })
             .await;
             let provider = server.provider();
-            let (mut ids, mut problems, mut next) = (Vec::new(), Vec::new(), None);
-            loop {
-                let page = provider.list_jobs(&context(), jobs(next)).await.unwrap();
-                ids.extend(page.items.into_iter().map(|job| job.id.into_string()));
-                problems.extend(page.problems);
-                assert_eq!(page.truncated, !problems.is_empty(), "{broken}");
-                next = page.next;
-                if next.is_none() {
-                    break;
-                }
-            }
+            let (mut ids, problems) = walked(&provider).await;
             ids.sort_unstable();
             ids.dedup();
             let asked = server.seen().into_iter();
