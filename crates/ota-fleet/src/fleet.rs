@@ -33,6 +33,7 @@ pub struct Member {
     provider: Arc<dyn Provider>,
     quota: Arc<dyn Quota>,
     attempt_timeout: Duration,
+    clock: Arc<dyn Clock>,
     standing: Mutex<Standing>,
 }
 
@@ -43,11 +44,13 @@ impl Member {
         provider: Arc<dyn Provider>,
         quota: Arc<dyn Quota>,
         attempt_timeout: Duration,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             provider,
             quota,
             attempt_timeout,
+            clock,
             standing: Mutex::default(),
         }
     }
@@ -78,6 +81,87 @@ impl Member {
             .unwrap_or_else(PoisonError::into_inner)
             .health()
             .clone()
+    }
+
+    /// Makes the provider's cheap authenticated call and returns the health that it shows, whatever it is.
+    pub async fn check(&self, cx: &Context) -> Health {
+        let result = self.provider.check(cx).await;
+        let now = Moment::now(&*self.clock);
+        self.note(cx, &result, now);
+        let health = Health::from_result(result.as_ref().map(drop), now.wall);
+        health.unwrap_or_else(|| Health {
+            state: crate::HealthState::Degraded,
+            checked_at: Some(now.wall),
+            problem: result
+                .err()
+                .map(|error| (error.kind(), error.message().to_owned())),
+        })
+    }
+
+    /// Lists jobs.
+    ///
+    /// # Errors
+    /// As [`JobReader::list_jobs`].
+    pub async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Answer<Page<Job>>> {
+        let result = self.reader()?.list_jobs(cx, request).await;
+        self.answer(cx, result)
+    }
+
+    /// Reads one job.
+    ///
+    /// # Errors
+    /// As [`JobReader::get_job`]; `not_found` for an unknown job.
+    pub async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Answer<Job>> {
+        let cx = &cx.clone().about(&request.job_id);
+        let result = self
+            .reader()?
+            .get_job(cx, request)
+            .await
+            .and_then(|job| job.ok_or_else(unknown_job));
+        self.answer(cx, result)
+    }
+
+    /// Counts the tasks of a job.
+    ///
+    /// # Errors
+    /// As [`JobReader::job_stats`]; `not_found` for an unknown job.
+    pub async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Answer<JobStats>> {
+        let cx = &cx.clone().about(&request.job_id);
+        let result = self
+            .reader()?
+            .job_stats(cx, request)
+            .await
+            .and_then(|stats| stats.ok_or_else(unknown_job));
+        self.answer(cx, result)
+    }
+
+    /// Lists the tasks of a job.
+    ///
+    /// # Errors
+    /// As [`JobReader::list_tasks`]; `not_found` for an unknown job.
+    pub async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Answer<Page<Task>>> {
+        let cx = &cx.clone().about(&request.job_id);
+        let result = self
+            .reader()?
+            .list_tasks(cx, request)
+            .await
+            .and_then(|page| page.ok_or_else(unknown_job));
+        self.answer(cx, result)
+    }
+
+    fn answer<T>(&self, cx: &Context, result: Result<T>) -> Result<Answer<T>> {
+        let now = Moment::now(&*self.clock);
+        self.note(cx, &result, now);
+        Ok(Answer {
+            value: result?,
+            as_of: cx.calls.summary().earliest.unwrap_or(now),
+        })
+    }
+
+    fn reader(&self) -> Result<&dyn JobReader> {
+        self.provider
+            .jobs()
+            .ok_or_else(|| Error::unsupported("provider", "this provider has no jobs to read"))
     }
 
     /// Notes what came of a request.
@@ -120,143 +204,30 @@ pub struct Answer<T> {
 /// All configured providers.
 #[derive(Debug)]
 pub struct Fleet {
-    members: BTreeMap<ProviderName, Member>,
-    clock: Arc<dyn Clock>,
+    members: BTreeMap<ProviderName, Arc<Member>>,
 }
 
 impl Fleet {
     /// Creates the fleet. Of two members with one name the later stays.
     #[must_use]
-    pub fn new(members: impl IntoIterator<Item = Member>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(members: impl IntoIterator<Item = Member>) -> Self {
         let members = members
             .into_iter()
-            .map(|member| (member.provider.name().clone(), member))
+            .map(|member| (member.provider.name().clone(), Arc::new(member)))
             .collect();
-        Self { members, clock }
+        Self { members }
     }
 
     /// Returns the members, by name.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
-        self.members.values()
+        self.members.values().map(|member| &**member)
     }
 
-    /// Returns one member.
+    /// Returns one member, for reads that outlive their request.
     #[must_use]
-    pub fn member(&self, name: &str) -> Option<&Member> {
+    pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
         self.members.get(&ProviderName::from(name))
     }
-
-    /// Makes the provider's cheap authenticated call and returns what it told.
-    ///
-    /// # Errors
-    /// Never fails because of the vendor; only with `not_found` for an unknown provider.
-    pub async fn check(&self, cx: &Context, name: &str) -> Result<Health> {
-        let member = self.known(name)?;
-        let result = member.provider.check(cx).await;
-        let now = Moment::now(&*self.clock);
-        member.note(cx, &result, now);
-        let health = Health::from_result(result.as_ref().map(drop), now.wall);
-        Ok(health.unwrap_or_else(|| Health {
-            state: crate::HealthState::Degraded,
-            checked_at: Some(now.wall),
-            problem: result
-                .err()
-                .map(|error| (error.kind(), error.message().to_owned())),
-        }))
-    }
-
-    /// Lists jobs.
-    ///
-    /// # Errors
-    /// As [`JobReader::list_jobs`]; `not_found` for an unknown provider.
-    pub async fn list_jobs(
-        &self,
-        cx: &Context,
-        name: &str,
-        request: ListJobs,
-    ) -> Result<Answer<Page<Job>>> {
-        let member = self.known(name)?;
-        let result = reader(member)?.list_jobs(cx, request).await;
-        self.answer(cx, member, result)
-    }
-
-    /// Reads one job.
-    ///
-    /// # Errors
-    /// As [`JobReader::get_job`]; `not_found` for an unknown provider or job.
-    pub async fn get_job(&self, cx: &Context, name: &str, request: GetJob) -> Result<Answer<Job>> {
-        let member = self.known(name)?;
-        let cx = &cx.clone().about(&request.job_id);
-        let result = reader(member)?
-            .get_job(cx, request)
-            .await
-            .and_then(|job| job.ok_or_else(unknown_job));
-        self.answer(cx, member, result)
-    }
-
-    /// Counts the tasks of a job.
-    ///
-    /// # Errors
-    /// As [`JobReader::job_stats`]; `not_found` for an unknown provider or job.
-    pub async fn job_stats(
-        &self,
-        cx: &Context,
-        name: &str,
-        request: GetJob,
-    ) -> Result<Answer<JobStats>> {
-        let member = self.known(name)?;
-        let cx = &cx.clone().about(&request.job_id);
-        let result = reader(member)?
-            .job_stats(cx, request)
-            .await
-            .and_then(|stats| stats.ok_or_else(unknown_job));
-        self.answer(cx, member, result)
-    }
-
-    /// Lists the tasks of a job.
-    ///
-    /// # Errors
-    /// As [`JobReader::list_tasks`]; `not_found` for an unknown provider or job.
-    pub async fn list_tasks(
-        &self,
-        cx: &Context,
-        name: &str,
-        request: ListTasks,
-    ) -> Result<Answer<Page<Task>>> {
-        let member = self.known(name)?;
-        let cx = &cx.clone().about(&request.job_id);
-        let result = reader(member)?
-            .list_tasks(cx, request)
-            .await
-            .and_then(|page| page.ok_or_else(unknown_job));
-        self.answer(cx, member, result)
-    }
-
-    fn known(&self, name: &str) -> Result<&Member> {
-        self.member(name).ok_or_else(|| {
-            Error::new(
-                ErrorKind::NotFound,
-                "there is no provider of this name; see /v1/providers",
-            )
-            .with_field("provider")
-        })
-    }
-
-    fn answer<T>(&self, cx: &Context, member: &Member, result: Result<T>) -> Result<Answer<T>> {
-        let now = Moment::now(&*self.clock);
-        member.note(cx, &result, now);
-        Ok(Answer {
-            value: result?,
-            as_of: cx.calls.summary().earliest.unwrap_or(now),
-        })
-    }
-}
-
-fn reader(member: &Member) -> Result<&dyn JobReader> {
-    member
-        .provider
-        .jobs()
-        .ok_or_else(|| Error::unsupported("provider", "this provider has no jobs to read"))
 }
 
 fn unknown_job() -> Error {

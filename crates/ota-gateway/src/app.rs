@@ -273,7 +273,7 @@ impl App {
     }
 
     /// Returns a provider that the caller may know about.
-    pub(crate) fn provider(&self, caller: &Caller, name: &str) -> Result<&Member, Failure> {
+    pub(crate) fn provider(&self, caller: &Caller, name: &str) -> Result<&Arc<Member>, Failure> {
         self.fleet()
             .member(name)
             .filter(|_| caller.sees(name))

@@ -242,7 +242,7 @@ pub fn build(
     }
     mistakes.finish(|| {
         Some(Providers {
-            fleet: Fleet::new(members, Arc::clone(&shared.clock)),
+            fleet: Fleet::new(members),
             gates: builder.gates,
         })
     })
@@ -408,7 +408,13 @@ impl Builder<'_> {
                 window_s: limits.window_s,
             };
             self.gates.push((name.clone(), gate));
-            Some(Member::new(provider?, Arc::new(kept), limits.timeout))
+            let clock = Arc::clone(&shared.clock);
+            Some(Member::new(
+                provider?,
+                Arc::new(kept),
+                limits.timeout,
+                clock,
+            ))
         })
     }
 }

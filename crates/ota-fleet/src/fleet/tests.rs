@@ -185,8 +185,9 @@ impl Bench {
             Arc::<Scripted>::clone(&provider),
             Arc::new(NoQuota),
             Duration::from_secs(8),
+            Arc::new(clock.clone()),
         );
-        let fleet = Fleet::new([member], Arc::new(clock.clone()));
+        let fleet = Fleet::new([member]);
         Arc::new(Self {
             clock,
             provider,
@@ -197,7 +198,7 @@ impl Bench {
     async fn check(&self) -> HealthState {
         let deadline = self.clock.monotonic() + Duration::from_secs(30);
         let cx = Context::new("test", deadline, Priority::Interactive);
-        self.fleet.check(&cx, "one").await.unwrap().state
+        self.member().check(&cx).await.state
     }
 
     /// Asks for the list of jobs, or for the statistics of a job.
@@ -210,11 +211,11 @@ impl Bench {
                 page_size: 1,
                 cursor: None,
             };
-            self.fleet.list_jobs(&cx, "one", request).await.ok();
+            self.member().list_jobs(&cx, request).await.ok();
         } else {
             let job_id = JobId::from(about);
             let request = GetJob { job_id };
-            self.fleet.job_stats(&cx, "one", request).await.ok();
+            self.member().job_stats(&cx, request).await.ok();
         }
     }
 
@@ -229,8 +230,12 @@ impl Bench {
         check
     }
 
+    fn member(&self) -> &Member {
+        self.fleet.member("one").unwrap()
+    }
+
     fn health(&self) -> (HealthState, Option<ErrorKind>) {
-        let health = self.fleet.member("one").unwrap().health();
+        let health = self.member().health();
         (health.state, health.problem.map(|(kind, _)| kind))
     }
 }

@@ -1,5 +1,7 @@
 //! POST /v1/providers/{provider}/check
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use ota_core::{Error, ErrorKind};
@@ -31,20 +33,17 @@ pub async fn check_provider(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
     Query::parse(query.as_deref(), &[])?;
-    app.provider(&caller, &provider)?;
+    let member = Arc::clone(app.provider(&caller, &provider)?);
     let cx = live.context();
-    let (called, cx_of_call, name) = (app.clone(), cx.clone(), provider.clone());
-    let health = app.with_vendor(async move { called.fleet().check(&cx_of_call, &name).await });
+    let cx_of_call = cx.clone();
+    let health = app.with_vendor(async move { member.check(&cx_of_call).await });
     let health = live
         .unless_gone(health, || cx.calls.summary().count > 0)
         .await?
-        .unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorKind::Unexpected,
-                "the check was not finished",
-            ))
-        })
-        .map_err(|error| live.failure(&error, &provider))?;
+        .ok_or_else(|| {
+            let error = Error::new(ErrorKind::Unexpected, "the check was not finished");
+            live.failure(&error, &provider)
+        })?;
     live.answer(app.moment(), cx.calls.summary(), &Health::from(health))
         .await
 }

@@ -1,5 +1,7 @@
 //! GET /v1/providers/{provider}/jobs/{job_id}
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use ota_core::provider::GetJob;
@@ -43,9 +45,9 @@ pub async fn get_job(
         key: format!("{provider}\njob\n{job_id}"),
         is_count: false,
     };
-    let name = provider.clone();
-    live.read(read, |app, cx| async move {
-        let answer = app.fleet().get_job(&cx, &name, GetJob { job_id }).await?;
+    let reader = Arc::clone(member);
+    live.read(read, |_, cx| async move {
+        let answer = reader.get_job(&cx, GetJob { job_id }).await?;
         let rendered = Rendered::undated(answer.as_of, &Job::from(answer.value))?;
         Ok((rendered, answer.as_of))
     })

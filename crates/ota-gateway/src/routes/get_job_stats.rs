@@ -1,5 +1,7 @@
 //! GET /v1/providers/{provider}/jobs/{job_id}/stats
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use ota_core::provider::GetJob;
@@ -43,9 +45,9 @@ pub async fn get_job_stats(
         key: format!("{provider}\nstats\n{job_id}"),
         is_count: true,
     };
-    let name = provider.clone();
-    live.read(read, |app, cx| async move {
-        let answer = app.fleet().job_stats(&cx, &name, GetJob { job_id }).await?;
+    let reader = Arc::clone(member);
+    live.read(read, |_, cx| async move {
+        let answer = reader.job_stats(&cx, GetJob { job_id }).await?;
         let counts = JobCounts::from(answer.value);
         let rendered = Rendered::dated(answer.as_of, |as_of| JobStats {
             counts,

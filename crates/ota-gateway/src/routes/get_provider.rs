@@ -35,7 +35,7 @@ pub async fn get_provider(
     live.answer(
         app.moment(),
         CallSummary::default(),
-        &Provider::from(member),
+        &Provider::from(&**member),
     )
     .await
 }

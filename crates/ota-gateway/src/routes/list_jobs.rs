@@ -1,5 +1,7 @@
 //! GET /v1/providers/{provider}/jobs
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
@@ -109,9 +111,9 @@ pub async fn list_jobs(
         page_size,
         cursor,
     };
-    let name = provider.clone();
+    let reader = Arc::clone(member);
     live.read(read, |app, cx| async move {
-        let answer = app.fleet().list_jobs(&cx, &name, request).await?;
+        let answer = reader.list_jobs(&cx, request).await?;
         super::page(&app, &binding, answer, |items, end| JobPage { items, end })
     })
     .await

@@ -1,5 +1,7 @@
 //! GET /v1/providers/{provider}/jobs/{job_id}/tasks
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use ota_core::id::{DeviceId, DeviceName};
@@ -92,9 +94,9 @@ pub async fn list_tasks(
         page_size,
         cursor,
     };
-    let name = provider.clone();
+    let reader = Arc::clone(member);
     live.read(read, |app, cx| async move {
-        let answer = app.fleet().list_tasks(&cx, &name, request).await?;
+        let answer = reader.list_tasks(&cx, request).await?;
         super::page(&app, &binding, answer, |items, end| TaskPage { items, end })
     })
     .await
