@@ -179,7 +179,7 @@ impl Capability {
         }
         if filter.device_names.len() > self.max_device_names as usize {
             let message = format!(
-                "`device_name` has {} values; this provider takes {}",
+                "`device_name` has {} values; this provider allows {}",
                 filter.device_names.len(),
                 self.max_device_names
             );

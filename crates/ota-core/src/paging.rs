@@ -169,7 +169,7 @@ impl Mark {
 pub fn repeated_page() -> Error {
     Error::new(
         ErrorKind::Protocol,
-        "the vendor answers the next page with the page before, so the rest of this list cannot be read",
+        "the vendor returned the previous page again, so the rest of this list cannot be read",
     )
 }
 

@@ -159,9 +159,9 @@ impl Member {
     }
 
     fn reader(&self) -> Result<&dyn JobReader> {
-        self.provider
-            .jobs()
-            .ok_or_else(|| Error::unsupported("provider", "this provider has no jobs to read"))
+        self.provider.jobs().ok_or_else(|| {
+            Error::unsupported("provider", "this provider does not support reading jobs")
+        })
     }
 
     /// Notes what came of a request.
@@ -233,7 +233,7 @@ impl Fleet {
 fn unknown_job() -> Error {
     Error::new(
         ErrorKind::NotFound,
-        "this provider has no job of this identifier",
+        "this provider has no job with this identifier",
     )
     .with_field("job_id")
 }

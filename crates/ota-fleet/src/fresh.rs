@@ -286,7 +286,7 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
                 landed = land(flight) => landed,
                 () = self.clock.sleep_until(patience) => Err(Error::new(
                     ErrorKind::Timeout,
-                    "the vendor did not answer within the time of this request",
+                    "the vendor did not answer within the time limit of this request",
                 )),
             };
             match landed {
@@ -499,7 +499,7 @@ async fn land<V>(mut flight: watch::Receiver<Outcome<V>>) -> Result<Landed<V>> {
 fn ended() -> Error {
     Error::new(
         ErrorKind::Unexpected,
-        "reading from the vendor ended without a result",
+        "the read from the vendor ended without a result",
     )
 }
 

@@ -182,7 +182,7 @@ impl App {
         if self.0.draining.load(Ordering::Relaxed) {
             Err(Failure::new(
                 Code::Unavailable,
-                "the gateway is about to end and takes no more requests",
+                "the gateway is shutting down",
             ))
         } else if no_keys {
             Err(Failure::new(
@@ -281,7 +281,7 @@ impl App {
                 field: Some("provider".to_owned()),
                 ..Failure::new(
                     Code::NotFound,
-                    "there is no provider of this name; see /v1/providers",
+                    "no provider has this name; see /v1/providers",
                 )
             })
     }
@@ -316,7 +316,7 @@ pub(crate) fn router(app: App) -> Router {
         )
         .route("/readyz", get(readyz))
         .fallback(|| async {
-            Failure::new(Code::NotFound, "there is nothing at this path; see /docs").into_response()
+            Failure::new(Code::NotFound, "no such path; see /docs").into_response()
         });
     finished(routes, app)
 }

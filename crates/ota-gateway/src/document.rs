@@ -57,11 +57,11 @@ pub fn finish(mut openapi: OpenApi, public_url: Option<&str>) -> Value {
     // Relative to the address of the document, so that it holds under every path prefix.
     document["servers"] = json!([match public_url {
         Some(url) => json!({"url": url, "description": "This gateway."}),
-        None => json!({"url": ".", "description": "The gateway that this document came from."}),
+        None => json!({"url": ".", "description": "The gateway that serves this document."}),
     }]);
     document["tags"] = json!([
-        {"name": "providers", "description": "The configured accounts: what they can do and how they are."},
-        {"name": "jobs", "description": "Firmware jobs and their tasks, one for each device."},
+        {"name": "providers", "description": "The configured vendor accounts: their capabilities and their health."},
+        {"name": "jobs", "description": "Firmware jobs and their tasks, one task per device."},
     ]);
     add_problem_schemas(&mut document);
     let mut shared = Shared::default();
@@ -80,10 +80,10 @@ pub fn finish(mut openapi: OpenApi, public_url: Option<&str>) -> Value {
     document
 }
 
-const DESCRIPTION: &str = "One API over the firmware-update services of all IoT clouds: a **job** updates many devices, a **task** is one \
-device of a job.\n\nStatuses and all other words are open sets: expect new ones. Fields that a vendor did not tell are left out; what has no \
-field here stands verbatim in `vendor.fields`. Every answer says as of when it is true. Errors are `application/problem+json`; branch on \
-`code`. 401 and 403 only ever speak of your token: what a vendor does is 502, 503 or 504.";
+const DESCRIPTION: &str = "One read-only API over the firmware-update services of several IoT clouds. A **job** updates many devices; a **task** \
+is one device of a job.\n\nStatuses and all other enumerations are open: expect new values. Fields that a vendor did not report are left out; \
+vendor fields without a neutral counterpart are in `vendor.fields`, verbatim. Every response states the time of its data. Errors are \
+`application/problem+json`; branch on `code`. 401 and 403 always concern the caller's token; failures of a vendor are 502, 503 or 504.";
 
 fn members(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
     value
@@ -103,7 +103,7 @@ fn add_problem_schemas(document: &mut Value) {
     }
 }
 
-/// Takes `null` out of the types: a field that was not told is left out and never null.
+/// Removes `null` from the types: a field that was not reported is left out and never null.
 fn without_null(schema: &mut Value) {
     if let Some(kinds) = schema.get("type").and_then(Value::as_array) {
         let mut kinds: Vec<Value> = kinds
@@ -170,7 +170,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, shared: &mu
     if method == "get" {
         operation["responses"]["304"] = json!({"$ref": "#/components/responses/NotModified"});
         shared.responses.insert("NotModified".to_owned(), json!({
-            "description": "Unchanged since the answer whose ETag was sent in `If-None-Match`; the headers are those of the fresh answer.",
+            "description": "Unchanged since the response whose ETag was sent in `If-None-Match`; the headers are those of the current response.",
             "headers": headers::of_status(304),
         }));
     }

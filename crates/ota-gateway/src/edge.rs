@@ -278,12 +278,12 @@ async fn receive(app: &App, request: Request) -> Result<Request, Failure> {
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_broken)) => Err(Failure::new(
             Code::InvalidArgument,
-            "the body ended before it was whole",
+            "the body is incomplete",
         )),
         Err(_late) => Err(Failure::new(
             Code::RequestTimeout,
             format!(
-                "the body did not come within {} ms",
+                "the body did not arrive within {} ms",
                 limits.header_timeout.as_millis()
             ),
         )),
@@ -345,12 +345,12 @@ pub(crate) fn secure_transport(headers: &mut HeaderMap) {
 pub(crate) fn refuse(app: &App, code: Code, detail: Option<&'static str>) -> Vec<u8> {
     let detail = detail.unwrap_or(match code {
         Code::HeadersTooLarge => {
-            "the headers are larger than this gateway takes; an ordinary request has a few hundred bytes"
+            "the headers are larger than this gateway accepts; an ordinary request has a few hundred bytes"
         }
-        Code::UriTooLong => "path and query are longer than this gateway takes",
-        Code::RequestTimeout => "the request did not come in time; send it in one go",
-        Code::Unavailable => "the gateway has as many connections as it takes; try again",
-        _ => "this is no HTTP/1.1 request that can be read",
+        Code::UriTooLong => "path and query are longer than this gateway accepts",
+        Code::RequestTimeout => "the request did not arrive in time; send it without pauses",
+        Code::Unavailable => "the connection limit is reached; try again later",
+        _ => "malformed HTTP/1.1 request",
     });
     let began = app.now();
     let request_id = RequestId::new(&HeaderMap::new(), app);
@@ -410,29 +410,27 @@ fn is_bare_error(response: &Response) -> bool {
 
 fn bare_failure(status: StatusCode, headers: &HeaderMap) -> Failure {
     match status {
-        StatusCode::NOT_FOUND => {
-            Failure::new(Code::NotFound, "there is nothing at this path; see /docs")
-        }
+        StatusCode::NOT_FOUND => Failure::new(Code::NotFound, "no such path; see /docs"),
         StatusCode::METHOD_NOT_ALLOWED => Failure {
             allow: headers.get(header::ALLOW).cloned(),
             ..Failure::new(
                 Code::MethodNotAllowed,
-                "this path does not know the method; those that it knows stand in the header `Allow`, nearly always GET and HEAD",
+                "method not allowed here; see the header `Allow`",
             )
         },
         StatusCode::NOT_ACCEPTABLE => Failure::new(
             Code::NotAcceptable,
-            "`Accept-Encoding` forbids every form that the answer has: plain, gzip and br",
+            "`Accept-Encoding` excludes every encoding of the response: identity, gzip and br",
         ),
         StatusCode::PAYLOAD_TOO_LARGE => {
             Failure::new(Code::PayloadTooLarge, "the body is too large")
         }
         status if status.is_client_error() => {
-            Failure::new(Code::InvalidArgument, "the request cannot be understood")
+            Failure::new(Code::InvalidArgument, "the request is invalid")
         }
         _ => Failure::new(
             Code::Internal,
-            "the gateway failed; its log has the request's identifier",
+            "internal error; the gateway's log has the details under this request identifier",
         ),
     }
 }
@@ -444,7 +442,7 @@ pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!("a handler panicked: {text}");
     Failure::new(
         Code::Internal,
-        "the gateway failed; its log has the request's identifier",
+        "internal error; the gateway's log has the details under this request identifier",
     )
     .into_response()
 }

@@ -285,7 +285,7 @@ impl Live {
             true => Ok(answer.await),
             false => Err(Failure::new(
                 Code::Unavailable,
-                "the client has shut down its side of the connection, and the request still waited for the vendor's quota; keep the connection open",
+                "the client closed its side of the connection while the request was waiting for the vendor's quota; keep the connection open",
             )),
         }
     }

@@ -10,13 +10,13 @@ use clap::{Parser, Subcommand};
 use ota_gateway::commands::{self, Failed};
 use ota_gateway::log::Output;
 
-/// One REST API over the firmware-update services of all IoT clouds.
+/// One read-only REST API over the firmware-update services of several IoT clouds.
 ///
 /// Exit codes: 0 success, 1 failure, 2 wrong arguments, 78 wrong configuration.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The configuration file (TOML); variables OTA_GATEWAY__SECTION__KEY go over it
+    /// The configuration file (TOML); environment variables OTA_GATEWAY__SECTION__KEY override it
     #[arg(long, global = true, env = "OTA_GATEWAY_CONFIG")]
     config: Option<OsString>,
     #[command(subcommand)]

@@ -62,17 +62,17 @@ macro_rules! catalog {
 
 catalog! {
     HTTP_REQUESTS = Counter "ota_http_requests_total" ["route", "status"]
-        "Requests answered, by route template and status.";
+        "Completed requests, by route template and status.";
     HTTP_SECONDS = Histogram "ota_http_request_duration_seconds" ["route"]
         "Time from the head of a request to the head of its answer.";
     HTTP_RUNNING = Gauge "ota_http_requests_in_flight" []
         "Requests that are being answered.";
     READS = Counter "ota_reads_total" ["provider", "operation", "result"]
-        "Reads by how they were answered: hit (kept answer), fetched (the vendor was asked), joined (an equal read was under way), stale (the vendor did not answer, an older answer did), nothing_cached, failed.";
+        "Reads by how they were answered: hit (from the cache), fetched (by vendor calls), joined (an equal read was in flight), stale (the vendor did not answer; an older cached response was served), nothing_cached, failed.";
     CACHE_ENTRIES = Gauge "ota_cache_entries" []
-        "Answers that are kept.";
+        "Cached responses.";
     CACHE_BYTES = Gauge "ota_cache_bytes" []
-        "Memory that kept answers take, of at most cache.max_bytes.";
+        "Memory of the cached responses, of at most cache.max_bytes.";
     CALLS = Counter "ota_vendor_calls_total" ["provider", "operation", "outcome"]
         "Vendor calls as adapters make them, repetitions not counted, by how they ended: ok, a kind of error, superseded (refused with a credential or token that has been replaced since; another call follows), deadline (the time of the request was over, which says nothing about the vendor), quota (refused: the wait for the quota would have been too long), slots (refused: the wait for one of the calls at the same time would have been too long), breaker (refused: the vendor is left alone).";
     ATTEMPTS = Counter "ota_vendor_attempts_total" ["provider", "operation", "outcome"]
@@ -80,21 +80,21 @@ catalog! {
     ATTEMPT_SECONDS = Histogram "ota_vendor_attempt_duration_seconds" ["provider", "operation"]
         "Time of an attempt, from sending to the whole answer or the time-out.";
     ATTEMPTS_RUNNING = Gauge "ota_vendor_attempts_in_flight" ["provider"]
-        "Attempts under way, of at most limits.max_concurrent.";
+        "Attempts in flight, of at most limits.max_concurrent.";
     QUOTA_WAIT = Histogram "ota_quota_wait_seconds" ["provider", "operation"]
         "Time that an attempt waited for the quota and a slot before it was sent.";
     QUOTA_LIMIT = Gauge "ota_quota_limit" ["provider"]
-        "Calls in one window of the quota that is kept.";
+        "Calls per window of the quota that the gateway stays within.";
     QUOTA_REMAINING = Gauge "ota_quota_remaining" ["provider"]
-        "Calls that can be sent now; of the operation with the fewest left where each is counted by itself. 0 while the account pauses.";
+        "Calls that can be sent now; if each operation is counted separately, of the operation with the fewest left. 0 while the account is paused.";
     QUOTA_WAITING = Gauge "ota_quota_waiting" ["provider"]
         "Calls that wait for the quota of the provider's account.";
     THROTTLES = Counter "ota_vendor_throttles_total" ["provider", "operation"]
-        "Attempts that the vendor throttled although the quota was kept: another program uses the account, or the configured figure is too high.";
+        "Attempts that the vendor throttled although the gateway stayed within the quota: another program uses the account, or the configured figure is too high.";
     BREAKER = Gauge "ota_breaker_state" ["provider", "state"]
-        "1 for the state that the breaker is in: closed, open (the vendor is left alone), probing.";
+        "1 for the current state of the circuit breaker: closed, open (no calls are sent), probing.";
     BREAKER_OPENINGS = Counter "ota_breaker_openings_total" ["provider"]
-        "How often the breaker has opened.";
+        "How often the circuit breaker has opened.";
     DRIFT = Counter "ota_vendor_drift_total" ["provider", "operation", "kind", "field"]
         "Things in vendor answers that no document of the vendor has, by kind: word (of an enumeration), value (that cannot be read), field, page (another page or total than the one asked for, or numbers that do not fit each other), malformed (a text or number that is not as its format wants it, such as bytes that are not UTF-8). The field is the documented one; for a field that is not documented it is (new), for what is malformed (any), and the log names it.";
     CONNECTIONS = Gauge "ota_connections_open" []
@@ -102,7 +102,7 @@ catalog! {
     CUT_OFF = Counter "ota_connections_cut_off_total" ["reason"]
         "Connections that the gateway ended: slow (a request did not come, or an answer was not taken, in time), idle (nothing was asked for long), handshake (TLS did not begin in time), evicted (idle, to make room for a new one), refused (all were being answered).";
     TURNED_AWAY = Counter "ota_requests_turned_away_total" ["reason"]
-        "Requests that found no place: full (all places were taken and the caller had its share, or the caller had as many as one may have), given_up (the place was needed for a caller with fewer requests).";
+        "Requests that were turned away at the limit of concurrent requests: full (all places were taken and the caller had its share, or the caller had as many as one may have), given_up (the place was needed for a caller with fewer requests).";
     ACCEPT_FAILURES = Counter "ota_accept_failures_total" []
         "Connections that could not be accepted because no file descriptor was left.";
     AUTH_FAILURES = Counter "ota_auth_failures_total" ["reason"]
@@ -116,7 +116,7 @@ catalog! {
     CERTIFICATE = Gauge "ota_tls_certificate_expiry_seconds" []
         "When the gateway's own certificate ends, in seconds since 1970; there with TLS only.";
     BUILD = Gauge "ota_build_info" ["version"]
-        "Always 1; the label tells the version.";
+        "Always 1; the label is the version.";
     STARTED = Gauge "process_start_time_seconds" []
         "When the process started, in seconds since 1970.";
     MEMORY = Gauge "process_resident_memory_bytes" []

@@ -19,13 +19,13 @@ pub enum Code {
     Unauthenticated,
     /// The caller's token lacks the scope.
     Forbidden,
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound,
-    /// The path does not know the method.
+    /// The path does not support the method.
     MethodNotAllowed,
-    /// The request takes no form that the answer has.
+    /// The request accepts no encoding of the response.
     NotAcceptable,
-    /// The state of the thing forbids it.
+    /// The state of the resource does not allow it.
     Conflict,
     /// The body is larger than allowed.
     PayloadTooLarge,
@@ -33,19 +33,19 @@ pub enum Code {
     MisdirectedRequest,
     /// This provider cannot do it.
     UnsupportedByProvider,
-    /// A fault of the gateway's.
+    /// A fault of the gateway.
     Internal,
-    /// The vendor refused the gateway's credential or right.
+    /// The vendor refused the gateway's credential or permission.
     ProviderAuth,
-    /// The vendor refused for good.
+    /// The vendor rejected the request; a retry does not help.
     ProviderRejected,
     /// The gateway's settings for the vendor are wrong.
     ProviderMisconfigured,
     /// The vendor's answer cannot be read.
     ProviderProtocol,
-    /// The vendor, or the quota kept for it, says "slow down".
+    /// The vendor throttles, or the quota of its account is used up.
     ProviderThrottled,
-    /// The vendor cannot be reached or is out of order.
+    /// The vendor cannot be reached, or fails.
     ProviderUnavailable,
     /// The vendor did not answer in time.
     ProviderTimeout,
@@ -55,13 +55,13 @@ pub enum Code {
     UriTooLong,
     /// The headers are larger than allowed.
     HeadersTooLarge,
-    /// The request came too slowly.
+    /// The request took too long to arrive.
     RequestTimeout,
     /// The caller sends more requests than the gateway's own limiter allows.
     RateLimited,
-    /// The keys that tokens are verified with cannot be had.
+    /// The keys that tokens are verified with are not available.
     KeysUnavailable,
-    /// The gateway is full or about to end.
+    /// The gateway is at a limit or shutting down.
     Unavailable,
 }
 
@@ -129,7 +129,7 @@ impl Code {
         }
     }
 
-    /// Returns the HTTP status. 401 and 403 only ever speak of the caller's token: what a vendor refuses is 502.
+    /// Returns the HTTP status. 401 and 403 always concern the caller's token; a refusal by the vendor is 502.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
@@ -164,20 +164,20 @@ impl Code {
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
-            Self::InvalidArgument => "The request cannot be understood",
+            Self::InvalidArgument => "Invalid request",
             Self::InvalidCursor => "The cursor cannot be used",
             Self::Unauthenticated => "A valid token is needed",
             Self::Forbidden => "The token does not allow this",
-            Self::NotFound => "There is no such thing",
-            Self::MethodNotAllowed => "The path does not know this method",
-            Self::NotAcceptable => "The answer has no form that the request takes",
-            Self::Conflict => "The state of the thing forbids this",
+            Self::NotFound => "Not found",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::NotAcceptable => "No acceptable encoding",
+            Self::Conflict => "Conflict with the current state",
             Self::PayloadTooLarge => "The body is too large",
             Self::MisdirectedRequest => "The gateway does not answer to this host name",
             Self::UnsupportedByProvider => "This provider cannot do this",
             Self::Internal => "The gateway failed",
-            Self::ProviderAuth => "The vendor refused the gateway's credential or right",
-            Self::ProviderRejected => "The vendor refused the request for good",
+            Self::ProviderAuth => "The vendor refused the gateway's credential or permission",
+            Self::ProviderRejected => "The vendor rejected the request",
             Self::ProviderMisconfigured => "The gateway's settings for the vendor are wrong",
             Self::ProviderProtocol => "The vendor's answer cannot be read",
             Self::ProviderThrottled => "The vendor's quota is used up",
@@ -186,10 +186,10 @@ impl Code {
             Self::NothingCached => "Nothing is cached",
             Self::UriTooLong => "The path and query are too long",
             Self::HeadersTooLarge => "The headers are too large",
-            Self::RequestTimeout => "The request came too slowly",
+            Self::RequestTimeout => "The request took too long to arrive",
             Self::RateLimited => "Too many requests",
             Self::KeysUnavailable => "Tokens cannot be verified at the moment",
-            Self::Unavailable => "The gateway takes no more requests at the moment",
+            Self::Unavailable => "The gateway accepts no more requests at the moment",
         }
     }
 
@@ -212,7 +212,7 @@ impl Code {
         }
     }
 
-    /// Returns how long to wait when nobody said it, for the codes that carry `Retry-After`.
+    /// Returns the default wait of the codes that carry `Retry-After`.
     const fn default_retry_after_s(self) -> Option<u64> {
         match self {
             Self::ProviderThrottled => Some(2),
@@ -223,7 +223,7 @@ impl Code {
     }
 }
 
-/// The longest wait that a client is told, in seconds: a day, which is the longest window of a quota.
+/// The longest wait that a client is given, in seconds: a day, which is the longest window of a quota.
 const LONGEST_RETRY_AFTER_S: u64 = 86_400;
 
 /// Returns a wait in whole seconds, rounded up: at least one, since "now" would bring the client back at once, and at most a day.
@@ -237,14 +237,14 @@ fn retry_after(wait: Duration) -> u64 {
 /// A problem (RFC 9457).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// Names the kind of problem; `urn:ota-gateway:problem:` and the code.
+    /// Identifies the kind of problem: `urn:ota-gateway:problem:` and the code.
     #[serde(rename = "type")]
     pub type_uri: String,
     /// A short summary, the same for every problem of this kind.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened and what to do about it.
+    /// What happened, and what to do about it.
     pub detail: String,
     /// The stable code to branch on: `invalid_argument`, `invalid_cursor`, `unauthenticated`, `forbidden`, `not_found`, `method_not_allowed`,
     /// `not_acceptable`, `request_timeout`, `conflict`, `payload_too_large`, `uri_too_long`, `misdirected_request`, `unsupported_by_provider`,
@@ -253,21 +253,21 @@ pub struct Problem {
     pub code: String,
     /// The identifier of the request, also in the header `X-Request-Id` and in the gateway's log.
     pub request_id: String,
-    /// The provider that was asked.
+    /// The provider that the request was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// What the vendor said.
+    /// The vendor's own error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<VendorProblem>,
     /// Seconds to wait before trying again; also in the header `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
-    /// The parameter that is at fault.
+    /// The parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }
 
-/// What the vendor said about its refusal, without secrets.
+/// The vendor's own error, without secrets.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct VendorProblem {
     /// The vendor's code.
@@ -276,7 +276,7 @@ pub struct VendorProblem {
     /// The vendor's text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The vendor's identifier of the call, for its support.
+    /// The vendor's identifier of the call; quote it to the vendor's support.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
@@ -286,19 +286,19 @@ pub struct VendorProblem {
 pub struct Failure {
     /// The code.
     pub code: Code,
-    /// What happened and what to do about it.
+    /// What happened, and what to do about it.
     pub detail: String,
-    /// The parameter that is at fault.
+    /// The parameter that is wrong.
     pub field: Option<String>,
-    /// The provider that was asked.
+    /// The provider that the request was for.
     pub provider: Option<String>,
-    /// What the vendor said.
+    /// The vendor's own error.
     pub vendor: Option<VendorProblem>,
     /// Seconds to wait.
     pub retry_after_s: Option<u64>,
     /// The value of `WWW-Authenticate`.
     pub challenge: Option<&'static str>,
-    /// The value of `Allow`, for a method that the path does not know.
+    /// The value of `Allow`, for a method that the path does not support.
     pub allow: Option<HeaderValue>,
 }
 
@@ -370,7 +370,7 @@ impl Failure {
     }
 }
 
-/// `error` means that somebody should look, `warn` that the caller got a problem that may pass.
+/// `error` needs attention; `warn` is a problem that may pass.
 fn log(error: &Error, code: Code, provider: &str, request_id: &str) {
     match code {
         Code::Internal

@@ -169,7 +169,7 @@ impl Query {
             None => Ok(most),
             Some(_) => Err(Failure::invalid(
                 "page_size",
-                format!("`page_size` is {size}; this provider takes at most {most}"),
+                format!("`page_size` is {size}; this provider allows at most {most}"),
             )),
         }
     }
@@ -275,7 +275,7 @@ fn word<T: FromStr + ToString + Copy>(name: &str, value: &str, all: &[T]) -> Res
         Failure::invalid(
             name,
             format!(
-                "`{}` is no value of `{name}`{advice}; use {}",
+                "`{}` is not a value of `{name}`{advice}; use {}",
                 shown(value),
                 words.join(", ")
             ),
@@ -290,7 +290,7 @@ fn unknown(name: &str, known: &[&str]) -> Failure {
         "page" | "page_no" | "pageno" | "offset" | "skip" | "start" if paged => {
             return Failure::invalid(
                 shown,
-                "there are no page numbers; go on with `cursor` and the `next_cursor` of the page before",
+                "there are no page numbers; pass the `next_cursor` of the previous page as `cursor`",
             );
         }
         "limit" | "per_page" | "size" | "count" | "max" if paged => Some("page_size"),
@@ -301,10 +301,10 @@ fn unknown(name: &str, known: &[&str]) -> Failure {
             format!("there is no query parameter `{shown}`; did you mean `{nearest}`?")
         }
         None if known.is_empty() => {
-            format!("there is no query parameter `{shown}`; this path takes none")
+            format!("there is no query parameter `{shown}`; this path has none")
         }
         None => format!(
-            "there is no query parameter `{shown}`; this path takes {}",
+            "there is no query parameter `{shown}`; this path has {}",
             known.join(", ")
         ),
     };
@@ -379,7 +379,7 @@ mod tests {
         }
         let failure = Query::parse(Some("zzz=1"), KNOWN).unwrap_err();
         assert!(
-            failure.detail.contains("this path takes page_size, cursor"),
+            failure.detail.contains("this path has page_size, cursor"),
             "{}",
             failure.detail
         );

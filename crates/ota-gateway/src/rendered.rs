@@ -89,7 +89,7 @@ impl Coding {
         match best {
             (Self::Identity, quality) if quality <= 0.0 => Err(Failure::new(
                 Code::NotAcceptable,
-                "`Accept-Encoding` forbids every form that the answer has: plain, gzip and br",
+                "`Accept-Encoding` excludes every encoding of the response: identity, gzip and br",
             )),
             (coding, _) => Ok(coding),
         }

@@ -74,12 +74,12 @@ impl From<NoPlace> for Failure {
             NoPlace::Limit(most) => Self::new(
                 Code::RateLimited,
                 format!(
-                    "you have {most} requests under way, which is as many as one caller may have; wait for their answers"
+                    "you have {most} requests in flight, the most that one caller may have; wait for their responses"
                 ),
             ),
             NoPlace::Full => Self::new(
                 Code::Unavailable,
-                "the gateway answers as many requests as it can, and you have your share of them; try again",
+                "the gateway is at its limit of concurrent requests, and you have your share of them; try again later",
             ),
         }
     }
@@ -89,7 +89,7 @@ impl From<NoPlace> for Failure {
 pub(crate) fn given_up() -> Failure {
     Failure::new(
         Code::Unavailable,
-        "the gateway answers as many requests as it can, and you have more of them than other callers; try again",
+        "the gateway is at its limit of concurrent requests, and you have more of them than other callers; try again later",
     )
 }
 

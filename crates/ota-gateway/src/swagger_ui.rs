@@ -68,9 +68,7 @@ fn answer(files: &[File], name: &str) -> Response {
             let content_type = [(CONTENT_TYPE, file.content_type.clone())];
             (Extension(file.path), content_type, file.bytes.clone()).into_response()
         }
-        None => {
-            Failure::new(Code::NotFound, "there is nothing at this path; see /docs").into_response()
-        }
+        None => Failure::new(Code::NotFound, "no such path; see /docs").into_response(),
     }
 }
 

@@ -162,7 +162,7 @@ impl Inner {
         let left = until.saturating_duration_since(now);
         Error::new(
             ErrorKind::Unavailable,
-            "the vendor did not answer lately and is left alone for a while",
+            "the vendor did not answer recently: the circuit is open, and no call is sent for a while",
         )
         .with_retry(Retry::Never)
         .with_retry_after(left.max(Duration::from_secs(1)))

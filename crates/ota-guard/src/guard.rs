@@ -354,7 +354,9 @@ fn unanswered(after: Duration, cut: bool) -> Error {
     match cut {
         true => Error::new(
             ErrorKind::Timeout,
-            format!("the time for this request was over {within} ms after the vendor was asked"),
+            format!(
+                "the time limit of this request ended {within} ms after the vendor call was sent"
+            ),
         )
         .with_local(),
         false => Error::new(
@@ -367,7 +369,7 @@ fn unanswered(after: Duration, cut: bool) -> Error {
 fn too_late(call: VendorCall) -> Error {
     Error::new(
         ErrorKind::Timeout,
-        "the time for this request was over before the vendor could be asked",
+        "the time limit of this request ended before the vendor could be called",
     )
     .with_operation(call.operation)
     .with_local()

@@ -389,7 +389,7 @@ fn refusal(operation: &'static str, why: Why, wait: Duration) -> Error {
         ),
         Why::Slots => Error::new(
             ErrorKind::Unavailable,
-            "too many calls to this provider run at the same time, for longer than this request may wait",
+            "the limit of concurrent calls to this provider is reached for longer than this request may wait",
         ),
     };
     error
@@ -404,7 +404,7 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 fn slow(operation: &'static str) -> Error {
     Error::new(
         ErrorKind::Timeout,
-        "the time that is left for this request is shorter than the vendor takes at present",
+        "the remaining time of this request is shorter than the vendor's current response time",
     )
     .with_operation(operation)
     .with_local()

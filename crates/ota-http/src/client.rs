@@ -299,7 +299,7 @@ impl Client {
             ),
             Packed::Unknown(coding) => (
                 format!(
-                    "the vendor's answer has the content coding `{coding}`, which was not asked for and is not read; a proxy in between may have added it"
+                    "the vendor's answer has the content coding `{coding}`, which was not requested and is not supported; a proxy may have added it"
                 ),
                 Retry::Later,
             ),
@@ -347,7 +347,7 @@ impl Client {
         } else {
             (
                 ErrorKind::Unavailable,
-                "the connection to the vendor broke before the whole answer had come",
+                "the connection to the vendor broke before the response was complete",
             )
         };
         Error::new(kind, message).with_source(error)

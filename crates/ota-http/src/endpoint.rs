@@ -37,7 +37,7 @@ impl Endpoint {
             "http" if allow_http || is_loopback(host) => false,
             "http" => {
                 return Err(format!(
-                    "`{text}` is not encrypted; use https, or set `allow_http = true` if you accept that anybody on the way can read the answers"
+                    "`{text}` is not encrypted; use https, or set `allow_http = true` if you accept that the responses can be read on the network"
                 ));
             }
             scheme => return Err(format!("its scheme is `{scheme}`; use https")),

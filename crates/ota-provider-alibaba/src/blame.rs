@@ -8,7 +8,7 @@ use ota_core::{Error, ErrorKind};
 use crate::params::Params;
 
 const OURS: &str =
-    "the vendor refused something that the gateway sent on its own; `vendor` says what";
+    "the vendor refused an argument that the gateway added to the call; see `vendor`";
 
 /// The product's codes that name a parameter in words of their own (vendor notes, section 5.1), in lower case.
 const NAMED: &[(&str, &str)] = &[

@@ -381,7 +381,7 @@ pub(crate) fn interpret(
         return Err(too_much(response));
     }
     let envelope: Envelope = serde_json::from_value(Value::Object(members))
-        .map_err(|_| unreadable("its members are of no known form".to_owned()))?;
+        .map_err(|_| unreadable("its members have no known form".to_owned()))?;
     let Envelope {
         request_id,
         success,

@@ -230,9 +230,9 @@ fn clean(text: &str, secrets: &Secrets) -> String {
 
 const SLOW_DOWN: &str = "the vendor asked to slow down";
 const OUT_OF_ORDER: &str = "the vendor is out of order";
-const NO_SUCH: &str = "the vendor does not know what was asked for";
+const NO_SUCH: &str = "the vendor does not have what was requested";
 const CREDENTIAL: &str = "the vendor refused the credential of this provider";
-const RIGHT: &str = "the vendor account of this provider lacks the right to this operation";
+const RIGHT: &str = "the vendor account of this provider lacks the permission for this operation";
 const ARGUMENT: &str = "the vendor refused an argument of the request";
 
 /// Returns kind, retry advice and public message for a code.
@@ -278,7 +278,7 @@ fn classify(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
         | "missingaccesskeyid" => (
             Auth,
             Retry::Never,
-            "the vendor does not know the AccessKey, or it is disabled",
+            "the AccessKey does not exist at the vendor, or it is disabled",
         ),
         "missingsecuritytoken"
         | "invalidsecuritytoken.malformed"
@@ -295,7 +295,7 @@ fn classify(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
             (
                 Misconfigured,
                 Retry::Never,
-                "the vendor does not know the operation; check `endpoint` and `region`",
+                "the vendor does not have the operation; check `endpoint` and `region`",
             )
         }
         "invalidprotocol.needssl" => (
@@ -380,7 +380,7 @@ fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
             false => (
                 ErrorKind::Misconfigured,
                 Retry::Never,
-                "the vendor does not find something that this provider's settings stand for",
+                "the vendor does not find something that this provider's settings name",
             ),
         };
     }
@@ -408,7 +408,7 @@ fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
         404 => (
             ErrorKind::Misconfigured,
             Retry::Never,
-            "a 404 came that is not about anything of the vendor's; check `endpoint` and `region`",
+            "the 404 does not come from the vendor's API; check `endpoint` and `region`",
         ),
         _ => (
             ErrorKind::Rejected,

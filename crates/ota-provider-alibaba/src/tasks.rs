@@ -31,7 +31,7 @@ pub(crate) const MAX_DEVICE_NAMES: u32 = 50;
 
 /// One unknown name among several hides the tasks of the others.
 const UNKNOWN_DEVICE: &str =
-    "the vendor does not know one of the devices of `device_name`; ask for them one by one";
+    "the vendor does not know one of the devices in `device_name`; request them one by one";
 
 /// How a request is walked. The letter starts the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

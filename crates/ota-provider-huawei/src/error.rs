@@ -49,7 +49,7 @@ pub(crate) fn blame(error: Error, sent: bool) -> Error {
         true => error,
         false => error.as_kind(
             ErrorKind::Rejected,
-            "the vendor refused something that the gateway sent on its own; `vendor` says what",
+            "the vendor refused an argument that the gateway added to the call; see `vendor`",
         ),
     }
 }
@@ -118,7 +118,7 @@ fn documented(code: &str) -> Option<(ErrorKind, &'static str, bool)> {
         ),
         "100217" => (
             ErrorKind::Auth,
-            "the application has no right to this at the vendor",
+            "the application lacks the permission for this at the vendor",
             OTHER,
         ),
         "100203" => (
@@ -187,7 +187,7 @@ pub(crate) fn is_secret_refusal(error: &Error) -> bool {
 
 /// The vendor says by a code that something does not exist. A 404 without one is of something in between, which knows no way to the
 /// vendor: it says nothing about a task.
-const NOT_THE_VENDORS_404: &str = "a 404 came that is not one of the vendor's; a proxy without a way to the platform, or another server, answers at `endpoint`";
+const NOT_THE_VENDORS_404: &str = "the 404 does not come from the platform's API; a proxy without a route to the platform, or another server, answers at `endpoint`";
 
 /// Whether a code is of the vendor's form: a number. Gateways in front of it have names (`APIG.0101`).
 fn is_of_vendors_form(code: &str) -> bool {
@@ -323,7 +323,7 @@ fn unreadable(response: &Response) -> Refusal {
         status @ 401 if !html => by_status(status),
         _ if html => (
             ErrorKind::Protocol,
-            "a page for people came instead of the vendor's answer; a proxy or another port answers at `endpoint`",
+            "an HTML page came instead of the vendor's response; a proxy or another port answers at `endpoint`",
         ),
         _ => (
             ErrorKind::Protocol,
@@ -371,7 +371,7 @@ pub(crate) fn too_much() -> Error {
 pub(crate) fn wrong_shape(missing: &'static str) -> Error {
     Error::new(
         ErrorKind::Protocol,
-        "the vendor's answer is not the one that belongs to the call",
+        "the vendor's response does not belong to the call",
     )
     .with_context("missing", missing)
 }

@@ -193,7 +193,7 @@ impl Sandbox {
         text.push_str(&format!("  web pages    {pages}\n"));
         // No quote in the text lines: some shells take one that is pasted for the beginning of a string.
         text.push_str(&format!(
-            "\nPaste the following into another shell. The text behind TOKEN= is also what Swagger UI takes under Authorize:\na token with the scopes ota:read and ota:admin, valid for a day or until the sandbox ends.\n\n{}\n",
+            "\nPaste the following into another shell. In Swagger UI, press Authorize and paste the text after TOKEN=:\na token with the scopes ota:read and ota:admin, valid for a day or until the sandbox ends.\n\n{}\n",
             self.token_line()
         ));
         for (what, line) in self.curl_lines() {

@@ -84,7 +84,7 @@ async fn check_tells_in_a_table_which_provider_answers() {
     );
     assert!(
         table.contains(
-            "How to mend it:\n  ali: compare `access_key_id` and `access_key_secret_file`"
+            "How to fix it:\n  ali: compare `access_key_id` and `access_key_secret_file`"
         ),
         "{table}"
     );
@@ -280,10 +280,10 @@ async fn serve_answers_with_a_token_of_the_program_and_ends_cleanly_on_sigterm()
         .ok();
     for (arguments, words) in [
         (["--provider", "other"], "no provider `other`"),
-        (["--scope", "read"], "`read` is no scope"),
+        (["--scope", "read"], "unknown scope `read`"),
         (
             ["--scope", "ota:write"],
-            "`ota:write` is no scope of this version, which knows ota:read and ota:admin",
+            "unknown scope `ota:write`; this version has ota:read and ota:admin",
         ),
         (["--scope", "ota:raed"], "did you mean `ota:read`?"),
     ] {

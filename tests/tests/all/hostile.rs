@@ -88,7 +88,7 @@ async fn requests_that_can_be_read_in_two_ways_are_refused() {
             head("Content-Length: 0\r\nContent-Length: 0") + smuggled,
             "more than once",
         ),
-        (head("Content-Length: 0, 0") + smuggled, "no number"),
+        (head("Content-Length: 0, 0") + smuggled, "not a number"),
         (head("Content-Length : 0") + smuggled, "white space"),
         (head("X: a\r\n folded: b"), "folded"),
         (head("X: a\nY: b"), "line feed"),
@@ -421,7 +421,7 @@ async fn a_lone_caller_may_be_limited() {
     wire::until(async || alibaba.counters().total_calls() > 0).await;
     let second = gateway.ask("GET", &path(1)).send().await;
     let problem = second.problem(429, "rate_limited");
-    assert!(problem["detail"].as_str().unwrap().contains("under way"));
+    assert!(problem["detail"].as_str().unwrap().contains("in flight"));
     alibaba.set_faults(Vec::new());
     first.abort();
 }
@@ -523,7 +523,7 @@ async fn where_files_are_few_connections_leave_some_for_the_rest() {
     let log = gateway.log();
     assert!(log.contains("may open 300 files"), "{log}");
     for name in ["metrics.listen", "server.listen"] {
-        let warning = format!("{name} has as many connections as it takes");
+        let warning = format!("{name} has reached its connection limit");
         assert!(log.contains(&warning), "{log}");
     }
     gateway.end().await;

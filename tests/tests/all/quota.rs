@@ -360,7 +360,12 @@ async fn a_vendor_whose_pages_repeat_ends_the_walk() {
     let cursor = first["next_cursor"].as_str().unwrap();
     let reply = gateway.get(&format!("{path}&cursor={cursor}")).await;
     let problem = reply.problem(502, "provider_protocol");
-    assert!(problem["detail"].as_str().unwrap().contains("page before"));
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("previous page")
+    );
     sim.set_faults(Vec::new());
     gateway.get(&format!("{path}&cursor={cursor}")).await.ok();
 }

@@ -50,7 +50,7 @@ pub fn unreachable_rows(total: Option<u64>, offset: u64) -> Error {
     let total = total.map_or_else(|| "unknown".to_owned(), |total| total.to_string());
     Error::new(
         ErrorKind::Protocol,
-        "the vendor counts more rows than it gives, so the rest of this list cannot be read",
+        "the vendor counts more rows than it returns, so the rest of this list cannot be read",
     )
     .with_retry(Retry::Later)
     .with_context("vendor_total", total)
@@ -61,7 +61,7 @@ pub fn unreachable_rows(total: Option<u64>, offset: u64) -> Error {
 pub(super) fn changing_sizes() -> Error {
     Error::new(
         ErrorKind::Protocol,
-        "the vendor changes its page size from answer to answer, so the place of its rows is unknown",
+        "the vendor's page size changes from response to response, so the position of its rows is unknown",
     )
     .with_retry(Retry::Later)
 }

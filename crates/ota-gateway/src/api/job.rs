@@ -8,46 +8,46 @@ use utoipa::ToSchema;
 
 use super::{VendorDetail, timestamp};
 
-/// One firmware update of many devices. Fields that the vendor did not tell are left out.
+/// One firmware update of many devices. Fields that the vendor did not report are left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Job {
     /// The configured provider that the job was read from.
     pub provider: String,
     /// The vendor's identifier.
     pub id: String,
-    /// Where the job is in its life: `pending`, `in_progress`, `paused`, `canceling`, `completed`, `canceled`, `unknown`. Expect new words;
-    /// a finished job may run again.
+    /// The state of the job: `pending`, `in_progress`, `paused`, `canceling`, `completed`, `canceled`, `unknown`. Expect new values. A finished job
+    /// may run again.
     pub status: String,
-    /// How a finished job ended: `succeeded`, `failed`, `partial`. Present only when the vendor tells it or counts prove it, and neither says
-    /// otherwise.
+    /// How a finished job ended: `succeeded`, `failed`, `partial`. Present only when the vendor reports it or the counts prove it, and the two do
+    /// not contradict each other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// What it installs: `firmware`, `software`, `other`.
+    /// What the job installs: `firmware`, `software`, `other`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// What it is for: `upgrade`, `verify`.
+    /// The purpose of the job: `upgrade`, `verify` (a trial on a few devices).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
-    /// Free text of whoever created it.
+    /// Free text given by the creator of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The package that it installs.
+    /// The package that the job installs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<Package>,
-    /// The versions that it starts from.
+    /// The versions that the job updates from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub source_versions: Vec<String>,
-    /// The devices that it is for.
+    /// The devices that the job updates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// When it runs.
+    /// When the job runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
-    /// How it runs.
+    /// How the job runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
-    /// Counts of its tasks, when they come with the job.
+    /// Counts of the job's tasks, if the vendor returns them together with the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stats: Option<JobCounts>,
     /// Labels.
@@ -66,13 +66,13 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub started_at: Option<String>,
-    /// When it ended. Some vendors tell it of a running job too: the status decides.
+    /// When it ended. Some vendors also report a time for a running job; `status` decides whether the job has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub ended_at: Option<String>,
-    /// The vendor's own words.
+    /// The vendor's own values.
     pub vendor: VendorDetail,
-    /// How much of the job this is: `summary` for a row of a vendor list that leaves fields out, else `full`.
+    /// `summary` if the job comes from a vendor list whose rows leave fields out; otherwise `full`.
     pub detail: String,
 }
 
@@ -88,7 +88,7 @@ pub struct Package {
     /// The version that a device has afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The product that it is made for.
+    /// The product that the package is made for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_id: Option<String>,
 }
@@ -96,7 +96,7 @@ pub struct Package {
 /// The devices that a job is for.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Target {
-    /// `static` when the set is fixed, `dynamic` when devices that match later join.
+    /// `static` if the set of devices is fixed; `dynamic` if devices that match later are added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selection: Option<String>,
     /// How the set was chosen: `all`, `devices`, `groups`, `percentage`.
@@ -110,7 +110,7 @@ pub struct Target {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub groups: Vec<Group>,
-    /// The devices that are named one by one.
+    /// The devices that are listed individually.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub device_ids: Vec<String>,
@@ -158,40 +158,40 @@ pub struct Schedule {
 /// How a job runs.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Policy {
-    /// How often a failed device is tried again; 0 when the vendor says that it never is.
+    /// Maximum number of retries for a failed device; 0 if the vendor reports that there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u64>,
-    /// Seconds between two tries.
+    /// Time between two attempts, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_interval_s: Option<u64>,
-    /// Seconds that a device has.
+    /// Time limit per device, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u64>,
-    /// How many devices are told in a minute.
+    /// Maximum number of devices notified per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_devices_per_minute: Option<u64>,
-    /// Whether somebody must confirm each device.
+    /// Whether the update of each device must be confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requires_confirmation: Option<bool>,
-    /// Whether the platform tells the devices by itself.
+    /// Whether the platform pushes the update to the devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed: Option<bool>,
-    /// What happens to a device's waiting task of an earlier job: `keep_pending`, `replace_pending`.
+    /// What happens to a device's pending task of an earlier job: `keep_pending`, `replace_pending`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overwrite: Option<String>,
-    /// The protocol that devices download with, in the vendor's spelling.
+    /// The download protocol of the devices, in the vendor's spelling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub download_protocol: Option<String>,
 }
 
-/// Counts of a job's tasks; each is left out where the vendor does not report it. The parts are never more than the total. They can be
-/// fewer while a job runs, since tasks move while they are counted; where they were more, `total` is left out.
+/// Counts of a job's tasks; a count that the vendor does not report is left out. The sum of the parts never exceeds `total`. It can be lower
+/// while a job runs, because tasks change their status while they are counted; if it were higher, `total` is left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobCounts {
     /// All tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// Tasks not started.
+    /// Tasks that have not started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<u64>,
     /// Running tasks.
@@ -200,7 +200,7 @@ pub struct JobCounts {
     /// Tasks that succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub succeeded: Option<u64>,
-    /// Tasks that failed, those that ran out of time included.
+    /// Tasks that failed, including those that timed out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<u64>,
     /// Canceled tasks.
@@ -209,14 +209,15 @@ pub struct JobCounts {
     /// Tasks that were removed, superseded or not applicable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<u64>,
-    /// Tasks in a status that the gateway does not know. Left out while tasks move, when it cannot be told from tasks on their way.
+    /// Tasks in a status that the gateway does not know. Left out while tasks are open, if they cannot be distinguished from tasks that are changing
+    /// their status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<u64>,
-    /// The part of `failed` that ran out of time.
+    /// The tasks in `failed` that timed out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timed_out: Option<u64>,
-    /// How the job ended, when it has ended and the counts prove it: `succeeded`, `failed`, `partial`. The counts of a job that runs prove nothing:
-    /// more devices may join it.
+    /// How the job ended, if it has ended and the counts prove it: `succeeded`, `failed`, `partial`. Absent while the job runs, because more devices
+    /// may be added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
 }
@@ -227,30 +228,30 @@ pub struct JobStats {
     /// The counts.
     #[serde(flatten)]
     pub counts: JobCounts,
-    /// The time of the earliest vendor call behind the counts.
+    /// The time of the earliest vendor call that the counts come from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, required = true)]
     pub as_of: Option<String>,
-    /// Whether the counts are older than asked for because the vendor did not answer.
+    /// Whether these are older cached counts, served because the vendor did not answer.
     pub stale: bool,
 }
 
 impl From<core::Job> for Job {
     fn from(job: core::Job) -> Self {
-        let word = |word: &'static str| word.to_owned();
+        let text = |value: &'static str| value.to_owned();
         Self {
             provider: job.provider.into_string(),
             id: job.id.into_string(),
-            status: word(job.status.as_str()),
-            outcome: job.outcome.map(|outcome| word(outcome.as_str())),
-            kind: job.kind.map(|kind| word(kind.as_str())),
-            purpose: job.purpose.map(|purpose| word(purpose.as_str())),
+            status: text(job.status.as_str()),
+            outcome: job.outcome.map(|outcome| text(outcome.as_str())),
+            kind: job.kind.map(|kind| text(kind.as_str())),
+            purpose: job.purpose.map(|purpose| text(purpose.as_str())),
             description: job.description,
             package: job.package.map(Package::from),
             source_versions: job.source_versions,
-            target: Target::told(job.target),
-            schedule: Schedule::told(job.schedule),
-            policy: Policy::told(job.policy),
+            target: Target::non_empty(job.target),
+            schedule: Schedule::non_empty(job.schedule),
+            policy: Policy::non_empty(job.policy),
             stats: job.stats.map(JobCounts::from),
             tags: job.tags.into_iter().collect(),
             created_at: job.created_at.and_then(timestamp),
@@ -258,7 +259,7 @@ impl From<core::Job> for Job {
             started_at: job.started_at.and_then(timestamp),
             ended_at: job.ended_at.and_then(timestamp),
             vendor: job.vendor.into(),
-            detail: word(job.detail.as_str()),
+            detail: text(job.detail.as_str()),
         }
     }
 }
@@ -275,10 +276,10 @@ impl From<core::Package> for Package {
 }
 
 impl Target {
-    fn told(target: core::Target) -> Option<Self> {
+    fn non_empty(target: core::Target) -> Option<Self> {
         (target != core::Target::default()).then(|| Self {
-            selection: target.selection.map(|word| word.to_string()),
-            scope: target.scope.map(|word| word.to_string()),
+            selection: target.selection.map(|value| value.to_string()),
+            scope: target.scope.map(|value| value.to_string()),
             percentage: target.percentage,
             groups: target
                 .groups
@@ -302,9 +303,9 @@ impl Target {
 }
 
 impl Schedule {
-    fn told(schedule: core::Schedule) -> Option<Self> {
+    fn non_empty(schedule: core::Schedule) -> Option<Self> {
         (schedule != core::Schedule::default()).then(|| Self {
-            mode: schedule.mode.map(|word| word.to_string()),
+            mode: schedule.mode.map(|value| value.to_string()),
             starts_at: schedule.starts_at.and_then(timestamp),
             ends_at: schedule.ends_at.and_then(timestamp),
         })
@@ -312,7 +313,7 @@ impl Schedule {
 }
 
 impl Policy {
-    fn told(policy: core::Policy) -> Option<Self> {
+    fn non_empty(policy: core::Policy) -> Option<Self> {
         (policy != core::Policy::default()).then(|| Self {
             max_retries: policy.max_retries,
             retry_interval_s: policy.retry_interval_s,
@@ -320,7 +321,7 @@ impl Policy {
             max_devices_per_minute: policy.max_devices_per_minute,
             requires_confirmation: policy.requires_confirmation,
             pushed: policy.pushed,
-            overwrite: policy.overwrite.map(|word| word.to_string()),
+            overwrite: policy.overwrite.map(|value| value.to_string()),
             download_protocol: policy.download_protocol,
         })
     }
@@ -338,7 +339,7 @@ impl From<core::JobStats> for JobCounts {
             skipped: stats.skipped,
             unknown: stats.unknown,
             timed_out: stats.timed_out,
-            outcome: stats.outcome.map(|word| word.to_string()),
+            outcome: stats.outcome.map(|value| value.to_string()),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What the API sends, apart from the model inside: this is what clients rely on.
+//! The response types of the API, kept apart from the core's model: clients rely on these.
 //!
-//! All enumerations are open. They are plain text in the document, with the words of today in the description, so that a new
-//! word breaks no generated client.
+//! All enumerations are open. They are plain text in the document, with the current values in the description, so that a new
+//! value breaks no generated client.
 
 pub mod job;
 pub mod page;
@@ -22,7 +22,7 @@ pub fn timestamp(time: OffsetDateTime) -> Option<String> {
     time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).ok()
 }
 
-/// Writes a time of the gateway's own with three digits behind the second: finer than any vendor call takes, and always of one length.
+/// Writes a time of the gateway's own clock with milliseconds: precise enough for a vendor call, and always of the same length.
 #[must_use]
 pub fn own_timestamp(time: OffsetDateTime) -> Option<String> {
     const MILLIS: StaticFormatDescription =
@@ -30,16 +30,16 @@ pub fn own_timestamp(time: OffsetDateTime) -> Option<String> {
     time.to_offset(time::UtcOffset::UTC).format(MILLIS).ok()
 }
 
-/// The vendor's own words.
+/// The vendor's own values.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Vendor)]
 pub struct VendorDetail {
     /// The vendor: `alibaba-iot`, `huawei-iot`.
     pub name: String,
-    /// The vendor's own status word, letter for letter.
+    /// The vendor's own status value, verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Every field of the vendor's that has no field of ours, or that could not be understood, verbatim.
+    /// Every vendor field that has no neutral field, or whose value could not be read, verbatim.
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
     pub fields: Map<String, Value>,

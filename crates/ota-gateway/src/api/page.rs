@@ -13,7 +13,7 @@ use crate::problem::{Code, VendorProblem};
 pub struct JobPage {
     /// The jobs, in the vendor's order. A page may be shorter than asked for, or even empty, and still have a `next_cursor`.
     pub items: Vec<Job>,
-    /// How the list goes on.
+    /// The cursor, the total and the age of the page.
     #[serde(flatten)]
     pub end: PageEnd,
 }
@@ -23,36 +23,36 @@ pub struct JobPage {
 pub struct TaskPage {
     /// The tasks, in the vendor's order. A page may be shorter than asked for, or even empty, and still have a `next_cursor`.
     pub items: Vec<Task>,
-    /// How the list goes on.
+    /// The cursor, the total and the age of the page.
     #[serde(flatten)]
     pub end: PageEnd,
 }
 
-/// How a list goes on, and how old this part of it is. A walk is no snapshot: rows that move while a job runs can be seen twice or
-/// missed.
+/// The cursor, the total and the age of a page. Paging is not a snapshot: rows that change between two pages can be returned twice or
+/// be missed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PageEnd {
-    /// Pass it as `cursor` with the same path, filters and page size. Absent at the end of the list.
+    /// The value of `cursor` for the next page, with the same path, filters and page size. Absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
-    /// The exact number of matching rows, when the vendor tells it.
+    /// The exact number of matching rows, if the vendor reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// The time of the earliest vendor call behind the page.
+    /// The time of the earliest vendor call that the page comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, required = true)]
     pub as_of: Option<String>,
-    /// Whether the page is older than asked for because the vendor did not answer.
+    /// Whether this is an older cached page, served because the vendor did not answer.
     pub stale: bool,
-    /// Whether matching rows exist that this walk cannot reach; then it is so on every page of the walk.
+    /// Whether there are matching rows that no page of this list can return. If so, it is true on every page.
     pub truncated: bool,
-    /// Packages whose jobs are missing, because the vendor fails for each of them alone; absent when there are none. With one, `truncated` is true.
+    /// Packages whose jobs are missing because the vendor fails for these packages only. Absent if there are none; otherwise `truncated` is true.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub problems: Vec<PageProblem>,
 }
 
-/// A package that was passed over in a list, and why.
+/// A package that was left out of a list, and why.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PageProblem {
     /// The package whose jobs are missing.
@@ -60,11 +60,11 @@ pub struct PageProblem {
     /// The product of the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_id: Option<String>,
-    /// What went wrong, as in a problem's `code`: `provider_rejected`, `provider_protocol`, `provider_unavailable`, `not_found`. Expect new ones.
+    /// The kind of failure, as in a problem's `code`: `provider_rejected`, `provider_protocol`, `provider_unavailable`, `not_found`. Expect new ones.
     pub code: String,
     /// What happened.
     pub detail: String,
-    /// What the vendor said.
+    /// The vendor's own error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vendor: Option<VendorProblem>,
 }

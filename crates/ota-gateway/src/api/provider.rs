@@ -1,4 +1,4 @@
-//! Providers: what they can do and how they are.
+//! Providers: their capabilities and their health.
 
 use std::collections::BTreeMap;
 
@@ -19,87 +19,88 @@ pub struct ProviderList {
 /// One configured account at one vendor.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Provider {
-    /// The configured name, which stands in paths.
+    /// The configured name, as used in paths.
     pub name: String,
     /// The vendor: `alibaba-iot`, `huawei-iot`.
     pub vendor: String,
     /// The base URL of the vendor's API.
     pub endpoint: String,
-    /// What it can do.
+    /// What the provider can do.
     pub capabilities: Capabilities,
-    /// The quota that the gateway keeps.
+    /// The quota that the gateway stays within.
     pub quota: Quota,
-    /// How it is.
+    /// Whether the provider answers.
     pub health: Health,
 }
 
-/// What a provider can do. Support of a filter is `native` (the vendor filters), `here` (the gateway filters what it reads: pages may
-/// be short) or `no` (refused with `unsupported_by_provider` before any call).
+/// What a provider can do. The support of a filter is `native` (the vendor filters), `here` (the gateway filters the rows that it reads, so pages
+/// can be short) or `no` (the request fails with `unsupported_by_provider` and no vendor call is made).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Capabilities {
     /// Support of each filter of the job list.
     #[schema(value_type = std::collections::HashMap<String, String>)]
     pub job_filters: BTreeMap<&'static str, &'static str>,
-    /// Filters of the job list that are answered only together with others, each with those; without them it is `unsupported_by_provider`.
+    /// Filters of the job list that require other filters, each with those that it requires; without them the request fails with
+    /// `unsupported_by_provider`.
     #[schema(value_type = std::collections::HashMap<String, Vec<String>>)]
     pub needs: BTreeMap<&'static str, Vec<&'static str>>,
     /// Support of each filter of the task list.
     #[schema(value_type = std::collections::HashMap<String, String>)]
     pub task_filters: BTreeMap<&'static str, &'static str>,
-    /// The largest page.
+    /// The largest `page_size`.
     pub max_page_size: u32,
-    /// The most values of `device_name` in one request for tasks; 0 where it is no filter.
+    /// Maximum number of `device_name` values in one request for tasks; 0 if the filter is not supported.
     pub max_device_names: u32,
-    /// How statistics of a job are answered.
+    /// How job statistics are obtained.
     pub job_stats: StatsCapability,
-    /// Changing operations that this provider has.
+    /// The write operations of this provider; empty while the API is read-only.
     pub actions: Vec<String>,
     /// The quota that the vendor documents.
     pub documented_quota: DocumentedQuota,
 }
 
-/// How statistics of a job are answered.
+/// How job statistics are obtained.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StatsCapability {
-    /// Whether the vendor counts; otherwise the gateway asks for each count.
+    /// Whether the vendor returns all counts in one call; otherwise the gateway requests each count.
     pub native: bool,
-    /// How many vendor calls one answer costs.
+    /// Number of vendor calls per response.
     pub calls: u32,
 }
 
 /// The quota that the vendor documents.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DocumentedQuota {
-    /// Calls in one window.
+    /// Number of calls per window.
     pub calls: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
-    /// What is counted together: `account_and_operation`, `application`.
+    /// What the vendor counts together: `account_and_operation`, `application`.
     pub per: String,
-    /// Operations of the vendor with another number of calls in a window.
+    /// Vendor operations with a different limit, with their number of calls per window.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub exceptions: BTreeMap<String, u32>,
 }
 
-/// The quota that the gateway keeps.
+/// The quota that the gateway stays within.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Quota {
-    /// Calls in one window.
+    /// Number of calls per window.
     pub limit: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
-    /// Calls that can be sent now; where the vendor counts each operation by itself, of the operation that has the fewest left. 0 while
-    /// the account pauses because the vendor has throttled it.
+    /// Number of calls that can be sent now. If the vendor counts each operation separately, of the operation with the fewest left. 0 while
+    /// calls of the account are paused because the vendor throttled them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u32>,
 }
 
-/// How a provider is, as far as the calls so far told; asking costs no vendor call.
+/// The health of a provider, known from the calls made so far. Reading it makes no vendor call.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`, `degraded` (answers, but not as it should), `down` (nothing can be read), `unknown` (not called yet).
+    /// `ok`, `degraded` (answers, with errors), `down` (nothing can be read), `unknown` (not called yet).
     pub state: String,
-    /// When the call ended that told it.
+    /// When the call ended that the state is known from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub checked_at: Option<String>,
@@ -111,7 +112,7 @@ pub struct Health {
 /// What is wrong with a provider.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct HealthProblem {
-    /// The code that a request would get, such as `provider_auth`.
+    /// The `code` that a request would receive, such as `provider_auth`.
     pub code: String,
     /// What is wrong and what to do.
     pub detail: String,
@@ -172,20 +173,20 @@ impl From<&core::Capability> for Capabilities {
             ("device_name", device_name),
             ("device_id", device_id),
         ];
-        let words = |filters: &[(&'static str, core::Support)]| {
+        let support = |filters: &[(&'static str, core::Support)]| {
             filters
                 .iter()
                 .map(|(name, support)| (*name, support.as_str()))
                 .collect()
         };
         Self {
-            job_filters: words(&job_filters),
+            job_filters: support(&job_filters),
             needs: capability
                 .job_filter_needs
                 .iter()
                 .map(|(name, needs)| (*name, needs.to_vec()))
                 .collect(),
-            task_filters: words(&task_filters),
+            task_filters: support(&task_filters),
             max_page_size: capability.max_page_size,
             max_device_names: capability.max_device_names,
             job_stats: StatsCapability {

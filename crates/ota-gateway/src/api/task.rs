@@ -6,45 +6,45 @@ use utoipa::ToSchema;
 
 use super::{VendorDetail, timestamp};
 
-/// One device of a job. Fields that the vendor did not tell are left out.
+/// One device of a job. Fields that the vendor did not report are left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Task {
     /// The configured provider that the task was read from.
     pub provider: String,
-    /// The job that it belongs to.
+    /// The job that the task belongs to.
     pub job_id: String,
     /// The vendor's identifier.
     pub id: String,
     /// The device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
-    /// Where the task is in its life: `pending`, `in_progress`, `succeeded`, `failed`, `canceled`, `skipped`, `unknown`. Expect new words;
-    /// a finished task may run again.
+    /// The state of the task: `pending`, `in_progress`, `succeeded`, `failed`, `canceled`, `skipped`, `unknown`. Expect new values. A finished
+    /// task may run again.
     pub status: String,
-    /// Where inside its status it is: `awaiting_confirmation`, `queued`, `notified`, `updating`.
+    /// The step within the status: `awaiting_confirmation`, `queued`, `notified`, `updating`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// How far the device is, in percent.
+    /// Progress of the device, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 100)]
     pub progress_percent: Option<f64>,
     /// The package that is installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package_id: Option<String>,
-    /// The version that the device had.
+    /// The version that the device had before the update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_version: Option<String>,
-    /// The version that the device is to have.
+    /// The version that the device is updated to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_version: Option<String>,
-    /// The vendor's text about the status, whole.
+    /// The vendor's text about the status, complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Why it failed, only for failed tasks: `timeout`, `offline`, `download`, `integrity`, `version_mismatch`, `incompatible`, `storage`,
+    /// The reason of the failure, for failed tasks only: `timeout`, `offline`, `download`, `integrity`, `version_mismatch`, `incompatible`, `storage`,
     /// `conflict`, `rejected`, `other`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Seconds that the device has.
+    /// Time limit of the device, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u64>,
     /// When it was created.
@@ -63,20 +63,20 @@ pub struct Task {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub ended_at: Option<String>,
-    /// The vendor's own words.
+    /// The vendor's own values.
     pub vendor: VendorDetail,
 }
 
-/// A device, as far as a task tells about it.
+/// A device, as far as the task describes it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Device {
     /// The vendor's identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Its name inside its product.
+    /// The device name, unique within its product.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its product.
+    /// The product of the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_id: Option<String>,
     /// The product's name.
@@ -90,15 +90,15 @@ impl From<core::Task> for Task {
             provider: task.provider.into_string(),
             job_id: task.job_id.into_string(),
             id: task.id.into_string(),
-            device: Device::told(task.device),
+            device: Device::non_empty(task.device),
             status: task.status.to_string(),
-            stage: task.stage.map(|word| word.to_string()),
+            stage: task.stage.map(|value| value.to_string()),
             progress_percent: task.progress_percent,
             package_id: task.package_id.map(|id| id.into_string()),
             from_version: task.from_version,
             to_version: task.to_version,
             message: task.message,
-            failure: task.failure.map(|word| word.to_string()),
+            failure: task.failure.map(|value| value.to_string()),
             timeout_s: task.timeout_s,
             created_at: task.created_at.and_then(timestamp),
             updated_at: task.updated_at.and_then(timestamp),
@@ -110,7 +110,7 @@ impl From<core::Task> for Task {
 }
 
 impl Device {
-    fn told(device: core::Device) -> Option<Self> {
+    fn non_empty(device: core::Device) -> Option<Self> {
         (device != core::Device::default()).then(|| Self {
             id: device.id.map(|id| id.into_string()),
             name: device.name.map(|name| name.into_string()),

@@ -83,7 +83,7 @@ impl Claims {
         if !rules.issuers.is_empty() {
             let issuer = text(claims, "iss")?.ok_or_else(|| lacks("iss"))?;
             if !rules.issuers.contains(&issuer) {
-                let detail = "the token's issuer (`iss`) is not the one that this gateway takes";
+                let detail = "the token's issuer (`iss`) is not accepted by this gateway";
                 return Err(foreign(detail, "iss", &claims["iss"]));
             }
         }
@@ -290,7 +290,7 @@ fn audience(
             let detail = match name {
                 "aud" => "the token's audience (`aud`) is not this gateway",
                 _ => {
-                    "the token's claim that this gateway compares with its audience names another one"
+                    "the claim that this gateway compares with its audience names another audience"
                 }
             };
             return Err(foreign(detail, name, value));
@@ -359,7 +359,7 @@ pub(super) fn too_long(token: &str, most: usize) -> TokenError {
         ),
     };
     TokenError::invalid(format!(
-        "the token is too long: it has {} bytes, and this gateway takes {most}{large}",
+        "the token is too long: it has {} bytes, and this gateway accepts {most}{large}",
         token.len()
     ))
 }
@@ -393,7 +393,7 @@ pub fn unknown_scope(scope: &str) -> String {
         None => String::new(),
     };
     format!(
-        "`{}` is no scope of this version, which knows {} ({READ} for every GET){meant}",
+        "unknown scope `{}`; this version has {} ({READ} for every GET){meant}",
         shortened(scope, SHOWN),
         KNOWN_SCOPES.join(" and ")
     )

@@ -65,7 +65,7 @@ impl std::fmt::Display for TokenError {
                 "the token is not valid yet; compare the clocks of issuer and gateway"
             }
             Self::NoKeys => {
-                "the keys that tokens are verified with cannot be had at the moment; try again"
+                "the keys that tokens are verified with are not available at the moment; try again"
             }
         })
     }
@@ -303,10 +303,10 @@ impl Header {
 
 const OTHER_KEY: &str = "the token was signed with another secret or key: perhaps for another gateway, or by a sandbox before its restart; get a new token";
 
-const OTHER_ALGORITHM: &str = "the token's algorithm is not the one that this gateway takes";
+const OTHER_ALGORITHM: &str = "the token's algorithm is not accepted by this gateway";
 
 const UNREADABLE: &str =
-    "this is no token that can be read; send the whole token, three parts with dots between them";
+    "the token is malformed; send the whole token, three parts separated by dots";
 
 fn in_time(exp: f64, nbf: Option<f64>, now: OffsetDateTime) -> Result<(), TokenError> {
     // Whole seconds are precise in a double for the next 285 million years.

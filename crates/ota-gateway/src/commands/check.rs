@@ -70,7 +70,7 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     }
     let mend: Vec<&Row> = rows.iter().filter(|row| row.advice.is_some()).collect();
     if !mend.is_empty() {
-        text.push_str("\nHow to mend it:\n");
+        text.push_str("\nHow to fix it:\n");
         for row in mend {
             let advice = row.advice.as_deref().unwrap_or_default();
             let _ = writeln!(text, "  {}: {}", row.name, escaped(advice));

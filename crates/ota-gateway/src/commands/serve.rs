@@ -62,7 +62,7 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
         tracing::warn!("{warning}");
     }
     if matches!(config.auth.mode, AuthMode::Disabled) {
-        tracing::warn!("access control is disabled: everybody on this machine may call");
+        tracing::warn!("access control is disabled: every program on this machine may call");
     }
     let scheme = match config.server.tls {
         Some(_) => "https",
@@ -75,11 +75,11 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => tracing::info!(
-                    "SIGHUP changes nothing: files of secrets, keys and certificates are read again by themselves, the configuration needs a restart"
+                    "SIGHUP changes nothing: files of secrets, keys and certificates are read again automatically, the configuration needs a restart"
                 ),
             }
         }
-        tracing::info!("stopping: requests under way are finished");
+        tracing::info!("stopping: requests in flight are finished");
     };
     let metrics = metrics.map(|listener| {
         if let Ok(address) = listener.local_addr() {

@@ -178,7 +178,7 @@ fn warnings(mode: &AuthMode, raw: &Raw) -> Vec<String> {
         && !keys.on_this_machine()
     {
         warnings.push(format!(
-            "the keys that tokens are verified with come over http (auth.jwks_allow_http): whoever can change the answer of {address} on its way can let anyone in"
+            "the keys that tokens are verified with come over http (auth.jwks_allow_http): anyone who can change the response of {address} on the network can grant access"
         ));
     }
     warnings
@@ -440,7 +440,7 @@ fn jwks_url(raw: &Raw, mistakes: &mut Mistakes) -> Option<KeySource> {
         .ok_or_else(|| "is not a URL such as https://id.example.com/jwks.json".to_owned())
         .and_then(|origin| {
             Endpoint::parse(&origin, raw.jwks_allow_http).map_err(|error| match error.contains("is not encrypted") {
-                true => "is not encrypted: whoever can change the keys on their way can let anyone in; use https, or set `jwks_allow_http = true` if no stranger can be on the way (the same cluster)".to_owned(),
+                true => "is not encrypted: anyone who can change the keys on the network can grant access; use https, or set `jwks_allow_http = true` if the network is trusted (the same cluster)".to_owned(),
                 false => error,
             })
         })

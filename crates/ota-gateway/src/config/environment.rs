@@ -94,7 +94,7 @@ pub(super) fn unread(environment: &[(String, String)], mistakes: &mut Mistakes) 
         match meant(name) {
             Some(meant) => {
                 let message = format_args!(
-                    "nothing reads it: two underscores stand before a section and before its key; did you mean `{meant}`?"
+                    "nothing reads it: two underscores separate a section and its key; did you mean `{meant}`?"
                 );
                 mistakes.push(wrong(name, message));
             }

@@ -102,15 +102,14 @@ pub(super) fn problem(code: Code) -> Value {
         Code::Forbidden => Failure::new(code, "the token does not have the scope `ota:admin`"),
         Code::NotFound => of_vendor(Failure {
             field: Some("job_id".to_owned()),
-            ..Failure::new(code, "this provider has no job of this identifier")
+            ..Failure::new(code, "this provider has no job with this identifier")
         }),
-        Code::MethodNotAllowed => Failure::new(
-            code,
-            "this path does not know the method; see the header `Allow`",
-        ),
+        Code::MethodNotAllowed => {
+            Failure::new(code, "method not allowed here; see the header `Allow`")
+        }
         Code::NotAcceptable => Failure::new(
             code,
-            "`Accept-Encoding` forbids every form that the answer has: plain, gzip and br",
+            "`Accept-Encoding` excludes every encoding of the response: identity, gzip and br",
         ),
         Code::Conflict => of_vendor(Failure::new(code, "the job has ended")),
         Code::PayloadTooLarge => Failure::new(
@@ -130,7 +129,7 @@ pub(super) fn problem(code: Code) -> Value {
         }),
         Code::Internal => Failure::new(
             code,
-            "the gateway failed; its log has the request's identifier",
+            "internal error; the gateway's log has the details under this request identifier",
         ),
         Code::ProviderAuth => of_vendor(Failure {
             vendor: Some(VendorProblem {
@@ -142,7 +141,7 @@ pub(super) fn problem(code: Code) -> Value {
             }),
             ..Failure::new(
                 code,
-                "the vendor account of this provider lacks the right to this operation",
+                "the vendor account of this provider lacks the permission for this operation",
             )
         }),
         Code::ProviderRejected => of_vendor(Failure::new(code, "the vendor account is overdue")),
@@ -169,9 +168,9 @@ pub(super) fn problem(code: Code) -> Value {
         Code::UriTooLong => Failure::new(code, "path and query are longer than 49152 bytes"),
         Code::HeadersTooLarge => Failure::new(
             code,
-            "the headers are larger than this gateway takes; an ordinary request has a few hundred bytes",
+            "the headers are larger than this gateway accepts; an ordinary request has a few hundred bytes",
         ),
-        Code::RequestTimeout => Failure::new(code, "the request did not come within 10000 ms"),
+        Code::RequestTimeout => Failure::new(code, "the request did not arrive within 10000 ms"),
         Code::RateLimited => Failure {
             retry_after_s: Some(3),
             ..Failure::new(
@@ -181,12 +180,9 @@ pub(super) fn problem(code: Code) -> Value {
         },
         Code::KeysUnavailable => Failure::new(
             code,
-            "the keys that tokens are verified with cannot be had at the moment; try again",
+            "the keys that tokens are verified with are not available at the moment; try again",
         ),
-        Code::Unavailable => Failure::new(
-            code,
-            "the gateway has as many connections as it takes; try again",
-        ),
+        Code::Unavailable => Failure::new(code, "the connection limit is reached; try again later"),
     };
     super::problem(failure)
 }
@@ -386,7 +382,7 @@ fn health() -> Health {
         checked_at: Some(AS_OF.to_owned()),
         problem: Some(HealthProblem {
             code: Code::ProviderAuth.as_str().to_owned(),
-            detail: "the vendor does not know the AccessKey, or it is disabled".to_owned(),
+            detail: "the AccessKey does not exist at the vendor, or it is disabled".to_owned(),
         }),
     }
 }

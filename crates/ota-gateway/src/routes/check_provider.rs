@@ -14,16 +14,16 @@ use crate::fresh::Live;
 use crate::problem::Failure;
 use crate::query::Query;
 
-/// Check a provider now
+/// Check a provider
 ///
-/// Makes one cheap authenticated vendor call and tells what came of it. The answer is 200 whatever the health is.
+/// Makes one cheap authenticated vendor call and returns the resulting health. The status is 200 for any health.
 #[utoipa::path(
     post,
     path = "/v1/providers/{provider}/check",
     operation_id = "check_provider",
     tag = "providers",
-    params(("provider" = String, Path, description = "The configured name of the provider")),
-    responses((status = 200, description = "The health as the call told it", body = Health)),
+    params(("provider" = String, Path, description = "The configured name of the provider.")),
+    responses((status = 200, description = "The health after the call", body = Health)),
 )]
 pub async fn check_provider(
     State(app): State<App>,

@@ -17,15 +17,15 @@ use crate::rendered::Rendered;
 
 /// Get one job
 ///
-/// Everything that the vendor tells about the job. How old it is stands in the headers `OTA-As-Of` and `Age`.
+/// Everything that the vendor reports about the job. The headers `OTA-As-Of` and `Age` state the age of the data.
 #[utoipa::path(
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}",
     operation_id = "get_job",
     tag = "jobs",
     params(
-        ("provider" = String, Path, description = "The configured name of the provider"),
-        ("job_id" = String, Path, description = "The vendor's identifier of the job"),
+        ("provider" = String, Path, description = "The configured name of the provider."),
+        ("job_id" = String, Path, description = "The vendor's identifier of the job."),
     ),
     responses((status = 200, description = "The job", body = Job)),
 )]

@@ -17,15 +17,15 @@ use crate::rendered::Rendered;
 
 /// Count the tasks of a job
 ///
-/// Numbers of tasks by status. What an answer costs the vendor's quota stands in the provider's `capabilities.job_stats`.
+/// Number of tasks by status. The provider's `capabilities.job_stats` states how many vendor calls a response costs.
 #[utoipa::path(
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}/stats",
     operation_id = "get_job_stats",
     tag = "jobs",
     params(
-        ("provider" = String, Path, description = "The configured name of the provider"),
-        ("job_id" = String, Path, description = "The vendor's identifier of the job"),
+        ("provider" = String, Path, description = "The configured name of the provider."),
+        ("job_id" = String, Path, description = "The vendor's identifier of the job."),
     ),
     responses((status = 200, description = "The counts", body = JobStats)),
 )]

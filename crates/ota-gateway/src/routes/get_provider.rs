@@ -14,13 +14,13 @@ use crate::query::Query;
 
 /// Get one provider
 ///
-/// What it can do and how it is. Makes no vendor call.
+/// The capabilities, the quota and the health of the provider. Makes no vendor call.
 #[utoipa::path(
     get,
     path = "/v1/providers/{provider}",
     operation_id = "get_provider",
     tag = "providers",
-    params(("provider" = String, Path, description = "The configured name of the provider")),
+    params(("provider" = String, Path, description = "The configured name of the provider.")),
     responses((status = 200, description = "The provider", body = Provider)),
 )]
 pub async fn get_provider(

@@ -23,11 +23,11 @@ use crate::query::Query;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive only")]
 struct Parameters {
-    /// Jobs in one of these statuses; repeat it or give a comma list.
+    /// Jobs in one of these statuses; repeat the parameter or separate values by commas.
     status: Option<Vec<String>>,
-    /// Jobs that ended in one of these ways; repeat it or give a comma list.
+    /// Jobs with one of these outcomes; repeat the parameter or separate values by commas.
     outcome: Option<Vec<String>>,
-    /// Jobs that install this.
+    /// Jobs that install this kind of package.
     kind: Option<String>,
     /// Jobs of this package.
     package_id: Option<String>,
@@ -35,7 +35,7 @@ struct Parameters {
     product_id: Option<String>,
     /// Jobs for this device.
     device_id: Option<String>,
-    /// Jobs for the device of this name. Alibaba: together with `package_id` and `product_id` only.
+    /// Jobs for the device with this name. A provider may require other filters beside it; see its `capabilities.needs`.
     device_name: Option<String>,
     /// Jobs for this device type.
     device_type: Option<String>,
@@ -43,10 +43,10 @@ struct Parameters {
     model: Option<String>,
     /// Jobs for devices of this manufacturer.
     manufacturer: Option<String>,
-    /// The most rows of the page.
+    /// Maximum number of rows in the page.
     #[param(minimum = 1, maximum = 100, default = 50)]
     page_size: Option<u32>,
-    /// `next_cursor` of the page before, with the same filters and page size.
+    /// The `next_cursor` of the previous page; filters and page size must be the same.
     #[param(max_length = 1440)]
     cursor: Option<String>,
 }
@@ -69,14 +69,15 @@ pub const KNOWN: &[&str] = &[
 
 /// List jobs
 ///
-/// A page of the provider's jobs, in the vendor's order. Which filters a provider has stands in its `capabilities`; one that it has not is
-/// refused with `unsupported_by_provider` before any vendor call. A walk is no snapshot: jobs that appear meanwhile can be missed or seen twice.
+/// A page of the provider's jobs, in the vendor's order. The provider's `capabilities` state which filters it supports; a request with any other
+/// filter fails with `unsupported_by_provider`, and no vendor call is made. Paging is not a snapshot: jobs that are created while a client reads the
+/// pages can be missed or returned twice.
 #[utoipa::path(
     get,
     path = "/v1/providers/{provider}/jobs",
     operation_id = "list_jobs",
     tag = "jobs",
-    params(("provider" = String, Path, description = "The configured name of the provider"), Parameters),
+    params(("provider" = String, Path, description = "The configured name of the provider."), Parameters),
     responses((status = 200, description = "A page of jobs", body = JobPage)),
 )]
 pub async fn list_jobs(

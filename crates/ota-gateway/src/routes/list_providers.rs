@@ -13,8 +13,8 @@ use crate::query::Query;
 
 /// List the providers
 ///
-/// All configured providers that the token may see, with what they can do and how they are. Makes no vendor call: health is what the
-/// calls so far have told.
+/// All configured providers that the token may see, with their capabilities, quota and health. Makes no vendor call: the health is known from
+/// earlier calls.
 #[utoipa::path(
     get,
     path = "/v1/providers",

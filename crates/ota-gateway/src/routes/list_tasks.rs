@@ -26,17 +26,17 @@ const MAX_DEVICE_NAMES: usize = 50;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the derive only")]
 struct Parameters {
-    /// Tasks in one of these statuses; repeat it or give a comma list.
+    /// Tasks in one of these statuses; repeat the parameter or separate values by commas.
     status: Option<Vec<String>>,
-    /// Tasks of the devices of these names; repeat it, at most 50 times. A comma is part of a name.
+    /// Tasks of the devices with these names; repeat the parameter, at most 50 times. A comma is part of a name.
     #[param(max_items = 50)]
     device_name: Option<Vec<String>>,
     /// Tasks of this device.
     device_id: Option<String>,
-    /// The most rows of the page.
+    /// Maximum number of rows in the page.
     #[param(minimum = 1, maximum = 100, default = 50)]
     page_size: Option<u32>,
-    /// `next_cursor` of the page before, with the same filters and page size.
+    /// The `next_cursor` of the previous page; filters and page size must be the same.
     #[param(max_length = 1440)]
     cursor: Option<String>,
 }
@@ -46,16 +46,16 @@ pub const KNOWN: &[&str] = &["status", "device_name", "device_id", "page_size", 
 
 /// List the tasks of a job
 ///
-/// A page of the job's tasks, one for each device, in the vendor's order. A walk is no snapshot: tasks that move between pages while the job runs can
-/// be seen twice or missed. `truncated` tells that the vendor does not let anybody reach all of them.
+/// A page of the job's tasks, one per device, in the vendor's order. Paging is not a snapshot: tasks that change while the job runs can be returned
+/// twice or be missed. `truncated` is true if the vendor does not give access to all of them.
 #[utoipa::path(
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}/tasks",
     operation_id = "list_tasks",
     tag = "jobs",
     params(
-        ("provider" = String, Path, description = "The configured name of the provider"),
-        ("job_id" = String, Path, description = "The vendor's identifier of the job"),
+        ("provider" = String, Path, description = "The configured name of the provider."),
+        ("job_id" = String, Path, description = "The vendor's identifier of the job."),
         Parameters,
     ),
     responses((status = 200, description = "A page of tasks", body = TaskPage)),

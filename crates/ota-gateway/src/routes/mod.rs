@@ -25,7 +25,7 @@ use crate::cursor;
 use crate::problem::{Code, Failure};
 use crate::rendered::Rendered;
 
-/// No vendor's identifiers are longer; Huawei documents 256 characters.
+/// Longer than the identifiers of any vendor; the longest documented ones have 256 characters.
 const MAX_ID_CHARS: usize = 512;
 
 /// All operations of the API. Every handler takes a `Reader` or an `Admin`, so none is open.
@@ -93,14 +93,14 @@ fn job_id(text: String) -> Result<JobId, Failure> {
     match text.chars().nth(MAX_ID_CHARS) {
         None if text.is_empty() => Err(Failure {
             field: Some("job_id".to_owned()),
-            ..Failure::new(Code::NotFound, "the path has no job identifier")
+            ..Failure::new(Code::NotFound, "the job identifier is missing in the path")
         }),
         None => Ok(JobId::from(text)),
         Some(_) => Err(Failure {
             field: Some("job_id".to_owned()),
             ..Failure::new(
                 Code::NotFound,
-                "no vendor has job identifiers of this length",
+                "the job identifier is too long; no vendor's is this long",
             )
         }),
     }

@@ -231,7 +231,7 @@ async fn accept(
         let placed = places.place(number, peer.ip(), &service);
         if !matches!(placed, Placed::Free(_)) && no_room.is_due() {
             tracing::warn!(
-                "{} has as many connections as it takes ({}); those that wait for their client are closed to make room",
+                "{} has reached its connection limit ({}); connections that wait for their client are closed to make room",
                 service.name(),
                 service.limits().max_connections
             );
@@ -266,7 +266,7 @@ async fn accept(
     tokio::select! {
         _none = all_closed.recv() => {}
         () = tokio::time::sleep(drain) => {
-            tracing::warn!("requests were still under way after {} s and were cut off", drain.as_secs());
+            tracing::warn!("requests were still in flight after {} s and were cut off", drain.as_secs());
         }
     }
     Ok(())

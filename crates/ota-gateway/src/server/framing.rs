@@ -40,7 +40,7 @@ const fn malformed(detail: &'static str) -> Refusal {
 
 /// The refusal of a head that has an end of the connection in its middle.
 pub(super) fn ended_early() -> Refusal {
-    malformed("the connection ended before the head of the request was whole")
+    malformed("the connection ended before the head of the request was complete")
 }
 
 /// A request that is refused, in bytes that were just read.
@@ -278,7 +278,7 @@ impl Head {
         } else if is("transfer-encoding") {
             if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(malformed(
-                    "the only transfer coding that is taken is `chunked`, once",
+                    "the only accepted transfer coding is `chunked`, once",
                 ));
             }
             self.is_chunked = true;
@@ -293,7 +293,7 @@ impl Head {
         }
         let good = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:%[]".contains(byte);
         if !value.iter().all(good) {
-            return Err(malformed("the header `Host` is no host name"));
+            return Err(malformed("the header `Host` is not a host name"));
         }
         let other = self.authority.as_ref();
         if other.is_some_and(|other| !other.eq_ignore_ascii_case(value)) {
@@ -314,7 +314,7 @@ impl Head {
         let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
         let length = std::str::from_utf8(value).ok().filter(|_| digits);
         let length = length.and_then(|text| text.parse().ok());
-        let length = length.ok_or(malformed("the header `Content-Length` is no number"))?;
+        let length = length.ok_or(malformed("the header `Content-Length` is not a number"))?;
         self.length = Some(length);
         Ok(())
     }
@@ -349,7 +349,7 @@ fn method(line: &[u8]) -> Result<&[u8], Refusal> {
     match end {
         Some(end) => Ok(&line[..end]),
         None if line.len() <= MAX_METHOD => Ok(line),
-        None => Err(malformed("the method is longer than any that is known")),
+        None => Err(malformed("the method is longer than any known one")),
     }
 }
 

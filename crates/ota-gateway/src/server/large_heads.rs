@@ -49,7 +49,7 @@ pub(super) fn too_many() -> Refusal {
     Refusal {
         code: Code::Unavailable,
         detail: Some(
-            "the gateway holds as many requests with large headers as it takes; try again, or send fewer headers",
+            "the limit for requests with large headers is reached; try again later, or send fewer headers",
         ),
     }
 }

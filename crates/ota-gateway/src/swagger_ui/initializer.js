@@ -49,7 +49,7 @@ const fill = () => {
   if (examples.provider.length > 0) {
     provider.schema.enum = examples.provider;
   }
-  job.description = "The identifier of a job; Execute `list_jobs` first, and the first job of its page stands here.";
+  job.description = "The identifier of a job; Execute `list_jobs` first, and the first job of its page is filled in here.";
   ui.specActions.updateJsonSpec(spec);
 };
 

@@ -147,7 +147,7 @@ async fn who_waits_for_a_slot_is_told_of_slots_and_not_of_the_quota() {
     assert!(refused.is_finished(), "told at once");
     let error = refused.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.message().contains("at the same time"), "{error}");
+    assert!(error.message().contains("concurrent calls"), "{error}");
     assert_eq!(error.retry_after(), Some(ms(4000)));
     assert!(error.is_local());
     // Whoever has reason to wait and waits in vain is told the same.

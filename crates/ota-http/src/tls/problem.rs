@@ -267,7 +267,7 @@ impl Problem {
     #[must_use]
     pub fn advice(&self, keys: &KeyNames) -> String {
         let ca = keys.ca_file;
-        let show = "`openssl s_client -connect HOST:PORT -showcerts` shows what the server sends; compare its fingerprint with the one that its operator tells";
+        let show = "`openssl s_client -connect HOST:PORT -showcerts` shows what the server sends; compare its fingerprint with the one that its operator has published";
         match self {
             Self::Untrusted { facts, weak_chain } => {
                 let weak = weak_chain.is_some()
@@ -276,7 +276,7 @@ impl Problem {
                     });
                 match weak {
                     true => format!(
-                        "put the server's own certificate into `{ca}` (a certificate of this kind is trusted only when it stands there itself, not by its CA), or give the server a certificate of X.509 version 3 that a CA has signed with SHA-256; {show}"
+                        "put the server's own certificate into `{ca}` (a certificate of this kind is trusted only if it is listed there itself, not by its CA), or give the server a certificate of X.509 version 3 that a CA has signed with SHA-256; {show}"
                     ),
                     false => format!(
                         "put the certificate of the CA that made it into `{ca}`, or the server's own certificate; where a proxy inspects TLS, the CA of the proxy. With `{ca}` only the certificates in it are trusted; without it those of the system, or of the file that the environment variable SSL_CERT_FILE names; {show}"
@@ -307,7 +307,7 @@ impl Problem {
                 None => "only a new certificate with a subjectAltName helps".to_owned(),
             },
             Self::BadSignature => format!(
-                "another CA of the same name may have made it, or a proxy stands in between: compare the certificates with those in `{ca}`; {show}"
+                "another CA of the same name may have made it, or there is a proxy: compare the certificates with those in `{ca}`; {show}"
             ),
             Self::Version | Self::Cipher => "the gateway speaks TLS 1.2 and 1.3, with ECDHE and AES-GCM or ChaCha20-Poly1305: have one of them switched on at the server, or put a proxy before it that speaks both (stunnel, nginx); no setting of the gateway changes that".to_owned(),
             Self::ClientCertificateMissing => match (keys.client_cert_file, keys.client_key_file) {
