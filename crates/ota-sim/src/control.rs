@@ -6,8 +6,10 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};
 use serde::Serialize;
 
-use crate::faults::Fault;
-use crate::server::{Arrival, Body, Shared, page, whole};
+use crate::body::{Body, page, whole};
+use crate::exchange::Arrival;
+use crate::fault::Fault;
+use crate::state::Shared;
 
 pub(crate) fn answer(shared: &Shared, arrival: &Arrival) -> Response<Body> {
     let path = arrival.path.trim_end_matches('/');
@@ -15,14 +17,14 @@ pub(crate) fn answer(shared: &Shared, arrival: &Arrival) -> Response<Body> {
         ("/_sim", &Method::GET) => overview(shared),
         ("/_sim/health", &Method::GET) => json(&serde_json::json!({
             "status": "ok",
-            "simulator": shared.vendor.name(),
+            "simulator": shared.title,
         })),
         ("/_sim/counters", &Method::GET) => json(&shared.ledger.counters()),
         ("/_sim/counters", &Method::DELETE) => {
             shared.ledger.reset();
             empty()
         }
-        ("/_sim/fleet", &Method::GET) => json(&shared.vendor.fleet()),
+        ("/_sim/fleet", &Method::GET) => json(&shared.vendor.fleet(shared.now())),
         ("/_sim/faults", &Method::GET) => json(&shared.faults.list()),
         ("/_sim/faults", &Method::PUT) => match serde_json::from_slice::<Vec<Fault>>(&arrival.body)
         {
@@ -83,7 +85,7 @@ fn overview(shared: &Shared) -> Response<Body> {
         "<h1>{} simulator</h1><p>{} calls, {} answered, {} refused. \
          <a href=\"/_sim/counters\">counters</a> · <a href=\"/_sim/fleet\">fleet</a> · \
          <a href=\"/_sim/faults\">faults</a></p>",
-        escape(shared.vendor.name()),
+        escape(shared.title),
         counters.total_calls(),
         counters.total_answered(),
         counters.total_refused(),
@@ -101,7 +103,7 @@ fn overview(shared: &Shared) -> Response<Body> {
         );
     }
     text.push_str("</table><h2>Jobs</h2><table><tr><th>id<th>version<th>status<th>tasks</tr>");
-    for job in &shared.vendor.fleet().jobs {
+    for job in &shared.vendor.fleet(shared.now()).jobs {
         let tasks: Vec<String> = job
             .tasks
             .iter()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::faults::FaultKind;
+use crate::fault::FaultKind;
 use crate::quota::Window;
 
 /// Requests that the ring keeps.
@@ -51,9 +51,9 @@ pub struct Counters {
     pub answered: BTreeMap<String, u64>,
     /// Refused calls by reason.
     pub refused: BTreeMap<Refusal, u64>,
-    /// Successful logins (Huawei).
+    /// Successful logins, at vendors that hand out tokens.
     pub logins: u64,
-    /// Successful refreshes (Huawei).
+    /// Successful refreshes of such tokens.
     pub refreshes: u64,
     /// Most arrivals per operation seen in any sliding window of the quota's length.
     pub max_in_window: BTreeMap<String, u64>,

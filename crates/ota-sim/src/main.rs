@@ -1,27 +1,24 @@
 //! Runs one vendor simulator, or asks a running one whether it is well.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use ota_sim::{Fault, FleetShape, Quota, Server, alibaba, huawei};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use ota_sim::{Fault, FleetShape, QuotaSetting, SIMULATORS, Server, Setup, Simulator};
 
 /// Simulators of vendor clouds. All default credentials are for demonstration only: no vendor knows them.
 #[derive(Parser)]
 #[command(name = "ota-sim", version)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Other,
 }
 
+/// Commands that are no simulator. Those of the simulators come from the registry.
 #[derive(Subcommand)]
-enum Command {
-    /// Simulates Alibaba Cloud IoT, version 2018-01-20.
-    Alibaba(AlibabaArguments),
-    /// Simulates the classic northbound API of the Huawei IoT platform.
-    Huawei(HuaweiArguments),
+enum Other {
     /// Sends one GET and ends with 0 if the answer is 200, with 1 otherwise.
     Healthcheck {
         /// Plain HTTP URL, for example of `/_sim/health`.
@@ -30,9 +27,12 @@ enum Command {
     },
 }
 
-/// What both simulators have.
+/// What every simulator has.
 #[derive(Args)]
 struct Common {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
     /// Source of everything random: the same seed shows the same fleet.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -84,188 +84,46 @@ impl Common {
         if self.frozen { shape.frozen() } else { shape }
     }
 
-    fn quota(&self, default: Option<Quota>) -> Option<Quota> {
-        if self.no_quota {
-            return None;
-        }
-        default.map(|quota| Quota {
-            calls: self.quota.unwrap_or(quota.calls),
-            window: self.window_ms.map_or(quota.window, Duration::from_millis),
-        })
-    }
-
-    fn faults(&self) -> Vec<Fault> {
-        self.faults
-            .as_ref()
-            .map_or_else(Vec::new, |FaultList(faults)| faults.clone())
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum ThrottleStatus {
-    #[value(name = "400")]
-    BadRequest,
-    #[value(name = "429")]
-    TooManyRequests,
-    #[value(name = "503")]
-    ServiceUnavailable,
-}
-
-#[derive(Args)]
-struct AlibabaArguments {
-    /// Address to listen on.
-    #[arg(long, default_value = "127.0.0.1:9001")]
-    listen: SocketAddr,
-    /// The only access key id that is known.
-    #[arg(long, default_value = alibaba::DEMO_ACCESS_KEY_ID)]
-    access_key_id: String,
-    /// Its secret.
-    #[arg(long, default_value = alibaba::DEMO_ACCESS_KEY_SECRET)]
-    access_key_secret: String,
-    /// Makes the key a temporary one that needs this token.
-    #[arg(long)]
-    security_token: Option<String>,
-    /// Makes this `IotInstanceId` mandatory; without it none may be sent.
-    #[arg(long)]
-    instance_id: Option<String>,
-    /// HTTP status of `Throttling.User`.
-    #[arg(long, value_enum, default_value = "400")]
-    throttle_status: ThrottleStatus,
-    /// Sends `x-acs-retry-after` with `Throttling.User`.
-    #[arg(long)]
-    retry_after_ms: Option<u64>,
-    /// Spells the end state of jobs COMPLETE.
-    #[arg(long)]
-    complete_spelling: bool,
-    /// Spells verification jobs `VERFIY_FIRMWARE`.
-    #[arg(long)]
-    verfiy_spelling: bool,
-    /// Behaves like the oldest documents: no CONFIRM, no Timeout, no newer job fields.
-    #[arg(long)]
-    old_edition: bool,
-    #[command(flatten)]
-    common: Common,
-}
-
-impl AlibabaArguments {
-    fn config(self) -> alibaba::Config {
-        let defaults = alibaba::Config::default();
-        alibaba::Config {
-            listen: self.listen,
-            seed: self.common.seed,
-            fleet: self.common.fleet(),
-            quota: self.common.quota(defaults.quota),
-            clock_offset: time::Duration::milliseconds(self.common.clock_offset_ms),
-            faults: self.common.faults(),
-            access_key_id: self.access_key_id,
-            access_key_secret: self.access_key_secret,
-            security_token: self.security_token,
-            instance_id: self.instance_id,
-            throttle_style: alibaba::ThrottleStyle {
-                status: match self.throttle_status {
-                    ThrottleStatus::BadRequest => alibaba::ThrottleStatus::BadRequest,
-                    ThrottleStatus::TooManyRequests => alibaba::ThrottleStatus::TooManyRequests,
-                    ThrottleStatus::ServiceUnavailable => {
-                        alibaba::ThrottleStatus::ServiceUnavailable
-                    }
-                },
-                retry_after_ms: self.retry_after_ms,
+    fn quota(&self) -> QuotaSetting {
+        match (self.no_quota, self.quota, self.window_ms) {
+            (true, ..) => QuotaSetting::Unlimited,
+            (false, None, None) => QuotaSetting::Documented,
+            (false, calls, window_ms) => QuotaSetting::Changed {
+                calls,
+                window: window_ms.map(Duration::from_millis),
             },
-            complete_spelling: self.complete_spelling,
-            verfiy_spelling: self.verfiy_spelling,
-            old_edition: self.old_edition,
-            ..defaults
+        }
+    }
+
+    fn setup(self, simulator: &Simulator) -> Setup {
+        let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, simulator.port));
+        Setup {
+            listen: self.listen.unwrap_or(usual),
+            seed: self.seed,
+            fleet: self.fleet(),
+            quota: self.quota(),
+            clock_offset: time::Duration::milliseconds(self.clock_offset_ms),
+            faults: self.faults.map_or_else(Vec::new, |FaultList(list)| list),
+            ..Setup::default()
         }
     }
 }
 
-#[derive(Args)]
-struct HuaweiArguments {
-    /// Address to listen on.
-    #[arg(long, default_value = "127.0.0.1:9002")]
-    listen: SocketAddr,
-    /// The only application that is known.
-    #[arg(long, default_value = huawei::DEMO_APP_ID)]
-    app_id: String,
-    /// Its secret.
-    #[arg(long, default_value = huawei::DEMO_SECRET)]
-    secret: String,
-    /// Header that carries the application id.
-    #[arg(long, default_value = "app_key")]
-    app_key_header: String,
-    /// Life of an access token in seconds.
-    #[arg(long, default_value_t = 3600)]
-    expires_in: u64,
-    /// Prints `expiresIn` as a string.
-    #[arg(long)]
-    expires_in_as_string: bool,
-    /// Calls the total of the task list `totalSize`.
-    #[arg(long)]
-    total_size: bool,
-    /// Prints statuses in upper case, FAIL among them.
-    #[arg(long)]
-    uppercase_status: bool,
-    /// Answers a call without `pageNo` with everything.
-    #[arg(long)]
-    unpaged_by_default: bool,
-    /// Answers every call with all rows.
-    #[arg(long)]
-    ignore_paging: bool,
-    /// Sends errors with HTTP 200.
-    #[arg(long)]
-    errors_with_200: bool,
-    /// Adds `error_code: null` to good answers.
-    #[arg(long)]
-    null_error_code: bool,
-    /// Leaves timeouts out of `staResult.fail`.
-    #[arg(long)]
-    timeout_beside_fail: bool,
-    #[command(flatten)]
-    common: Common,
-}
-
-impl HuaweiArguments {
-    fn config(self) -> huawei::Config {
-        let defaults = huawei::Config::default();
-        huawei::Config {
-            listen: self.listen,
-            seed: self.common.seed,
-            fleet: self.common.fleet(),
-            quota: self.common.quota(defaults.quota),
-            clock_offset: time::Duration::milliseconds(self.common.clock_offset_ms),
-            faults: self.common.faults(),
-            app_id: self.app_id,
-            secret: self.secret,
-            app_key_header: self.app_key_header,
-            expires_in: Duration::from_secs(self.expires_in),
-            expires_in_as_string: self.expires_in_as_string,
-            total_name: if self.total_size {
-                huawei::TotalName::TotalSize
-            } else {
-                huawei::TotalName::TotalCount
-            },
-            uppercase_status: self.uppercase_status,
-            absent_page_no: if self.unpaged_by_default {
-                huawei::AbsentPageNo::Unpaged
-            } else {
-                huawei::AbsentPageNo::ZeroDefault
-            },
-            ignore_paging: self.ignore_paging,
-            errors_with_200: self.errors_with_200,
-            null_error_code_on_success: self.null_error_code,
-            timeout_in_fail: !self.timeout_beside_fail,
-            ..defaults
-        }
-    }
+/// The whole command line: a subcommand for each simulator of the registry.
+fn command() -> Command {
+    let simulators = SIMULATORS.iter().map(|one| {
+        let about = format!(
+            "Simulates {}. Listens on 127.0.0.1:{} unless told otherwise",
+            one.title, one.port
+        );
+        Common::augment_args((one.arguments)(Command::new(one.name))).about(about)
+    });
+    Arguments::command().subcommands(simulators)
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let served = match Arguments::parse().command {
-        Command::Alibaba(arguments) => serve("alibaba", alibaba::start(arguments.config())).await,
-        Command::Huawei(arguments) => serve("huawei", huawei::start(arguments.config())).await,
-        Command::Healthcheck { url } => check(&url),
-    };
+    let served = run(&command().get_matches()).await;
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -275,11 +133,30 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(vendor: &str, starting: impl Future<Output = io::Result<Server>>) -> io::Result<()> {
+async fn run(matches: &ArgMatches) -> io::Result<()> {
+    if let Some((name, matches)) = matches.subcommand()
+        && let Some(simulator) = ota_sim::simulator(name)
+    {
+        return serve(simulator, matches).await;
+    }
+    match Other::from_arg_matches(matches).map_err(invalid)? {
+        Other::Healthcheck { url } => check(&url),
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error)
+}
+
+async fn serve(simulator: &Simulator, matches: &ArgMatches) -> io::Result<()> {
+    let setup = Common::from_arg_matches(matches)
+        .map_err(invalid)?
+        .setup(simulator);
     // Signals are caught before the address is printed, so that whoever reads it can stop the process cleanly.
     let ended = end_signal()?;
-    let server = starting.await?;
-    writeln!(io::stdout(), "ota-sim {vendor} listens on {}", server.url())?;
+    let server: Server = (simulator.start)(setup, matches).await?;
+    let name = simulator.name;
+    writeln!(io::stdout(), "ota-sim {name} listens on {}", server.url())?;
     ended.await;
     server.stop().await;
     Ok(())
@@ -311,7 +188,6 @@ fn end_signal() -> io::Result<impl Future<Output = ()>> {
 /// One GET over plain HTTP, so that a container image needs no other program for its health check.
 fn check(url: &str) -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(3);
-    let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
     let rest = url
         .strip_prefix("http://")
         .ok_or_else(|| invalid("the URL must start with http://"))?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::faults::FaultKind;
+use crate::fault::FaultKind;
 
 /// Stands where the odd value goes; private characters, which no other text of an answer has.
 const MARK: &str = "\u{e000}odd\u{e001}";
@@ -99,7 +99,7 @@ fn name_before(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::{mark, put, rows};
-    use crate::faults::FaultKind;
+    use crate::fault::FaultKind;
     use serde_json::json;
 
     #[test]

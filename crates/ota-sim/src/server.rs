@@ -1,160 +1,45 @@
-//! The HTTP server under both simulators: accept loop, transport faults, counting.
+//! The HTTP server under every simulator: accept loop, transport faults, counting.
 
 use std::convert::Infallible;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
-use std::task::Poll;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use futures_util::{StreamExt, stream};
-use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER,
-};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http::header::{DATE, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::json;
-use time::OffsetDateTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::clock::Clock;
+use crate::body::{Body, finish, foreign_answer, page, with_headers};
 use crate::control;
-use crate::counters::{Counters, Ledger, RecordedRequest, Refusal};
-use crate::faults::{Drawn, Fault, FaultKind, Faults, Packing};
+use crate::counters::{Counters, Ledger, RecordedRequest};
+use crate::exchange::{Arrival, Vendor, Verdict};
+use crate::fault::{Fault, FaultKind};
+use crate::faults::Faults;
 use crate::fleet::FleetTruth;
-use crate::odd;
-use crate::wire_text::{decode_pairs, html_page, http_date};
+use crate::setup::Setup;
+use crate::state::Shared;
+use crate::wire_text::{decode_pairs, http_date};
 
 /// Largest request body that is read.
 const MAX_BODY: usize = 1024 * 1024;
-/// Default of [`FaultKind::HugeBody`].
-const HUGE_BODY: u64 = 100 * 1000 * 1000;
 /// How long a graceful stop waits for open connections.
 const DRAIN: Duration = Duration::from_secs(2);
 /// Header values that are recorded; nothing here is a credential.
-const RECORDED_HEADERS: [&str; 9] = [
+const RECORDED_HEADERS: [&str; 5] = [
     "accept",
     "accept-encoding",
     "content-length",
     "host",
     "user-agent",
-    "x-acs-action",
-    "x-acs-date",
-    "x-acs-signature-nonce",
-    "x-acs-version",
 ];
-
-pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
-
-/// One request, read completely.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    pub(crate) method: Method,
-    /// Path and query as received.
-    pub(crate) target: String,
-    pub(crate) path: String,
-    /// Decoded query.
-    pub(crate) query: Vec<(String, String)>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    /// Time of arrival by the server's own clock, which may be off.
-    pub(crate) at: OffsetDateTime,
-}
-
-impl Arrival {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// Tells whether the body is of this media type, whatever its parameters.
-    pub(crate) fn is(&self, media_type: &str) -> bool {
-        self.header("content-type")
-            .and_then(|value| value.split(';').next())
-            .is_some_and(|value| value.trim().eq_ignore_ascii_case(media_type))
-    }
-
-    /// Decoded form body; empty when the body is no form.
-    pub(crate) fn form(&self) -> Vec<(String, String)> {
-        if self.is("application/x-www-form-urlencoded") {
-            decode_pairs(&String::from_utf8_lossy(&self.body))
-        } else {
-            Vec::new()
-        }
-    }
-}
-
-/// What became of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Answered,
-    LoggedIn,
-    Refreshed,
-    Refused(Refusal),
-}
-
-/// A complete answer of a vendor.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) content_type: &'static str,
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) body: Vec<u8>,
-    pub(crate) verdict: Verdict,
-}
-
-/// What a vendor adds to the server.
-pub(crate) trait Vendor: Send + Sync + 'static {
-    /// Name for people.
-    fn name(&self) -> &'static str;
-    /// Name of the operation, `unknown` when there is none.
-    fn operation(&self, arrival: &Arrival) -> &'static str;
-    /// Decoded parameters that are fit to be recorded.
-    fn shown_params(&self, arrival: &Arrival) -> Vec<(String, String)>;
-    /// Tells whether this vendor knows a kind of fault.
-    fn serves(&self, kind: FaultKind) -> bool;
-    fn answer(&self, arrival: &Arrival, faults: &Drawn) -> Answer;
-    fn fleet(&self) -> FleetTruth;
-}
-
-/// Settings of the server that every vendor's configuration has.
-pub(crate) struct Settings {
-    pub(crate) listen: SocketAddr,
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
-    pub(crate) clock: Clock,
-    pub(crate) clock_offset: time::Duration,
-    pub(crate) seed: u64,
-    pub(crate) faults: Vec<Fault>,
-    /// Window over which the most calls are counted.
-    pub(crate) counted_window: Duration,
-}
-
-pub(crate) struct Shared {
-    pub(crate) vendor: Box<dyn Vendor>,
-    pub(crate) faults: Faults,
-    pub(crate) ledger: Ledger,
-    clock: Clock,
-    clock_offset: time::Duration,
-    started: OffsetDateTime,
-}
-
-impl Shared {
-    /// The server's own time, which the `Date` header shows.
-    pub(crate) fn now(&self) -> OffsetDateTime {
-        let now = self.clock.now();
-        now.checked_add(self.clock_offset).unwrap_or(now)
-    }
-}
 
 /// A running simulator.
 ///
@@ -168,20 +53,27 @@ pub struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(settings: Settings, vendor: Box<dyn Vendor>) -> io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen).await?;
+    /// Starts a vendor's module. The most calls are counted over `counted_window`, which is the window of its quota.
+    pub(crate) async fn start(
+        title: &'static str,
+        setup: Setup,
+        counted_window: Duration,
+        vendor: Box<dyn Vendor>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(setup.listen).await?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
+            title,
             vendor,
-            faults: Faults::new(settings.faults, settings.seed),
-            ledger: Ledger::new(settings.counted_window),
-            started: settings.clock.now(),
-            clock: settings.clock,
-            clock_offset: settings.clock_offset,
+            faults: Faults::new(setup.faults, setup.seed),
+            ledger: Ledger::new(counted_window),
+            started: setup.clock.now(),
+            clock: setup.clock,
+            clock_offset: setup.clock_offset,
         });
-        let tls = settings.tls.is_some();
+        let tls = setup.tls.is_some();
         let (stopping, stopped) = watch::channel(false);
-        let acceptor = settings.tls.map(TlsAcceptor::from);
+        let acceptor = setup.tls.map(TlsAcceptor::from);
         let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared), stopped));
         Ok(Self {
             shared,
@@ -231,7 +123,7 @@ impl Server {
     /// Returns what the simulator holds at this moment.
     #[must_use]
     pub fn fleet(&self) -> FleetTruth {
-        self.shared.vendor.fleet()
+        self.shared.vendor.fleet(self.shared.now())
     }
 
     /// Forgets all counters and recorded requests; quota windows, tokens and nonces stay.
@@ -255,7 +147,7 @@ impl Drop for Server {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server")
-            .field("vendor", &self.shared.vendor.name())
+            .field("vendor", &self.shared.title)
             .field("url", &self.url())
             .finish_non_exhaustive()
     }
@@ -374,10 +266,9 @@ async fn handle(
 async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Body>, Dropped> {
     let vendor = &shared.vendor;
     let operation = vendor.operation(arrival);
-    shared
-        .ledger
-        .arrived(shared.clock.now(), recorded(shared, arrival, operation));
-    let params = vendor.shown_params(arrival);
+    let params = arrival.shown_params(vendor.secret_params());
+    let record = recorded(shared, arrival, operation, params.clone());
+    shared.ledger.arrived(shared.clock.now(), record);
     let faults = shared
         .faults
         .draw(operation, &params, |kind| vendor.serves(kind));
@@ -413,207 +304,24 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Body>, Drop
     Ok(with_headers(finish(answer, &faults), &faults))
 }
 
-/// Adds the headers that faults ask for.
-fn with_headers(mut response: Response<Body>, faults: &Drawn) -> Response<Body> {
-    let said = [
-        (RETRY_AFTER, faults.said(|fault| fault.retry_after.as_ref())),
-        (DATE, faults.said(|fault| fault.date.as_ref())),
-    ];
-    for (name, value) in said {
-        if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
-}
-
-fn recorded(shared: &Shared, arrival: &Arrival, operation: &str) -> RecordedRequest {
+fn recorded(
+    shared: &Shared,
+    arrival: &Arrival,
+    operation: &str,
+    params: Vec<(String, String)>,
+) -> RecordedRequest {
     let since = shared.clock.now() - shared.started;
     RecordedRequest {
         operation: operation.to_owned(),
         method: arrival.method.to_string(),
         target: arrival.target.clone(),
-        params: shared.vendor.shown_params(arrival),
+        params,
         content_type: arrival.header("content-type").map(str::to_owned),
         headers: RECORDED_HEADERS
             .iter()
+            .chain(shared.vendor.recorded_headers())
             .filter_map(|name| Some(((*name).to_owned(), arrival.header(name)?.to_owned())))
             .collect(),
         at: Duration::try_from(since).unwrap_or_default(),
     }
-}
-
-/// Answers that somebody else than the vendor gives.
-fn foreign_answer(faults: &Drawn) -> Option<Response<Body>> {
-    if faults.has(FaultKind::Html502) {
-        return Some(page(StatusCode::BAD_GATEWAY));
-    }
-    if faults.has(FaultKind::Html200) {
-        return Some(page(StatusCode::OK));
-    }
-    if let Some(fault) = faults.get(FaultKind::Foreign404) {
-        let kong = || json!({"message": "no Route matched with those values"});
-        let body = fault.value.clone().unwrap_or_else(kong).to_string();
-        let mut response = Response::new(whole(body));
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        let json = HeaderValue::from_static("application/json; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, json);
-        return Some(response);
-    }
-    if let Some(fault) = faults.get(FaultKind::Redirect) {
-        let mut response = page(StatusCode::FOUND);
-        let location = fault
-            .location
-            .as_deref()
-            .unwrap_or("http://127.0.0.1:9/login");
-        if let Ok(location) = HeaderValue::from_str(location) {
-            response.headers_mut().insert(LOCATION, location);
-        }
-        return Some(response);
-    }
-    if let Some(fault) = faults.get(FaultKind::HugeBody) {
-        return Some(huge_body(fault.size_bytes.unwrap_or(HUGE_BODY)));
-    }
-    None
-}
-
-/// A body of `size` bytes that starts like JSON, streamed, so that only one chunk is in memory.
-fn huge_body(size: u64) -> Response<Body> {
-    const CHUNK: usize = 64 * 1024;
-    let filler = Bytes::from(vec![b' '; CHUNK]);
-    let first = Bytes::from_static(b"{").slice(0..usize::from(size > 0));
-    let chunks = stream::unfold(size.saturating_sub(1), move |left| {
-        let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-        let chunk = filler.slice(0..length);
-        async move { (length > 0).then_some((chunk, left - length as u64)) }
-    });
-    let body = stream::once(async move { first })
-        .chain(chunks)
-        .map(|chunk| Ok(Frame::data(chunk)));
-    let mut response = Response::new(StreamBody::new(body).boxed_unsync());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// Turns a vendor's answer into a response and spoils it if a fault says so.
-fn finish(answer: Answer, faults: &Drawn) -> Response<Body> {
-    let Answer {
-        status,
-        content_type,
-        headers,
-        mut body,
-        ..
-    } = answer;
-    let kinds: Vec<FaultKind> = faults.kinds().collect();
-    body = odd::put(body, &kinds);
-    let compress = faults.get(FaultKind::Compress);
-    let coding = compress.map(|fault| fault.coding.as_deref().unwrap_or("gzip"));
-    if let Some(fault) = compress {
-        body = compressed(&body, fault);
-    }
-    let full_length = body.len();
-    if faults.has(FaultKind::CutJson) {
-        body.truncate(full_length / 2);
-    }
-    if faults.has(FaultKind::EmptyBody) {
-        body.clear();
-    }
-    let cut = faults.has(FaultKind::CutBody);
-    let mut response = if cut {
-        body.truncate(full_length / 2);
-        let mut response = Response::new(broken_body(body.into()));
-        response
-            .headers_mut()
-            .insert(CONTENT_LENGTH, HeaderValue::from(full_length));
-        response
-    } else {
-        Response::new(whole(body))
-    };
-    *response.status_mut() = status;
-    let content_type = if faults.has(FaultKind::WrongContentType) {
-        "text/plain"
-    } else {
-        content_type
-    };
-    if !content_type.is_empty() {
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    }
-    response.headers_mut().extend(headers);
-    if let Some(Ok(coding)) = coding.map(HeaderValue::from_str) {
-        response.headers_mut().insert(CONTENT_ENCODING, coding);
-    }
-    response
-}
-
-/// Compresses a body. What is not gzip only has to be something that cannot be read as it is.
-fn compressed(body: &[u8], fault: &Fault) -> Vec<u8> {
-    if fault
-        .coding
-        .as_deref()
-        .is_some_and(|coding| coding != "gzip")
-    {
-        return body.iter().map(|byte| byte ^ 0x5a).collect();
-    }
-    match fault.packing {
-        None => gzip(body),
-        Some(Packing::Members) => {
-            let third = body.len().div_ceil(3).max(1);
-            body.chunks(third).flat_map(gzip).collect()
-        }
-        Some(Packing::Garbage) => [gzip(body), b"more".to_vec()].concat(),
-        Some(Packing::Bomb) => [gzip(body), BLANKS.clone()].concat(),
-    }
-}
-
-/// Blanks, which no text of an answer minds behind it, in one member of gzip.
-static BLANKS: LazyLock<Vec<u8>> = LazyLock::new(|| gzip(&vec![b' '; 9_000_000]));
-
-fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let written = encoder.write_all(body).and_then(|()| encoder.finish());
-    written.unwrap_or_default()
-}
-
-/// Sends `head`, lets it reach the wire, and breaks the connection.
-fn broken_body(head: Bytes) -> Body {
-    let mut head = Some(head);
-    let mut flushed = false;
-    let frames = stream::poll_fn(move |cx| {
-        if let Some(head) = head.take() {
-            return Poll::Ready(Some(Ok(Frame::data(head))));
-        }
-        if !flushed {
-            // The connection flushes what it has before it asks again.
-            flushed = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(Some(Err(io::Error::other("cut on request"))))
-    });
-    StreamBody::new(frames).boxed_unsync()
-}
-
-pub(crate) fn whole(body: impl Into<Bytes>) -> Body {
-    Full::new(body.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
-}
-
-/// An HTML page that says no more than the status.
-pub(crate) fn page(status: StatusCode) -> Response<Body> {
-    let title = format!(
-        "{} {}",
-        status.as_str(),
-        status.canonical_reason().unwrap_or_default()
-    );
-    let mut response = Response::new(whole(html_page(&title)));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-    response
 }

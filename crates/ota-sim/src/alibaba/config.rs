@@ -1,15 +1,16 @@
 //! How the Alibaba Cloud simulator behaves.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::faults::Fault;
+use crate::fault::Fault;
 use crate::fleet::FleetShape;
 use crate::quota::Quota;
 use crate::renewed::Renewed;
+use crate::setup::{QuotaSetting, Setup};
 
 /// A key, and the token that belongs to it where it is temporary.
 #[derive(Clone)]
@@ -110,37 +111,46 @@ pub const DEMO_ACCESS_KEY_ID: &str = "demo-access-key-id";
 /// Secret of the demo; it protects nothing.
 pub const DEMO_ACCESS_KEY_SECRET: &str = "demo-access-key-secret";
 
+/// Documented: ten queries a second.
+pub(super) const DOCUMENTED_QUOTA: Quota = Quota {
+    calls: 10,
+    window: Duration::from_secs(1),
+};
+
 impl Default for Config {
     fn default() -> Self {
+        Self::of(Setup::default())
+    }
+}
+
+impl Config {
+    /// Returns the settings for `setup`, with the defaults of what only this simulator has.
+    #[must_use]
+    pub fn of(setup: Setup) -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            tls: None,
-            clock: Clock::system(),
-            clock_offset: time::Duration::ZERO,
-            seed: 1,
-            fleet: FleetShape::demo(),
+            listen: setup.listen,
+            tls: setup.tls,
+            clock: setup.clock,
+            clock_offset: setup.clock_offset,
+            seed: setup.seed,
+            fleet: setup.fleet,
             access_key_id: DEMO_ACCESS_KEY_ID.to_owned(),
             access_key_secret: DEMO_ACCESS_KEY_SECRET.to_owned(),
             security_token: None,
             renewed: Renewed::default(),
             instance_id: None,
             host_id: "iot.cn-shanghai.aliyuncs.com".to_owned(),
-            quota: Some(Quota {
-                calls: 10,
-                window: Duration::from_secs(1),
-            }),
+            quota: setup.quota.of(Some(DOCUMENTED_QUOTA)),
             throttle_style: ThrottleStyle::default(),
             skew_limit: Duration::from_secs(15 * 60),
             complete_spelling: false,
             verfiy_spelling: false,
             old_edition: false,
             unknown_job: UnknownJob::default(),
-            faults: Vec::new(),
+            faults: setup.faults,
         }
     }
-}
 
-impl Config {
     /// Returns the credential in force.
     pub(crate) fn credential(&self) -> Credential {
         self.renewed.get().unwrap_or_else(|| Credential {
@@ -148,6 +158,20 @@ impl Config {
             access_key_secret: self.access_key_secret.clone(),
             security_token: self.security_token.clone(),
         })
+    }
+
+    /// Returns the part that every simulator has; the quota is this module's own affair.
+    pub(super) fn setup(&self) -> Setup {
+        Setup {
+            listen: self.listen,
+            tls: self.tls.clone(),
+            clock: self.clock.clone(),
+            clock_offset: self.clock_offset,
+            seed: self.seed,
+            fleet: self.fleet.clone(),
+            quota: QuotaSetting::Documented,
+            faults: self.faults.clone(),
+        }
     }
 }
 

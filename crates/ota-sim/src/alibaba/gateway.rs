@@ -13,16 +13,18 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 use super::config::Config;
 use super::errors::{Error, Source};
 use super::operations::{Call, Operation};
+use super::rows::truth;
 use super::sign::{
     ACS3, Authorization, acs3_canonical_request, acs3_signature, acs3_string_to_sign,
     rpc_signature, rpc_string_to_sign,
 };
-use super::{truth, xml};
+use super::xml;
 use crate::counters::Refusal;
-use crate::faults::{Drawn, FaultKind};
+use crate::exchange::{Answer, Arrival, Vendor, Verdict};
+use crate::fault::FaultKind;
+use crate::faults::Drawn;
 use crate::fleet::{Fleet, FleetTruth, Stream};
 use crate::quota::Limiter;
-use crate::server::{Answer, Arrival, Vendor, Verdict};
 
 const VERSION: &str = "2018-01-20";
 /// Headers that clients add to a request after they have signed it.
@@ -297,10 +299,6 @@ impl Alibaba {
 }
 
 impl Vendor for Alibaba {
-    fn name(&self) -> &'static str {
-        "Alibaba Cloud IoT"
-    }
-
     fn operation(&self, arrival: &Arrival) -> &'static str {
         let params = merged(arrival);
         arrival
@@ -310,10 +308,17 @@ impl Vendor for Alibaba {
             .map_or("unknown", Operation::name)
     }
 
-    fn shown_params(&self, arrival: &Arrival) -> Vec<(String, String)> {
-        let mut params = merged(arrival);
-        params.retain(|(name, _)| !SECRET_PARAMS.contains(&name.as_str()));
-        params
+    fn secret_params(&self) -> &'static [&'static str] {
+        &SECRET_PARAMS
+    }
+
+    fn recorded_headers(&self) -> &'static [&'static str] {
+        &[
+            "x-acs-action",
+            "x-acs-date",
+            "x-acs-signature-nonce",
+            "x-acs-version",
+        ]
     }
 
     fn serves(&self, kind: FaultKind) -> bool {
@@ -344,9 +349,7 @@ impl Vendor for Alibaba {
         }
     }
 
-    fn fleet(&self) -> FleetTruth {
-        let now = self.config.clock.now();
-        let now = now.checked_add(self.config.clock_offset).unwrap_or(now);
+    fn fleet(&self, now: OffsetDateTime) -> FleetTruth {
         truth(&self.config, &self.fleet, self.fleet.age(now))
     }
 }

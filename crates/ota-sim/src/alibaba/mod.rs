@@ -5,28 +5,55 @@
 //!
 //! Sources: IoT Platform help, pages of the six operations, "Common parameters", "Signature method", "Error codes".
 
+mod arguments;
 mod config;
 mod errors;
 mod gateway;
 mod operations;
 mod rows;
 mod sign;
+mod vocabulary;
 mod wire;
 mod xml;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
+use clap::{Args, FromArgMatches};
+
+use config::DOCUMENTED_QUOTA;
 pub use config::{
     Config, Credential, DEMO_ACCESS_KEY_ID, DEMO_ACCESS_KEY_SECRET, ThrottleStatus, ThrottleStyle,
     UnknownJob,
 };
 
-use crate::fleet::{Fleet, FleetTruth, IdsOf, JobTruth, Stage};
-use crate::server::{Server, Settings};
+use crate::server::Server;
+use crate::simulator::{Account, Simulator};
+use arguments::Arguments;
 use gateway::Alibaba;
-use rows::Rows;
+use vocabulary::Words;
+
+/// The simulator as the registry lists it.
+pub const SIMULATOR: Simulator = Simulator {
+    name: "alibaba",
+    title: TITLE,
+    port: 9001,
+    account: Account {
+        provider: "aliyun",
+        vendor: "alibaba-iot",
+        settings: &[
+            ("region", "cn-shanghai"),
+            ("access_key_id", DEMO_ACCESS_KEY_ID),
+        ],
+        secrets: &[("access_key_secret", DEMO_ACCESS_KEY_SECRET)],
+    },
+    arguments: Arguments::augment_args,
+    start: |setup, matches| {
+        let arguments = Arguments::from_arg_matches(matches);
+        Box::pin(async move { start(arguments.map_err(io::Error::other)?.config(setup)).await })
+    },
+};
+
+const TITLE: &str = "Alibaba Cloud IoT";
 
 /// Starts the simulator on `config.listen`.
 ///
@@ -34,47 +61,9 @@ use rows::Rows;
 ///
 /// When the address cannot be bound or the fleet names a status that the vendor does not have.
 pub async fn start(config: Config) -> io::Result<Server> {
-    let now = config.clock.now();
-    let server_time = now.checked_add(config.clock_offset).unwrap_or(now);
-    let fleet = Arc::new(Fleet::new(&config.fleet, config.seed, server_time)?);
-    let settings = Settings {
-        listen: config.listen,
-        tls: config.tls.clone(),
-        clock: config.clock.clone(),
-        clock_offset: config.clock_offset,
-        seed: config.seed,
-        faults: config.faults.clone(),
-        counted_window: config
-            .quota
-            .map_or(std::time::Duration::from_secs(1), |quota| quota.window),
-    };
-    Server::start(settings, Box::new(Alibaba::new(config, fleet))).await
-}
-
-/// The fleet as the vendor's words tell it.
-fn truth(config: &Config, fleet: &Arc<Fleet>, age: i64) -> FleetTruth {
-    let rows = Rows { config, fleet, age };
-    let jobs = fleet
-        .jobs(age)
-        .into_iter()
-        .map(|job| {
-            let package = fleet.package_of(job);
-            let tally = job.tally(fleet.seed, age);
-            let mut tasks = BTreeMap::new();
-            for stage in Stage::ALL {
-                *tasks.entry(rows.task_status(stage).to_owned()).or_default() += tally.count(stage);
-            }
-            JobTruth {
-                id: job.id.clone(),
-                package_id: package.id.clone(),
-                version: package.version.to_owned(),
-                product_key: fleet.product_of(package).key.clone(),
-                status: rows.job_status(job).to_owned(),
-                total: u64::from(job.tasks),
-                tasks,
-                timed_out: tally.timed_out,
-            }
-        })
-        .collect();
-    FleetTruth::new(Arc::clone(fleet), IdsOf::Alibaba, jobs)
+    let setup = config.setup();
+    let fleet = setup.fleet(&Words)?;
+    let window = config.quota.unwrap_or(DOCUMENTED_QUOTA).window;
+    let vendor = Box::new(Alibaba::new(config, fleet));
+    Server::start(TITLE, setup, window, vendor).await
 }

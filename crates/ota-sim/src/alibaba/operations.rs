@@ -7,7 +7,8 @@ use super::config::{Config, UnknownJob};
 use super::errors::Error;
 use super::rows::Rows;
 use crate::counters::Refusal;
-use crate::faults::{Drawn, FaultKind};
+use crate::fault::FaultKind;
+use crate::faults::Drawn;
 use crate::fleet::{Fleet, Job, Package, Stage};
 
 /// `CurrentPage * PageSize` may not be larger (ListOTATaskByJob).
@@ -201,11 +202,11 @@ impl Call<'_> {
         let package = self.find_package()?;
         let key = self.param("ProductKey").unwrap_or_default();
         let device = self.param("DeviceName").unwrap_or_default();
-        if !self.fleet.products.iter().any(|one| one.key == key) {
+        if !self.fleet.products.iter().any(|one| one.id == key) {
             return Err(Error::unknown_product());
         }
         let is_for = |job: &Job| {
-            self.fleet.product_of(self.fleet.package_of(job)).key == key
+            self.fleet.product_of(self.fleet.package_of(job)).id == key
                 && self.fleet.task_of_device(job, device).is_some()
         };
         if !self.fleet.jobs(self.age).into_iter().any(is_for) {
@@ -239,7 +240,7 @@ impl Call<'_> {
         let page = self.page(100)?;
         let key = self.param("ProductKey");
         if let Some(key) = key
-            && !self.fleet.products.iter().any(|one| one.key == key)
+            && !self.fleet.products.iter().any(|one| one.id == key)
         {
             return Err(Error::unknown_product());
         }
@@ -250,7 +251,7 @@ impl Call<'_> {
             .packages
             .iter()
             .rev()
-            .filter(|one| key.is_none_or(|key| self.fleet.product_of(one).key == key))
+            .filter(|one| key.is_none_or(|key| self.fleet.product_of(one).id == key))
             .filter(|one| version.is_none_or(|version| one.version == version))
             .collect();
         let mut rows: Vec<Value> = slice(&packages, &page)

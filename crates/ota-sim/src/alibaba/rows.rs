@@ -1,11 +1,15 @@
 //! The fleet in the vendor's words.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::config::Config;
+use super::vocabulary::{failure_text, task_status};
 use super::wire::{
     FirmwareDetail, FirmwareFile, FirmwareRow, JobDetail, JobRow, NewerJobFields, SrcVersions, Tag,
     Tags, TaskRow,
 };
-use crate::fleet::{FAILURES, Fleet, Job, Package, Phase, Scope, Stage, Stream, Task};
+use crate::fleet::{Fleet, FleetTruth, Job, JobTruth, Package, Phase, Scope, Stage, Stream, Task};
 use crate::wire_text::iso_millis;
 
 /// Builds rows for one moment.
@@ -30,14 +34,8 @@ impl Rows<'_> {
     /// `TaskStatus`; the oldest documents do not know CONFIRM.
     pub(super) fn task_status(&self, stage: Stage) -> &'static str {
         match stage {
-            Stage::Confirm if self.config.old_edition => "QUEUED",
-            Stage::Confirm => "CONFIRM",
-            Stage::Queued => "QUEUED",
-            Stage::Notified => "NOTIFIED",
-            Stage::InProgress => "IN_PROGRESS",
-            Stage::Succeeded => "SUCCEEDED",
-            Stage::Failed => "FAILED",
-            Stage::Canceled => "CANCELED",
+            Stage::Confirm if self.config.old_edition => task_status(Stage::Queued),
+            stage => task_status(stage),
         }
     }
 
@@ -46,7 +44,7 @@ impl Rows<'_> {
         JobRow {
             job_id: job.id.clone(),
             firmware_id: package.id.clone(),
-            product_key: self.fleet.product_of(package).key.clone(),
+            product_key: self.fleet.product_of(package).id.clone(),
             job_status: self.job_status(job),
             job_type: self.job_type(job),
             selection_type: selection_type(job),
@@ -124,16 +122,16 @@ impl Rows<'_> {
             task_id: self.fleet.task_id(job, task.index),
             job_id: job.id.clone(),
             firmware_id: package.id.clone(),
-            product_key: product.key.clone(),
+            product_key: product.id.clone(),
             product_name: product.name,
             device_name: self.fleet.device_name(job, task.index),
-            iot_id: self.fleet.iot_id(job, task.index),
+            iot_id: self.fleet.device_id(job, task.index),
             src_version,
             dest_version: package.version,
             task_status: self.task_status(task.stage),
             progress: format!("{}.{:02}", task.progress / 100, task.progress % 100),
             task_desc: match task.stage {
-                Stage::Failed => task.failure.map_or("", |cause| FAILURES[cause].alibaba),
+                Stage::Failed => task.failure.map_or("", failure_text),
                 Stage::Canceled => "job canceled",
                 _ => "",
             },
@@ -151,7 +149,7 @@ impl Rows<'_> {
             firmware_id: package.id.clone(),
             firmware_name: package.name,
             firmware_desc: package.description,
-            product_key: product.key.clone(),
+            product_key: product.id.clone(),
             product_name: product.name,
             module_name: package.module,
             dest_version: package.version,
@@ -256,4 +254,33 @@ fn tags(job: &Job) -> Option<Tags> {
             .map(|(key, value)| Tag { key, value })
             .collect(),
     })
+}
+
+/// The fleet as the vendor's words tell it.
+pub(super) fn truth(config: &Config, fleet: &Arc<Fleet>, age: i64) -> FleetTruth {
+    let rows = Rows { config, fleet, age };
+    let jobs = fleet
+        .jobs(age)
+        .into_iter()
+        .map(|job| {
+            let package = fleet.package_of(job);
+            let tally = job.tally(fleet.seed, age);
+            let mut tasks = BTreeMap::new();
+            for stage in Stage::ALL {
+                *tasks.entry(rows.task_status(stage).to_owned()).or_default() += tally.count(stage);
+            }
+            JobTruth {
+                id: job.id.clone(),
+                package_id: package.id.clone(),
+                version: package.version.to_owned(),
+                product_key: fleet.product_of(package).id.clone(),
+                status: rows.job_status(job).to_owned(),
+                total: u64::from(job.tasks),
+                tasks,
+                failed: tally.count(Stage::Failed),
+                timed_out: tally.timed_out,
+            }
+        })
+        .collect();
+    FleetTruth::new(Arc::clone(fleet), jobs)
 }

@@ -1,7 +1,7 @@
 //! Seeded fleets: the one for trying things out, an even one and a huge one.
 
 use super::plan::{Job, Package, Product, Scope, Still};
-use super::seed::Stream;
+use super::vocabulary::Vocabulary;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -12,11 +12,11 @@ const LATER_JOBS: u32 = 288;
 /// Time between two of them.
 const LATER_EVERY: i64 = 10 * MINUTE;
 
-pub(super) fn products(seed: u64) -> Vec<Product> {
-    let key = |number| format!("a1{}", Stream::of(seed, &[0x9800, number]).letters(9));
+pub(super) fn products(seed: u64, words: &dyn Vocabulary) -> Vec<Product> {
+    let id = |number| words.product_id(seed, number);
     vec![
         Product {
-            key: key(0),
+            id: id(0),
             name: "MyProduct",
             device_prefix: "sensor",
             device_type: "Gateway",
@@ -24,7 +24,7 @@ pub(super) fn products(seed: u64) -> Vec<Product> {
             manufacturer: "Example Works",
         },
         Product {
-            key: key(1),
+            id: id(1),
             name: "智能水表 <NB-IoT> & 网关",
             device_prefix: "meter",
             device_type: "WaterMeter",
@@ -32,7 +32,7 @@ pub(super) fn products(seed: u64) -> Vec<Product> {
             manufacturer: "示例科技 & Co",
         },
         Product {
-            key: key(2),
+            id: id(2),
             name: "Cold chain \"logger\"",
             device_prefix: "logger@plant:7.b",
             device_type: "Logger",
@@ -42,10 +42,9 @@ pub(super) fn products(seed: u64) -> Vec<Product> {
     ]
 }
 
-fn package(seed: u64, number: u64) -> Package {
+fn package(seed: u64, words: &dyn Vocabulary, number: u64) -> Package {
     Package {
-        id: format!("{}0100", Stream::of(seed, &[0x9A00, number]).letters(22)),
-        file_id: Stream::of(seed, &[0x9B00, number]).hex(24),
+        id: words.package_id(seed, number),
         product: 0,
         name: "Firmware2",
         description: "",
@@ -60,11 +59,11 @@ fn package(seed: u64, number: u64) -> Package {
     }
 }
 
-pub(super) fn demo_packages(seed: u64) -> Vec<Package> {
+pub(super) fn demo_packages(seed: u64, words: &dyn Vocabulary) -> Vec<Package> {
     vec![
         Package {
             description: "Fixes the watchdog",
-            ..package(seed, 0)
+            ..package(seed, words, 0)
         },
         Package {
             name: "gateway-mcu",
@@ -72,7 +71,7 @@ pub(super) fn demo_packages(seed: u64) -> Vec<Package> {
             module: "mcu",
             from_version: Some("2.0.0"),
             status: -1,
-            ..package(seed, 1)
+            ..package(seed, words, 1)
         },
         Package {
             product: 1,
@@ -80,7 +79,7 @@ pub(super) fn demo_packages(seed: u64) -> Vec<Package> {
             description: "修复 <阀门> & 计量问题\n第二行",
             version: "V3.4.1",
             files: 3,
-            ..package(seed, 2)
+            ..package(seed, words, 2)
         },
         Package {
             product: 2,
@@ -88,7 +87,7 @@ pub(super) fn demo_packages(seed: u64) -> Vec<Package> {
             version: "7.0",
             software: true,
             status: 2,
-            ..package(seed, 3)
+            ..package(seed, words, 3)
         },
         Package {
             product: 2,
@@ -96,26 +95,24 @@ pub(super) fn demo_packages(seed: u64) -> Vec<Package> {
             version: "7.1",
             software: true,
             status: 3,
-            ..package(seed, 4)
+            ..package(seed, words, 4)
         },
     ]
 }
 
-/// Gives a job its number and the ids that follow from it.
-fn numbered(seed: u64, index: u32, job: Job) -> Job {
-    let number = u64::from(index);
+/// Gives a job its number and the identifier that follows from it.
+fn numbered(seed: u64, words: &dyn Vocabulary, index: u32, job: Job) -> Job {
     Job {
         index,
-        id: format!("{}0200", Stream::of(seed, &[0x1D00, number]).letters(22)),
-        operation_id: Stream::of(seed, &[0x1D01, number]).uuid(),
+        id: words.job_id(seed, u64::from(index)),
         ..job
     }
 }
 
 /// A dozen jobs that cover every status, type, selection, schedule and policy, and more that appear with time.
-pub(super) fn demo_jobs(seed: u64) -> Vec<Job> {
+pub(super) fn demo_jobs(seed: u64, words: &dyn Vocabulary) -> Vec<Job> {
     let mut jobs = vec![
-        // A running batch with everything set, like the sample of QueryOTAJob.
+        // A running batch with everything set, like a vendor's own sample.
         Job {
             tasks: 120,
             created: -20 * MINUTE,
@@ -321,25 +318,31 @@ pub(super) fn demo_jobs(seed: u64) -> Vec<Job> {
     }
     (0_u32..)
         .zip(jobs)
-        .map(|(index, job)| numbered(seed, index, job))
+        .map(|(index, job)| numbered(seed, words, index, job))
         .collect()
 }
 
 /// Packages of an even fleet: one for every five jobs, at least two.
-pub(super) fn uniform_packages(seed: u64, jobs: u32) -> Vec<Package> {
+pub(super) fn uniform_packages(seed: u64, words: &dyn Vocabulary, jobs: u32) -> Vec<Package> {
     const VERSIONS: [&str; 4] = ["1.0.1", "1.1.0", "1.2.0", "2.0.0"];
     (0..jobs.div_ceil(5).max(2) as usize)
         .map(|number| Package {
             product: number % 3,
             version: VERSIONS[number % 4],
             software: number % 3 == 2,
-            ..package(seed, number as u64)
+            ..package(seed, words, number as u64)
         })
         .collect()
 }
 
 /// `jobs` alike jobs in every phase of life.
-pub(super) fn uniform_jobs(seed: u64, jobs: u32, tasks: u32, packages: usize) -> Vec<Job> {
+pub(super) fn uniform_jobs(
+    seed: u64,
+    words: &dyn Vocabulary,
+    jobs: u32,
+    tasks: u32,
+    packages: usize,
+) -> Vec<Job> {
     (0..jobs)
         .map(|index| {
             let mut job = Job {
@@ -366,13 +369,13 @@ pub(super) fn uniform_jobs(seed: u64, jobs: u32, tasks: u32, packages: usize) ->
                 4 => job.cancel_at = Some(-10 * MINUTE),
                 _ => {}
             }
-            numbered(seed, index, job)
+            numbered(seed, words, index, job)
         })
         .collect()
 }
 
 /// One job with a fixed number of tasks per stage.
-pub(super) fn huge_job(seed: u64, counts: [u32; 7]) -> Job {
+pub(super) fn huge_job(seed: u64, words: &dyn Vocabulary, counts: [u32; 7]) -> Job {
     let tasks = counts
         .iter()
         .fold(0_u32, |sum, count| sum.saturating_add(*count));
@@ -386,5 +389,5 @@ pub(super) fn huge_job(seed: u64, counts: [u32; 7]) -> Job {
         still: Some(Still::new(counts)),
         ..Job::default()
     };
-    numbered(seed, 0, job)
+    numbered(seed, words, 0, job)
 }

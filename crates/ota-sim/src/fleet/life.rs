@@ -3,60 +3,49 @@
 use super::plan::{Job, Stage};
 use super::seed::Stream;
 
-/// A reason to fail, in the words of each vendor.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    /// `TaskDesc`. Only the first text stands in a vendor document (sample of ListOTATaskByJob); the others follow the
-    /// meanings of the error steps -1 to -4 that devices report, and one is hostile on purpose.
-    pub(crate) alibaba: &'static str,
-    /// `detailInfo`, from the vendor's list of failure causes (IoT FAQ).
-    pub(crate) huawei: &'static str,
-    /// Huawei counts it in `staResult.timeout`.
-    pub(crate) timeout: bool,
+/// Why a task failed. Each vendor has its own text for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The device was not seen in time. Counted as a timeout.
+    NeverOnline,
+    /// The device did not report a result in time. Counted as a timeout.
+    NoReport,
+    /// The download broke off.
+    Download,
+    /// The package is damaged.
+    Integrity,
+    /// The device went offline.
+    Offline,
+    /// The package does not fit into the device.
+    Storage,
+    /// The device gave no further reason.
+    Update,
+    /// The device runs this version already.
+    SameVersion,
 }
 
-pub(crate) const FAILURES: [Failure; 8] = [
-    Failure {
-        alibaba: "report version is not conform",
-        huawei: "Waiting for the device online timeout",
-        timeout: true,
-    },
-    Failure {
-        alibaba: "upgrade timeout",
-        huawei: "Wait for the device to report upgrade result timeout",
-        timeout: true,
-    },
-    Failure {
-        alibaba: "download failed",
-        huawei: "Connection lost during downloading process",
-        timeout: false,
-    },
-    Failure {
-        alibaba: "verify failed",
-        huawei: "Integrity check failure for new downloaded package",
-        timeout: false,
-    },
-    Failure {
-        alibaba: "下载升级包失败：网络 <弱> & 不稳定\n已重试 3/3 次",
-        huawei: "Device Abnormal is not online",
-        timeout: false,
-    },
-    Failure {
-        alibaba: "burn failed",
-        huawei: "Not enough storage for the new firmware package",
-        timeout: false,
-    },
-    Failure {
-        alibaba: "upgrade failed",
-        huawei: "Firmware update failed",
-        timeout: false,
-    },
-    Failure {
-        alibaba: "",
-        huawei: "The current version is the same as the target version",
-        timeout: false,
-    },
-];
+impl Failure {
+    const ALL: [Self; 8] = [
+        Self::NeverOnline,
+        Self::NoReport,
+        Self::Download,
+        Self::Integrity,
+        Self::Offline,
+        Self::Storage,
+        Self::Update,
+        Self::SameVersion,
+    ];
+
+    /// Picks one by any number.
+    fn of(number: u64) -> Self {
+        Self::ALL[(number % Self::ALL.len() as u64) as usize]
+    }
+
+    /// Tells whether a timeout was the cause.
+    fn is_timeout(self) -> bool {
+        matches!(self, Self::NeverOnline | Self::NoReport)
+    }
+}
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +63,8 @@ pub(crate) struct Task {
     pub(crate) stage: Stage,
     /// Hundredths of a percent.
     pub(crate) progress: u32,
-    /// Index into [`FAILURES`].
-    pub(crate) failure: Option<usize>,
+    /// Why it failed, where it did.
+    pub(crate) failure: Option<Failure>,
     pub(crate) created: i64,
     pub(crate) started: Option<i64>,
     pub(crate) ended: Option<i64>,
@@ -142,7 +131,7 @@ impl Job {
         let straggles = choice.unit() < 0.05;
         let ending = if straggles { 0.97 } else { last };
         let fails = choice.unit() < self.failure_rate;
-        let failure = (choice.next() % FAILURES.len() as u64) as usize;
+        let failure = Failure::of(choice.next());
         let reached = choice.unit();
         let (confirmed, notified) = (confirmed.map(after_start), after_start(notified));
         let (running, ending) = (after_start(running), after_start(ending));
@@ -217,7 +206,7 @@ impl Job {
                 Stage::InProgress | Stage::Failed => (choice.unit() * 9_900.0) as u32,
                 Stage::Confirm | Stage::Queued | Stage::Notified | Stage::Canceled => 0,
             },
-            failure: (stage == Stage::Failed).then_some(place as usize % FAILURES.len()),
+            failure: (stage == Stage::Failed).then(|| Failure::of(u64::from(place))),
             created: self.created,
             started: ran.then_some(started),
             ended: over.then_some(ended),
@@ -283,14 +272,14 @@ impl Job {
                 tally.counts[stage as usize] = u64::from(still.count(stage));
             }
             tally.timed_out = (0..still.count(Stage::Failed))
-                .filter(|place| FAILURES[*place as usize % FAILURES.len()].timeout)
+                .filter(|place| Failure::of(u64::from(*place)).is_timeout())
                 .count() as u64;
             return tally;
         }
         for index in 0..self.tasks {
             let task = self.task(seed, index, now);
             tally.counts[task.stage as usize] += 1;
-            tally.timed_out += u64::from(task.failure.is_some_and(|cause| FAILURES[cause].timeout));
+            tally.timed_out += u64::from(task.failure.is_some_and(Failure::is_timeout));
         }
         tally
     }

@@ -8,16 +8,17 @@ mod life;
 mod plan;
 mod seed;
 mod truth;
+mod vocabulary;
 
 use std::io;
 
 use time::OffsetDateTime;
 
-pub(crate) use life::{FAILURES, Phase, Tally, Task};
+pub(crate) use life::{Failure, Phase, Tally, Task};
 pub(crate) use plan::{Job, Package, Product, Scope, Stage};
 pub(crate) use seed::Stream;
-pub(crate) use truth::IdsOf;
 pub use truth::{DeviceTruth, FleetTruth, JobTruth};
+pub(crate) use vocabulary::Vocabulary;
 
 /// What a simulator is seeded with.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +31,11 @@ pub struct FleetShape {
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
     Demo,
-    Uniform { jobs: u32, tasks: u32 },
+    Uniform {
+        jobs: u32,
+        tasks: u32,
+    },
+    /// Tasks per status.
     Huge(Vec<(String, u32)>),
 }
 
@@ -55,22 +60,22 @@ impl FleetShape {
     pub fn huge(tasks: u32) -> Self {
         let share = |percent: u64| u32::try_from(u64::from(tasks) * percent / 100).unwrap_or(0);
         let rest = [
-            ("FAILED", share(5)),
-            ("IN_PROGRESS", share(2)),
-            ("NOTIFIED", share(1)),
-            ("QUEUED", share(1)),
-            ("CANCELED", share(1)),
+            ("failed", share(5)),
+            ("in_progress", share(2)),
+            ("notified", share(1)),
+            ("queued", share(1)),
+            ("canceled", share(1)),
         ];
         let done = tasks - rest.iter().map(|(_, count)| count).sum::<u32>();
-        let mut counts = vec![("SUCCEEDED", done)];
+        let mut counts = vec![("succeeded", done)];
         counts.extend(rest);
         Self::huge_with(&counts)
     }
 
     /// One running job whose tasks stand still, with a number of tasks per status.
     ///
-    /// Statuses are words of the vendor, in any case (Alibaba `SUCCEEDED`, Huawei `success`); an unknown one is an error
-    /// when the server starts.
+    /// Statuses are values of the vendor, in any case, or `confirm`, `queued`, `notified`, `in_progress`, `succeeded`,
+    /// `failed` and `canceled`; an unknown one is an error when the server starts.
     #[must_use]
     pub fn huge_with(counts: &[(&str, u32)]) -> Self {
         Self::of(Kind::Huge(
@@ -103,8 +108,8 @@ impl Default for FleetShape {
 }
 
 /// A planned fleet with the time it started at.
-#[derive(Debug)]
 pub(crate) struct Fleet {
+    words: &'static dyn Vocabulary,
     pub(crate) seed: u64,
     pub(crate) products: Vec<Product>,
     pub(crate) packages: Vec<Package>,
@@ -116,22 +121,35 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(shape: &FleetShape, seed: u64, start: OffsetDateTime) -> io::Result<Self> {
+    /// Plans a fleet that starts at `start`, in the words of one vendor.
+    pub(crate) fn new(
+        shape: &FleetShape,
+        seed: u64,
+        start: OffsetDateTime,
+        words: &'static dyn Vocabulary,
+    ) -> io::Result<Self> {
         let (packages, jobs) = match &shape.kind {
-            Kind::Demo => (demo::demo_packages(seed), demo::demo_jobs(seed)),
+            Kind::Demo => (
+                demo::demo_packages(seed, words),
+                demo::demo_jobs(seed, words),
+            ),
             Kind::Uniform { jobs, tasks } => {
-                let packages = demo::uniform_packages(seed, *jobs);
-                let jobs = demo::uniform_jobs(seed, *jobs, *tasks, packages.len());
+                let packages = demo::uniform_packages(seed, words, *jobs);
+                let jobs = demo::uniform_jobs(seed, words, *jobs, *tasks, packages.len());
                 (packages, jobs)
             }
-            Kind::Huge(counts) => (
-                demo::uniform_packages(seed, 1),
-                vec![demo::huge_job(seed, counts_by_stage(counts)?)],
-            ),
+            Kind::Huge(counts) => {
+                let counts = counts_by_stage(words, counts)?;
+                (
+                    demo::uniform_packages(seed, words, 1),
+                    vec![demo::huge_job(seed, words, counts)],
+                )
+            }
         };
         Ok(Self {
+            words,
             seed,
-            products: demo::products(seed),
+            products: demo::products(seed, words),
             packages,
             jobs,
             frozen: shape.frozen,
@@ -186,55 +204,28 @@ impl Fleet {
         (index < job.tasks && self.device_name(job, index) == device_name).then_some(index)
     }
 
-    fn device_stream(&self, job: &Job, index: u32, purpose: u64) -> Stream {
+    /// Identifier of the device that task `index` of `job` is for.
+    pub(crate) fn device_id(&self, job: &Job, index: u32) -> String {
         let product = self.package_of(job).product as u64;
         let number = job.first_device.wrapping_add(index);
-        Stream::of(self.seed, &[purpose, product, u64::from(number)])
+        self.words.device_id(self.seed, product, u64::from(number))
     }
 
-    /// Alibaba: `IotId`, letters and digits.
-    pub(crate) fn iot_id(&self, job: &Job, index: u32) -> String {
-        format!(
-            "{}000100",
-            self.device_stream(job, index, 0xDE01).letters(20)
-        )
-    }
-
-    /// Huawei: `deviceId`, a UUID.
-    pub(crate) fn device_id(&self, job: &Job, index: u32) -> String {
-        self.device_stream(job, index, 0xDE02).uuid()
-    }
-
-    /// Alibaba: `TaskId`, 26 letters and digits that end in 0100.
+    /// Identifier of task `index` of `job`.
     pub(crate) fn task_id(&self, job: &Job, index: u32) -> String {
-        let mut stream = Stream::of(self.seed, &[0x7A51, u64::from(job.index), u64::from(index)]);
-        format!("{}0100", stream.letters(22))
-    }
-
-    /// Huawei: `subOperationId`, a UUID.
-    pub(crate) fn sub_operation_id(&self, job: &Job, index: u32) -> String {
-        Stream::of(self.seed, &[0x7A52, u64::from(job.index), u64::from(index)]).uuid()
+        self.words
+            .task_id(self.seed, u64::from(job.index), u64::from(index))
     }
 }
 
-fn counts_by_stage(counts: &[(String, u32)]) -> io::Result<[u32; 7]> {
+fn counts_by_stage(words: &dyn Vocabulary, counts: &[(String, u32)]) -> io::Result<[u32; 7]> {
     let mut by_stage = [0_u32; 7];
     for (status, count) in counts {
-        let stage = match status.to_ascii_uppercase().as_str() {
-            "CONFIRM" => Stage::Confirm,
-            "QUEUED" | "WAIT" => Stage::Queued,
-            "NOTIFIED" => Stage::Notified,
-            "IN_PROGRESS" | "PROCESSING" => Stage::InProgress,
-            "SUCCEEDED" | "SUCCESS" => Stage::Succeeded,
-            "FAILED" | "FAIL" => Stage::Failed,
-            "CANCELED" | "STOP" => Stage::Canceled,
-            _ => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    format!("no task status is called `{status}`"),
-                ));
-            }
-        };
+        let named = words.stage(status).or_else(|| Stage::named(status));
+        let stage = named.ok_or_else(|| {
+            let message = format!("no task status is called `{status}`");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })?;
         by_stage[stage as usize] = by_stage[stage as usize].saturating_add(*count);
     }
     Ok(by_stage)

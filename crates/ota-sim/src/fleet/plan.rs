@@ -1,10 +1,10 @@
 //! The plan of a fleet: what exists and when it starts; where it is at a given time is computed in `life`.
 
-/// A product with its devices, in the words of both vendors.
+/// A product with its devices.
 #[derive(Clone, Debug)]
 pub(crate) struct Product {
-    /// Alibaba: 11 letters and digits that start with `a1`.
-    pub(crate) key: String,
+    /// As the vendor identifies it.
+    pub(crate) id: String,
     pub(crate) name: &'static str,
     pub(crate) device_prefix: &'static str,
     pub(crate) device_type: &'static str,
@@ -15,10 +15,8 @@ pub(crate) struct Product {
 /// A firmware or software package.
 #[derive(Clone, Debug)]
 pub(crate) struct Package {
-    /// Alibaba: 26 letters and digits that end in 0100.
+    /// As the vendor identifies it.
     pub(crate) id: String,
-    /// Huawei: hexadecimal.
-    pub(crate) file_id: String,
     pub(crate) product: usize,
     pub(crate) name: &'static str,
     pub(crate) description: &'static str,
@@ -60,6 +58,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// Every stage, in the order of a task's life.
     pub(crate) const ALL: [Self; 7] = [
         Self::Confirm,
         Self::Queued,
@@ -69,16 +68,31 @@ impl Stage {
         Self::Failed,
         Self::Canceled,
     ];
+
+    /// Returns the stage of this name, which is no vendor's.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        const NAMES: [&str; 7] = [
+            "confirm",
+            "queued",
+            "notified",
+            "in_progress",
+            "succeeded",
+            "failed",
+            "canceled",
+        ];
+        let place = NAMES
+            .iter()
+            .position(|one| one.eq_ignore_ascii_case(name))?;
+        Some(Self::ALL[place])
+    }
 }
 
-/// One batch (Alibaba) or operation (Huawei).
+/// One job: the update of a number of devices to a package.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) index: u32,
-    /// Alibaba: 26 letters and digits that end in 0200.
+    /// As the vendor identifies it.
     pub(crate) id: String,
-    /// Huawei: UUID.
-    pub(crate) operation_id: String,
     pub(crate) package: usize,
     pub(crate) tasks: u32,
     /// Number of the first device of the product that takes part.
@@ -111,7 +125,7 @@ pub(crate) struct Job {
     pub(crate) source_versions: &'static [&'static str],
     /// Answers without the fields of newer documents.
     pub(crate) sparse: bool,
-    /// Huawei: policy `device_online`.
+    /// Each task starts when its device comes online.
     pub(crate) when_online: bool,
     /// Rows that stand still, with a number per stage.
     pub(crate) still: Option<Still>,
@@ -122,7 +136,6 @@ impl Default for Job {
         Self {
             index: 0,
             id: String::new(),
-            operation_id: String::new(),
             package: 0,
             tasks: 0,
             first_device: 0,

@@ -14,40 +14,29 @@ pub struct FleetTruth {
     /// Jobs that exist, newest first.
     pub jobs: Vec<JobTruth>,
     #[serde(skip)]
-    source: Source,
-}
-
-#[derive(Clone)]
-struct Source {
     fleet: Arc<Fleet>,
-    ids: IdsOf,
-}
-
-/// Whose ids tasks and jobs have.
-#[derive(Clone, Copy)]
-pub(crate) enum IdsOf {
-    Alibaba,
-    Huawei,
 }
 
 /// One job as it really is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct JobTruth {
-    /// `JobId` or `operationId`.
+    /// Identifier.
     pub id: String,
-    /// `FirmwareId` or `fileId`.
+    /// Identifier of the package.
     pub package_id: String,
     /// Version of the package.
     pub version: String,
-    /// `ProductKey`; for Huawei the device type.
+    /// What jobs of the vendor name the product by.
     pub product_key: String,
-    /// The vendor's word for the current status, as answers spell it.
+    /// Current status, as answers of the vendor spell it.
     pub status: String,
     /// Number of tasks.
     pub total: u64,
-    /// Number of tasks per status word of the vendor; statuses without tasks stand with 0.
+    /// Number of tasks per status value of the vendor; statuses without tasks have 0.
     pub tasks: BTreeMap<String, u64>,
+    /// Failed tasks, whatever the vendor calls them.
+    pub failed: u64,
     /// Failed tasks whose cause is a timeout.
     pub timed_out: u64,
 }
@@ -56,18 +45,15 @@ pub struct JobTruth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeviceTruth {
-    /// Device name (Alibaba).
+    /// Name, which some vendors do not show.
     pub name: String,
-    /// `IotId` or `deviceId`.
+    /// Identifier.
     pub id: String,
 }
 
 impl FleetTruth {
-    pub(crate) fn new(fleet: Arc<Fleet>, ids: IdsOf, jobs: Vec<JobTruth>) -> Self {
-        Self {
-            jobs,
-            source: Source { fleet, ids },
-        }
+    pub(crate) fn new(fleet: Arc<Fleet>, jobs: Vec<JobTruth>) -> Self {
+        Self { jobs, fleet }
     }
 
     /// Returns one job by id.
@@ -79,37 +65,24 @@ impl FleetTruth {
     /// Returns the ids of all tasks of a job; none for an unknown job.
     #[must_use]
     pub fn task_ids(&self, job_id: &str) -> Vec<String> {
-        let Source { fleet, ids } = &self.source;
-        self.each_task(job_id, |job, index| match ids {
-            IdsOf::Alibaba => fleet.task_id(job, index),
-            IdsOf::Huawei => fleet.sub_operation_id(job, index),
-        })
+        self.each_task(job_id, Fleet::task_id)
     }
 
     /// Returns the devices of all tasks of a job, in the order of [`FleetTruth::task_ids`].
     #[must_use]
     pub fn devices(&self, job_id: &str) -> Vec<DeviceTruth> {
-        let Source { fleet, ids } = &self.source;
-        self.each_task(job_id, |job, index| DeviceTruth {
+        self.each_task(job_id, |fleet, job, index| DeviceTruth {
             name: fleet.device_name(job, index),
-            id: match ids {
-                IdsOf::Alibaba => fleet.iot_id(job, index),
-                IdsOf::Huawei => fleet.device_id(job, index),
-            },
+            id: fleet.device_id(job, index),
         })
     }
 
-    fn each_task<T>(&self, job_id: &str, of: impl Fn(&Job, u32) -> T) -> Vec<T> {
-        let Source { fleet, ids } = &self.source;
-        let job = fleet.jobs.iter().find(|job| {
-            job_id
-                == match ids {
-                    IdsOf::Alibaba => &job.id,
-                    IdsOf::Huawei => &job.operation_id,
-                }
-        });
+    fn each_task<T>(&self, job_id: &str, of: impl Fn(&Fleet, &Job, u32) -> T) -> Vec<T> {
+        let job = self.fleet.jobs.iter().find(|job| job.id == job_id);
         job.map_or_else(Vec::new, |job| {
-            (0..job.tasks).map(|index| of(job, index)).collect()
+            (0..job.tasks)
+                .map(|index| of(&self.fleet, job, index))
+                .collect()
         })
     }
 }

@@ -1,15 +1,16 @@
 //! How the Huawei simulator behaves.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::faults::Fault;
+use crate::fault::Fault;
 use crate::fleet::FleetShape;
 use crate::quota::Quota;
 use crate::renewed::Renewed;
+use crate::setup::{QuotaSetting, Setup};
 
 /// What the total of the task list is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,24 +104,35 @@ pub const DEMO_APP_ID: &str = "demo-app-id";
 /// Secret of the demo; it protects nothing.
 pub const DEMO_SECRET: &str = "demo-app-secret";
 
+/// Documented: a hundred calls a minute.
+pub(super) const DOCUMENTED_QUOTA: Quota = Quota {
+    calls: 100,
+    window: Duration::from_secs(60),
+};
+
 impl Default for Config {
     fn default() -> Self {
+        Self::of(Setup::default())
+    }
+}
+
+impl Config {
+    /// Returns the settings for `setup`, with the defaults of what only this simulator has.
+    #[must_use]
+    pub fn of(setup: Setup) -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            tls: None,
-            clock: Clock::system(),
-            clock_offset: time::Duration::ZERO,
-            seed: 1,
-            fleet: FleetShape::demo(),
+            listen: setup.listen,
+            tls: setup.tls,
+            clock: setup.clock,
+            clock_offset: setup.clock_offset,
+            seed: setup.seed,
+            fleet: setup.fleet,
             app_id: DEMO_APP_ID.to_owned(),
             secret: DEMO_SECRET.to_owned(),
             renewed_secret: Renewed::default(),
             app_frozen: false,
             app_key_header: "app_key".to_owned(),
-            quota: Some(Quota {
-                calls: 100,
-                window: Duration::from_secs(60),
-            }),
+            quota: setup.quota.of(Some(DOCUMENTED_QUOTA)),
             expires_in: Duration::from_secs(3600),
             expires_in_as_string: false,
             refresh_expires_in: Duration::from_secs(24 * 3600),
@@ -133,7 +145,21 @@ impl Default for Config {
             errors_with_200: false,
             null_error_code_on_success: false,
             timeout_in_fail: true,
-            faults: Vec::new(),
+            faults: setup.faults,
+        }
+    }
+
+    /// Returns the part that every simulator has; the quota is this module's own affair.
+    pub(super) fn setup(&self) -> Setup {
+        Setup {
+            listen: self.listen,
+            tls: self.tls.clone(),
+            clock: self.clock.clone(),
+            clock_offset: self.clock_offset,
+            seed: self.seed,
+            fleet: self.fleet.clone(),
+            quota: QuotaSetting::Documented,
+            faults: self.faults.clone(),
         }
     }
 }

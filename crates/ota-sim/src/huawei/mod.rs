@@ -4,24 +4,48 @@
 //!
 //! Sources: Northbound API Reference of 2022-02-24 and the error tables of the SDK references.
 
+mod arguments;
 mod config;
 mod errors;
 mod northbound;
 mod operations;
 mod rows;
 mod tokens;
+mod vocabulary;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
+use clap::{Args, FromArgMatches};
+
+use config::DOCUMENTED_QUOTA;
 pub use config::{AbsentPageNo, BadToken, Config, DEMO_APP_ID, DEMO_SECRET, TotalName};
 
-use crate::fleet::{Fleet, FleetTruth, IdsOf, JobTruth};
-use crate::server::{Server, Settings};
+use crate::server::Server;
+use crate::simulator::{Account, Simulator};
+use arguments::Arguments;
 use northbound::Huawei;
-use rows::{Rows, SUB_STATUSES};
+use vocabulary::Words;
+
+/// The simulator as the registry lists it.
+pub const SIMULATOR: Simulator = Simulator {
+    name: "huawei",
+    title: TITLE,
+    port: 9002,
+    account: Account {
+        provider: "huawei",
+        vendor: "huawei-iot",
+        settings: &[("app_id", DEMO_APP_ID)],
+        secrets: &[("secret", DEMO_SECRET)],
+    },
+    arguments: Arguments::augment_args,
+    start: |setup, matches| {
+        let arguments = Arguments::from_arg_matches(matches);
+        Box::pin(async move { start(arguments.map_err(io::Error::other)?.config(setup)).await })
+    },
+};
+
+const TITLE: &str = "Huawei IoT northbound";
 
 /// Names of the operations in counters, recorded requests and faults.
 pub mod operation {
@@ -48,51 +72,9 @@ pub mod operation {
 /// When the address cannot be bound, the fleet names a status that the vendor does not have, or the name of the
 /// `app_key` header is no header name.
 pub async fn start(config: Config) -> io::Result<Server> {
-    let now = config.clock.now();
-    let server_time = now.checked_add(config.clock_offset).unwrap_or(now);
-    let fleet = Arc::new(Fleet::new(&config.fleet, config.seed, server_time)?);
-    let settings = Settings {
-        listen: config.listen,
-        tls: config.tls.clone(),
-        clock: config.clock.clone(),
-        clock_offset: config.clock_offset,
-        seed: config.seed,
-        faults: config.faults.clone(),
-        counted_window: config
-            .quota
-            .map_or(std::time::Duration::from_secs(60), |quota| quota.window),
-    };
-    let vendor = Huawei::new(config, fleet)?;
-    Server::start(settings, Box::new(vendor)).await
-}
-
-/// The fleet as the vendor's words tell it.
-fn truth(config: &Config, fleet: &Arc<Fleet>, age: i64) -> FleetTruth {
-    let rows = Rows { config, fleet, age };
-    let jobs = fleet
-        .jobs(age)
-        .into_iter()
-        .map(|job| {
-            let package = fleet.package_of(job);
-            let tally = rows.tally(job);
-            let tasks: BTreeMap<String, u64> = SUB_STATUSES
-                .iter()
-                .map(|(status, stages)| {
-                    let count = stages.iter().map(|stage| tally.count(*stage)).sum();
-                    (rows.shown(status), count)
-                })
-                .collect();
-            JobTruth {
-                id: job.operation_id.clone(),
-                package_id: package.file_id.clone(),
-                version: package.version.to_owned(),
-                product_key: fleet.product_of(package).device_type.to_owned(),
-                status: rows.shown(rows.status(job, &tally)),
-                total: u64::from(job.tasks),
-                tasks,
-                timed_out: tally.timed_out,
-            }
-        })
-        .collect();
-    FleetTruth::new(Arc::clone(fleet), IdsOf::Huawei, jobs)
+    let setup = config.setup();
+    let fleet = setup.fleet(&Words)?;
+    let window = config.quota.unwrap_or(DOCUMENTED_QUOTA).window;
+    let vendor = Box::new(Huawei::new(config, fleet)?);
+    Server::start(TITLE, setup, window, vendor).await
 }

@@ -7,21 +7,24 @@ use http::header::HeaderName;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::config::Config;
 use super::errors::{
     APP_FROZEN, BAD_REQUEST, Error, INPUT_INVALID, INTERNAL, NO_APP_KEY, NO_APPLICATION,
     NO_PACKAGE, PARAMETER_MISSING, REFUSED, THROTTLED, WRONG_SECRET, bad_token,
 };
+use super::operation;
 use super::operations::Call;
+use super::rows::truth;
 use super::tokens::Tokens;
 use super::wire::TokenAnswer;
-use super::{operation, truth};
 use crate::counters::Refusal;
-use crate::faults::{Drawn, FaultKind};
+use crate::exchange::{Answer, Arrival, Vendor, Verdict};
+use crate::fault::FaultKind;
+use crate::faults::Drawn;
 use crate::fleet::{Fleet, FleetTruth};
 use crate::quota::Limiter;
-use crate::server::{Answer, Arrival, Vendor, Verdict};
 use crate::wire_text::{decode_segment, html_page};
 
 const LOGIN: &str = "/iocm/app/sec/v1.1.0/login";
@@ -237,10 +240,6 @@ impl Huawei {
 }
 
 impl Vendor for Huawei {
-    fn name(&self) -> &'static str {
-        "Huawei IoT platform"
-    }
-
     fn operation(&self, arrival: &Arrival) -> &'static str {
         match route(arrival) {
             Route::Login => operation::LOGIN,
@@ -254,11 +253,8 @@ impl Vendor for Huawei {
         }
     }
 
-    fn shown_params(&self, arrival: &Arrival) -> Vec<(String, String)> {
-        let mut params = arrival.query.clone();
-        params.extend(arrival.form());
-        params.retain(|(name, _)| !SECRET_PARAMS.contains(&name.as_str()));
-        params
+    fn secret_params(&self) -> &'static [&'static str] {
+        &SECRET_PARAMS
     }
 
     fn serves(&self, kind: FaultKind) -> bool {
@@ -303,9 +299,7 @@ impl Vendor for Huawei {
         }
     }
 
-    fn fleet(&self) -> FleetTruth {
-        let now = self.config.clock.now();
-        let now = now.checked_add(self.config.clock_offset).unwrap_or(now);
+    fn fleet(&self, now: OffsetDateTime) -> FleetTruth {
         truth(&self.config, &self.fleet, self.fleet.age(now))
     }
 }

@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::config::{AbsentPageNo, Config, TotalName};
 use super::errors::{BAD_REQUEST, Error, NO_PACKAGE, NO_TASK, PAGE_LIMIT};
-use super::rows::{Rows, SUB_STATUSES, file_type, operate_type};
-use crate::faults::{Drawn, FaultKind};
+use super::rows::{Rows, file_type, operate_type};
+use super::vocabulary::SUB_STATUSES;
+use crate::fault::FaultKind;
+use crate::faults::Drawn;
 use crate::fleet::{Fleet, Job, Package};
 
 /// Characters that a parameter may have.
@@ -156,7 +158,7 @@ impl Call<'_> {
         self.fleet
             .packages
             .iter()
-            .find(|package| package.file_id == id)
+            .find(|package| package.id == id)
             .map(|package| to_value(self.rows().package(package)))
             .ok_or(NO_PACKAGE)
     }
@@ -196,7 +198,7 @@ impl Call<'_> {
         self.fleet
             .jobs(self.age)
             .into_iter()
-            .find(|job| job.operation_id == id)
+            .find(|job| job.id == id)
             .ok_or(NO_TASK)
     }
 

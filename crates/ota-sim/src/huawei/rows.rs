@@ -1,24 +1,19 @@
 //! The fleet in the vendor's words.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::config::Config;
+use super::vocabulary::{SUB_STATUSES, failure_text};
 use super::wire::{
     ExtendPara, OperateDevices, OperatePolicy, OperationInfo, OperationStaResult, PackageInfo,
     SubOperationInfo,
 };
-use crate::fleet::{FAILURES, Fleet, Job, Package, Phase, Scope, Stage, Tally, Task};
+use crate::fleet::{Fleet, FleetTruth, Job, JobTruth, Package, Phase, Scope, Stage, Tally, Task};
 use crate::wire_text::compact;
 
 /// Devices that `targets.devices` can name.
 const MAX_DEVICES: u32 = 256;
-
-/// Statuses of sub-tasks with the stages that they stand for.
-pub(super) const SUB_STATUSES: [(&str, &[Stage]); 5] = [
-    ("wait", &[Stage::Confirm, Stage::Queued, Stage::Notified]),
-    ("processing", &[Stage::InProgress]),
-    ("success", &[Stage::Succeeded]),
-    ("fail", &[Stage::Failed]),
-    ("stop", &[Stage::Canceled]),
-];
 
 /// Builds rows for one moment.
 pub(super) struct Rows<'a> {
@@ -57,7 +52,7 @@ impl Rows<'_> {
         let package = self.fleet.package_of(job);
         let end = job.end().filter(|end| self.age >= *end);
         OperationInfo {
-            operation_id: job.operation_id.clone(),
+            operation_id: job.id.clone(),
             create_time: self.time(job.created),
             start_time: (self.age >= job.start).then(|| self.time(job.start)),
             stop_time: end.map(|end| self.time(end)),
@@ -149,7 +144,7 @@ impl Rows<'_> {
 
     pub(super) fn sub_operation(&self, job: &Job, task: &Task) -> SubOperationInfo {
         SubOperationInfo {
-            sub_operation_id: self.fleet.sub_operation_id(job, task.index),
+            sub_operation_id: self.fleet.task_id(job, task.index),
             create_time: self.time(task.created),
             start_time: task.started.map(|start| self.time(start)),
             stop_time: task.ended.map(|end| self.time(end)),
@@ -160,7 +155,7 @@ impl Rows<'_> {
                 Stage::Confirm | Stage::Queued | Stage::Notified => "Waiting to be executed",
                 Stage::InProgress => "Waiting for device downloaded package",
                 Stage::Succeeded => "Success",
-                Stage::Failed => task.failure.map_or("", |cause| FAILURES[cause].huawei),
+                Stage::Failed => task.failure.map_or("", failure_text),
                 Stage::Canceled => "Stopped",
             },
             extend_info: None,
@@ -171,7 +166,7 @@ impl Rows<'_> {
         let product = self.fleet.product_of(package);
         let created = self.fleet.time(package.created);
         PackageInfo {
-            file_id: package.file_id.clone(),
+            file_id: package.id.clone(),
             name: package.name,
             version: package.version,
             file_type: file_type(package),
@@ -216,4 +211,36 @@ pub(super) fn file_type(package: &Package) -> &'static str {
     } else {
         "firmwarePackage"
     }
+}
+
+/// The fleet as the vendor's words tell it.
+pub(super) fn truth(config: &Config, fleet: &Arc<Fleet>, age: i64) -> FleetTruth {
+    let rows = Rows { config, fleet, age };
+    let jobs = fleet
+        .jobs(age)
+        .into_iter()
+        .map(|job| {
+            let package = fleet.package_of(job);
+            let tally = rows.tally(job);
+            let tasks: BTreeMap<String, u64> = SUB_STATUSES
+                .iter()
+                .map(|(status, stages)| {
+                    let count = stages.iter().map(|stage| tally.count(*stage)).sum();
+                    (rows.shown(status), count)
+                })
+                .collect();
+            JobTruth {
+                id: job.id.clone(),
+                package_id: package.id.clone(),
+                version: package.version.to_owned(),
+                product_key: fleet.product_of(package).device_type.to_owned(),
+                status: rows.shown(rows.status(job, &tally)),
+                total: u64::from(job.tasks),
+                tasks,
+                failed: tally.count(Stage::Failed),
+                timed_out: tally.timed_out,
+            }
+        })
+        .collect();
+    FleetTruth::new(Arc::clone(fleet), jobs)
 }

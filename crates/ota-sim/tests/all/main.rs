@@ -14,4 +14,5 @@ mod fleet;
 mod garbage;
 mod huawei_access;
 mod huawei_reads;
+mod registry;
 mod tls;
