@@ -12,7 +12,7 @@ use ota_tests::{Gateway, Section, contract};
 use serde_json::Value;
 use yaml_rust2::{Yaml, YamlLoader};
 
-use crate::world::{ALI, World};
+use crate::setup::{ALI, World};
 
 /// Metrics that neither the dashboard nor an alarm asks for, with the reason.
 const UNUSED: &[(&str, &str)] = &[];
@@ -51,7 +51,7 @@ async fn served() -> Served {
     gateway.get(&path).await.ok();
     // What is there with TLS only.
     let folder = tempfile::tempdir().unwrap();
-    let (text, _) = crate::credentials::with_certificate(folder.path(), 90);
+    let (text, _) = crate::vendors::credentials::with_certificate(folder.path(), 90);
     let encrypted = Gateway::with_file(&text).await;
     let certificate = encrypted.metrics().await;
     let certificate = certificate

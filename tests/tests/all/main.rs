@@ -5,41 +5,61 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-mod answers;
-mod auth;
-mod bad_input;
-mod chaos;
-mod commands;
-mod configuration;
-mod credentials;
+mod access {
+    mod disabled;
+    pub(crate) mod issuers;
+    pub(crate) mod key_sets;
+    pub(crate) mod keys;
+    mod scopes;
+}
+mod cache {
+    mod headers;
+    mod refusals;
+    mod responses;
+}
 mod deploy;
-mod disabled;
-mod document;
-mod edge;
-mod fresh;
 mod fuzz;
-mod hostile;
-mod huawei;
-mod huge;
-mod hung_log;
-mod ids;
-mod issuers;
-mod jobs;
-mod kept;
-mod key_sets;
-mod keys;
-mod metrics;
-mod observed;
-mod providers;
-mod quota;
-mod remembered;
-mod samples_alibaba;
-mod samples_huawei;
-mod stats;
-mod tasks;
-mod tls;
-mod trouble;
-mod trouble_alibaba;
-mod trouble_huawei;
-mod walks;
-mod world;
+mod network {
+    mod hostile_clients;
+    mod limits;
+    mod tls;
+}
+mod paging {
+    mod vendor_window;
+    mod whole_lists;
+}
+mod program {
+    mod commands;
+    pub(crate) mod configuration;
+    pub(crate) mod logs_and_traces;
+    mod stalled_log;
+}
+mod routes {
+    mod identifiers;
+    mod invalid_requests;
+    pub(crate) mod jobs {
+        pub(crate) mod get_stats;
+        mod list;
+    }
+    mod metrics;
+    mod openapi;
+    mod providers {
+        mod list;
+    }
+    mod tasks {
+        mod list;
+    }
+}
+mod setup;
+mod vendors {
+    pub(crate) mod credentials;
+    mod fault_rates;
+    pub(crate) mod faults;
+    mod faults_alibaba;
+    mod faults_huawei;
+    mod huawei_tokens;
+    mod odd_answers;
+    mod quota;
+    mod samples_alibaba;
+    mod samples_huawei;
+}
