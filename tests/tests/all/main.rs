@@ -38,12 +38,15 @@ mod routes {
     mod identifiers;
     mod invalid_requests;
     pub(crate) mod jobs {
+        mod get;
         pub(crate) mod get_stats;
         mod list;
     }
     mod metrics;
     mod openapi;
     mod providers {
+        mod check;
+        mod get;
         mod list;
     }
     mod tasks {
@@ -57,6 +60,7 @@ mod vendors {
     pub(crate) mod faults;
     mod faults_alibaba;
     mod faults_huawei;
+    mod health;
     mod huawei_tokens;
     mod odd_answers;
     mod quota;

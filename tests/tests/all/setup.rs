@@ -1,4 +1,4 @@
-//! What most tests start with: both simulators, one gateway.
+//! What most tests start with: both simulators and one gateway.
 
 use ota_sim::{FleetShape, Server};
 use ota_tests::vendors::{alibaba_sim, huawei_sim};

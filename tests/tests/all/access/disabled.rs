@@ -1,4 +1,4 @@
-//! Access switched off, and what is public anyway.
+//! Access control switched off, and the public paths.
 
 use ota_sim::FleetShape;
 use ota_tests::gateway::head;

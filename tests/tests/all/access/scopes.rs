@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Tokens, their scopes and the providers that they show.
 
 use ota_tests::token::{self, SECRET, claims, claims_with, minted, signed, signed_512, unsigned};
 use ota_tests::{Gateway, contract, wire};

@@ -1,4 +1,4 @@
-//! How old an answer is, whether it changed, what it cost, how it is packed.
+//! The age of a response, conditional requests, the cost in vendor calls, content coding.
 
 use ota_tests::wire::{self, Reply};
 use serde_json::Value;

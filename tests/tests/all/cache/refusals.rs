@@ -1,4 +1,4 @@
-//! What refusals cost: of one question and of all of them, by default and for a caller who wants to know it now.
+//! Cached refusals: what they cost, for one request and for all, by default and with `no-cache`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Answers that are kept: how long, for whom, in which forms, and what stands in when a vendor fails.
+//! Cached responses: for how long, for whom, in which encodings, and stale ones when a vendor fails.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Clients that mean harm, or are only odd: requests that two programs could read differently, connections that take what others need.
+//! Hostile and odd clients: requests that two programs could read differently, connections that take the places of others.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What stands between the network and the handlers.
+//! Limits of requests, connections and callers; CORS and headers for browsers.
 
 use ota_sim::FleetShape;
 use ota_tests::token::{self, claims_with, signed};

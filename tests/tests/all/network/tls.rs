@@ -1,4 +1,4 @@
-//! TLS of the gateway's own.
+//! TLS of the gateway.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Batches larger than the window that Alibaba lets anybody read.
+//! Batches larger than the window that can be read at Alibaba.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Twenty jobs of five hundred tasks each, read through the API to the last row.
+//! Twenty jobs with five hundred tasks each, read through the API to the last row.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The program as an operator runs it.
+//! The commands of the program.
 
 use ota_sim::{Fault, FaultKind, FleetShape};
 use ota_tests::gateway::head;

@@ -1,4 +1,4 @@
-//! What the gateway tells about itself, and what it never tells: everything is run with all logs, against vendors that echo.
+//! Logs, traces and readiness; no secret is in any output, with all logs on and vendors that echo.
 
 use std::sync::{Arc, Mutex};
 

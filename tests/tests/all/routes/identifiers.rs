@@ -1,4 +1,4 @@
-//! Identifiers that want to be paths.
+//! Identifiers with characters that have a meaning in paths.
 
 use ota_sim::RecordedRequest;
 

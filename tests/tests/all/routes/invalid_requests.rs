@@ -1,4 +1,4 @@
-//! What callers get wrong. Nothing of it reaches a vendor.
+//! Requests with mistakes: none of them reaches a vendor.
 
 use ota_tests::wire;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What Prometheus reads.
+//! `GET /metrics`, on its own listener.
 
 use std::sync::Arc;
 

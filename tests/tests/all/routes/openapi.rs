@@ -1,4 +1,4 @@
-//! The OpenAPI document.
+//! `GET /openapi.json`
 
 use ota_tests::{Gateway, contract};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Credentials that something else renews while requests are answered, files as strangers write them, proxies, and the gateway's own certificate.
+//! Credentials that are renewed while requests are answered, files as others write them, proxies, and the certificate of the gateway.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

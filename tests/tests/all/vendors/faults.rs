@@ -1,4 +1,4 @@
-//! What all vendors' troubles have in common.
+//! Faults that all vendors have in common.
 
 use ota_sim::{Fault, FaultKind, FleetShape};
 use ota_tests::vendors::{alibaba_sim, huawei_sim};

@@ -1,4 +1,4 @@
-//! Trouble with Alibaba, one by one.
+//! Faults of Alibaba, one by one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Trouble with Huawei, one by one.
+//! Faults of Huawei, one by one.
 
 use ota_sim::{Fault, FaultKind, FleetShape, huawei::operation};
 use ota_tests::vendors::{APP_SECRET, huawei_config, huawei_sim};

@@ -1,4 +1,4 @@
-//! What only Huawei does: tokens, and spellings that no document agrees on.
+//! Only at Huawei: access tokens, and spellings on which the documents do not agree.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Answers that no document of a vendor has: odd values, floods, codings, words, waits, dates.
+//! Vendor responses that are in no document: odd values, floods, codings, waits, dates.
 
 use std::io::Write as _;
 use std::sync::Arc;

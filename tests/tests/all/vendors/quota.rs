@@ -1,4 +1,4 @@
-//! The quota, end to end: never overrun, shared by an account, told at once, and what happens when the vendor throttles all the same.
+//! The quota, end to end: it is never exceeded, is shared by an account, and a wait that is too long fails at once; throttling by the vendor.
 
 use std::sync::Arc;
 use std::time::Duration;

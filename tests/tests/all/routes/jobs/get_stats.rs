@@ -1,4 +1,4 @@
-//! Counts.
+//! `GET /v1/providers/{provider}/jobs/{job_id}/stats`
 
 use ota_sim::{FleetShape, JobTruth};
 use ota_tests::vendors::{alibaba_config, huawei_config};

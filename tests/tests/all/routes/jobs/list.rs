@@ -1,11 +1,11 @@
-//! Jobs, in lists and one by one.
+//! `GET /v1/providers/{provider}/jobs`
 
 use ota_sim::{Fault, FaultKind, FleetShape, JobTruth};
 use serde_json::Value;
 
 use crate::setup::{ALI, HUA, World, ids, rows, walk, with};
 
-/// Our status for a vendor's word.
+/// The neutral status of a vendor's value.
 fn status(word: &str) -> &'static str {
     match word.to_ascii_lowercase().as_str() {
         "planned" | "wait" => "pending",
@@ -304,26 +304,5 @@ async fn huawei_filters_by_kind_device_type_model_and_maker() {
         }
         let expected = jobs.iter().filter(|job| job["outcome"] == outcome).count();
         assert_eq!(found.len(), expected, "{outcome}");
-    }
-}
-
-#[tokio::test]
-async fn a_job_that_is_not_there_is_not_found() {
-    let world = World::small().await;
-    for provider in [ALI, HUA] {
-        for path in [
-            "nope",
-            "nope/stats",
-            "nope/tasks",
-            "nope/tasks?status=failed",
-        ] {
-            let path = format!("{}/{path}", World::jobs_path(provider));
-            let problem = world.gateway.get(&path).await.problem(404, "not_found");
-            assert_eq!(problem["field"], "job_id", "{path}: {problem}");
-        }
-        // The other vendor's job is no job of this one.
-        let other = if provider == ALI { HUA } else { ALI };
-        let path = format!("{}/{}", World::jobs_path(provider), world.job(other));
-        world.gateway.get(&path).await.problem(404, "not_found");
     }
 }

@@ -1,4 +1,4 @@
-//! The tasks of a job.
+//! `GET /v1/providers/{provider}/jobs/{job_id}/tasks`
 
 use std::collections::BTreeMap;
 
