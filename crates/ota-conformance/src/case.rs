@@ -9,6 +9,7 @@ use ota_core::BoxFuture;
 use ota_core::clock::{Clock, SystemClock};
 
 use crate::cases;
+use crate::step::{STEPS, Step};
 use crate::subject::Subject;
 use crate::verdict::{Outcome, Verdict};
 
@@ -149,6 +150,20 @@ impl Report {
     /// Returns the lines of failed cases.
     pub fn failures(&self) -> impl Iterator<Item = &ReportLine> {
         self.lines.iter().filter(|line| line.verdict.is_err())
+    }
+
+    /// Returns the lines of failed cases by step, in the order in which the author of an adapter mends them.
+    #[must_use]
+    pub fn to_do(&self) -> Vec<(Step, Vec<&ReportLine>)> {
+        let failed = |step: &Step| {
+            let of =
+                |rule: &'static str| self.failures().filter(move |line| line.case.rule == rule);
+            step.rules.iter().copied().flat_map(of).collect()
+        };
+        let steps = STEPS.iter().map(|step| (*step, failed(step)));
+        steps
+            .filter(|(_, failed): &(Step, Vec<&ReportLine>)| !failed.is_empty())
+            .collect()
     }
 
     /// Returns whether no case failed.

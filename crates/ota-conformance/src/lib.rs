@@ -3,11 +3,13 @@
 mod case;
 mod cases;
 pub mod memory;
+mod step;
 mod subject;
 mod verdict;
 mod walk;
 
 pub use case::{CASES, Case, Report, ReportLine, run_all, run_case};
+pub use step::{STEPS, Step};
 pub use subject::{
     Example, GateUnderTest, JobTruth, Odd, Proxy, Renewal, Subject, TaskExample, Trouble, Truth,
 };

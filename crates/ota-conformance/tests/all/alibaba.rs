@@ -1,20 +1,20 @@
 //! The Alibaba adapter against its simulator.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ota_conformance::{Example, JobTruth, Renewal, Subject, TaskExample, Trouble, Truth, run_case};
+use ota_conformance::{Example, TaskExample, run_case};
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
 use ota_core::job::{JobKind, JobStatus};
-use ota_core::provider::{JobFilter, TaskFilter};
+use ota_core::provider::{Dependencies, JobFilter, Provider, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_provider_alibaba::{AlibabaProvider, Settings};
-use ota_sim::alibaba::{Config, Credential, start};
+use ota_sim::alibaba::{Config, Credential, DEMO_ACCESS_KEY_ID, start};
 use ota_sim::{Fault, FaultKind, FleetShape, FleetTruth, Renewed};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::rig::{
-    MAX_CALLS, Rig, SecretFiles, Through, faults_of, ids, jobs_where, provider_name, tasks_where,
+use crate::rig::{Rig, Through, provider_name};
+use crate::simulated::{
+    Planned, SecretSetting, Simulated, Started, Vendor, jobs_where, subject, tasks_where,
 };
 
 const SECRET: &str = "conformance/secret+1=";
@@ -40,180 +40,131 @@ pub(crate) const HMAC_XML: Dialect = Dialect {
     sts: true,
 };
 
-pub(crate) async fn subject(
-    name: &str,
-    dialect: Dialect,
-    fleet: FleetShape,
-    through: Through,
-) -> Subject {
-    let rig = Rig::new(through, MAX_CALLS);
-    let renewed = Renewed::default();
-    let server = start(Config {
-        renewed: renewed.clone(),
-        clock: rig.vendors.clone(),
-        fleet: fleet.frozen(),
-        quota: None,
-        access_key_secret: SECRET.to_owned(),
-        security_token: dialect.sts.then(|| TOKEN.to_owned()),
-        ..Config::default()
-    })
-    .await
-    .unwrap();
-    let server = Arc::new(server);
-    let first = Credential {
-        access_key_id: ota_sim::alibaba::DEMO_ACCESS_KEY_ID.to_owned(),
-        access_key_secret: SECRET.to_owned(),
-        security_token: dialect.sts.then(|| TOKEN.to_owned()),
-    };
-    let renewal = renewal(&rig, &server.url(), dialect, renewed, first);
-    let settings: Settings = serde_json::from_value(json!({
-        "endpoint": server.url(),
-        "allow_http": true,
-        "access_key_id": ota_sim::alibaba::DEMO_ACCESS_KEY_ID,
-        "access_key_secret": SECRET,
-        "security_token": dialect.sts.then_some(TOKEN),
-        "signature": dialect.signature,
-        "format": dialect.format,
-    }))
-    .unwrap();
-    let config = settings.into_config().unwrap();
-    let provider = AlibabaProvider::new(provider_name(), config, rig.deps.clone()).unwrap();
-    let (counting, breaking) = (Arc::clone(&server), Arc::clone(&server));
-    Subject {
-        name: format!("{name}, {}", through.name()),
-        provider: Arc::new(provider),
-        clock: Arc::new(rig.clock.clone()),
-        pass_time: Some(rig.pass_time()),
-        gate: through.promise(),
-        truth: truth(&server.fleet()),
-        calls: Box::new(move || counting.counters().total_calls()),
-        max_calls_per_page: MAX_CALLS,
-        // The look-ahead of a small batch is one call, and comes out of the same purse.
-        first_page_extra_calls: 0,
-        make_trouble: Some(Box::new(move |trouble| {
-            if trouble == Trouble::BrokenPart {
-                // One package that has jobs.
-                let package = breaking.fleet().jobs[0].package_id.clone();
-                let fault = Fault::always(FaultKind::ProductError).about(package);
-                breaking.set_faults(vec![fault]);
-                return true;
-            }
-            faults_of(&breaking, trouble, FaultKind::EchoSignature)
-        })),
-        renewal: Some(renewal),
-        drift: Some(rig.drift_count()),
-        secrets: vec![SECRET.to_owned(), TOKEN.to_owned()],
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: ota_provider_alibaba::VENDOR,
+    subjects,
+};
+
+fn subjects() -> Vec<Planned> {
+    let mut planned = Vec::new();
+    for through in Through::ALL {
+        for (name, dialect) in [
+            ("alibaba acs3/json", ACS3_JSON),
+            ("alibaba hmac-sha1/xml with STS", HMAC_XML),
+        ] {
+            let fleet = FleetShape::uniform(11, 55);
+            planned.push(Planned::simulated(name, dialect, fleet, through));
+        }
     }
+    let (name, fleet) = ("alibaba acs3/json, demo fleet", FleetShape::demo());
+    planned.push(Planned::simulated(name, ACS3_JSON, fleet, Through::Guard));
+    planned
 }
 
-/// A provider whose key is in files, which are replaced one after the other.
-fn renewal(
-    rig: &Rig,
-    url: &str,
-    dialect: Dialect,
-    renewed: Renewed<Credential>,
-    first: Credential,
-) -> Renewal {
-    let files = SecretFiles::new(&[
-        ("id", &first.access_key_id),
-        ("secret", &first.access_key_secret),
-        ("token", TOKEN),
-    ]);
-    let token = files.path("token");
-    let settings: Settings = serde_json::from_value(json!({
-        "endpoint": url,
-        "allow_http": true,
-        "access_key_id_file": files.path("id"),
-        "access_key_secret_file": files.path("secret"),
-        "security_token_file": dialect.sts.then_some(token),
-        "signature": dialect.signature,
-        "format": dialect.format,
-    }))
-    .unwrap();
-    let config = settings.into_config().unwrap();
-    let provider = AlibabaProvider::new(provider_name(), config, rig.deps.clone()).unwrap();
-    let next = Credential {
-        access_key_id: "renewed-id".to_owned(),
-        access_key_secret: "renewed-secret".to_owned(),
-        security_token: first
-            .security_token
-            .as_ref()
-            .map(|_| "renewed-token".to_owned()),
-    };
-    let (here, there) = ((first.clone(), next.clone()), (first, next));
-    Renewal {
-        provider: Arc::new(provider),
-        at_vendor: Box::new(move |new| {
-            renewed.set(if new {
-                there.1.clone()
-            } else {
-                there.0.clone()
+#[async_trait::async_trait]
+impl Simulated for Dialect {
+    async fn start(&self, rig: &Rig, fleet: FleetShape) -> Started {
+        let renewed = Renewed::default();
+        let server = start(Config {
+            renewed: renewed.clone(),
+            clock: rig.vendors.clone(),
+            fleet,
+            quota: None,
+            access_key_secret: SECRET.to_owned(),
+            security_token: self.sts.then(|| TOKEN.to_owned()),
+            ..Config::default()
+        })
+        .await
+        .unwrap();
+        let secrets = self.secrets();
+        let renew = move |new| {
+            let value = |one: &SecretSetting| if new { one.renewed } else { one.first }.to_owned();
+            renewed.set(Credential {
+                access_key_id: value(&secrets[0]),
+                access_key_secret: value(&secrets[1]),
+                security_token: secrets.get(2).map(value),
             });
-        }),
-        at_provider: Box::new(move |new| {
-            let credential = if new { &here.1 } else { &here.0 };
-            files.write("id", &credential.access_key_id);
-            files.write("secret", &credential.access_key_secret);
-            let token = credential.security_token.as_deref();
-            files.write("token", token.unwrap_or(TOKEN));
-        }),
-    }
-}
-
-/// The status table once more, apart from the adapter's.
-fn job_status(word: &str) -> JobStatus {
-    match word {
-        "PLANNED" => JobStatus::Pending,
-        "IN_PROGRESS" => JobStatus::InProgress,
-        "COMPLETED" => JobStatus::Completed,
-        "CANCELED" => JobStatus::Canceled,
-        other => panic!("the simulator says {other}"),
-    }
-}
-
-fn task_status(word: &str) -> TaskStatus {
-    match word {
-        "CONFIRM" | "QUEUED" | "NOTIFIED" => TaskStatus::Pending,
-        "IN_PROGRESS" => TaskStatus::InProgress,
-        "SUCCEEDED" => TaskStatus::Succeeded,
-        "FAILED" => TaskStatus::Failed,
-        "CANCELED" => TaskStatus::Canceled,
-        other => panic!("the simulator says {other}"),
-    }
-}
-
-fn truth(fleet: &FleetTruth) -> Truth {
-    let jobs = fleet.jobs.iter().map(|job| {
-        let mut counts = BTreeMap::new();
-        for (word, count) in &job.tasks {
-            *counts.entry(task_status(word)).or_default() += count;
+        };
+        Started {
+            server,
+            renew: Box::new(renew),
         }
-        JobTruth {
-            id: JobId::from(job.id.as_str()),
-            status: job_status(&job.status),
-            tasks: ids(fleet.task_ids(&job.id)),
-            counts,
-            timed_out: None,
-        }
-    });
-    Truth {
-        jobs: jobs.collect(),
-        unknown_job_id: JobId::from("aaaaaaaaaaaaaaaaaaaaaa0200"),
-        job_statuses: vec![
-            JobStatus::Pending,
-            JobStatus::InProgress,
-            JobStatus::Completed,
-            JobStatus::Canceled,
-        ],
-        task_statuses: vec![
-            TaskStatus::Pending,
-            TaskStatus::InProgress,
-            TaskStatus::Succeeded,
-            TaskStatus::Failed,
-            TaskStatus::Canceled,
-        ],
-        job_examples: job_examples(fleet),
-        task_examples: task_examples(fleet),
+    }
+
+    fn settings(&self, url: &str) -> Value {
+        json!({"endpoint": url, "allow_http": true, "signature": self.signature, "format": self.format})
+    }
+
+    fn secrets(&self) -> Vec<SecretSetting> {
+        let key = SecretSetting {
+            key: "access_key_id",
+            first: DEMO_ACCESS_KEY_ID,
+            renewed: "renewed-id",
+            hidden: false,
+        };
+        let secret = SecretSetting {
+            key: "access_key_secret",
+            first: SECRET,
+            renewed: "renewed-secret",
+            hidden: true,
+        };
+        let token = SecretSetting {
+            key: "security_token",
+            first: TOKEN,
+            renewed: "renewed-token",
+            hidden: true,
+        };
+        let all = [key, secret, token].into_iter();
+        all.take(if self.sts { 3 } else { 2 }).collect()
+    }
+
+    fn build(&self, settings: Value, deps: Dependencies) -> Arc<dyn Provider> {
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let config = settings.into_config().unwrap();
+        Arc::new(AlibabaProvider::new(provider_name(), config, deps).unwrap())
+    }
+
+    fn refusal(&self) -> FaultKind {
+        FaultKind::EchoSignature
+    }
+
+    fn broken_part(&self, fleet: &FleetTruth) -> Option<Fault> {
+        // One package that has jobs.
+        let package = fleet.jobs.first()?.package_id.clone();
+        Some(Fault::always(FaultKind::ProductError).about(package))
+    }
+
+    fn unknown_job_id(&self) -> &'static str {
+        "aaaaaaaaaaaaaaaaaaaaaa0200"
+    }
+
+    fn job_statuses(&self) -> &'static [(&'static str, JobStatus)] {
+        &[
+            ("PLANNED", JobStatus::Pending),
+            ("IN_PROGRESS", JobStatus::InProgress),
+            ("COMPLETED", JobStatus::Completed),
+            ("CANCELED", JobStatus::Canceled),
+        ]
+    }
+
+    fn task_statuses(&self) -> &'static [(&'static str, TaskStatus)] {
+        &[
+            ("CONFIRM", TaskStatus::Pending),
+            ("QUEUED", TaskStatus::Pending),
+            ("NOTIFIED", TaskStatus::Pending),
+            ("IN_PROGRESS", TaskStatus::InProgress),
+            ("SUCCEEDED", TaskStatus::Succeeded),
+            ("FAILED", TaskStatus::Failed),
+            ("CANCELED", TaskStatus::Canceled),
+        ]
+    }
+
+    fn job_examples(&self, fleet: &FleetTruth) -> Vec<Example> {
+        job_examples(fleet)
+    }
+
+    fn task_examples(&self, fleet: &FleetTruth) -> Vec<TaskExample> {
+        task_examples(fleet)
     }
 }
 
@@ -315,8 +266,7 @@ fn task_examples(fleet: &FleetTruth) -> Vec<TaskExample> {
     examples
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_signature_and_format_walks_the_same_fleet() {
+pub(crate) async fn every_signature_and_format_walks_the_same_fleet() {
     for signature in ["acs3", "hmac-sha1"] {
         for (format, sts) in [("json", false), ("xml", true)] {
             let dialect = Dialect {
@@ -325,13 +275,8 @@ async fn every_signature_and_format_walks_the_same_fleet() {
                 sts,
             };
             let fleet = FleetShape::uniform(11, 60);
-            let subject = subject(
-                &format!("{signature}/{format}"),
-                dialect,
-                fleet,
-                Through::Open,
-            )
-            .await;
+            let name = format!("{signature}/{format}");
+            let subject = subject(&name, &dialect, fleet, Through::Open).await;
             for case in ota_conformance::CASES {
                 if matches!(case.rule, "C20" | "C21" | "C22" | "C24" | "C60") {
                     let verdict = run_case(*case, &subject).await;

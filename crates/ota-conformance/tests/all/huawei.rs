@@ -1,113 +1,123 @@
 //! The Huawei adapter against its simulator.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ota_conformance::{Example, JobTruth, Renewal, Subject, TaskExample, Truth};
+use ota_conformance::{Example, TaskExample};
 use ota_core::id::{DeviceId, JobId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
-use ota_core::provider::{JobFilter, TaskFilter};
+use ota_core::provider::{Dependencies, JobFilter, Provider, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_provider_huawei::{HuaweiProvider, Settings, TokenPool};
-use ota_sim::huawei::{Config, start};
+use ota_sim::huawei::{Config, DEMO_APP_ID, start};
 use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::rig::{
-    MAX_CALLS, Rig, SecretFiles, Through, faults_of, ids, jobs_where, provider_name, tasks_where,
+use crate::rig::{Rig, Through, provider_name};
+use crate::simulated::{
+    Planned, SecretSetting, Simulated, Started, Vendor, jobs_where, tasks_where,
 };
 
-const SECRET: &str = "conformance/app-secret+1=";
+const SECRET: SecretSetting = SecretSetting {
+    key: "secret",
+    first: "conformance/app-secret+1=",
+    renewed: "renewed-secret",
+    hidden: true,
+};
 
-pub(crate) async fn subject(name: &str, fleet: FleetShape, through: Through) -> Subject {
-    let rig = Rig::new(through, MAX_CALLS);
-    let renewed = Renewed::default();
-    let server = start(Config {
-        clock: rig.vendors.clone(),
-        fleet: fleet.frozen(),
-        quota: None,
-        secret: SECRET.to_owned(),
-        renewed_secret: renewed.clone(),
-        ..Config::default()
-    })
-    .await
-    .unwrap();
-    let server = Arc::new(server);
-    let settings: Settings = serde_json::from_value(json!({
-        "endpoint": server.url(),
-        "allow_http": true,
-        "app_id": ota_sim::huawei::DEMO_APP_ID,
-        "secret": SECRET,
-    }))
-    .unwrap();
-    let config = settings.into_config().unwrap();
-    let tokens = Arc::new(TokenPool::new());
-    let provider = HuaweiProvider::new(provider_name(), config, rig.deps.clone(), tokens).unwrap();
-    let renewal = renewal(&rig, &server.url(), renewed);
-    let (counting, breaking) = (Arc::clone(&server), Arc::clone(&server));
-    Subject {
-        name: format!("{name}, {}", through.name()),
-        provider: Arc::new(provider),
-        clock: Arc::new(rig.clock.clone()),
-        pass_time: Some(rig.pass_time()),
-        gate: through.promise(),
-        truth: truth(&server.fleet()),
-        calls: Box::new(move || counting.counters().total_calls()),
-        max_calls_per_page: MAX_CALLS,
-        first_page_extra_calls: 0,
-        make_trouble: Some(Box::new(move |trouble| {
-            faults_of(&breaking, trouble, FaultKind::TokenExpired)
-        })),
-        renewal: Some(renewal),
-        drift: Some(rig.drift_count()),
-        secrets: vec![SECRET.to_owned()],
-    }
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: ota_provider_huawei::VENDOR,
+    subjects,
+};
+
+fn subjects() -> Vec<Planned> {
+    let fleet = || FleetShape::uniform(11, 55);
+    let each = Through::ALL.map(|through| Planned::simulated("huawei", Huawei, fleet(), through));
+    let demo = FleetShape::demo();
+    let demo = Planned::simulated("huawei, demo fleet", Huawei, demo, Through::Guard);
+    each.into_iter().chain([demo]).collect()
 }
 
-/// A provider whose secret is in a file, which is replaced.
-fn renewal(rig: &Rig, url: &str, renewed: Renewed<String>) -> Renewal {
-    let files = SecretFiles::new(&[("secret", SECRET)]);
-    let settings: Settings = serde_json::from_value(json!({
-        "endpoint": url,
-        "allow_http": true,
-        "app_id": ota_sim::huawei::DEMO_APP_ID,
-        "secret_file": files.path("secret"),
-    }))
-    .unwrap();
-    let config = settings.into_config().unwrap();
-    // A token of its own, so that its first call is a login.
-    let tokens = Arc::new(TokenPool::new());
-    let provider = HuaweiProvider::new(provider_name(), config, rig.deps.clone(), tokens).unwrap();
-    Renewal {
-        provider: Arc::new(provider),
-        at_vendor: Box::new(move |new| {
-            renewed.set(if new { "renewed-secret" } else { SECRET }.to_owned());
-        }),
-        at_provider: Box::new(move |new| {
-            files.write("secret", if new { "renewed-secret" } else { SECRET });
-        }),
-    }
-}
+struct Huawei;
 
-/// The status table once more, apart from the adapter's.
-fn job_status(word: &str) -> JobStatus {
-    match word {
-        "wait" => JobStatus::Pending,
-        "processing" => JobStatus::InProgress,
-        "success" | "failed" => JobStatus::Completed,
-        "stop" => JobStatus::Canceled,
-        other => panic!("the simulator says {other}"),
+#[async_trait::async_trait]
+impl Simulated for Huawei {
+    async fn start(&self, rig: &Rig, fleet: FleetShape) -> Started {
+        let renewed = Renewed::default();
+        let server = start(Config {
+            clock: rig.vendors.clone(),
+            fleet,
+            quota: None,
+            secret: SECRET.first.to_owned(),
+            renewed_secret: renewed.clone(),
+            ..Config::default()
+        })
+        .await
+        .unwrap();
+        let renew = move |new| {
+            let secret = if new { SECRET.renewed } else { SECRET.first };
+            renewed.set(secret.to_owned());
+        };
+        Started {
+            server,
+            renew: Box::new(renew),
+        }
     }
-}
 
-fn task_status(word: &str) -> TaskStatus {
-    match word {
-        "wait" => TaskStatus::Pending,
-        "processing" => TaskStatus::InProgress,
-        "success" => TaskStatus::Succeeded,
-        "fail" => TaskStatus::Failed,
-        "stop" => TaskStatus::Canceled,
-        other => panic!("the simulator says {other}"),
+    fn settings(&self, url: &str) -> Value {
+        json!({"endpoint": url, "allow_http": true, "app_id": DEMO_APP_ID})
+    }
+
+    fn secrets(&self) -> Vec<SecretSetting> {
+        vec![SECRET]
+    }
+
+    fn build(&self, settings: Value, deps: Dependencies) -> Arc<dyn Provider> {
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let config = settings.into_config().unwrap();
+        // Tokens of its own, so that its first call is a login.
+        let tokens = Arc::new(TokenPool::new());
+        Arc::new(HuaweiProvider::new(provider_name(), config, deps, tokens).unwrap())
+    }
+
+    fn refusal(&self) -> FaultKind {
+        FaultKind::TokenExpired
+    }
+
+    fn unknown_job_id(&self) -> &'static str {
+        "00000000-0000-4000-8000-000000000000"
+    }
+
+    fn job_statuses(&self) -> &'static [(&'static str, JobStatus)] {
+        &[
+            ("wait", JobStatus::Pending),
+            ("processing", JobStatus::InProgress),
+            ("success", JobStatus::Completed),
+            ("failed", JobStatus::Completed),
+            ("stop", JobStatus::Canceled),
+        ]
+    }
+
+    fn task_statuses(&self) -> &'static [(&'static str, TaskStatus)] {
+        &[
+            ("wait", TaskStatus::Pending),
+            ("processing", TaskStatus::InProgress),
+            ("success", TaskStatus::Succeeded),
+            ("fail", TaskStatus::Failed),
+            ("stop", TaskStatus::Canceled),
+        ]
+    }
+
+    fn counts_timeouts(&self) -> bool {
+        true
+    }
+
+    fn job_examples(&self, fleet: &FleetTruth) -> Vec<Example> {
+        job_examples(fleet)
+    }
+
+    fn task_examples(&self, fleet: &FleetTruth) -> Vec<TaskExample> {
+        task_examples(fleet)
     }
 }
 
@@ -117,41 +127,6 @@ fn outcome(job: &ota_sim::JobTruth) -> Option<JobOutcome> {
         "failed" if job.tasks["success"] == 0 => Some(JobOutcome::Failed),
         "failed" => Some(JobOutcome::Partial),
         _ => None,
-    }
-}
-
-fn truth(fleet: &FleetTruth) -> Truth {
-    let jobs = fleet.jobs.iter().map(|job| {
-        let mut counts = BTreeMap::new();
-        for (word, count) in &job.tasks {
-            *counts.entry(task_status(word)).or_default() += count;
-        }
-        JobTruth {
-            id: JobId::from(job.id.as_str()),
-            status: job_status(&job.status),
-            tasks: ids(fleet.task_ids(&job.id)),
-            counts,
-            timed_out: Some(job.timed_out),
-        }
-    });
-    Truth {
-        jobs: jobs.collect(),
-        unknown_job_id: JobId::from("00000000-0000-4000-8000-000000000000"),
-        job_statuses: vec![
-            JobStatus::Pending,
-            JobStatus::InProgress,
-            JobStatus::Completed,
-            JobStatus::Canceled,
-        ],
-        task_statuses: vec![
-            TaskStatus::Pending,
-            TaskStatus::InProgress,
-            TaskStatus::Succeeded,
-            TaskStatus::Failed,
-            TaskStatus::Canceled,
-        ],
-        job_examples: job_examples(fleet),
-        task_examples: task_examples(fleet),
     }
 }
 
