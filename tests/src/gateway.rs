@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::SystemRandom;
 use ota_gateway::config::Config;
-use ota_gateway::server;
+use ota_gateway::{assembly, listeners};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -99,7 +99,7 @@ impl Gateway {
         let path = folder.path().join("gateway.toml");
         std::fs::write(&path, text).expect("a file can be written");
         let config = Config::load(Some(&path), []).expect("the configuration is valid");
-        let app = server::app_on(&config, clock, Arc::new(SystemRandom))
+        let app = assembly::app_on(&config, clock, Arc::new(SystemRandom))
             .expect("the providers can be built");
         let metrics = match config.metrics.enabled {
             true => {
@@ -107,7 +107,7 @@ impl Gateway {
                     .await
                     .expect("a port is free");
                 let address = listener.local_addr().expect("listener has an address");
-                let serving = tokio::spawn(server::serve_metrics(listener, app.clone()));
+                let serving = tokio::spawn(listeners::serve_metrics(listener, app.clone()));
                 Some((address, serving))
             }
             false => None,
@@ -117,7 +117,7 @@ impl Gateway {
             .expect("a port is free");
         let address = listener.local_addr().expect("listener has an address");
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(server::serve(listener, app, async {
+        let serving = tokio::spawn(listeners::serve(listener, app, async {
             let _stopped_or_dropped = stopped.await;
         }));
         Self {

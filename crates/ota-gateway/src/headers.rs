@@ -257,8 +257,9 @@ mod tests {
     };
 
     use super::{REQUEST, RESPONSE, allowed, exposed};
-    use crate::rendered::{OTA_AS_OF, OTA_STALE};
-    use crate::{edge, fresh, rate_limit};
+    use crate::cache::response::{OTA_AS_OF, OTA_STALE};
+    use crate::cached_read as fresh;
+    use crate::server::{layer as edge, rate_limit};
 
     #[test]
     fn the_lists_have_every_header_that_is_read_or_written() {

@@ -1,27 +1,26 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
-pub mod app;
+pub mod assembly;
 pub mod auth;
+pub mod cache;
+pub mod cached_read;
 pub mod commands;
 pub mod config;
 pub mod cursor;
 pub mod document;
-pub mod edge;
 pub mod escape;
-pub mod fresh;
+mod fast_path;
 mod headers;
-mod hits;
+pub mod listeners;
 pub mod log;
 pub mod metrics;
 pub mod problem;
 pub mod providers;
 pub mod query;
-mod rate_limit;
-pub mod rendered;
 pub mod routes;
 pub mod server;
 mod shared_bodies;
-mod shares;
+pub mod state;
 mod swagger_ui;
 pub mod telemetry;

@@ -15,9 +15,9 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::Semaphore;
 
-use crate::app::App;
+use crate::cache::response::{self, Coding};
 use crate::problem::{Code, Failure};
-use crate::rendered::{self, Coding};
+use crate::state::App;
 
 /// The largest body that is shared.
 const MAX_BYTES: usize = 8 << 20;
@@ -173,7 +173,7 @@ impl Page {
         let packed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             if let Some(slot) = page.slot(coding) {
-                slot.get_or_init(|| rendered::pack(&page.plain, coding).unwrap_or_default());
+                slot.get_or_init(|| response::pack(&page.plain, coding).unwrap_or_default());
             }
         });
         if packed.await.is_err() {
@@ -185,8 +185,8 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::{PagePath, serve};
-    use crate::app::{App, router};
     use crate::config::Config;
+    use crate::state::{App, router};
     use axum::Router;
     use axum::body::{Body, Bytes};
     use axum::extract::{Extension, Path};
@@ -201,7 +201,7 @@ mod tests {
     fn app() -> App {
         let secret = "0123456789abcdef0123456789abcdef".to_owned();
         let environment = [("OTA_GATEWAY__AUTH__HS256_SECRET".to_owned(), secret)];
-        crate::server::app(&Config::load(None, environment).unwrap()).unwrap()
+        crate::assembly::app(&Config::load(None, environment).unwrap()).unwrap()
     }
 
     /// A page that writes its body anew each time, and what counts how often.

@@ -14,10 +14,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::app::App;
-use crate::edge;
 use crate::problem::{Code, Failure};
+use crate::server::layer as edge;
 use crate::shared_bodies::PagePath;
+use crate::state::App;
 
 const PAGE: &str = include_str!("swagger_ui/index.html");
 const SCRIPT: &str = include_str!("swagger_ui/initializer.js");

@@ -14,7 +14,7 @@ use ota_core::trace::TraceParent;
 use ota_guard::Outcome;
 
 use crate::config::{ConfigError, Origin, TelemetryConfig};
-use crate::edge::Line;
+use crate::server::layer::Line;
 
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -6,7 +6,7 @@ use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::{Random, SystemRandom};
 use ota_gateway::auth::Mint;
 use ota_gateway::config::{AuthMode, Config};
-use ota_gateway::server;
+use ota_gateway::{assembly, listeners};
 use ota_sim::{Server, alibaba, huawei};
 use tokio::net::TcpListener;
 
@@ -52,7 +52,7 @@ pub struct Sandbox {
     token: String,
     listener: TcpListener,
     metrics: TcpListener,
-    app: ota_gateway::app::App,
+    app: ota_gateway::state::App,
     simulators: Vec<(&'static str, &'static str, Server)>,
     /// A job with failed tasks at each vendor.
     jobs: Vec<(&'static str, String)>,
@@ -105,7 +105,7 @@ impl Sandbox {
         )
         .map_err(|error| failed("the sandbox cannot be configured")(&error))?;
         let app =
-            server::app(&config).map_err(|error| failed("the gateway cannot start")(&error))?;
+            assembly::app(&config).map_err(|error| failed("the gateway cannot start")(&error))?;
         let token = token(&config)?;
         let simulators = vec![
             (ALIBABA, "Alibaba Cloud IoT", alibaba),
@@ -210,8 +210,8 @@ impl Sandbox {
         self,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), SandboxError> {
-        let metrics = tokio::spawn(server::serve_metrics(self.metrics, self.app.clone()));
-        let result = server::serve(self.listener, self.app, stop).await;
+        let metrics = tokio::spawn(listeners::serve_metrics(self.metrics, self.app.clone()));
+        let result = listeners::serve(self.listener, self.app, stop).await;
         metrics.abort();
         for (_, _, server) in self.simulators {
             server.stop().await;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ota_gateway::api::provider::Provider;
+use ota_gateway::assembly;
 use ota_gateway::config::Config;
-use ota_gateway::server;
 
 /// Settings that build every adapter; nothing is called.
 const SETTINGS: &[(&str, &str)] = &[
@@ -26,7 +26,7 @@ pub(crate) fn text() -> Result<String, String> {
         .iter()
         .map(|(key, value)| (format!("OTA_GATEWAY__{key}"), (*value).to_owned()));
     let config = Config::load(None, environment).map_err(|error| error.to_string())?;
-    let app = server::app(&config).map_err(|error| error.to_string())?;
+    let app = assembly::app(&config).map_err(|error| error.to_string())?;
     let providers: Vec<Provider> = app.fleet().members().map(Provider::from).collect();
     let missing: Vec<&str> = ota_gateway::providers::VENDORS
         .iter()

@@ -12,11 +12,11 @@ use ota_core::random::SystemRandom;
 use ota_fleet::{Fleet, Health, HealthState, Member};
 
 use super::Failed;
+use crate::assembly;
 use crate::auth::Keys;
 use crate::config::Config;
 use crate::escape::escaped;
 use crate::problem::Code;
-use crate::server;
 
 /// What is checked.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -34,7 +34,7 @@ pub struct Options {
 pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // Put together whole, so that everything that would end a start ends this command too.
-    let app = server::app_on(config, Arc::clone(&clock), Arc::new(SystemRandom))?;
+    let app = assembly::app_on(config, Arc::clone(&clock), Arc::new(SystemRandom))?;
     let mut rows = match options.offline {
         true => app.fleet().members().map(not_called).collect(),
         false => providers(app.fleet(), &*clock, config.server.request_timeout).await,

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Failed;
 use crate::config::{AuthMode, Config};
 use crate::log::DroppedLines;
-use crate::server;
+use crate::{assembly, listeners};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -14,7 +14,7 @@ use crate::server;
 /// When the configuration cannot be used or the address cannot be listened on.
 pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), Failed> {
     open_file_limit(&mut config);
-    let app = server::app(&config)?;
+    let app = assembly::app(&config)?;
     app.watch_log(dropped_lines);
     let names: Vec<String> = app
         .fleet()
@@ -85,10 +85,10 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "metrics on http://{address}/metrics");
         }
-        tokio::spawn(server::serve_metrics(listener, app.clone()))
+        tokio::spawn(listeners::serve_metrics(listener, app.clone()))
     });
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let served = server::serve_on_threads(listener, app, stop, threads).await;
+    let served = listeners::serve_on_threads(listener, app, stop, threads).await;
     // Metrics can be read until the last request is answered.
     if let Some(metrics) = metrics {
         metrics.abort();

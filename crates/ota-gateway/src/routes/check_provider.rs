@@ -8,11 +8,11 @@ use ota_core::{Error, ErrorKind};
 
 use super::Path;
 use crate::api::provider::Health;
-use crate::app::App;
 use crate::auth::Admin;
-use crate::fresh::Live;
+use crate::cached_read::Live;
 use crate::problem::Failure;
 use crate::query::Query;
+use crate::state::App;
 
 /// Check a provider
 ///

@@ -8,12 +8,12 @@ use ota_core::provider::GetJob;
 
 use super::{Path, job_id};
 use crate::api::job::{JobCounts, JobStats};
-use crate::app::App;
 use crate::auth::Reader;
-use crate::fresh::{Live, Read};
+use crate::cache::response::Rendered;
+use crate::cached_read::{Live, Read};
 use crate::problem::Failure;
 use crate::query::Query;
-use crate::rendered::Rendered;
+use crate::state::App;
 
 /// Count the tasks of a job
 ///

@@ -6,11 +6,11 @@ use ota_core::context::CallSummary;
 
 use super::Path;
 use crate::api::provider::Provider;
-use crate::app::App;
 use crate::auth::Reader;
-use crate::fresh::Live;
+use crate::cached_read::Live;
 use crate::problem::Failure;
 use crate::query::Query;
+use crate::state::App;
 
 /// Get one provider
 ///

@@ -11,12 +11,12 @@ use utoipa::IntoParams;
 
 use super::Path;
 use crate::api::page::JobPage;
-use crate::app::App;
 use crate::auth::Reader;
+use crate::cached_read::{Live, Read};
 use crate::cursor;
-use crate::fresh::{Live, Read};
 use crate::problem::Failure;
 use crate::query::Query;
+use crate::state::App;
 
 /// The parameters of the operation, for the document. A test keeps them equal to [`KNOWN`].
 #[derive(IntoParams)]

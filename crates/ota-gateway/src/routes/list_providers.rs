@@ -5,11 +5,11 @@ use axum::response::Response;
 use ota_core::context::CallSummary;
 
 use crate::api::provider::{Provider, ProviderList};
-use crate::app::App;
 use crate::auth::Reader;
-use crate::fresh::Live;
+use crate::cached_read::Live;
 use crate::problem::Failure;
 use crate::query::Query;
+use crate::state::App;
 
 /// List the providers
 ///

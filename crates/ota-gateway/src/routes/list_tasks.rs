@@ -11,12 +11,12 @@ use utoipa::IntoParams;
 
 use super::{Path, job_id};
 use crate::api::page::TaskPage;
-use crate::app::App;
 use crate::auth::Reader;
+use crate::cached_read::{Live, Read};
 use crate::cursor;
-use crate::fresh::{Live, Read};
 use crate::problem::Failure;
 use crate::query::Query;
+use crate::state::App;
 
 /// The most device names in one request.
 const MAX_DEVICE_NAMES: usize = 50;

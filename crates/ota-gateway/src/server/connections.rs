@@ -25,12 +25,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::framing::Refusal;
 use super::places::{Open, Place, Placed};
-use super::service::Service;
 use super::socket::{Listener, Overdue, Socket};
-use crate::app::App;
-use crate::edge;
+use crate::listeners::Service;
 use crate::metrics::CutOff;
 use crate::problem::Code;
+use crate::server::layer as edge;
+use crate::state::App;
 
 /// How much longer than a request may take the gateway waits for requests under way once it was told to stop.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
@@ -463,7 +463,7 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result
 mod tests {
     use super::{Threads, accept, supervise};
     use crate::config::Config;
-    use crate::server::service::Service;
+    use crate::listeners::Service;
     use ota_core::BoxFuture;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -476,7 +476,7 @@ mod tests {
         let secret = "0123456789abcdef0123456789abcdef".to_owned();
         let environment = [("OTA_GATEWAY__AUTH__HS256_SECRET".to_owned(), secret)];
         let config = Config::load(None, environment).unwrap();
-        let service = Service::api(crate::server::app(&config).unwrap());
+        let service = Service::api(crate::assembly::app(&config).unwrap());
         // As after a panic on the thread itself.
         let (gone, receiver) = mpsc::unbounded_channel();
         drop(receiver);

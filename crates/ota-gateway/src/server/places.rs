@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::large_heads;
-use super::service::Service;
 use super::socket::State;
+use crate::listeners::Service;
 use crate::metrics::CutOff;
 
 /// How many evicted connections may still hold their descriptor. It fits into the descriptors that stay reserved, twice.
@@ -206,8 +206,8 @@ impl Open {
 mod tests {
     use super::{MAX_CLOSING, Open, Peer, Place, Placed};
     use crate::config::Config;
+    use crate::listeners::Service;
     use crate::server::large_heads;
-    use crate::server::service::Service;
     use std::net::IpAddr;
     use std::sync::Arc;
     use std::task::{Context, Waker};
@@ -237,7 +237,7 @@ mod tests {
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value));
         let config = Config::load(None, environment).unwrap();
-        Service::api(crate::server::app(&config).unwrap())
+        Service::api(crate::assembly::app(&config).unwrap())
     }
 
     fn place(placed: Placed) -> Option<Place> {

@@ -39,7 +39,7 @@ const GONE_AFTER: Duration = Duration::from_secs(1);
 
 /// What the client of a connection does, and since when.
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     start: Instant,
     phase: AtomicU8,
     /// Milliseconds since the start.
@@ -145,7 +145,7 @@ impl State {
         Serving(Arc::clone(self))
     }
 
-    pub(super) fn client_watch(self: &Arc<Self>) -> ClientWatch {
+    pub(crate) fn client_watch(self: &Arc<Self>) -> ClientWatch {
         ClientWatch(Arc::clone(self))
     }
 

@@ -26,7 +26,7 @@ use ota_http::{Client, Options, SecretSource};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::TelemetryConfig;
-use crate::edge::Line;
+use crate::server::layer::Line;
 
 /// Spans that wait to be sent; more are dropped, and counted in the log.
 const WAITING: usize = 4096;
@@ -331,7 +331,7 @@ mod tests {
     use super::Exporter;
     use crate::auth::{ClaimNames, Mint, READ};
     use crate::config::Config;
-    use crate::server;
+    use crate::{assembly, server};
     use ota_core::clock::{Clock as _, SystemClock};
     use ota_core::random::SequenceRandom;
     use std::sync::{Arc, Mutex};
@@ -461,7 +461,7 @@ mod tests {
         let path = folder.path().join("gateway.toml");
         std::fs::write(&path, text).unwrap();
         let config = Config::load(Some(&path), []).unwrap();
-        let app = server::app(&config).unwrap();
+        let app = assembly::app(&config).unwrap();
         let spans = Arc::<Mutex<Vec<Span>>>::default();
         let (gathered, told) = (Arc::clone(&spans), tokio::sync::Notify::new());
         let told = Arc::new(told);
@@ -486,7 +486,7 @@ mod tests {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(server::serve(listener, app, std::future::pending()));
+        tokio::spawn(listeners::serve(listener, app, std::future::pending()));
         let mint = Mint {
             secret: &ota_http::Secret::new(SECRET),
             issuer: None,

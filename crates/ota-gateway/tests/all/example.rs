@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use ota_gateway::assembly;
 use ota_gateway::config::Config;
-use ota_gateway::server;
 use toml::{Table, Value};
 
 const EXAMPLE: &str = include_str!("../../../../config.example.toml");
@@ -69,11 +69,11 @@ fn runnable(folder: &Path) -> String {
     text
 }
 
-fn load(text: &str, folder: &Path) -> Result<ota_gateway::app::App, String> {
+fn load(text: &str, folder: &Path) -> Result<ota_gateway::state::App, String> {
     let file = folder.join("gateway.toml");
     std::fs::write(&file, text).unwrap();
     let config = Config::load(Some(&file), []).map_err(|error| error.to_string())?;
-    server::app(&config).map_err(|error| error.to_string())
+    assembly::app(&config).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use ota_gateway::assembly;
 use ota_gateway::config::Config;
-use ota_gateway::server;
 
 /// Returns what is said of a second provider with these lines beside a first one; both name one application at one platform.
 fn second(folder: &Path, endpoint: &str, lines: &str) -> Result<(), String> {
@@ -15,7 +15,7 @@ fn second(folder: &Path, endpoint: &str, lines: &str) -> Result<(), String> {
     let file = folder.join("config.toml");
     std::fs::write(&file, text).unwrap();
     let config = Config::load(Some(&file), []).map_err(|error| error.to_string())?;
-    server::app(&config)
+    assembly::app(&config)
         .map(drop)
         .map_err(|error| error.to_string())
 }

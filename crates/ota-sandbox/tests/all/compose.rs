@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use ota_gateway::assembly;
 use ota_gateway::config::Config;
-use ota_gateway::server;
 use ota_sim::{alibaba, huawei};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -155,7 +155,7 @@ fn the_composed_gateway_starts_with_the_credentials_of_the_simulators() {
     let config_file = here.path().join("gateway.toml");
     std::fs::write(&config_file, &text).unwrap();
     let config = Config::load(Some(&config_file), []).unwrap();
-    let app = server::app(&config).unwrap();
+    let app = assembly::app(&config).unwrap();
     assert_eq!(app.fleet().members().count(), 2);
     assert!(text.contains(&format!(
         "access_key_id = \"{}\"",

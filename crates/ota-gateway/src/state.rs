@@ -25,18 +25,19 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::{Access, Caller, TokenError};
+use crate::cache::response::Rendered;
 use crate::config::{CacheConfig, EdgeLimits};
-use crate::hits::Hits;
+use crate::fast_path::Hits;
 use crate::log::DroppedLines;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Failure};
-use crate::rate_limit::RateLimiter;
-use crate::rendered::Rendered;
 use crate::server::Certificates;
+use crate::server::layer as edge;
+use crate::server::rate_limit::RateLimiter;
+use crate::server::shares::Shares;
 use crate::shared_bodies::{self, PagePath, SharedBodies};
-use crate::shares::Shares;
 use crate::telemetry::Telemetry;
-use crate::{document, edge, headers, routes, swagger_ui};
+use crate::{document, headers, routes, swagger_ui};
 
 /// What every handler shares. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -379,7 +380,7 @@ mod tests {
         );
         let environment = [(secret.0.to_owned(), secret.1.to_owned())];
         let config = Config::load(None, environment).unwrap();
-        let app = crate::server::app(&config).unwrap();
+        let app = crate::assembly::app(&config).unwrap();
         let routes = Router::new()
             .route(
                 "/panic",

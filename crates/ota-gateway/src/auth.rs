@@ -29,11 +29,11 @@ pub use mint::Mint;
 pub use source::{KeySource, Keys};
 pub use token::{TokenError, Verifier};
 
-use crate::app::{App, Edge};
-use crate::edge::{Notes, RequestId};
 use crate::metrics::TurnedAway;
 use crate::problem::{Code, Failure};
-use crate::shares::Account;
+use crate::server::layer::{Notes, RequestId};
+use crate::server::shares::Account;
+use crate::state::{App, Edge};
 use source::LookedFor;
 
 /// The scope for everything that only reads.

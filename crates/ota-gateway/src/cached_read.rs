@@ -12,13 +12,13 @@ use axum::response::Response;
 use ota_core::context::{CallSummary, Context, Moment, Priority};
 use ota_fleet::{Fetch, Fetched, FreshLimits, Member, Served, Source, Wanted};
 
-use crate::app::App;
-use crate::edge::{Notes, RequestId};
-use crate::hits::Known;
+use crate::cache::response::{Coding, Rendered};
+use crate::fast_path::Known;
 use crate::metrics::ReadResult;
 use crate::problem::{Code, Failure};
-use crate::rendered::{Coding, Rendered};
 use crate::server::ClientWatch;
+use crate::server::layer::{Notes, RequestId};
+use crate::state::App;
 
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -433,7 +433,7 @@ fn timing(freshness: Freshness) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::{Freshness, Source, Wishes, wanted};
-    use crate::rendered::Rendered;
+    use crate::cache::response::Rendered;
     use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING};
     use axum::http::{HeaderMap, HeaderValue, Method};
     use futures_util::FutureExt as _;

@@ -12,8 +12,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::api::own_timestamp;
-use crate::edge;
 use crate::problem::{Code, Failure};
+use crate::server::layer as edge;
 
 /// When the answer was true.
 pub const OTA_AS_OF: HeaderName = HeaderName::from_static("ota-as-of");

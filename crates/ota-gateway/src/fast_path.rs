@@ -18,12 +18,12 @@ use ota_fleet::FreshLimits;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::app::App;
 use crate::auth::{self, authorize};
-use crate::edge::{self, Line};
-use crate::fresh::{Freshness, Wishes};
+use crate::cached_read::{Freshness, Wishes};
 use crate::metrics::HitCounters;
-use crate::rate_limit::Allowance;
+use crate::server::layer::{self as edge, Line};
+use crate::server::rate_limit::Allowance;
+use crate::state::App;
 
 /// The memory that remembered targets may take, in bytes of text: some thousands.
 const MAX_BYTES: u64 = 1 << 20;

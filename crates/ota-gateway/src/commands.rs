@@ -7,9 +7,9 @@ pub mod token;
 
 use std::path::Path;
 
+use crate::assembly;
 use crate::config::{Config, ConfigError, Draft};
 use crate::escape::escaped;
-use crate::server;
 
 /// The exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
@@ -77,7 +77,7 @@ pub fn load(path: Option<&Path>) -> Result<Config, Failed> {
         return Ok(draft.finish()?);
     }
     // What shows only when the parts are put together is named in the same run.
-    let assembled = server::mistakes_of(&draft).error();
+    let assembled = assembly::mistakes_of(&draft).error();
     draft.finish().map_err(|mut error| {
         if let Some(assembled) = assembled {
             error.merge(assembled);

@@ -20,10 +20,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::page::{PageEnd, PageProblem};
-use crate::app::App;
+use crate::cache::response::Rendered;
 use crate::cursor;
 use crate::problem::{Code, Failure};
-use crate::rendered::Rendered;
+use crate::state::App;
 
 /// Longer than the identifiers of any vendor; the longest documented ones have 256 characters.
 const MAX_ID_CHARS: usize = 512;

@@ -16,14 +16,16 @@ use futures_util::future::Either;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
-use super::socket::State;
-use crate::app::{self, App};
 use crate::config::EdgeLimits;
 use crate::metrics::{self, CutOff};
+use crate::server::State;
+use crate::state::{self, App};
+
+pub use crate::server::{serve, serve_metrics, serve_on_threads};
 
 /// What a listener serves, and within which limits. Clones are cheap.
 #[derive(Clone, Debug)]
-pub(super) struct Service {
+pub(crate) struct Service {
     app: App,
     router: Router,
     port: Port,
@@ -41,16 +43,16 @@ enum Port {
 impl Service {
     /// The API and the pages beside it: kept answers by the short way, the rest by the router.
     #[must_use]
-    pub(super) fn api(app: App) -> Self {
+    pub(crate) fn api(app: App) -> Self {
         Self {
-            router: app::router(app.clone()),
+            router: state::router(app.clone()),
             app,
             port: Port::Api,
         }
     }
 
     /// The metrics.
-    pub(super) fn metrics(app: App) -> Self {
+    pub(crate) fn metrics(app: App) -> Self {
         let shown = app.clone();
         let metrics = get(move || async move { metrics_response(&shown) });
         Self {
@@ -62,11 +64,11 @@ impl Service {
         }
     }
 
-    pub(super) fn app(&self) -> &App {
+    pub(crate) fn app(&self) -> &App {
         &self.app
     }
 
-    pub(super) fn limits(&self) -> &EdgeLimits {
+    pub(crate) fn limits(&self) -> &EdgeLimits {
         match self.port {
             Port::Api => &self.app.edge().limits,
             Port::Metrics => &self.app.edge().metrics_limits,
@@ -74,7 +76,7 @@ impl Service {
     }
 
     /// Returns the listener's name for the log.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self.port {
             Port::Api => "server.listen",
             Port::Metrics => "metrics.listen",
@@ -85,7 +87,7 @@ impl Service {
     ///
     /// # Errors
     /// When the library supports no version of TLS.
-    pub(super) fn acceptor(&self) -> Result<Option<TlsAcceptor>, rustls::Error> {
+    pub(crate) fn acceptor(&self) -> Result<Option<TlsAcceptor>, rustls::Error> {
         match (self.port, &self.app.edge().certificates) {
             (Port::Api, Some(certificates)) => certificates.acceptor().map(Some),
             (Port::Api, None) | (Port::Metrics, _) => Ok(None),
@@ -93,33 +95,33 @@ impl Service {
     }
 
     /// Notes how many connections are open. Only those of the API are counted: the alarms are about them.
-    pub(super) fn note_open(&self, open: usize) {
+    pub(crate) fn note_open(&self, open: usize) {
         if self.port == Port::Api {
             self.app.metrics().connections(open);
         }
     }
 
     /// Notes that a connection was ended from this side.
-    pub(super) fn note_cut_off(&self, reason: CutOff) {
+    pub(crate) fn note_cut_off(&self, reason: CutOff) {
         if self.port == Port::Api {
             self.app.metrics().cut_off(reason);
         }
     }
 
     /// Notes that the operating system had no descriptor for a connection.
-    pub(super) fn note_accept_failure(&self) {
+    pub(crate) fn note_accept_failure(&self) {
         self.app.metrics().accept_failure();
     }
 
     /// Notes that no more connections are accepted.
-    pub(super) fn drain(&self) {
+    pub(crate) fn drain(&self) {
         if self.port == Port::Api {
             self.app.drain();
         }
     }
 
     /// Answers one request of a client that can be watched.
-    pub(super) fn call<B>(
+    pub(crate) fn call<B>(
         &self,
         mut request: Request<B>,
         client: &Arc<State>,

@@ -15,14 +15,14 @@ use ota_core::trace::TraceParent;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use crate::app::App;
 use crate::auth::Caller;
 use crate::log;
 use crate::metrics::TurnedAway;
 use crate::problem::{self, Code, Failure};
-use crate::rate_limit::Allowance;
 use crate::server::ClientWatch;
-use crate::shares::{self, Account, Share, Shares};
+use crate::server::rate_limit::Allowance;
+use crate::server::shares::{self, Account, Share, Shares};
+use crate::state::App;
 
 /// The header that carries the identifier of a request, in and out.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,0 +1,133 @@
+//! Putting an application together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ota_core::clock::{Clock, SystemClock};
+use ota_core::id::ProviderName;
+use ota_core::random::{BufferedRandom, Random};
+
+use crate::auth::{Access, Verifier};
+use crate::config::{
+    AuthConfig, Config, ConfigError, Draft, EdgeLimits, Mistakes, Origin, Section, TelemetryConfig,
+    TlsFiles,
+};
+use crate::providers::{self, Providers, Shared};
+use crate::server::Certificates;
+use crate::server::rate_limit::RateLimiter;
+use crate::server::shares::Shares;
+use crate::state::{App, Edge, Parts};
+use crate::telemetry::Telemetry;
+
+/// Builds the application that a configuration describes, on the machine's clock and randomness.
+///
+/// # Errors
+/// Says what is wrong with the configuration.
+pub fn app(config: &Config) -> Result<App, ConfigError> {
+    app_on(
+        config,
+        Arc::new(SystemClock),
+        Arc::new(BufferedRandom::default()),
+    )
+}
+
+/// Builds the application that a configuration describes, on this clock and this randomness.
+///
+/// # Errors
+/// As [`app`].
+pub fn app_on(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<App, ConfigError> {
+    let mut mistakes = Mistakes::default();
+    let parts = assemble(
+        Some(&config.telemetry),
+        config.server.tls.clone(),
+        &config.providers,
+        &config.origin,
+        (clock, random),
+        &mut mistakes,
+    );
+    let access = access(&config.auth);
+    mistakes.finish(|| {
+        let (shared, Providers { fleet, gates }) = (parts.shared, parts.providers?);
+        Some(App::new(Parts {
+            fleet,
+            gates,
+            access,
+            cache: config.cache.clone(),
+            metrics: shared.metrics,
+            clock: shared.clock,
+            random: shared.random,
+            request_timeout: config.server.request_timeout,
+            edge: Edge {
+                limits: config.server.limits.clone(),
+                metrics_limits: EdgeLimits {
+                    max_connections: config.metrics.max_connections,
+                    ..config.server.limits.clone()
+                },
+                certificates: parts.certificates,
+                cors_origins: config.server.cors_origins.clone(),
+                rate_limiter: config.server.rate_limit.map(RateLimiter::new),
+                shares: Arc::new(Shares::new(config.server.places)),
+                public_url: config.server.public_url.clone(),
+            },
+            telemetry: shared.telemetry,
+        }))
+    })
+}
+
+/// Puts together what a configuration with mistakes still allows, to find those that show only then. Nothing is called.
+#[must_use]
+pub fn mistakes_of(draft: &Draft) -> Mistakes {
+    let mut mistakes = Mistakes::default();
+    let random = Arc::new(BufferedRandom::default());
+    assemble(
+        draft.telemetry.as_ref(),
+        draft.server_parts.tls.clone(),
+        &draft.providers,
+        &draft.origin,
+        (Arc::new(SystemClock), random),
+        &mut mistakes,
+    );
+    mistakes
+}
+
+/// What an application is made of, as far as it can be used.
+struct Assembled {
+    shared: Shared,
+    providers: Option<Providers>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+fn assemble(
+    telemetry: Option<&TelemetryConfig>,
+    files: Option<TlsFiles>,
+    providers: &BTreeMap<ProviderName, Section>,
+    origin: &Origin,
+    (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
+    mistakes: &mut Mistakes,
+) -> Assembled {
+    let telemetry = telemetry
+        .and_then(|config| mistakes.check(Telemetry::new(config, origin, &random)))
+        .unwrap_or_default();
+    let shared = Shared::new(clock, random).with_telemetry(Arc::new(telemetry));
+    let providers = mistakes.check(providers::build(providers, &shared));
+    let certificates = files.and_then(|files| mistakes.check(Certificates::new(files, origin)));
+    Assembled {
+        shared,
+        providers,
+        certificates,
+    }
+}
+
+fn access(auth: &AuthConfig) -> Access {
+    match auth.keys() {
+        None => Access::Disabled,
+        Some(keys) => Access::Jwt(Box::new(Verifier::new(
+            Arc::clone(keys),
+            auth.rules.clone(),
+        ))),
+    }
+}

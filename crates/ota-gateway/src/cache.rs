@@ -1,0 +1,3 @@
+//! Cached responses, and what HTTP says about reusing them.
+
+pub mod response;
