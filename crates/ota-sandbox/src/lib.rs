@@ -7,18 +7,13 @@ use ota_core::random::{Random, SystemRandom};
 use ota_gateway::auth::Mint;
 use ota_gateway::config::{AuthMode, Config};
 use ota_gateway::{assembly, listeners};
-use ota_sim::{Server, alibaba, huawei};
+use ota_sim::{SIMULATORS, Server, Setup, Simulator};
 use tokio::net::TcpListener;
-
-/// The provider names of the sandbox.
-pub const ALIBABA: &str = "aliyun";
-/// The provider names of the sandbox.
-pub const HUAWEI: &str = "huawei";
 
 /// How long the printed token lives, in seconds: a working day and the evening.
 const TOKEN_TTL_S: u64 = 24 * 3600;
 
-/// What cannot be started, in words for whoever tries it.
+/// What cannot be started, for the person who tries it.
 #[derive(Debug)]
 pub struct SandboxError(String);
 
@@ -53,8 +48,8 @@ pub struct Sandbox {
     listener: TcpListener,
     metrics: TcpListener,
     app: ota_gateway::state::App,
-    simulators: Vec<(&'static str, &'static str, Server)>,
-    /// A job with failed tasks at each vendor.
+    simulators: Vec<(&'static Simulator, Server)>,
+    /// A job with failed tasks at each vendor, with the name of the provider.
     jobs: Vec<(&'static str, String)>,
     cors_origins: Vec<String>,
 }
@@ -70,16 +65,18 @@ impl Sandbox {
             metrics,
             cors_origins,
         } = options;
-        // The simulators keep the vendors' real quotas; the gateway is what stays inside them.
-        let alibaba = alibaba::start(alibaba::Config::default())
-            .await
-            .map_err(|error| failed("the Alibaba simulator cannot start")(&error))?;
-        let huawei = huawei::start(huawei::Config::default())
-            .await
-            .map_err(|error| failed("the Huawei simulator cannot start")(&error))?;
-        let jobs = [(ALIBABA, &alibaba, "FAILED"), (HUAWEI, &huawei, "fail")]
-            .into_iter()
-            .filter_map(|(name, server, word)| Some((name, job_with_failures(server, word)?)))
+        let mut simulators = Vec::new();
+        for one in SIMULATORS {
+            // The simulators keep the vendors' real quotas; the gateway is what stays inside them.
+            let server = one.start(Setup::default()).await.map_err(|error| {
+                let what = format!("the simulator of {} cannot start", one.title);
+                failed(&what)(&error)
+            })?;
+            simulators.push((*one, server));
+        }
+        let jobs = simulators
+            .iter()
+            .filter_map(|(one, server)| Some((one.account.provider, job_with_failures(server)?)))
             .collect();
 
         let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -93,24 +90,11 @@ impl Sandbox {
             .map_err(|error| failed("the listener has no address")(&error))?;
         let metrics = metrics_listener(metrics).await?;
         let secret = format!("{}{}", nonce()?, nonce()?);
-        let config = Config::load(
-            None,
-            settings(
-                address,
-                &secret,
-                &cors_origins,
-                &alibaba.url(),
-                &huawei.url(),
-            ),
-        )
-        .map_err(|error| failed("the sandbox cannot be configured")(&error))?;
+        let config = Config::load(None, settings(address, &secret, &cors_origins, &simulators))
+            .map_err(|error| failed("the sandbox cannot be configured")(&error))?;
         let app =
             assembly::app(&config).map_err(|error| failed("the gateway cannot start")(&error))?;
         let token = token(&config)?;
-        let simulators = vec![
-            (ALIBABA, "Alibaba Cloud IoT", alibaba),
-            (HUAWEI, "Huawei IoT northbound", huawei),
-        ];
         Ok(Self {
             address,
             token,
@@ -152,10 +136,11 @@ impl Sandbox {
             )
         };
         let mut lines = Vec::new();
-        for (name, vendor, _) in &self.simulators {
+        for (one, _) in &self.simulators {
+            let provider = one.account.provider;
             lines.push((
-                format!("jobs at {vendor}"),
-                line(&format!("/v1/providers/{name}/jobs?page_size=3")),
+                format!("jobs at {}", one.title),
+                line(&format!("/v1/providers/{provider}/jobs?page_size=3")),
             ));
         }
         if let Some((name, job)) = self.jobs.first() {
@@ -179,9 +164,11 @@ impl Sandbox {
         if let Ok(address) = self.metrics.local_addr() {
             text.push_str(&format!("  metrics      http://{address}/metrics\n"));
         }
-        for (name, vendor, server) in &self.simulators {
+        for (one, server) in &self.simulators {
             text.push_str(&format!(
-                "  {name:<12} simulates {vendor}, counters at {}/_sim/\n",
+                "  {:<12} simulates {}, counters at {}/_sim/\n",
+                one.account.provider,
+                one.title,
                 server.url()
             ));
         }
@@ -213,7 +200,7 @@ impl Sandbox {
         let metrics = tokio::spawn(listeners::serve_metrics(self.metrics, self.app.clone()));
         let result = listeners::serve(self.listener, self.app, stop).await;
         metrics.abort();
-        for (_, _, server) in self.simulators {
+        for (_, server) in self.simulators {
             server.stop().await;
         }
         result.map_err(|error| failed("the listener failed")(&error))
@@ -229,13 +216,11 @@ async fn metrics_listener(wanted: SocketAddr) -> Result<TcpListener, SandboxErro
         .map_err(|error| failed("no port is free for metrics")(&error))
 }
 
-fn job_with_failures(server: &Server, word: &str) -> Option<String> {
-    let failures = |job: &ota_sim::JobTruth| job.tasks.get(word).copied().unwrap_or(0);
-    let jobs = server.fleet().jobs;
-    jobs.iter()
-        .filter(|job| failures(job) > 0)
-        .max_by_key(|job| failures(job))
-        .map(|job| job.id.clone())
+fn job_with_failures(server: &Server) -> Option<String> {
+    let jobs = server.fleet().jobs.into_iter();
+    jobs.filter(|job| job.failed > 0)
+        .max_by_key(|job| job.failed)
+        .map(|job| job.id)
 }
 
 fn nonce() -> Result<String, SandboxError> {
@@ -244,36 +229,32 @@ fn nonce() -> Result<String, SandboxError> {
         .map_err(|error| failed("no token can be made")(&error))
 }
 
+/// The environment of the gateway.
 fn settings(
     listen: SocketAddr,
     secret: &str,
     cors_origins: &[String],
-    alibaba: &str,
-    huawei: &str,
+    simulators: &[(&Simulator, Server)],
 ) -> Vec<(String, String)> {
-    [
-        ("SERVER__LISTEN", listen.to_string().as_str()),
-        ("SERVER__CORS_ORIGINS", cors_origins.join(",").as_str()),
-        ("AUTH__ISSUER", "https://sandbox.invalid"),
-        ("AUTH__HS256_SECRET", secret),
-        ("PROVIDERS__ALIYUN__VENDOR", "alibaba-iot"),
-        ("PROVIDERS__ALIYUN__REGION", "cn-shanghai"),
-        ("PROVIDERS__ALIYUN__ENDPOINT", alibaba),
+    let mut all = vec![
+        ("SERVER__LISTEN".to_owned(), listen.to_string()),
+        ("SERVER__CORS_ORIGINS".to_owned(), cors_origins.join(",")),
         (
-            "PROVIDERS__ALIYUN__ACCESS_KEY_ID",
-            alibaba::DEMO_ACCESS_KEY_ID,
+            "AUTH__ISSUER".to_owned(),
+            "https://sandbox.invalid".to_owned(),
         ),
-        (
-            "PROVIDERS__ALIYUN__ACCESS_KEY_SECRET",
-            alibaba::DEMO_ACCESS_KEY_SECRET,
-        ),
-        ("PROVIDERS__HUAWEI__VENDOR", "huawei-iot"),
-        ("PROVIDERS__HUAWEI__ENDPOINT", huawei),
-        ("PROVIDERS__HUAWEI__APP_ID", huawei::DEMO_APP_ID),
-        ("PROVIDERS__HUAWEI__SECRET", huawei::DEMO_SECRET),
-    ]
-    .map(|(key, value)| (format!("OTA_GATEWAY__{key}"), value.to_owned()))
-    .into()
+        ("AUTH__HS256_SECRET".to_owned(), secret.to_owned()),
+    ];
+    for (one, server) in simulators {
+        let provider = one.account.provider.replace('-', "_");
+        for (key, value) in one.account.settings_at(&server.url()) {
+            let name = format!("PROVIDERS__{provider}__{key}").to_ascii_uppercase();
+            all.push((name, value));
+        }
+    }
+    all.into_iter()
+        .map(|(name, value)| (format!("OTA_GATEWAY__{name}"), value))
+        .collect()
 }
 
 fn token(config: &Config) -> Result<String, SandboxError> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use ota_sandbox::{Options, Sandbox};
+use ota_sim::SIMULATORS;
 use tokio::sync::oneshot;
 
 /// Runs what is printed in a POSIX shell, as a person does who pastes it.
@@ -38,7 +39,8 @@ async fn every_printed_line_answers_when_pasted() {
         sandbox.token().to_owned(),
         sandbox.curl_lines(),
     );
-    assert_eq!(lines.len(), 4);
+    // The jobs of each vendor, and tasks and statistics of one job.
+    assert_eq!(lines.len(), SIMULATORS.len() + 2);
     assert!(greeting.contains("/docs/"));
     // Once: it is long, and a person finds it.
     assert_eq!(greeting.matches(&token).count(), 1);
@@ -85,7 +87,11 @@ async fn every_printed_line_answers_when_pasted() {
     // All from the token on in one go, comments too.
     let (_, block) = greeting.split_once("\nTOKEN=").unwrap();
     let answers = paste(format!("TOKEN={block}")).await;
-    assert_eq!(answers.matches("\"as_of\"").count(), 4, "{answers}");
+    assert_eq!(
+        answers.matches("\"as_of\"").count(),
+        SIMULATORS.len() + 2,
+        "{answers}"
+    );
     for comment in block.lines().filter(|line| line.starts_with('#')) {
         assert!(!comment.contains(['\'', '"', '`', '$']), "{comment}");
     }
