@@ -2,8 +2,6 @@
 //!
 //! Examples are values of the types that are served, so they cannot show a field that does not exist.
 
-use ota_core::job::{JobKind, JobOutcome, JobStatus};
-use ota_core::task::TaskStatus;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -190,16 +188,6 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value, shared: &mu
 
 /// Finishes the parameters of an operation, and returns whether it takes a cursor.
 fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &mut Shared) -> bool {
-    let tasks = path.ends_with("/tasks");
-    let words = |name: &str| -> Option<Vec<&'static str>> {
-        match name {
-            "status" if tasks => Some(TaskStatus::ALL.iter().map(|word| word.as_str()).collect()),
-            "status" => Some(JobStatus::ALL.iter().map(|word| word.as_str()).collect()),
-            "outcome" => Some(JobOutcome::ALL.iter().map(|word| word.as_str()).collect()),
-            "kind" => Some(JobKind::ALL.iter().map(|word| word.as_str()).collect()),
-            _ => None,
-        }
-    };
     if operation["parameters"].is_null() {
         operation["parameters"] = json!([]);
     }
@@ -209,47 +197,6 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &m
     let mut paged = false;
     for parameter in parameters.iter_mut() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-        if parameter["in"] == "query" {
-            // A parameter that is left out is not `null` in a query.
-            let schema = &mut parameter["schema"];
-            if let Some(kinds) = schema["type"].as_array() {
-                schema["type"] = kinds
-                    .iter()
-                    .find(|kind| *kind != "null")
-                    .cloned()
-                    .unwrap_or_default();
-            }
-            let is_list = schema["type"] == "array";
-            let value = if is_list {
-                if schema["maxItems"].is_null() {
-                    // With the longest comma list in each of them the parser still takes all.
-                    let most = match words(&name) {
-                        Some(_) => crate::query::MAX_LIST / IN_A_LIST,
-                        None => crate::query::MAX_LIST,
-                    };
-                    schema["maxItems"] = json!(most);
-                }
-                &mut schema["items"]
-            } else {
-                schema
-            };
-            match words(&name) {
-                // Each value is a word, or a comma list itself.
-                Some(words) if is_list => {
-                    *value = json!({"anyOf": [
-                        {"type": "string", "enum": words},
-                        {"type": "string", "pattern": list_of(&words)},
-                    ]});
-                }
-                Some(words) => value["enum"] = json!(words),
-                None if value["type"] == "string" && name != "cursor" => {
-                    value["minLength"] = json!(1);
-                    value["maxLength"] = json!(crate::query::MAX_VALUE_CHARS);
-                    value["pattern"] = json!(crate::query::VALUE_PATTERN);
-                }
-                None => {}
-            }
-        }
         paged |= name == "cursor";
         if let Some(example) = examples::of_parameter(&name) {
             parameter["example"] = example;
@@ -263,15 +210,6 @@ fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &m
     }
     parameters.extend(headers::parameters_of(method, live(path)).map(reference));
     paged
-}
-
-/// The most words in one comma list, as documented.
-const IN_A_LIST: usize = 10;
-
-/// Returns the pattern of a comma list of two of these words or more. The parser takes more spaces, and longer lists where they are fewer.
-fn list_of(words: &[&str]) -> String {
-    let (word, more) = (words.join("|"), IN_A_LIST - 1);
-    format!("^({word})(, ?({word})){{1,{more}}}$")
 }
 
 fn reference(parameter: &str) -> Value {
@@ -291,71 +229,13 @@ fn problem(failure: Failure) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{JobOutcome, JobStatus, TaskStatus, document};
-    use crate::query::Query;
-    use crate::routes::{list_jobs, list_tasks};
+    use super::document;
     use serde_json::Value;
 
     fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
             Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
             None => value,
-        }
-    }
-
-    fn names(document: &Value, path: &str) -> Vec<String> {
-        let parameters = document["paths"][path]["get"]["parameters"]
-            .as_array()
-            .unwrap();
-        let query = parameters
-            .iter()
-            .map(|parameter| resolved(document, parameter))
-            .filter(|parameter| parameter["in"] == "query");
-        query
-            .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    #[test]
-    fn the_documented_parameters_are_those_that_are_read() {
-        let document = document();
-        assert_eq!(
-            names(&document, "/v1/providers/{provider}/jobs"),
-            list_jobs::KNOWN
-        );
-        assert_eq!(
-            names(&document, "/v1/providers/{provider}/jobs/{job_id}/tasks"),
-            list_tasks::KNOWN
-        );
-    }
-
-    #[test]
-    fn lists_of_words_are_documented_as_they_are_read() {
-        let document = document();
-        let tasks = "/v1/providers/{provider}/jobs/{job_id}/tasks";
-        for (path, name) in [
-            ("/v1/providers/{provider}/jobs", "status"),
-            ("/v1/providers/{provider}/jobs", "outcome"),
-            (tasks, "status"),
-        ] {
-            let parameters = document["paths"][path]["get"]["parameters"].as_array();
-            let mut parameters = parameters.unwrap().iter();
-            let schema = &parameters.find(|of| of["name"] == name).unwrap()["schema"];
-            let ways = &schema["items"]["anyOf"];
-            let all = ways[0]["enum"].as_array().unwrap().iter();
-            let all: Vec<&str> = all.map(|word| word.as_str().unwrap()).collect();
-            assert_eq!(ways[1]["pattern"], super::list_of(&all));
-            // As many as are documented, in the longest lists.
-            let list = [all[0]; super::IN_A_LIST].join(",%20");
-            let values = usize::try_from(schema["maxItems"].as_u64().unwrap()).unwrap();
-            let query = vec![format!("{name}={list}"); values].join("&");
-            let query = Query::parse(Some(&query), &[name]).unwrap();
-            let read = match (path == tasks, name) {
-                (true, _) => query.words(name, TaskStatus::ALL).unwrap().len(),
-                (false, "status") => query.words(name, JobStatus::ALL).unwrap().len(),
-                (false, _) => query.words(name, JobOutcome::ALL).unwrap().len(),
-            };
-            assert_eq!(read, 1, "all of them are the same word");
         }
     }
 

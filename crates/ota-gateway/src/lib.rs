@@ -15,6 +15,7 @@ mod headers;
 pub mod listeners;
 pub mod log;
 pub mod metrics;
+pub mod parameters;
 pub mod problem;
 pub mod providers;
 pub mod query;

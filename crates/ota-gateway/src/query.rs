@@ -1,4 +1,4 @@
-//! Query parameters: every one is known, every value is checked, and a mistake is named.
+//! The names and values of a query: every name is known, every value is checked, and a mistake is named.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -27,13 +27,13 @@ pub const MAX_PAGE_SIZE: u32 = 100;
 /// The page size when none is given.
 pub const DEFAULT_PAGE_SIZE: u32 = 50;
 
-/// The parameters of one request.
+/// The names and values of one query, decoded.
 #[derive(Debug, Default)]
-pub struct Query {
+pub struct QueryPairs {
     pairs: Vec<(String, String)>,
 }
 
-impl Query {
+impl QueryPairs {
     /// Reads a query string in which only `known` names may stand.
     ///
     /// # Errors
@@ -74,15 +74,7 @@ impl Query {
     /// # Errors
     /// `invalid_argument` when it stands twice or its value is empty, too long or has control characters.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
-        let mut values = self.values(name);
-        let first = values.next();
-        if values.next().is_some() {
-            return Err(Failure::invalid(
-                name,
-                format!("`{name}` is given more than once"),
-            ));
-        }
-        first
+        self.unchecked(name)?
             .map(|value| checked(name, value, MAX_VALUE_CHARS))
             .transpose()
     }
@@ -90,7 +82,7 @@ impl Query {
     /// Returns the values of a parameter that may be repeated or hold a comma list; none twice, in the order given.
     ///
     /// # Errors
-    /// As [`Query::one`], for each value, and when there are more than [`MAX_LIST`] of them.
+    /// As [`QueryPairs::one`], for each value, and when there are more than [`MAX_LIST`] of them.
     pub fn list(&self, name: &str) -> Result<Vec<&str>, Failure> {
         let values = self.values(name).flat_map(|value| value.split(','));
         distinct(name, values.map(str::trim), MAX_LIST)
@@ -99,7 +91,7 @@ impl Query {
     /// Returns the values of a parameter that may be repeated and whose values may hold commas; none twice, in the order given.
     ///
     /// # Errors
-    /// As [`Query::one`], and when it stands more than `most` times: repeats count, as in the document's `maxItems`.
+    /// As [`QueryPairs::one`], and when it stands more than `most` times: repeats count, as in the document's `maxItems`.
     pub fn repeated(&self, name: &str, most: usize) -> Result<Vec<&str>, Failure> {
         distinct(name, self.values(name), most)
     }
@@ -119,72 +111,17 @@ impl Query {
             .collect()
     }
 
-    /// Returns one word of an enumeration.
-    ///
-    /// # Errors
-    /// As [`Query::words`].
-    pub fn word<T: FromStr + ToString + Copy>(
-        &self,
-        name: &str,
-        all: &[T],
-    ) -> Result<Option<T>, Failure> {
-        self.one(name)?
-            .map(|value| word(name, value, all))
-            .transpose()
-    }
-
-    /// Returns the page size.
-    ///
-    /// # Errors
-    /// `invalid_argument` for anything but 1 to 100.
-    pub fn page_size(&self) -> Result<u32, Failure> {
-        let Some(text) = self.one("page_size")? else {
-            return Ok(DEFAULT_PAGE_SIZE);
-        };
-        // One way of writing each size: `+5` and `005` are mistakes.
-        let number = text
-            .parse()
-            .ok()
-            .filter(|number: &u32| number.to_string() == text);
-        number
-            .filter(|size| (1..=MAX_PAGE_SIZE).contains(size))
-            .ok_or_else(|| {
-                Failure::invalid(
-                    "page_size",
-                    format!("`page_size` is a whole number from 1 to {MAX_PAGE_SIZE}"),
-                )
-            })
-    }
-
-    /// Returns the rows of a page of a provider whose pages have at most `most`; without the parameter the default, as far as it is allowed.
-    ///
-    /// # Errors
-    /// As [`Query::page_size`], and for more than `most`.
-    pub fn page_size_up_to(&self, most: u32) -> Result<u32, Failure> {
-        let size = self.page_size()?;
-        if size <= most {
-            return Ok(size);
-        }
-        match self.one("page_size")? {
-            None => Ok(most),
-            Some(_) => Err(Failure::invalid(
-                "page_size",
-                format!("`page_size` is {size}; this provider allows at most {most}"),
-            )),
-        }
-    }
-
-    /// Returns the cursor as text.
+    /// Returns a value that may stand once, whatever it is.
     ///
     /// # Errors
     /// `invalid_argument` when it stands twice.
-    pub fn cursor(&self) -> Result<Option<&str>, Failure> {
-        let mut values = self.values("cursor");
+    pub fn unchecked(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let mut values = self.values(name);
         let first = values.next();
         if values.next().is_some() {
             return Err(Failure::invalid(
-                "cursor",
-                "`cursor` is given more than once",
+                name,
+                format!("`{name}` is given more than once"),
             ));
         }
         Ok(first)
@@ -262,7 +199,15 @@ fn checked<'a>(name: &str, value: &'a str, most: usize) -> Result<&'a str, Failu
     Ok(value)
 }
 
-fn word<T: FromStr + ToString + Copy>(name: &str, value: &str, all: &[T]) -> Result<T, Failure> {
+/// Reads a value of an enumeration.
+///
+/// # Errors
+/// `invalid_argument` for a word that is none of `all`, naming them.
+pub fn word<T: FromStr + ToString + Copy>(
+    name: &str,
+    value: &str,
+    all: &[T],
+) -> Result<T, Failure> {
     value.parse().map_err(|_| {
         let words: Vec<String> = all.iter().map(ToString::to_string).collect();
         let advice = match (name, value.to_lowercase()) {
@@ -330,14 +275,14 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_LIST, Query, VALUE_PATTERN};
+    use super::{MAX_LIST, QueryPairs, VALUE_PATTERN};
     use ota_core::job::JobStatus;
     use proptest::prelude::*;
 
     const KNOWN: &[&str] = &["page_size", "cursor", "status", "device_name", "product_id"];
 
-    fn parse(query: &str) -> Query {
-        Query::parse(Some(query), KNOWN).unwrap()
+    fn parse(query: &str) -> QueryPairs {
+        QueryPairs::parse(Some(query), KNOWN).unwrap()
     }
 
     #[test]
@@ -368,7 +313,7 @@ mod tests {
             ("Status=x", "status"),
             ("deviceName=x", "device_name"),
         ] {
-            let failure = Query::parse(Some(query), KNOWN).unwrap_err();
+            let failure = QueryPairs::parse(Some(query), KNOWN).unwrap_err();
             assert!(
                 failure
                     .detail
@@ -377,7 +322,7 @@ mod tests {
                 failure.detail
             );
         }
-        let failure = Query::parse(Some("zzz=1"), KNOWN).unwrap_err();
+        let failure = QueryPairs::parse(Some("zzz=1"), KNOWN).unwrap_err();
         assert!(
             failure.detail.contains("this path has page_size, cursor"),
             "{}",
@@ -407,47 +352,13 @@ mod tests {
     }
 
     #[test]
-    fn page_sizes_end_at_the_largest_of_the_provider() {
-        assert_eq!(parse("").page_size_up_to(20).ok(), Some(20));
-        assert_eq!(parse("page_size=20").page_size_up_to(20).ok(), Some(20));
-        let failure = parse("page_size=21").page_size_up_to(20).unwrap_err();
-        assert_eq!(failure.field.as_deref(), Some("page_size"));
-        assert!(parse("page_size=0").page_size_up_to(20).is_err());
-    }
-
-    #[test]
-    fn page_sizes_are_1_to_100() {
-        for (query, size) in [
-            ("", Some(50)),
-            ("page_size=1", Some(1)),
-            ("page_size=100", Some(100)),
-        ] {
-            assert_eq!(parse(query).page_size().ok(), size);
-        }
-        for query in [
-            "page_size=0",
-            "page_size=101",
-            "page_size=x",
-            "page_size=",
-            "page_size=-1",
-            "page_size=1.0",
-            "page_size=%2B5",
-            "page_size=05",
-            "page_size=5&page_size=5",
-            "page_size=99999999999",
-        ] {
-            assert!(parse(query).page_size().is_err(), "{query}");
-        }
-    }
-
-    #[test]
     fn encoding_is_checked() {
         assert_eq!(
             parse("product_id=a%2Fb+c").one("product_id").unwrap(),
             Some("a/b c")
         );
         for query in ["product_id=%", "product_id=%zz", "product_id=%ff", "%ff=1"] {
-            assert!(Query::parse(Some(query), KNOWN).is_err(), "{query}");
+            assert!(QueryPairs::parse(Some(query), KNOWN).is_err(), "{query}");
         }
         assert!(parse("product_id=a%00b").one("product_id").is_err());
     }
@@ -469,8 +380,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_query_panics(query in ".{0,200}") {
-            if let Ok(query) = Query::parse(Some(&query), KNOWN) {
-                let _ = (query.page_size(), query.list("status"), query.cursor());
+            if let Ok(query) = QueryPairs::parse(Some(&query), KNOWN) {
+                let _ = (query.one("page_size"), query.list("status"), query.unchecked("cursor"));
             }
         }
     }

@@ -7,26 +7,18 @@ pub mod get_provider;
 pub mod list_jobs;
 pub mod list_providers;
 pub mod list_tasks;
+mod read;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use ota_core::context::Moment;
-use ota_core::id::JobId;
-use ota_core::provider::Page;
-use ota_fleet::Answer;
-use serde::Serialize;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::page::{PageEnd, PageProblem};
-use crate::cache::response::Rendered;
-use crate::cursor;
-use crate::problem::{Code, Failure};
+use crate::problem::Failure;
 use crate::state::App;
-
-/// Longer than the identifiers of any vendor; the longest documented ones have 256 characters.
-const MAX_ID_CHARS: usize = 512;
 
 /// All operations of the API. Every handler takes a `Reader` or an `Admin`, so none is open.
 pub fn api() -> OpenApiRouter<App> {
@@ -58,50 +50,20 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     }
 }
 
-/// Writes a page: converts its rows and binds its cursor to the list.
-fn page<Row, ApiRow, Body>(
-    app: &App,
-    binding: &str,
-    answer: Answer<Page<Row>>,
-    body: fn(Vec<ApiRow>, PageEnd) -> Body,
-) -> ota_core::Result<(Rendered, Moment)>
-where
-    ApiRow: From<Row>,
-    Body: Serialize,
-{
-    let page = answer.value;
-    let items = page.items.into_iter().map(ApiRow::from).collect();
-    let problems = page.problems.into_iter().map(PageProblem::from).collect();
-    let next = page.next.as_ref();
-    let next_cursor = next.map(|next| cursor::encode(next, binding, app.now()));
-    let rendered = Rendered::dated(answer.as_of, |as_of| {
-        let end = PageEnd {
-            next_cursor,
-            total: page.total,
-            as_of,
-            stale: false,
-            truncated: page.truncated,
-            problems,
-        };
-        body(items, end)
-    })?;
-    Ok((rendered, answer.as_of))
+/// The path of a provider.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ProviderPath {
+    /// The configured name of the provider.
+    pub provider: String,
 }
 
-/// Takes the job's identifier from the path. Longer than any vendor's means that there is no such job.
-fn job_id(text: String) -> Result<JobId, Failure> {
-    match text.chars().nth(MAX_ID_CHARS) {
-        None if text.is_empty() => Err(Failure {
-            field: Some("job_id".to_owned()),
-            ..Failure::new(Code::NotFound, "the job identifier is missing in the path")
-        }),
-        None => Ok(JobId::from(text)),
-        Some(_) => Err(Failure {
-            field: Some("job_id".to_owned()),
-            ..Failure::new(
-                Code::NotFound,
-                "the job identifier is too long; no vendor's is this long",
-            )
-        }),
-    }
+/// The path of a job.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct JobPath {
+    /// The configured name of the provider.
+    pub provider: String,
+    /// The vendor's identifier of the job.
+    pub job_id: String,
 }

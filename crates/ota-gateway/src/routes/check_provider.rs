@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use ota_core::{Error, ErrorKind};
 
-use super::Path;
+use super::{Path, ProviderPath};
 use crate::api::provider::Health;
 use crate::auth::Admin;
 use crate::cached_read::Live;
+use crate::parameters::Query;
 use crate::problem::Failure;
-use crate::query::Query;
 use crate::state::App;
 
 /// Check a provider
@@ -20,19 +20,17 @@ use crate::state::App;
 #[utoipa::path(
     post,
     path = "/v1/providers/{provider}/check",
-    operation_id = "check_provider",
     tag = "providers",
-    params(("provider" = String, Path, description = "The configured name of the provider.")),
+    params(ProviderPath),
     responses((status = 200, description = "The health after the call", body = Health)),
 )]
 pub async fn check_provider(
     State(app): State<App>,
     Admin(caller): Admin,
     live: Live,
-    Path(provider): Path<String>,
-    RawQuery(query): RawQuery,
+    Path(ProviderPath { provider }): Path<ProviderPath>,
+    Query(()): Query<()>,
 ) -> Result<Response, Failure> {
-    Query::parse(query.as_deref(), &[])?;
     let member = Arc::clone(app.provider(&caller, &provider)?);
     let cx = live.context();
     let cx_of_call = cx.clone();

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
-use ota_core::provider::GetJob;
 
-use super::{Path, job_id};
+use super::{JobPath, Path, read};
 use crate::api::job::Job;
 use crate::auth::Reader;
 use crate::cache::response::Rendered;
-use crate::cached_read::{Live, Read};
+use crate::cached_read::Live;
+use crate::parameters::Query;
 use crate::problem::Failure;
-use crate::query::Query;
 use crate::state::App;
 
 /// Get one job
@@ -21,33 +20,22 @@ use crate::state::App;
 #[utoipa::path(
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}",
-    operation_id = "get_job",
     tag = "jobs",
-    params(
-        ("provider" = String, Path, description = "The configured name of the provider."),
-        ("job_id" = String, Path, description = "The vendor's identifier of the job."),
-    ),
+    params(JobPath),
     responses((status = 200, description = "The job", body = Job)),
 )]
 pub async fn get_job(
     State(app): State<App>,
     Reader(caller): Reader,
     live: Live,
-    Path((provider, job)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    Path(JobPath { provider, job_id }): Path<JobPath>,
+    Query(()): Query<()>,
 ) -> Result<Response, Failure> {
-    Query::parse(query.as_deref(), &[])?;
     let member = app.provider(&caller, &provider)?;
-    let job_id = job_id(job)?;
-    let read = Read {
-        member,
-        operation: "get_job",
-        key: format!("{provider}\njob\n{job_id}"),
-        is_count: false,
-    };
-    let reader = Arc::clone(member);
+    let (read, request) = read::of_job(member, "get_job", "job", job_id)?;
+    let member = Arc::clone(member);
     live.read(read, |_, cx| async move {
-        let answer = reader.get_job(&cx, GetJob { job_id }).await?;
+        let answer = member.get_job(&cx, request).await?;
         let rendered = Rendered::undated(answer.as_of, &Job::from(answer.value))?;
         Ok((rendered, answer.as_of))
     })

@@ -1,14 +1,14 @@
 //! GET /v1/providers
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use ota_core::context::CallSummary;
 
 use crate::api::provider::{Provider, ProviderList};
 use crate::auth::Reader;
 use crate::cached_read::Live;
+use crate::parameters::Query;
 use crate::problem::Failure;
-use crate::query::Query;
 use crate::state::App;
 
 /// List the providers
@@ -18,7 +18,6 @@ use crate::state::App;
 #[utoipa::path(
     get,
     path = "/v1/providers",
-    operation_id = "list_providers",
     tag = "providers",
     responses((status = 200, description = "The providers", body = ProviderList)),
 )]
@@ -26,9 +25,8 @@ pub async fn list_providers(
     State(app): State<App>,
     Reader(caller): Reader,
     live: Live,
-    RawQuery(query): RawQuery,
+    Query(()): Query<()>,
 ) -> Result<Response, Failure> {
-    Query::parse(query.as_deref(), &[])?;
     let seen = app
         .fleet()
         .members()
