@@ -25,3 +25,4 @@ mod shared_bodies;
 pub mod state;
 mod swagger_ui;
 pub mod telemetry;
+pub mod vendors;

@@ -1,5 +1,6 @@
-//! Building the configured providers: the only place that knows concrete adapters.
+//! Building the configured providers.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,21 +9,16 @@ use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::clock::Clock;
 use ota_core::drift::{DriftCounter, DriftKind, DriftObserver, shown_name};
 use ota_core::id::ProviderName;
-use ota_core::provider::{Dependencies, Provider, SettingError, SettingErrors};
+use ota_core::provider::{Dependencies, SettingErrors};
 use ota_core::random::Random;
 use ota_fleet::{Fleet, Member, Quota};
 use ota_guard::{AccountQuota, Guard, GuardLimits, QuotaLimits, QuotaScope};
-use ota_provider_alibaba::RefusedKeys;
-use ota_provider_huawei::TokenPool;
-use serde::de::DeserializeOwned;
 
 use crate::config::{ConfigError, DefaultQuota, Limits, Mistakes, Section};
 use crate::metrics::Metrics;
 use crate::query::nearest;
 use crate::telemetry::Telemetry;
-
-/// The vendors that this gateway knows, as `vendor` names them.
-pub const VENDORS: &[&str] = &[ota_provider_alibaba::VENDOR, ota_provider_huawei::VENDOR];
+use crate::vendors::{self, ADAPTERS, Account, Vendor};
 
 /// What providers share.
 #[derive(Clone, Debug)]
@@ -35,8 +31,6 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where traces go.
     pub telemetry: Arc<Telemetry>,
-    tokens: Arc<TokenPool>,
-    refused: Arc<RefusedKeys>,
 }
 
 impl Shared {
@@ -47,8 +41,6 @@ impl Shared {
             metrics: Arc::new(Metrics::new(&*clock)),
             clock,
             random,
-            tokens: Arc::new(TokenPool::new()),
-            refused: Arc::new(RefusedKeys::new()),
             telemetry: Arc::default(),
         }
     }
@@ -232,7 +224,7 @@ pub fn build(
     let mut builder = Builder {
         shared,
         accounts: Accounts::default(),
-        logins: Vec::new(),
+        shares: BTreeMap::new(),
         gates: Vec::new(),
     };
     let mut mistakes = Mistakes::default();
@@ -251,17 +243,9 @@ pub fn build(
 struct Builder<'a> {
     shared: &'a Shared,
     accounts: Accounts,
-    /// What the providers before log in with.
-    logins: Vec<(ProviderName, ota_provider_huawei::Login)>,
+    /// What the providers of each vendor share.
+    shares: BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>,
     gates: Vec<(ProviderName, Arc<Guard>)>,
-}
-
-/// What every adapter's configuration tells about itself.
-struct Vendor {
-    /// Its own account; none where the settings are wrong.
-    account: Option<String>,
-    default_calls: u32,
-    quota: DocumentedQuota,
 }
 
 impl Builder<'_> {
@@ -269,91 +253,67 @@ impl Builder<'_> {
         let mut mistakes = Mistakes::default();
         let vendor = mistakes.check(section.take_text("vendor"));
         let limits = mistakes.check(section.take_section("limits"));
-        match vendor.as_ref().map(Option::as_deref) {
-            Some(Some(ota_provider_alibaba::VENDOR)) => {
-                use ota_provider_alibaba::{AlibabaProvider, DEFAULT_CALLS, QUOTA, Settings};
-                let config = settings(&section, &mut mistakes, Settings::into_config);
-                let vendor = Vendor {
-                    account: config.as_ref().map(|config| config.account()),
-                    default_calls: DEFAULT_CALLS,
-                    quota: QUOTA,
+        let known = vendor
+            .as_ref()
+            .and_then(Option::as_deref)
+            .and_then(vendor_of);
+        if let Some(vendor) = known {
+            let account = self.account(vendor, &section, &mut mistakes);
+            if let Some(account) = &account {
+                let joined = account.join(name);
+                let named = |errors: SettingErrors| {
+                    errors
+                        .iter()
+                        .for_each(|error| mistakes.push(section.error(error.key, &error.message)));
                 };
-                let refused = Arc::clone(&self.shared.refused);
-                self.join(name, &section, limits, vendor, mistakes, |deps| {
-                    let provider = AlibabaProvider::new(name.clone(), config?, deps);
-                    Some(provider.map(|provider| Arc::new(provider.sharing(refused)) as _))
-                })
+                joined.unwrap_or_else(named);
             }
-            Some(Some(ota_provider_huawei::VENDOR)) => {
-                use ota_provider_huawei::{DEFAULT_CALLS, HuaweiProvider, QUOTA, Settings};
-                let config = settings(&section, &mut mistakes, Settings::into_config);
-                let vendor = Vendor {
-                    account: config.as_ref().map(|config| config.account()),
-                    default_calls: DEFAULT_CALLS,
-                    quota: QUOTA,
-                };
-                if let Some(config) = &config {
-                    mistakes.check(self.login(name, &section, config.login()));
-                }
-                let tokens = Arc::clone(&self.shared.tokens);
-                self.join(name, &section, limits, vendor, mistakes, |deps| {
-                    let provider = HuaweiProvider::new(name.clone(), config?, deps, tokens);
-                    Some(provider.map(|provider| Arc::new(provider) as Arc<dyn Provider>))
-                })
-            }
-            other => {
-                match other {
-                    Some(Some(other)) => {
-                        mistakes.push(section.error("vendor", unknown_vendor(other)));
-                    }
-                    Some(None) => {
-                        // A key that looks like it is most likely the one; the others cannot be judged without a vendor.
-                        let known = VENDORS.join(", ");
-                        let advice = match section.similar("vendor") {
-                            Some(key) => format!("; is `{key}` meant to be it?"),
-                            None => String::new(),
-                        };
-                        let message = format_args!("is missing; use one of {known}{advice}");
-                        mistakes.push(section.error("vendor", message));
-                    }
-                    None => {}
-                }
-                // Its limits mean the same for every vendor.
-                let default = DefaultQuota {
-                    account: String::new(),
-                    calls: 1,
-                    window_s: 1,
-                };
-                mistakes.check(Limits::read(limits.flatten(), default));
-                mistakes.finish(|| None)
-            }
+            return self.join(name, &section, limits, (vendor, account), mistakes);
         }
+        match vendor {
+            Some(Some(other)) => mistakes.push(section.error("vendor", unknown_vendor(&other))),
+            Some(None) => {
+                // A key that looks like it is most likely the one; the others cannot be judged without a vendor.
+                let known = vendors::names().join(", ");
+                let advice = match section.similar("vendor") {
+                    Some(key) => format!("; is `{key}` meant to be it?"),
+                    None => String::new(),
+                };
+                let message = format_args!("is missing; use one of {known}{advice}");
+                mistakes.push(section.error("vendor", message));
+            }
+            None => {}
+        }
+        // Its limits mean the same for every vendor.
+        let default = DefaultQuota {
+            account: String::new(),
+            calls: 1,
+            window_s: 1,
+        };
+        mistakes.check(Limits::read(limits.flatten(), default));
+        mistakes.finish(|| None)
     }
 
-    /// Checks that providers that share a login agree on it: one with a wrong setting would fail the other.
-    fn login(
+    /// Reads the section of a provider as its vendor's settings, and checks them as far as they could be read.
+    fn account(
         &mut self,
-        name: &ProviderName,
+        vendor: &'static dyn Vendor,
         section: &Section,
-        login: ota_provider_huawei::Login,
-    ) -> Result<(), ConfigError> {
-        let mut mistakes = Mistakes::default();
-        let differing = self.logins.iter().find_map(|(other, known)| {
-            let keys = login.differences(known);
-            (!keys.is_empty()).then_some((other, keys))
-        });
-        if let Some((other, keys)) = differing {
-            for key in keys {
-                mistakes.push(section.error(
-                    key,
-                    format_args!(
-                        "it is not as in provider `{other}`, which has the same `endpoint` and `app_id`; both share one login, so give both the same `{key}`"
-                    ),
-                ));
-            }
-        }
-        self.logins.push((name.clone(), login));
-        mistakes.finish(|| Some(()))
+        mistakes: &mut Mistakes,
+    ) -> Option<Box<dyn Account>> {
+        let shared = self
+            .shares
+            .entry(vendor.descriptor().name)
+            .or_insert_with(|| vendor.shared());
+        let read = section
+            .clone()
+            .read_with(|table| vendor.settings(table, shared));
+        let (settings, mut found) = mistakes.check(read)?;
+        let account = settings
+            .check()
+            .map_err(|errors| errors.iter().for_each(|error| found.setting(error)))
+            .ok();
+        mistakes.check(found.finish(|| account))
     }
 
     /// Builds the gate of a provider, and the provider with it.
@@ -362,27 +322,31 @@ impl Builder<'_> {
         name: &ProviderName,
         section: &Section,
         limits: Option<Option<Section>>,
-        vendor: Vendor,
+        (vendor, account): (&'static dyn Vendor, Option<Box<dyn Account>>),
         mut mistakes: Mistakes,
-        provider: impl FnOnce(Dependencies) -> Option<Result<Arc<dyn Provider>, SettingError>>,
     ) -> Result<Member, ConfigError> {
+        let vendor = vendor.descriptor();
+        let documented = (vendor.capability)().quota;
         let default = DefaultQuota {
-            account: vendor.account.clone().unwrap_or_default(),
+            account: account
+                .as_ref()
+                .map(|account| account.account())
+                .unwrap_or_default(),
             calls: vendor.default_calls,
-            window_s: vendor.quota.window_s,
+            window_s: documented.window_s,
         };
         let limits = limits.and_then(|limits| mistakes.check(Limits::read(limits, default)));
         let Some(limits) = limits else {
             return mistakes.finish(|| None);
         };
         // Which account it is, is not known where the settings that name it are wrong.
-        if vendor.account.is_none() && limits.account.is_empty() {
+        if account.is_none() && limits.account.is_empty() {
             return mistakes.finish(|| None);
         }
         let shared = self.shared;
         let quota = self
             .accounts
-            .quota(name, section, &limits, &vendor.quota, &shared.clock);
+            .quota(name, section, &limits, &documented, &shared.clock);
         let Some(quota) = mistakes.check(quota) else {
             return mistakes.finish(|| None);
         };
@@ -398,9 +362,9 @@ impl Builder<'_> {
             shared.metrics.meter(name, &shared.telemetry, &shared.clock),
         ));
         let deps = shared.dependencies(name, &limits, Arc::clone(&gate));
-        let provider = provider(deps).and_then(|provider| {
-            let provider = provider.map_err(|error| section.error(error.key, &error.message));
-            mistakes.check(provider)
+        let provider = account.and_then(|account| {
+            let provider = account.build(name.clone(), deps);
+            mistakes.check(provider.map_err(|error| section.error(error.key, &error.message)))
         });
         mistakes.finish(|| {
             let kept = KeptQuota {
@@ -419,31 +383,27 @@ impl Builder<'_> {
     }
 }
 
-/// Reads the section of a provider as its vendor's settings, and checks them as far as they could be read.
-fn settings<S: DeserializeOwned, C>(
-    section: &Section,
-    mistakes: &mut Mistakes,
-    into_config: impl FnOnce(S) -> Result<C, SettingErrors>,
-) -> Option<C> {
-    let (settings, mut found) = mistakes.check(section.clone().read::<S>())?;
-    let config = into_config(settings)
-        .map_err(|errors| errors.iter().for_each(|error| found.setting(error)))
-        .ok();
-    mistakes.check(found.finish(|| config))
+/// Returns the vendor of this name.
+fn vendor_of(name: &str) -> Option<&'static dyn Vendor> {
+    ADAPTERS
+        .iter()
+        .copied()
+        .find(|vendor| vendor.descriptor().name == name)
 }
 
 /// Says which vendors there are. Every name ends in `-iot`, so what is compared is the part before it.
 fn unknown_vendor(name: &str) -> String {
     let stem = |name: &str| name.trim_end_matches("-iot").to_ascii_lowercase();
-    let stems: Vec<String> = VENDORS.iter().map(|vendor| stem(vendor)).collect();
+    let vendors = vendors::names();
+    let stems: Vec<String> = vendors.iter().map(|vendor| stem(vendor)).collect();
     let known: Vec<&str> = stems.iter().map(String::as_str).collect();
     let meant = nearest(&stem(name), &known)
-        .and_then(|near| VENDORS.iter().find(|vendor| stem(vendor) == near));
+        .and_then(|near| vendors.iter().find(|vendor| stem(vendor) == near));
     let advice = match meant {
         Some(meant) => format!("did you mean `{meant}`? Known are"),
         None => "known are".to_owned(),
     };
-    format!("`{name}` is not known; {advice} {}", VENDORS.join(", "))
+    format!("`{name}` is not known; {advice} {}", vendors.join(", "))
 }
 
 #[cfg(test)]

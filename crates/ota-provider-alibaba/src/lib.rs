@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod account;
+mod adapter;
 mod answers;
 mod blame;
 mod client;
@@ -20,6 +21,7 @@ mod skew;
 mod tasks;
 mod wire;
 
+pub use adapter::AlibabaAdapter;
 pub use config::{
     Config, CredentialSettings, DEFAULT_CALLS, Format, QUOTA, REGIONS, RrsaSettings, Settings,
     Signature, VENDOR,

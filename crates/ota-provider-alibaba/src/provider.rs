@@ -60,7 +60,7 @@ impl AlibabaProvider {
     }
 }
 
-fn capability() -> Capability {
+pub(crate) fn capability() -> Capability {
     Capability {
         job_filters: JobFilterSupport {
             status: Support::Here,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adapter;
 mod client;
 mod config;
 mod error;
@@ -10,6 +11,7 @@ mod provider;
 mod token;
 mod wire;
 
+pub use adapter::{HuaweiAdapter, Logins};
 pub use config::{Config, DEFAULT_CALLS, Login, QUOTA, Settings, VENDOR};
 pub use provider::HuaweiProvider;
 pub use token::TokenPool;

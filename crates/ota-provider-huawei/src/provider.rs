@@ -186,7 +186,7 @@ fn has_text(filter: &JobFilter) -> bool {
             .any(|text| text.is_some())
 }
 
-fn capability() -> Capability {
+pub(crate) fn capability() -> Capability {
     Capability {
         job_filters: JobFilterSupport {
             status: Support::Native,

@@ -17,6 +17,7 @@ use crate::auth::Keys;
 use crate::config::Config;
 use crate::escape::escaped;
 use crate::problem::Code;
+use crate::vendors;
 
 /// What is checked.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -93,19 +94,20 @@ struct Row {
 
 /// Says what most likely mends an error of this kind at this vendor. An error that knows better has an advice of its own.
 fn advice(kind: ErrorKind, vendor: &str) -> &'static str {
-    let alibaba = vendor == ota_provider_alibaba::VENDOR;
+    let of_vendor = vendors::descriptors().find(|known| known.name == vendor);
+    of_vendor
+        .and_then(|vendor| (vendor.advice)(kind))
+        .unwrap_or_else(|| usual_advice(kind))
+}
+
+/// Says what most likely mends an error of this kind at any vendor.
+fn usual_advice(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Auth if alibaba => {
-            "the vendor refuses the credential or its rights: give the rights that docs/operations.md lists, and compare this machine's clock with the time"
-        }
         ErrorKind::Auth => {
-            "the vendor refuses the credential or its rights: compare `app_id` and `secret_file` with the platform's console (both current, both of this application), ask its operator whether the application is authorised for the devices, and compare this machine's clock with the time"
-        }
-        ErrorKind::Misconfigured if alibaba => {
-            "a setting does not fit the vendor: check `endpoint` or `region`, and `instance_id` (the vendor's console shows it; left out where the instance has none)"
+            "the vendor refuses the credential or its rights: compare both with the vendor's console, and compare this machine's clock with the time"
         }
         ErrorKind::Misconfigured => {
-            "a setting does not fit the vendor: check `endpoint`, `app_id` and `app_key_header`"
+            "a setting does not fit the vendor: check `endpoint`, and what else of this provider's section says where or what its account is"
         }
         ErrorKind::Throttled => {
             "another program uses up the account's quota: wait and check again; if it stays, lower `limits.calls` to the gateway's share"

@@ -6,6 +6,7 @@ use tracing_subscriber::filter::Targets;
 use super::{ConfigError, Section};
 use crate::log::BUFFER_BYTES;
 use crate::query::nearest;
+use crate::vendors;
 
 /// What is logged and how.
 #[derive(Clone, Debug)]
@@ -83,16 +84,23 @@ pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {
 /// The levels of the log, as a filter names them.
 const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
 
-/// The gateway's own crates, as targets name them.
+/// The gateway's own crates without the adapters, as targets name them.
 const CRATES: &[&str] = &[
     "ota_core",
     "ota_fleet",
     "ota_gateway",
     "ota_guard",
     "ota_http",
-    "ota_provider_alibaba",
-    "ota_provider_huawei",
 ];
+
+/// Returns the gateway's own crates, as targets name them.
+fn crates() -> Vec<String> {
+    let adapters = vendors::descriptors().map(|vendor| vendor.crate_name.replace('-', "_"));
+    let own = CRATES.iter().map(|name| (*name).to_owned());
+    let mut crates: Vec<String> = own.chain(adapters).collect();
+    crates.sort();
+    crates
+}
 
 /// Libraries that write lines of their own, or may do so in another version.
 const LIBRARIES: &[&str] = &[
@@ -112,8 +120,9 @@ const LIBRARIES: &[&str] = &[
 ];
 
 /// Whether lines of one of these crates can have a target that begins so, which is how a filter compares.
-fn is_of(target: &str, crates: &[&str]) -> bool {
+fn is_of(target: &str, crates: &[impl AsRef<str>]) -> bool {
     crates.iter().any(|name| {
+        let name = name.as_ref();
         let below = target.strip_prefix(name);
         name.starts_with(target) || below.is_some_and(|below| below.starts_with("::"))
     })
@@ -131,11 +140,16 @@ fn advice(target: &str, crates: &[&str]) -> String {
 /// Returns a warning for each target that neither the gateway nor a library that it is made of has.
 fn unknown_targets(text: &str, place: &str) -> Vec<String> {
     let targets = text.split(',').filter_map(|part| part.split_once('='));
+    let crates = crates();
     targets
         .map(|(target, _)| target.trim())
-        .filter(|target| !is_of(target, CRATES) && !is_of(target, LIBRARIES))
+        .filter(|target| !is_of(target, &crates) && !is_of(target, LIBRARIES))
         .map(|target| {
-            let known = [CRATES, LIBRARIES].concat();
+            let known = crates
+                .iter()
+                .map(String::as_str)
+                .chain(LIBRARIES.iter().copied());
+            let known: Vec<&str> = known.collect();
             let advice = advice(target, &known);
             format!("log.filter{place}: nothing writes lines with the target `{target}`{advice}")
         })
@@ -147,6 +161,7 @@ fn filter(text: &str) -> Result<Targets, String> {
     const FORM: &str =
         "is a level, or a level and levels by target: `info`, `warn,ota_gateway=debug`";
     let mut for_all = false;
+    let crates = crates();
     for part in text.split(',').map(str::trim) {
         let (target, level) = match part.split_once('=') {
             Some((target, level)) => (Some(target.trim()), level.trim()),
@@ -180,9 +195,10 @@ fn filter(text: &str) -> Result<Targets, String> {
                 return Err(format!("`{target}` is a level and no target; it {FORM}"));
             }
             // Whatever begins like this was meant for a crate of the gateway.
-            Some(target) if target.starts_with("ota") && !is_of(target, CRATES) => {
-                let advice = advice(target, CRATES);
-                let crates = CRATES.join(", ");
+            Some(target) if target.starts_with("ota") && !is_of(target, &crates) => {
+                let known: Vec<&str> = crates.iter().map(String::as_str).collect();
+                let advice = advice(target, &known);
+                let crates = crates.join(", ");
                 return Err(format!(
                     "`{target}` is no crate of the gateway{advice} (its crates are {crates})"
                 ));
@@ -200,7 +216,7 @@ fn filter(text: &str) -> Result<Targets, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::CRATES;
+    use super::crates;
 
     #[test]
     fn every_crate_of_the_gateway_is_a_target() {
@@ -212,6 +228,6 @@ mod tests {
             .map(|name| name.replace('-', "_"));
         let mut used: Vec<String> = used.chain(["ota_gateway".to_owned()]).collect();
         used.sort();
-        assert_eq!(used, CRATES);
+        assert_eq!(used, crates());
     }
 }

@@ -119,10 +119,21 @@ impl Section {
     /// # Errors
     /// When not even the rest can be read.
     pub fn read<T: DeserializeOwned>(self) -> Result<(T, Mistakes), ConfigError> {
+        self.read_with(|table| serde_path_to_error::deserialize(Value::Table(table)))
+    }
+
+    /// As [`Section::read`], by a reader of one's own.
+    ///
+    /// # Errors
+    /// When not even the rest can be read.
+    pub fn read_with<T>(
+        self,
+        reader: impl Fn(Table) -> Result<T, serde_path_to_error::Error<toml::de::Error>>,
+    ) -> Result<(T, Mistakes), ConfigError> {
         let mut table = self.table.clone();
         let mut mistakes = Mistakes::of(self.clone());
         for _ in 0..MOST {
-            let error = match serde_path_to_error::deserialize(Value::Table(table.clone())) {
+            let error = match reader(table.clone()) {
                 Ok(value) => return Ok((value, mistakes)),
                 Err(error) => error,
             };

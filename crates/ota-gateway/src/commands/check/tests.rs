@@ -1,16 +1,18 @@
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use ota_core::ErrorKind;
-use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::{Options, advice, run, tokens};
+use crate::api::provider::Capabilities;
 use crate::auth::{Algorithms, KeySource, Keys};
 use crate::config::Config;
+use crate::vendors::{ADAPTERS, Vendor};
 
 /// The keys that a vendor's settings know, as their own refusal of an unknown key lists them, and those that every provider has.
-fn keys<Settings: DeserializeOwned>() -> BTreeSet<String> {
-    let error = serde_json::from_value::<Settings>(json!({"no-such-key": 1})).err();
+fn keys(vendor: &'static dyn Vendor) -> BTreeSet<String> {
+    let section = toml::Table::from_iter([("no-such-key".to_owned(), true.into())]);
+    let error = vendor.settings(section, &vendor.shared()).err();
     let text = error.expect("an unknown key is refused").to_string();
     let (_, known) = text.split_once("expected one of ").unwrap();
     let known = known.split('`').skip(1).step_by(2).map(str::to_owned);
@@ -21,6 +23,18 @@ fn keys<Settings: DeserializeOwned>() -> BTreeSet<String> {
         "limits.account",
     ];
     known.chain(limits.map(str::to_owned)).collect()
+}
+
+/// The Rust files below a folder.
+fn sources(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.file_name().is_some_and(|name| name != "tests.rs") {
+            found.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
 }
 
 /// The words in backticks that look like a key of a section.
@@ -70,69 +84,46 @@ fn texts(source: &str) -> Vec<String> {
 
 #[test]
 fn every_key_that_an_advice_names_is_a_key_of_that_vendor() {
-    let alibaba = keys::<ota_provider_alibaba::Settings>();
-    let huawei = keys::<ota_provider_huawei::Settings>();
-    assert!(alibaba.contains("ca_file") && huawei.contains("ca_file"));
-    for kind in ErrorKind::ALL {
-        check(
-            "alibaba-iot",
-            &alibaba,
-            advice(*kind, ota_provider_alibaba::VENDOR),
-        );
-        check(
-            "huawei-iot",
-            &huawei,
-            advice(*kind, ota_provider_huawei::VENDOR),
-        );
-    }
-    // What both use: the connection, TLS, proxies, secrets.
-    for source in [
+    let crates = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    // What all adapters use: the connection, TLS, proxies, secrets.
+    let shared = [
         include_str!("../../../../ota-http/src/client.rs"),
         include_str!("../../../../ota-http/src/proxy.rs"),
         include_str!("../../../../ota-http/src/endpoint.rs"),
         include_str!("../../../../ota-http/src/tls/mod.rs"),
         include_str!("../../../../ota-http/src/tls/settings.rs"),
         include_str!("../../../../ota-http/src/tls/identity.rs"),
-    ] {
-        for text in texts(source) {
-            check("alibaba-iot", &alibaba, &text);
-            check("huawei-iot", &huawei, &text);
-        }
-    }
-    let provider = ota_http::tls::KeyNames::PROVIDER;
-    let names = [
-        Some(provider.ca_file),
-        provider.client_cert_file,
-        provider.client_key_file,
-        provider.server_name,
-        provider.verify_hostname,
-        Some(provider.endpoint),
     ];
-    for name in names.into_iter().flatten() {
-        assert!(alibaba.contains(name) && huawei.contains(name), "{name}");
-    }
-    for source in [
-        include_str!("../../../../ota-provider-alibaba/src/config.rs"),
-        include_str!("../../../../ota-provider-alibaba/src/client.rs"),
-        include_str!("../../../../ota-provider-alibaba/src/error.rs"),
-        include_str!("../../../../ota-provider-alibaba/src/credentials/mod.rs"),
-        include_str!("../../../../ota-provider-alibaba/src/credentials/cell.rs"),
-        include_str!("../../../../ota-provider-alibaba/src/credentials/command.rs"),
-        include_str!("../../../../ota-provider-alibaba/src/credentials/ecs.rs"),
-        include_str!("../../../../ota-provider-alibaba/src/credentials/rrsa.rs"),
-    ] {
-        for text in texts(source) {
-            check("alibaba-iot", &alibaba, &text);
+    let names = ota_http::tls::KeyNames::PROVIDER;
+    let names = [
+        Some(names.ca_file),
+        names.client_cert_file,
+        names.client_key_file,
+        names.server_name,
+        names.verify_hostname,
+        Some(names.endpoint),
+    ];
+    for adapter in ADAPTERS {
+        let vendor = adapter.descriptor();
+        let mut keys = keys(*adapter);
+        for kind in ErrorKind::ALL {
+            check(vendor.name, &keys, advice(*kind, vendor.name));
         }
-    }
-    for source in [
-        include_str!("../../../../ota-provider-huawei/src/config.rs"),
-        include_str!("../../../../ota-provider-huawei/src/client.rs"),
-        include_str!("../../../../ota-provider-huawei/src/error.rs"),
-        include_str!("../../../../ota-provider-huawei/src/provider.rs"),
-    ] {
-        for text in texts(source) {
-            check("huawei-iot", &huawei, &text);
+        for name in names.into_iter().flatten() {
+            assert!(keys.contains(name), "{}: {name}", vendor.name);
+        }
+        // Adapters name filters of requests too.
+        let capabilities = Capabilities::from(&(vendor.capability)());
+        let filters = capabilities.job_filters.into_keys();
+        let filters = filters.chain(capabilities.task_filters.into_keys());
+        keys.extend(filters.map(str::to_owned));
+        let mut own = Vec::new();
+        sources(&crates.join(vendor.crate_name).join("src"), &mut own);
+        assert!(own.len() > 1, "{}", vendor.crate_name);
+        for source in shared.into_iter().chain(own.iter().map(String::as_str)) {
+            for text in texts(source) {
+                check(vendor.name, &keys, &text);
+            }
         }
     }
 }
@@ -145,7 +136,9 @@ fn the_check_of_advice_can_fail() {
     );
     let texts = texts("    \"set `nonsense_key` \\\"now\\\"\", other(\"x\")\n// \"`comment`\"");
     assert_eq!(texts, ["set `nonsense_key` \\\"now\\\"", "x"]);
-    assert!(!keys::<ota_provider_huawei::Settings>().contains("nonsense_key"));
+    for adapter in ADAPTERS {
+        assert!(!keys(*adapter).contains("nonsense_key"));
+    }
 }
 
 /// Answers one request after the other with this head, and no body.
