@@ -6,6 +6,7 @@
 mod auth;
 mod cache;
 mod environment;
+mod example;
 mod limits;
 mod log;
 mod metrics;
@@ -28,6 +29,7 @@ use toml::{Table, Value};
 
 pub use auth::{AuthConfig, AuthMode};
 pub use cache::CacheConfig;
+pub use example::example;
 pub use limits::{DefaultQuota, Limits};
 pub use log::{LogConfig, LogFormat};
 pub use metrics::MetricsConfig;

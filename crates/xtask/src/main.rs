@@ -19,18 +19,23 @@ fn main() -> ExitCode {
             &ota_gateway::commands::openapi::run(),
             "openapi",
         ),
-        ["capabilities"] => {
-            capabilities::text().and_then(|text| write(&capabilities_file(), &text))
+        ["capabilities"] => write(&capabilities_file(), &capabilities::text()),
+        ["capabilities", "--check"] => compare(
+            &capabilities_file(),
+            &capabilities::text(),
+            "capabilities",
+        ),
+        ["config"] => write(&config_file(), &ota_gateway::config::example()),
+        ["config", "--check"] => {
+            compare(&config_file(), &ota_gateway::config::example(), "config")
         }
-        ["capabilities", "--check"] => capabilities::text()
-            .and_then(|text| compare(&capabilities_file(), &text, "capabilities")),
         ["metrics"] => metrics::page(&root()).and_then(|text| write(&metrics_file(), &text)),
         ["metrics", "--check"] => {
             metrics::page(&root()).and_then(|text| compare(&metrics_file(), &text, "metrics"))
         }
         ["tidy"] => tidy::run(&root()),
         ["bench", rest @ ..] => bench::run(&root(), rest),
-        _ => Err("usage: cargo xtask openapi|capabilities|metrics [--check], cargo xtask tidy, cargo xtask bench [--only SCENARIO] [--quick]".to_owned()),
+        _ => Err("usage: cargo xtask openapi|capabilities|config|metrics [--check], cargo xtask tidy, cargo xtask bench [--only SCENARIO] [--quick]".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,6 +58,10 @@ fn openapi_file() -> PathBuf {
 
 fn capabilities_file() -> PathBuf {
     root().join("docs/capabilities.md")
+}
+
+fn config_file() -> PathBuf {
+    root().join("config.example.toml")
 }
 
 fn metrics_file() -> PathBuf {

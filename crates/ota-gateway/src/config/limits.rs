@@ -1,7 +1,9 @@
 //! `[providers.NAME.limits]`
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use ota_core::adapter::Descriptor;
 use serde::Deserialize;
 
 use super::{ConfigError, Section};
@@ -30,11 +32,52 @@ pub struct Limits {
     pub caller_share: f64,
 }
 
+const TIMEOUT_MS: u64 = 8000;
+const MAX_ATTEMPTS: u32 = 3;
+const MAX_CONCURRENT: u32 = 16;
+const MAX_CALLS_PER_PAGE: u32 = 5;
+
 /// In a window of so many seconds a caller who comes late waits no longer than a request may take anyway.
 const SHORT_WINDOW_S: u32 = 10;
 
 /// What one caller may take of a longer window while others ask, unless this is configured.
 const CALLER_SHARE: f64 = 0.9;
+
+/// Returns what one caller may take of a window of this length, unless this is configured.
+fn default_caller_share(window_s: u32) -> f64 {
+    match window_s {
+        0..=SHORT_WINDOW_S => 1.0,
+        _ => CALLER_SHARE,
+    }
+}
+
+/// Writes the section of a provider, named `name`, with every key and its default at this vendor, as the example of a configuration shows it.
+pub(super) fn example(name: &str, vendor: &Descriptor) -> String {
+    let documented = (vendor.capability)().quota;
+    let lines = [
+        (format!("account = \"{name}\""), format!("providers of one vendor account share one quota; default: vendor + {}", vendor.account)),
+        (format!("calls = {}", vendor.default_calls), format!("per window, counted as the vendor counts; the vendor documents {}", documented.calls)),
+        (format!("window_s = {}", documented.window_s), String::new()),
+        ("# margin_ms = 100".to_owned(), "no default; without it, a call counts until one window after its response. With it, until one window".to_owned()),
+        (String::new(), "plus margin_ms after it was sent, at most".to_owned()),
+        (format!("timeout_ms = {TIMEOUT_MS}"), "time limit of one attempt".to_owned()),
+        (format!("max_attempts = {MAX_ATTEMPTS}"), "of one call, including the first".to_owned()),
+        (format!("max_concurrent = {MAX_CONCURRENT}"), "concurrent calls".to_owned()),
+        (format!("max_calls_per_page = {MAX_CALLS_PER_PAGE}"), "vendor calls for one page of a response".to_owned()),
+        (
+            format!("caller_share = {:?}", default_caller_share(documented.window_s)),
+            format!("the share of a window's calls that one caller may use while others wait; default: 1.0, or {CALLER_SHARE} if window_s is over {SHORT_WINDOW_S}"),
+        ),
+    ];
+    let mut text = format!("[providers.{name}.limits]\n");
+    for (line, comment) in lines {
+        let _infallible = match comment.is_empty() {
+            true => writeln!(text, "{line}"),
+            false => writeln!(text, "{line:<36}# {comment}"),
+        };
+    }
+    text
+}
 
 /// What holds for a vendor unless configured otherwise.
 #[derive(Clone, Debug)]
@@ -73,10 +116,9 @@ impl Limits {
         };
         let window_s = raw.window_s.unwrap_or(default.window_s);
         let limits = Self {
-            caller_share: raw.caller_share.unwrap_or(match window_s {
-                0..=SHORT_WINDOW_S => 1.0,
-                _ => CALLER_SHARE,
-            }),
+            caller_share: raw
+                .caller_share
+                .unwrap_or_else(|| default_caller_share(window_s)),
             account: raw
                 .account
                 .filter(|account| !account.is_empty())
@@ -84,10 +126,10 @@ impl Limits {
             calls: raw.calls.unwrap_or(default.calls),
             window_s,
             margin: raw.margin_ms.map(Duration::from_millis),
-            timeout: Duration::from_millis(raw.timeout_ms.unwrap_or(8000)),
-            max_attempts: raw.max_attempts.unwrap_or(3),
-            max_concurrent: raw.max_concurrent.unwrap_or(16),
-            max_calls_per_page: raw.max_calls_per_page.unwrap_or(5),
+            timeout: Duration::from_millis(raw.timeout_ms.unwrap_or(TIMEOUT_MS)),
+            max_attempts: raw.max_attempts.unwrap_or(MAX_ATTEMPTS),
+            max_concurrent: raw.max_concurrent.unwrap_or(MAX_CONCURRENT),
+            max_calls_per_page: raw.max_calls_per_page.unwrap_or(MAX_CALLS_PER_PAGE),
         };
         let mut range = |key: &str, value: u64, least: u64, most: u64| {
             mistakes.range(key, "", value, least..=most);
@@ -95,7 +137,12 @@ impl Limits {
         range("calls", limits.calls.into(), 1, 1_000_000);
         range("window_s", limits.window_s.into(), 1, 86_400);
         range("margin_ms", raw.margin_ms.unwrap_or_default(), 0, 60_000);
-        range("timeout_ms", raw.timeout_ms.unwrap_or(8000), 1, 600_000);
+        range(
+            "timeout_ms",
+            raw.timeout_ms.unwrap_or(TIMEOUT_MS),
+            1,
+            600_000,
+        );
         range("max_attempts", limits.max_attempts.into(), 1, 10);
         range("max_concurrent", limits.max_concurrent.into(), 1, 1000);
         range(

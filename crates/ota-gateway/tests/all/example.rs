@@ -3,68 +3,35 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ota_gateway::assembly;
-use ota_gateway::config::Config;
+use ota_gateway::config::{Config, example};
+use ota_gateway::{assembly, vendors};
 use toml::{Table, Value};
 
 const EXAMPLE: &str = include_str!("../../../../config.example.toml");
 
-/// Keys that stand in a comment because only one of each pair may be given.
-const ALTERNATIVES: &[&str] = &[
-    "hs256_secret",
-    "margin_ms",
-    "public_key_file",
-    "jwks_file",
-    "jwks_url",
-    "jwks_refresh_s",
-    "jwks_ca_file",
-    "jwks_allow_http",
-    "algorithm",
-    "otlp_endpoint",
-    "otlp_authorization_file",
-    "access_key_id_file",
-    "access_key_secret",
-    "security_token",
-    "secret",
-    "ecs_ram_role",
-    "ecs_metadata_endpoint",
-    "role_arn",
-    "oidc_provider_arn",
-    "oidc_token_file",
-    "sts_endpoint",
-    "credentials_command",
-];
-
-/// Writes the secret and PEM files that the example names and points the example at them.
+/// Writes the secret and PEM files that the example names and points the example at them. What a file holds is told by its key.
 fn runnable(folder: &Path) -> String {
     let signed = rcgen::generate_simple_self_signed(["iot.example.com".to_owned()]).unwrap();
-    let mut text = EXAMPLE.to_owned();
-    for (path, content) in [
-        (
-            "/run/secrets/jwt",
-            "0123456789abcdef0123456789abcdef".to_owned(),
-        ),
-        ("/run/secrets/aliyun-sts", "token-value".to_owned()),
-        ("/run/secrets/aliyun", "secret-value".to_owned()),
-        (
-            "/run/secrets/huawei-client-key",
-            signed.signing_key.serialize_pem(),
-        ),
-        ("/run/secrets/huawei", "secret-value".to_owned()),
-        (
-            "/run/secrets/aliyun-client-key",
-            signed.signing_key.serialize_pem(),
-        ),
-        ("/etc/ota-gateway/proxy-ca.pem", signed.cert.pem()),
-        ("/etc/ota-gateway/aliyun-client.pem", signed.cert.pem()),
-        ("/etc/ota-gateway/tls.pem", signed.cert.pem()),
-        ("/run/secrets/tls-key", signed.signing_key.serialize_pem()),
-        ("/etc/ota-gateway/huawei-ca.pem", signed.cert.pem()),
-        ("/etc/ota-gateway/huawei-client.pem", signed.cert.pem()),
-    ] {
-        let file = folder.join(path.replace('/', "_"));
+    let mut text = String::new();
+    for (number, line) in EXAMPLE.lines().enumerate() {
+        let named = line
+            .split_once("_file = \"")
+            .filter(|_| !line.starts_with('#'));
+        let path = named.and_then(|(key, rest)| Some((key, rest.split_once('"')?.0)));
+        let Some((key, path)) = path else {
+            text.push_str(line);
+            text.push('\n');
+            continue;
+        };
+        let content = match key {
+            _ if key.ends_with("_cert") || key == "ca" => signed.cert.pem(),
+            _ if key.ends_with("_key") => signed.signing_key.serialize_pem(),
+            _ => "0123456789abcdef0123456789abcdef".to_owned(),
+        };
+        let file = folder.join(number.to_string());
         std::fs::write(&file, content).unwrap();
-        text = text.replace(&format!("\"{path}\""), &format!("\"{}\"", file.display()));
+        text.push_str(&line.replacen(path, &file.display().to_string(), 1));
+        text.push('\n');
     }
     text
 }
@@ -76,16 +43,34 @@ fn load(text: &str, folder: &Path) -> Result<ota_gateway::state::App, String> {
     assembly::app(&config).map_err(|error| error.to_string())
 }
 
+/// The sections of providers that the example has.
+fn providers() -> Table {
+    let example: Table = EXAMPLE.parse().unwrap();
+    example["providers"].as_table().unwrap().clone()
+}
+
 #[test]
-fn the_example_is_a_configuration() {
+fn the_example_is_what_the_code_generates() {
+    assert!(EXAMPLE == example(), "run `cargo xtask config`");
+}
+
+#[test]
+fn the_example_is_a_configuration_with_one_provider_of_each_vendor() {
     let folder = tempfile::tempdir().unwrap();
     let app = load(&runnable(folder.path()), folder.path()).unwrap();
-    let names: Vec<_> = app
+    let built: Vec<_> = app
         .fleet()
         .members()
         .map(|member| member.provider().name().to_string())
         .collect();
-    assert_eq!(names, ["aliyun-prod", "huawei-nb"]);
+    let shown = providers();
+    assert_eq!(built, shown.keys().cloned().collect::<Vec<_>>());
+    let shown: BTreeSet<&str> = shown
+        .values()
+        .map(|section| section["vendor"].as_str().unwrap())
+        .collect();
+    assert_eq!(shown, vendors::names().into_iter().collect());
+    assert_eq!(shown.len(), vendors::ADAPTERS.len());
 }
 
 /// Asks the code for the keys of a section by giving it one that no section has.
@@ -141,22 +126,25 @@ fn toml_text(table: &Table) -> String {
     text
 }
 
+/// Returns the text of a section of the example, comments included.
+fn text_of(section: &str) -> &'static str {
+    let (_, text) = EXAMPLE.split_once(&format!("\n[{section}]")).unwrap();
+    text.split_once("\n[").map_or(text, |(text, _)| text)
+}
+
 #[test]
 fn the_example_shows_every_key_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let example: Table = EXAMPLE.parse().unwrap();
-    for section in [
-        "server",
-        "auth",
-        "cache",
-        "metrics",
-        "log",
-        "telemetry",
-        "providers.aliyun-prod",
-        "providers.aliyun-prod.limits",
-        "providers.huawei-nb",
-        "providers.huawei-nb.limits",
-    ] {
+    let own = ["server", "auth", "cache", "metrics", "log", "telemetry"].map(str::to_owned);
+    let of_providers = providers();
+    let of_providers = of_providers.keys().flat_map(|name| {
+        [
+            format!("providers.{name}"),
+            format!("providers.{name}.limits"),
+        ]
+    });
+    for section in own.into_iter().chain(of_providers) {
         let table = section
             .split('.')
             .fold(&example, |table, name| table[name].as_table().unwrap());
@@ -165,15 +153,14 @@ fn the_example_shows_every_key_and_no_other() {
             .filter(|key| !["vendor", "limits"].contains(&key.as_str()))
             .cloned()
             .collect();
-        let mut known = known_keys(section, folder.path());
-        for key in ALTERNATIVES {
-            assert!(
-                !known.remove(*key)
-                    || EXAMPLE.contains(&format!("Or: {key} = "))
-                    || EXAMPLE.contains(&format!("\n# {key} = ")),
-                "{key}"
-            );
-        }
+        let mut known = known_keys(&section, folder.path());
+        // One that another one excludes, or that has no default, stands in a comment of its section.
+        let text = text_of(&section);
+        known.retain(|key| {
+            shown.contains(key)
+                || !(text.contains(&format!("Or: {key} = "))
+                    || text.contains(&format!("\n# {key} = ")))
+        });
         assert_eq!(shown, known, "[{section}]");
     }
 }
