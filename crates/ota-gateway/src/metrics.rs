@@ -249,7 +249,7 @@ pub fn label_words(label: &str) -> Option<Vec<&'static str>> {
             let ours = [
                 Outcome::Answered,
                 Outcome::Superseded,
-                Outcome::OutOfTime,
+                Outcome::DeadlineExceeded,
                 Outcome::RefusedByQuota,
                 Outcome::RefusedBySlots,
                 Outcome::RefusedByBreaker,

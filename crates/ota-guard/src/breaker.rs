@@ -1,8 +1,8 @@
-//! Leaves a vendor that does not answer alone for a while.
+//! Circuit breaker: stops calls to a vendor that does not answer.
 //!
-//! One question that always fails, such as a job that is broken at the vendor, must not close the vendor for all others, however often it is asked: what
-//! one subject fails counts up to half of what opens the breaker, and while it is open, the subjects that have failed have a probe of their own, so
-//! that the probe for all others is not lost to them.
+//! One read that always fails, such as a job that is broken at the vendor, must not open the circuit for all other reads, however often it is repeated.
+//! So the failures of one subject count for at most half of the threshold. While the circuit is open, the subjects that failed have a separate probe, so
+//! that they cannot use up the probe of all others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,32 +12,32 @@ use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
 use tokio::sync::watch;
 
-/// The weight of failures in a row at which the vendor is left alone.
+/// The weight of consecutive failures at which the circuit opens.
 ///
-/// Ten refused connections, or five attempts that ran out of time. High enough that a vendor which fails every fifth call is not taken for
-/// dead (one run of ten in ten million calls), low enough that a dead one is found out by four reads of three attempts.
+/// Ten refused connections, or five attempts that timed out. High enough that the circuit stays closed for a vendor that fails every fifth call (a run of
+/// ten once in ten million calls), low enough that it opens after four reads of three attempts if the vendor is down.
 const THRESHOLD: u32 = 10;
 
-/// The most of that weight that the failures of one subject have.
-const MOST_OF_ONE: u32 = THRESHOLD / 2;
+/// The maximum weight of the failures of one subject.
+const MAX_WEIGHT_PER_SUBJECT: u32 = THRESHOLD / 2;
 
-/// The most subjects that are known to have failed while the vendor is left alone.
-const MOST_SUSPECTS: usize = 16;
+/// The maximum number of failed subjects that are known while the circuit is open.
+const MAX_SUSPECTS: usize = 16;
 
-/// How long it is left alone at first; twice as long after each probe that fails.
+/// How long the circuit stays open at first; it doubles with each failed probe.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How a breaker is.
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// Calls go through.
+    /// Calls are sent.
     Closed,
     /// Calls are refused.
     Open,
-    /// One call is let through to see whether the vendor is back.
+    /// One call is sent to find out whether the vendor answers again.
     Probing,
 }
 
@@ -60,23 +60,23 @@ impl BreakerState {
 #[derive(Debug, Default)]
 pub struct Breaker {
     inner: Mutex<Inner>,
-    /// Whether calls are refused, for those who wait for something else meanwhile.
+    /// Whether calls are refused, for calls that wait for the quota meanwhile.
     is_open: watch::Sender<bool>,
 }
 
-/// What a call is about, as a number; none where that is not known.
+/// What a call is about, as a hash; `None` if that is not known.
 type Subject = Option<u64>;
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The weight of the failures since the last answer, by what the calls were about.
+    /// The weight of the failures since the last response, by subject.
     failures: Vec<(Subject, u32)>,
-    /// When the latest of the answered calls was sent.
+    /// When the most recent call with a response was sent.
     answered: Option<Instant>,
     openings: u64,
-    /// How many pauses there were, each with all its probes.
+    /// How many pauses there were; all probes of a pause belong to it.
     pauses: u64,
-    /// Set while the breaker is open or probing.
+    /// Set while the circuit is open or probing.
     pause: Option<Pause>,
 }
 
@@ -128,7 +128,7 @@ impl Pause {
         if let Some(subject) = subject
             && !self.suspects.contains(&subject)
         {
-            if self.suspects.len() >= MOST_SUSPECTS {
+            if self.suspects.len() >= MAX_SUSPECTS {
                 self.suspects.remove(0);
             }
             self.suspects.push(subject);
@@ -139,7 +139,7 @@ impl Pause {
 impl Inner {
     fn weight(&self) -> u32 {
         let of = self.failures.iter().map(|(subject, weight)| match subject {
-            Some(_) => (*weight).min(MOST_OF_ONE),
+            Some(_) => (*weight).min(MAX_WEIGHT_PER_SUBJECT),
             None => *weight,
         });
         of.fold(0, u32::saturating_add)
@@ -152,7 +152,7 @@ impl Inner {
         }
     }
 
-    /// Notes that a call was answered that was sent at `sent`.
+    /// Records the response to a call that was sent at `sent`.
     fn answer(&mut self, sent: Instant) {
         self.failures.clear();
         self.answered = self.answered.max(Some(sent));
@@ -170,10 +170,10 @@ impl Inner {
 }
 
 impl Breaker {
-    /// Lets a call about `subject` through, or refuses it.
+    /// Admits a call about `subject`, or refuses it.
     ///
     /// # Errors
-    /// `unavailable` while the vendor is left alone; the error says for how long.
+    /// `unavailable` while the circuit is open; the error says for how long.
     pub fn admit(&self, now: Instant, subject: Option<u64>) -> Result<Admission<'_>> {
         let mut inner = self.lock();
         let number = inner.pauses;
@@ -195,7 +195,7 @@ impl Breaker {
         Err(inner.refusal(until, now))
     }
 
-    /// Returns how it is.
+    /// Returns the state.
     #[must_use]
     pub fn state(&self) -> BreakerState {
         match &self.lock().pause {
@@ -218,7 +218,7 @@ impl Breaker {
     }
 }
 
-/// A call that the breaker has let through. Dropped without a result, a probe leaves its place to the next call.
+/// A call that the breaker has admitted. If a probe is dropped without a result, the next call is the probe.
 #[derive(Debug)]
 pub struct Admission<'a> {
     breaker: &'a Breaker,
@@ -228,8 +228,8 @@ pub struct Admission<'a> {
 }
 
 impl Admission<'_> {
-    /// Notes how the call ended that was sent at `sent`. Only a vendor that does not answer, or answers that it is out of order, counts as
-    /// failed; and not even that where a call that was sent later has been answered meanwhile: then the vendor is alive.
+    /// Records how the call ended that was sent at `sent`. Only a vendor that does not answer, or that reports to be unavailable, counts as a failure, and
+    /// only if no call that was sent later has succeeded meanwhile.
     pub fn note(self, sent: Instant, now: Instant, result: std::result::Result<(), ErrorKind>) {
         let weight = match result {
             Err(ErrorKind::Timeout) => 2,
@@ -247,7 +247,7 @@ impl Admission<'_> {
             pause.probe(suspect).failed(now);
             if !suspect {
                 pause.suspect(self.subject);
-                // The suspects do not wait less than the others.
+                // The failed subjects do not wait less than the others.
                 let (others, suspects) = (pause.of_others, &mut pause.of_suspects);
                 suspects.length = suspects.length.max(others.length);
                 suspects.until = suspects.until.max(others.until);
@@ -257,7 +257,7 @@ impl Admission<'_> {
         }
         let overtaken = inner.answered.is_some_and(|answered| answered > sent);
         match weight {
-            // An answer to a call from before the pause does not tell more than the probe will.
+            // The response to a call from before the pause says less than the probe will.
             _ if inner.pause.is_some() => {}
             0 => inner.answer(sent),
             _ if overtaken => {}
@@ -270,7 +270,7 @@ impl Admission<'_> {
         }
     }
 
-    /// As [`Admission::note`], for a failure that has nothing to do with what the call was about, such as a connection that was refused.
+    /// As [`Admission::note`], for a failure that does not depend on the subject, such as a refused connection.
     pub fn note_of_any(
         mut self,
         sent: Instant,
@@ -290,7 +290,7 @@ impl Admission<'_> {
         inner.pause.as_mut().map(|pause| (pause, suspect))
     }
 
-    /// Waits until the breaker refuses calls, then returns the refusal; never for a probe, which is the one call that is to go through.
+    /// Waits until the circuit opens, then returns the refusal. Never returns for a probe, which has to be sent.
     pub async fn refused(&self, now: impl Fn() -> Instant) -> Error {
         if self.probe.is_none() {
             let mut is_open = self.breaker.is_open.subscribe();
@@ -304,7 +304,7 @@ impl Admission<'_> {
         std::future::pending().await
     }
 
-    /// Refuses a call that has waited since it was let through.
+    /// Refuses a call if the circuit has opened since the call was admitted.
     ///
     /// # Errors
     /// As [`Breaker::admit`].
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vendor_that_does_not_answer_is_left_alone_and_probed() {
+    fn a_vendor_that_does_not_answer_opens_the_circuit_and_is_probed() {
         let start = SystemClock.monotonic();
         let breaker = opened(start);
         let refused = breaker.admit(start, None).unwrap_err();
@@ -578,7 +578,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_when_it_opens_is_told() {
+    async fn waiting_calls_are_refused_when_it_opens() {
         let (breaker, now) = (Breaker::default(), SystemClock.monotonic());
         let waiting = breaker.admit(now, None).unwrap();
         assert!(waiting.still_good(now).is_ok());

@@ -10,40 +10,40 @@ use ota_core::gate::{Attempt, Gate, VendorCall};
 use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
 
-use crate::ask::Ask;
 use crate::breaker::{Admission, Breaker};
+use crate::latency::{Latencies, LatencySample};
 use crate::observer::{Observer, Outcome};
-use crate::pace::{Attempts, Told};
+use crate::permit_request::PermitRequest;
 use crate::quota::{AccountQuota, half_random};
 use crate::slots::Slots;
 
-/// The first wait before a repetition; it doubles with each attempt.
+/// The first wait before a retry; it doubles with each attempt.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
-/// The longest wait before a repetition that the vendor did not ask for.
+/// The longest wait before a retry, unless the vendor asks for a longer one.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// How often a call is made again because its credential has been replaced: three files that are renewed one after the other can be met twice on the
-/// way.
+/// How often a call is retried because its credential has been replaced. If a credential has three files that are renewed one after the other, a call can
+/// read an inconsistent set twice.
 const MAX_SUPERSEDED: u32 = 3;
 
 /// The corrections of one call so far.
 #[derive(Default)]
 struct Corrections {
-    /// Whether the vendor's advice "once" has been followed.
+    /// Whether the one retry of `Retry::Once` has been made.
     made: bool,
     /// How often the credential had been replaced.
     superseded: u32,
 }
 
-/// How a provider's calls are let through.
+/// The limits of a provider's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuardLimits {
-    /// How long one attempt may take.
+    /// The time limit of one attempt.
     pub timeout: Duration,
-    /// The most attempts of one call.
+    /// The maximum number of attempts of one call.
     pub max_attempts: u32,
-    /// The most calls at the same time.
+    /// The maximum number of concurrent calls.
     pub max_concurrent: u32,
 }
 
@@ -54,13 +54,13 @@ pub struct Guard {
     quota: Arc<AccountQuota>,
     breaker: Breaker,
     slots: Slots,
-    attempts: Attempts,
+    attempts: Latencies,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     observer: Arc<dyn Observer>,
 }
 
-/// Why an attempt brought nothing.
+/// Why an attempt failed.
 enum Failed {
     /// It was not sent.
     Refused(Outcome, Error),
@@ -83,7 +83,7 @@ impl Guard {
             quota,
             breaker: Breaker::default(),
             slots: Slots::new(limits.max_concurrent),
-            attempts: Attempts::default(),
+            attempts: Latencies::default(),
             clock,
             random,
             observer,
@@ -102,7 +102,7 @@ impl Guard {
         &self.breaker
     }
 
-    /// Returns how many calls run.
+    /// Returns the number of calls in flight.
     #[must_use]
     pub fn running(&self) -> u32 {
         self.slots.running()
@@ -124,13 +124,13 @@ impl Guard {
                     *attempts += 1;
                     return Ok(());
                 }
-                // As much as a refusal it says nothing about the vendor, and after it there is no time left.
+                // Like a refusal, it says nothing about the vendor, and no time is left.
                 Err(Failed::Sent(error)) if error.is_local() => {
                     *attempts += 1;
                     return Err(Failed::Sent(last.unwrap_or(error)));
                 }
                 Err(Failed::Sent(error)) => error,
-                // What the vendor said before tells more than why it was not asked again.
+                // The vendor's earlier error is more useful than the reason why it was not called again.
                 Err(Failed::Refused(outcome, refusal)) => {
                     return Err(match last {
                         None => Failed::Refused(outcome, refusal),
@@ -144,7 +144,7 @@ impl Guard {
                 }
             };
             *attempts += 1;
-            match self.repeat_at(cx, call, &error, *attempts, &mut corrections) {
+            match self.retry_at(cx, call, &error, *attempts, &mut corrections) {
                 None => return Err(Failed::Sent(error)),
                 Some(at) => self.clock.sleep_until(at).await,
             }
@@ -160,30 +160,33 @@ impl Guard {
         attempt: &mut dyn Attempt,
         number: u32,
     ) -> std::result::Result<(), Failed> {
-        let came = self.clock.monotonic();
-        if came >= cx.deadline {
-            return Err(Failed::Refused(Outcome::OutOfTime, too_late(call)));
+        let arrived = self.clock.monotonic();
+        if arrived >= cx.deadline {
+            return Err(Failed::Refused(Outcome::DeadlineExceeded, too_late(call)));
         }
         let by_breaker =
             |error: Error| Failed::Refused(Outcome::RefusedByBreaker, error.with_local());
-        let admission = self.breaker.admit(came, cx.subject).map_err(by_breaker)?;
-        let ask = Ask {
+        let admission = self
+            .breaker
+            .admit(arrived, cx.subject)
+            .map_err(by_breaker)?;
+        let wanted = PermitRequest {
             caller: cx.caller.as_ref(),
             operation: call.operation,
             slots: &self.slots,
             priority: cx.priority,
-            request: &cx.calls,
+            log: &cx.calls,
             deadline: cx.deadline,
-            takes: self
+            estimate: self
                 .attempts
-                .takes(call.operation, came, self.limits.timeout),
+                .estimate(call.operation, arrived, self.limits.timeout),
         };
         let permit = tokio::select! {
             biased;
             refusal = admission.refused(|| self.clock.monotonic()) => return Err(by_breaker(refusal)),
-            permit = self.quota.acquire(&ask) => permit.map_err(refused)?,
+            permit = self.quota.acquire(&wanted) => permit.map_err(refused)?,
         };
-        // From here to the attempt nothing waits: what is counted now leaves now.
+        // Nothing waits from here on: a call that is counted now is sent now.
         let sent = Moment::now(&*self.clock);
         if let Err(refusal) = admission.still_good(sent.monotonic) {
             permit.unused();
@@ -191,14 +194,14 @@ impl Guard {
         }
         self.observer.waited(
             call.operation,
-            sent.monotonic.saturating_duration_since(came),
+            sent.monotonic.saturating_duration_since(arrived),
         );
         cx.calls.begin(call.operation);
         let running = self.attempts.begin(call.operation);
         let end = after(sent.monotonic, self.limits.timeout);
         let (cut, until) = (cx.deadline < end, cx.deadline.min(end));
         let result = tokio::select! {
-            // An answer that is there when the time is over counts.
+            // A response that has arrived when the time is over still counts.
             biased;
             result = attempt.run(number) => result,
             () = self.clock.sleep_until(until) => Err(unanswered(until.saturating_duration_since(sent.monotonic), cut)),
@@ -210,19 +213,21 @@ impl Guard {
         match end {
             End::Answered { accepted } => permit.answered(accepted),
             End::Unsent => permit.unused(),
-            // A broken connection, or a call that was given up, may still be on its way to the vendor.
+            // After a broken connection or an abandoned call, the request may still reach the vendor.
             End::Silent | End::Broken | End::Cut => drop(permit),
         }
         running.ended(
             now,
             match end {
-                // With the time of those before it this caller would not have had an answer.
-                End::Answered { .. } if after(sent.monotonic, ask.takes.usual) > cx.deadline => {
-                    Told::Faster(took)
+                // With the duration of earlier calls, this call would have missed its deadline.
+                End::Answered { .. }
+                    if after(sent.monotonic, wanted.estimate.median) > cx.deadline =>
+                {
+                    LatencySample::Faster(took)
                 }
-                End::Answered { .. } | End::Silent => Told::Took(took),
-                End::Cut => Told::LongerThan(took),
-                End::Unsent | End::Broken => Told::Nothing,
+                End::Answered { .. } | End::Silent => LatencySample::Took(took),
+                End::Cut => LatencySample::LongerThan(took),
+                End::Unsent | End::Broken => LatencySample::Nothing,
             },
         );
         self.settle(cx, call, admission, sent.monotonic, took, &result);
@@ -240,7 +245,7 @@ impl Guard {
         result: &Result<()>,
     ) {
         let kind = result.as_ref().map(|_| ()).map_err(Error::kind);
-        // What was cut off by its own caller's deadline is evidence against nobody.
+        // A call that its caller's deadline cut off says nothing about the vendor.
         let now = self.clock.monotonic();
         match result {
             Err(error) if error.is_local() => drop(admission),
@@ -258,8 +263,8 @@ impl Guard {
         }
     }
 
-    /// Returns when the call may be repeated after `error`, or `None` when it may not.
-    fn repeat_at(
+    /// Returns when the call may be retried after `error`, or `None` if it may not.
+    fn retry_at(
         &self,
         cx: &Context,
         call: VendorCall,
@@ -268,7 +273,7 @@ impl Guard {
         corrections: &mut Corrections,
     ) -> Option<Instant> {
         let now = self.clock.monotonic();
-        // No fault of the vendor's or of the line's, so no attempt of those that they are given.
+        // Neither the vendor nor the network is at fault, so it does not count towards `max_attempts`.
         if error.is_superseded() && error.retry() == Retry::Once && call.repeatable {
             corrections.superseded += 1;
             let again = corrections.superseded <= MAX_SUPERSEDED && now < cx.deadline;
@@ -279,8 +284,8 @@ impl Guard {
         }
         let at = match (error.kind(), error.retry()) {
             (_, Retry::Never) => return None,
-            // What the vendor throttled it did not carry out, so even a call that must not be repeated blindly may be sent again. The account
-            // pauses already; the wait for that is the quota's.
+            // A throttled call was not carried out, so even a call that is not repeatable may be retried. The quota makes it wait, because the account is
+            // paused.
             (ErrorKind::Throttled, _) => now,
             _ if !call.repeatable => return None,
             (_, Retry::Once) if corrections.made => return None,
@@ -293,31 +298,31 @@ impl Guard {
                 after(now, wait.unwrap_or_else(|| self.backoff(attempts)))
             }
         };
-        let takes = self
+        let estimate = self
             .attempts
-            .takes(call.operation, now, self.limits.timeout);
-        (after(at, takes.usual) < cx.deadline).then_some(at)
+            .estimate(call.operation, now, self.limits.timeout);
+        (after(at, estimate.median) < cx.deadline).then_some(at)
     }
 
-    /// Doubles with each attempt, half of it random, so that callers who failed together do not come back together.
+    /// Doubles with each attempt; half of it is random, so that calls that failed together are not retried together.
     fn backoff(&self, attempts: u32) -> Duration {
         let full = FIRST_BACKOFF.saturating_mul(1 << attempts.saturating_sub(1).min(16));
         half_random(full.min(LONGEST_BACKOFF), &*self.random)
     }
 }
 
-/// How an attempt ended, for the quota and for the estimate of what attempts take.
+/// How an attempt ended, for the quota and for the latency estimate.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// With an answer; `accepted` unless the vendor throttled it.
+    /// With a response; `accepted` unless the vendor throttled it.
     Answered { accepted: bool },
-    /// It never left.
+    /// It was not sent.
     Unsent,
     /// The connection broke.
     Broken,
-    /// The time of an attempt was over.
+    /// The attempt timed out.
     Silent,
-    /// The time of the request was over.
+    /// The deadline of the request was reached.
     Cut,
 }
 
@@ -338,17 +343,17 @@ impl End {
     }
 }
 
-/// Says why the quota let no call through.
+/// Converts a refusal by the quota.
 fn refused(refusal: Error) -> Failed {
     let outcome = match refusal.kind() {
-        ErrorKind::Timeout => Outcome::OutOfTime,
+        ErrorKind::Timeout => Outcome::DeadlineExceeded,
         ErrorKind::Unavailable => Outcome::RefusedBySlots,
         _ => Outcome::RefusedByQuota,
     };
     Failed::Refused(outcome, refusal)
 }
 
-/// The error of an attempt that was given up after this time: the vendor's time for an answer, unless it was `cut` short by the deadline of the request.
+/// The error of an attempt that was abandoned after this time: the attempt's timeout, unless the deadline of the request `cut` it short.
 fn unanswered(after: Duration, cut: bool) -> Error {
     let within = after.as_millis();
     match cut {
@@ -394,7 +399,7 @@ impl Gate for Guard {
 }
 
 #[cfg(test)]
-mod line;
+mod link_tests;
 
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,19 @@
 #![doc = include_str!("../README.md")]
 
-mod ask;
-mod begun;
 mod breaker;
 mod guard;
+mod in_progress;
+mod latency;
 mod observer;
-mod pace;
+mod permit_request;
 mod queue;
 mod quota;
 mod slots;
 
-pub use ask::Ask;
 pub use breaker::{Admission, Breaker, BreakerState};
 pub use guard::{Guard, GuardLimits};
+pub use latency::LatencyEstimate;
 pub use observer::{NoObserver, Observer, Outcome};
-pub use pace::Takes;
+pub use permit_request::PermitRequest;
 pub use quota::{AccountQuota, Permit, QuotaLimits, QuotaScope};
 pub use slots::Slots;

@@ -1,4 +1,4 @@
-//! Telling what happened to vendor calls, for metrics.
+//! Reports what happened to vendor calls, for metrics.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use ota_core::{ErrorKind, Result};
 /// How a vendor call, or one attempt of it, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// With the data that was asked for.
+    /// With the requested data.
     Answered,
-    /// With this kind of error, from the vendor or on the way.
+    /// With this kind of error, from the vendor or the network.
     Failed(ErrorKind),
     /// The vendor refused a credential or token that has been replaced since, and a call with the new one follows.
     Superseded,
-    /// With the time of the request for which it was made: the vendor was not asked for lack of time, or had not been given its whole time to answer.
-    OutOfTime,
-    /// The quota did not let it through in the caller's time.
+    /// At the deadline of the request: the call was not sent because too little time was left, or was cut off before the vendor's own timeout.
+    DeadlineExceeded,
+    /// Refused: the wait for the quota would have exceeded the deadline.
     RefusedByQuota,
-    /// As many calls as are allowed ran at the same time, for longer than the caller could wait.
+    /// Refused: the wait for one of the concurrent calls would have exceeded the deadline.
     RefusedBySlots,
-    /// The breaker did not let it through.
+    /// Refused: the circuit is open.
     RefusedByBreaker,
 }
 
 impl Outcome {
-    /// Returns how a call ended that was sent.
+    /// Returns the outcome of a call that was sent.
     #[must_use]
     pub fn of(result: &Result<()>) -> Self {
         match result {
             Ok(()) => Self::Answered,
             Err(error) if error.is_superseded() => Self::Superseded,
-            Err(error) if error.is_local() => Self::OutOfTime,
+            Err(error) if error.is_local() => Self::DeadlineExceeded,
             Err(error) => Self::Failed(error.kind()),
         }
     }
@@ -43,7 +43,7 @@ impl Outcome {
             Self::Answered => "ok",
             Self::Failed(kind) => kind.as_str(),
             Self::Superseded => "superseded",
-            Self::OutOfTime => "deadline",
+            Self::DeadlineExceeded => "deadline",
             Self::RefusedByQuota => "quota",
             Self::RefusedBySlots => "slots",
             Self::RefusedByBreaker => "breaker",
@@ -51,7 +51,7 @@ impl Outcome {
     }
 }
 
-/// Is told what happens to the calls of one provider. Must not wait.
+/// Receives what happens to the calls of one provider. Implementations must not block.
 pub trait Observer: Send + Sync + std::fmt::Debug {
     /// A call of an adapter has ended, after this many attempts.
     fn call(&self, operation: &'static str, outcome: Outcome, attempts: u32);
@@ -62,11 +62,11 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
     /// An attempt has waited this long for quota and slot.
     fn waited(&self, operation: &'static str, wait: Duration);
 
-    /// The vendor has throttled an attempt, although the quota was kept.
+    /// The vendor has throttled an attempt, although the quota was not exceeded.
     fn throttled(&self, operation: &'static str);
 }
 
-/// Listens to nothing.
+/// Ignores everything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoObserver;
 

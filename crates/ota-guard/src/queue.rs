@@ -1,4 +1,4 @@
-//! What is counted together at a vendor: the calls of the running window, and those who wait for a place in it.
+//! A bucket of the quota: the calls of the current window, and the queue of calls that wait for a place in it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -9,25 +9,25 @@ use ota_core::clock::after;
 use ota_core::context::Priority;
 use tokio::sync::Notify;
 
-use crate::begun::Begun;
-use crate::pace::{FIRST_GUESS, Pace, end_of};
+use crate::in_progress::RequestsInProgress;
+use crate::latency::{INITIAL_ESTIMATE, LatencyHistory, estimated_end};
 use crate::slots::{INTERACTIVE_IN_A_ROW, Left, Slots};
 
-/// How long a caller who was called may take to come before those behind pass. A caller that is polled comes within microseconds; one that
-/// nobody polls any more must not hold up the others.
+/// How long a notified waiter may take before the calls behind it pass. A future that is polled reacts within microseconds; one that is no longer polled
+/// must not block the others.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How often those who are called when their turn comes look up by themselves, in case that everybody before them has fallen asleep.
-const LOOK_UP: Duration = Duration::from_secs(1);
+/// How often a waiter checks its turn without a notification, in case that the earlier waiters are no longer polled.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Who a call is made for, as far as that is known: callers share what there is.
+/// The caller that a call is made for, if known: callers share the quota.
 pub(crate) type Caller = Option<Arc<str>>;
 
 /// The place of a call in the order of service.
 ///
-/// Each caller's calls stand in rounds, one in each, so that the next call of a caller who has one waits for one call of every other caller and not for
-/// all of them. A caller's first call stands in the present round. (Start-time fair queueing, with every call of the same length.) Within a round the calls
-/// of the request that began first come first, so that requests end one after the other and not all of them late.
+/// Start-time fair queueing with calls of equal cost: each caller has one call per round, so that a call waits for one call of every other caller and not for
+/// all of them. A caller's first call is in the current round. Within a round, the calls of the oldest request come first, so that requests end one after the
+/// other and not all of them late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     pub(crate) round: u64,
@@ -42,10 +42,10 @@ pub(crate) struct Waiter {
     rank: Rank,
     caller: Caller,
     slots: Slots,
-    /// Whether its request has made calls before.
+    /// Whether its request has already made calls.
     continues: bool,
     pub(crate) notify: Arc<Notify>,
-    /// When it was first told that its turn has come.
+    /// When it was first notified that it is its turn.
     called: Option<Instant>,
 }
 
@@ -69,18 +69,18 @@ impl Waiter {
     }
 }
 
-/// Who comes before a call for its slots.
+/// Selects the calls that come before a call for the same slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Before<'a> {
     slots: &'a Slots,
     priority: Priority,
     rank: Rank,
-    /// The priority whose turn it is.
+    /// The priority that comes first at present.
     first: Priority,
 }
 
 impl<'a> Before<'a> {
-    /// Those who come before a call of this priority and rank.
+    /// Selects the calls that come before a call of this priority and rank.
     pub(crate) fn new(slots: &'a Slots, priority: Priority, rank: Rank) -> Self {
         Self {
             slots,
@@ -99,23 +99,23 @@ impl<'a> Before<'a> {
     }
 }
 
-/// When a caller may send.
+/// When a call may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Now.
     Now,
-    /// Not yet; it looks again then, or when it is called.
+    /// Not yet; it checks again at this time, or when it is notified.
     At(Instant),
 }
 
-/// For so many windows after a caller's last call others leave it its share.
-const REMEMBERED: u32 = 3;
+/// For how many windows after a caller's last call the other callers are limited to their share.
+const SHARE_WINDOWS: u32 = 3;
 
-/// The two callers who asked last, to know whether a caller is alone.
+/// The two most recent callers, to know whether there is only one caller.
 #[derive(Debug, Default)]
 struct Recent {
     last: Option<(Caller, Instant)>,
-    /// The last one of another caller.
+    /// The most recent call of another caller.
     other: Option<(Caller, Instant)>,
 }
 
@@ -130,7 +130,7 @@ impl Recent {
         }
     }
 
-    /// Whether anybody but this caller has asked since then.
+    /// Whether no other caller has made a call since then.
     fn is_alone(&self, caller: &Caller, since: Instant) -> bool {
         let seen = [&self.last, &self.other].into_iter().flatten();
         !seen
@@ -139,10 +139,10 @@ impl Recent {
     }
 }
 
-/// What one caller has in a bucket.
+/// The calls of one caller in a bucket.
 #[derive(Debug, Default)]
 struct Account {
-    /// Calls that are counted in the window.
+    /// Calls that count in the window.
     sent: usize,
     /// Calls that wait.
     waiting: usize,
@@ -150,40 +150,40 @@ struct Account {
     last_round: u64,
 }
 
-/// The calls that are counted together, and their queue.
+/// The calls that the vendor counts together, and their queue.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     calls: u32,
     window: Duration,
-    /// The most of them that one caller may have in a window while others ask.
+    /// The maximum of them that one caller may have in a window while others wait.
     each: usize,
     recent: Recent,
-    /// When the place of each sent call comes back at the latest, with its ticket; the first is the next.
+    /// The calls sent, by the latest time at which they stop counting, and ticket.
     sent: BTreeMap<(Instant, u64), Sent>,
     /// By rank.
     interactive: VecDeque<Waiter>,
     background: VecDeque<Waiter>,
     accounts: HashMap<Caller, Account>,
-    /// Interactive callers served in a row while background callers waited.
+    /// Interactive calls served in a row while background calls waited.
     in_a_row: u32,
-    /// How much longer than a window calls have kept their places lately.
-    held: Pace,
-    /// The requests whose calls are counted here.
-    pub(crate) begun: Begun,
+    /// How much longer than a window recent calls have counted.
+    held: LatencyHistory,
+    /// The requests whose calls count here.
+    pub(crate) in_progress: RequestsInProgress,
 }
 
-/// A call that is counted.
+/// A call that counts.
 #[derive(Debug)]
 struct Sent {
     caller: Caller,
     at: Instant,
-    /// When its answer is no longer waited for.
+    /// When the call is abandoned.
     given_up: Instant,
     answered: bool,
 }
 
 impl Bucket {
-    /// Creates a bucket of so many calls in a window, of which one caller may have this share while others ask.
+    /// Creates a bucket with this number of calls per window, of which one caller may have this share while others wait.
     pub(crate) fn new(calls: u32, window: Duration, caller_share: f64) -> Self {
         let calls = calls.max(1);
         Self {
@@ -196,8 +196,8 @@ impl Bucket {
             background: VecDeque::new(),
             accounts: HashMap::new(),
             in_a_row: 0,
-            held: Pace::default(),
-            begun: Begun::default(),
+            held: LatencyHistory::default(),
+            in_progress: RequestsInProgress::default(),
         }
     }
 
@@ -205,7 +205,7 @@ impl Bucket {
         self.interactive.len() + self.background.len()
     }
 
-    /// Whether nothing is kept of callers who have neither calls that count nor calls that wait.
+    /// Whether no state is held of callers without counted or waiting calls.
     #[cfg(test)]
     pub(crate) fn is_forgetful(&self) -> bool {
         self.accounts.is_empty() && self.sent.is_empty()
@@ -223,7 +223,7 @@ impl Bucket {
         self.calls.saturating_sub(counted)
     }
 
-    /// Changes what a caller has, and forgets a caller who has nothing.
+    /// Changes a caller's account, and removes it if it is empty.
     fn settle(&mut self, caller: &Caller, change: impl FnOnce(&mut Account)) {
         if let Some(account) = self.accounts.get_mut(caller) {
             change(account);
@@ -233,21 +233,21 @@ impl Bucket {
         }
     }
 
-    /// Returns the rank that a caller's next call has. One that continues a request stands in the present round, before the caller's other calls, as long as
-    /// those who ask for others have their turn too.
+    /// Returns the rank of a caller's next call. A call that continues a request is in the current round, before the caller's other calls; the other callers
+    /// still have their turns.
     pub(crate) fn next_rank(
         &self,
         caller: &Caller,
         ticket: u64,
         present: u64,
-        begun: Option<u64>,
+        continued: Option<u64>,
     ) -> Rank {
         let account = self.accounts.get(caller);
-        let last = account.filter(|account| account.waiting > 0 && begun.is_none());
+        let last = account.filter(|account| account.waiting > 0 && continued.is_none());
         let round = last.map_or(present, |account| {
             present.max(account.last_round.saturating_add(1))
         });
-        let request = begun.unwrap_or(ticket);
+        let request = continued.unwrap_or(ticket);
         Rank {
             round,
             request,
@@ -255,13 +255,13 @@ impl Bucket {
         }
     }
 
-    /// Returns how many of the window's calls a caller may have. Calls of nobody in particular are not limited.
+    /// Returns how many of the window's calls a caller may have. Calls without a caller are not limited.
     fn most(&self, caller: &Caller, now: Instant) -> usize {
         let all = self.calls as usize;
         if caller.is_none() || self.each >= all {
             return all;
         }
-        let since = now.checked_sub(self.window.saturating_mul(REMEMBERED));
+        let since = now.checked_sub(self.window.saturating_mul(SHARE_WINDOWS));
         match since.is_some_and(|since| self.recent.is_alone(caller, since)) {
             true => all,
             false => self.each,
@@ -274,7 +274,7 @@ impl Bucket {
         sent < self.most(caller, now)
     }
 
-    /// Notes that a caller asks.
+    /// Records that a caller makes a call.
     pub(crate) fn note(&mut self, caller: &Caller, now: Instant) {
         self.recent.note(caller, now);
     }
@@ -290,7 +290,7 @@ impl Bucket {
         let account = self.accounts.entry(caller.clone()).or_default();
         account.last_round = match account.waiting {
             0 => rank.round,
-            // One that goes before the others is a turn of its caller's too: those that come later wait for it.
+            // A call that continues a request also counts as a turn of its caller: later calls of the caller wait for it.
             _ => rank.round.max(account.last_round.saturating_add(1)),
         };
         account.waiting += 1;
@@ -333,7 +333,7 @@ impl Bucket {
         Some((priority, waiter.caller))
     }
 
-    /// Counts a call that leaves now, is given up then, and whose place comes back at `back_at` at the latest.
+    /// Counts a call that is sent at `at`, is abandoned at `given_up`, and stops counting at `back_at` at the latest.
     pub(crate) fn take(
         &mut self,
         rank: Rank,
@@ -356,7 +356,7 @@ impl Bucket {
         self.sent.insert((back_at, rank.ticket), sent);
     }
 
-    /// Notes that a call was answered whose place was to come back at `known`: it comes back at `back_at`, if that is earlier.
+    /// Records the response to a call that was to count until `known`: it counts until `back_at`, if that is earlier.
     pub(crate) fn answered(
         &mut self,
         ticket: u64,
@@ -371,37 +371,37 @@ impl Bucket {
         }
     }
 
-    /// Notes that no answer comes to a call any more; its place comes back when it was to come back at the latest.
+    /// Records that a call gets no response; it counts until the latest time.
     pub(crate) fn lost(&mut self, held: Duration) {
         self.held.note(held);
     }
 
-    /// Takes back a call that was not sent after all, and whose place was to come back at `known`.
+    /// Removes a call that was not sent after all and was to count until `known`.
     pub(crate) fn unused(&mut self, ticket: u64, known: Instant) {
         if let Some(sent) = self.sent.remove(&(known, ticket)) {
             self.settle(&sent.caller, |account| account.sent -= 1);
         }
     }
 
-    /// Estimates when a place comes back that does so at `latest` at the latest.
+    /// Estimates when a call stops counting that does so at `latest` at the latest.
     fn back_at(&self, latest: Instant, sent: &Sent, now: Instant) -> Instant {
         if sent.answered {
             return latest;
         }
-        let usual = self.held.median().unwrap_or(FIRST_GUESS);
-        let end = end_of(sent.at, now, usual, sent.given_up);
+        let usual = self.held.median().unwrap_or(INITIAL_ESTIMATE);
+        let end = estimated_end(sent.at, now, usual, sent.given_up);
         after(end, self.window).min(latest)
     }
 
-    /// Whether a call may leave as soon as there is a place in the window, with the slots that those before it leave.
+    /// Whether a call can be sent as soon as the window has a place, with the slots that earlier calls leave free.
     fn is_ready(&self, waiter: &Waiter, slots: &mut Left, now: Instant) -> bool {
         slots.any(&waiter.slots) && self.may_send(&waiter.caller, now)
     }
 
-    /// Tells a caller in the queue when he may send, and calls those before him whose turn has come.
+    /// Returns when a queued call may be sent, and notifies the earlier calls whose turn it is.
     pub(crate) fn turn(&mut self, rank: Rank, now: Instant, blocked: Option<Instant>) -> Turn {
         if let Some(waiter) = self.waiter(rank) {
-            // It has come; the next call must wake it again.
+            // It has reacted; the next notification must wake it again.
             waiter.called = None;
         }
         if let Some(until) = blocked {
@@ -421,9 +421,11 @@ impl Bucket {
                 if waiter.rank == rank {
                     return match ready {
                         true => Turn::Now,
-                        // A slot that becomes free calls it, and so does a place of its caller's that comes back; those before it may also not come.
+                        // It is notified when a slot or a place of its caller becomes free; the earlier calls may not react.
                         false => {
-                            let at = again.map_or(now + LOOK_UP, |at| at.min(now + LOOK_UP));
+                            let at = again.map_or(now + RECHECK_INTERVAL, |at| {
+                                at.min(now + RECHECK_INTERVAL)
+                            });
                             Turn::At(at.max(now))
                         }
                     };
@@ -447,15 +449,15 @@ impl Bucket {
             }
         }
         let near = self.place(rank) <= 2 * self.calls as usize;
-        // A call that is answered brings its place back earlier; those at the head of the queue are told.
+        // A response frees its place earlier; the head of the queue is then notified.
         match again {
-            Some(again) if near => Turn::At(again.min(now + LOOK_UP)),
-            _ => Turn::At(now + LOOK_UP),
+            Some(again) if near => Turn::At(again.min(now + RECHECK_INTERVAL)),
+            _ => Turn::At(now + RECHECK_INTERVAL),
         }
     }
 
-    /// Calls those whose turn it is here and who come before a call of another operation for its slots. Returns their number, and until when one of them
-    /// may still come.
+    /// Notifies the calls whose turn it is in this bucket and that come before a call of another operation for the same slots. Returns their number, and until
+    /// when one of them may still react.
     pub(crate) fn call_before(
         &mut self,
         before: &Before<'_>,
@@ -492,7 +494,7 @@ impl Bucket {
         (count, until)
     }
 
-    /// Counts those who could leave now but for their slots, and come before a call that wants the same ones.
+    /// Counts the calls that lack only a slot and come before another call for the same slots.
     pub(crate) fn count_before(&mut self, before: &Before<'_>, now: Instant) -> u32 {
         let free = self.free(now);
         if free == 0 {
@@ -521,7 +523,7 @@ impl Bucket {
         }
     }
 
-    /// Counts those who are served before a rank, were the two queues one behind the other.
+    /// Counts the calls that are served before a rank, if the background queue followed the interactive one.
     fn place(&self, rank: Rank) -> usize {
         let find =
             |queue: &VecDeque<Waiter>| queue.binary_search_by_key(&rank, |waiter| waiter.rank);
@@ -531,7 +533,7 @@ impl Bucket {
         }
     }
 
-    /// Calls those whose turn has come, and the first one in any case: what it waits for may have changed.
+    /// Notifies the calls whose turn it is, and always the first one: the time that it waits for may have changed.
     pub(crate) fn wake(&mut self, now: Instant) {
         let mut left = self.free(now);
         let mut first = true;
@@ -558,17 +560,17 @@ impl Bucket {
         }
     }
 
-    /// Wakes everybody to look again.
+    /// Notifies all waiters, so that they check again.
     pub(crate) fn wake_all(&self) {
         for waiter in self.interactive.iter().chain(&self.background) {
             waiter.notify.notify_one();
         }
     }
 
-    /// Estimates when a call of this rank is served, after everybody before it; for the `first` call of a request, when the last one of its calls is.
+    /// Estimates when a call of this rank is served, after all earlier calls; for the `first` call of a request, when its last call is served.
     ///
-    /// Each call before it takes a place when one comes back, and gives it back a window, and what calls have kept it beyond that lately, later. Where
-    /// nothing is known of that it is `held_most` at most.
+    /// Each earlier call takes a place when one becomes free, and holds it for a window and the time beyond it that recent calls have counted; if that time is
+    /// not known, for `held_most` at most.
     pub(crate) fn ready_at(
         &mut self,
         now: Instant,
@@ -591,7 +593,7 @@ impl Bucket {
                 before + self.interactive.len().min(row * (before + 1))
             }
         };
-        let held = self.held.mean().unwrap_or(FIRST_GUESS.min(held_most));
+        let held = self.held.mean().unwrap_or(INITIAL_ESTIMATE.min(held_most));
         let round = self.window.saturating_add(held);
         let ahead = match first {
             Some(operation) => self.until_ended(ahead, operation, rank, now),
@@ -618,8 +620,8 @@ impl Bucket {
         served.max(own)
     }
 
-    /// Returns how many calls are sent before the last one of a request that begins with this operation and has so many waiting before it: what the
-    /// requests before it still make, and all of its own but one.
+    /// Returns how many calls are sent before the last call of a request that begins with this operation and has this many calls before it: the remaining
+    /// calls of earlier requests, and all of its own calls but one.
     fn until_ended(
         &mut self,
         ahead: usize,
@@ -627,21 +629,23 @@ impl Bucket {
         rank: Rank,
         now: Instant,
     ) -> usize {
-        let own = self.begun.expected(operation);
-        // With nobody before it, as much as it can have is better than nothing: what was read until the quota ends is given.
-        if ahead == 0 && self.begun.is_empty(now) {
+        let own = self.in_progress.expected(operation);
+        // If no request is before it, a part is better than nothing: the rows read before the quota is used up are returned.
+        if ahead == 0 && self.in_progress.is_empty(now) {
             return 0;
         }
-        // What waits and continues a request is among what that one still makes.
+        // Waiting calls that continue a request are among the remaining calls of that request.
         let waiting = self.interactive.iter().chain(&self.background);
         let continued = waiting.filter(|waiter| waiter.continues && waiter.rank < rank);
         let firsts = ahead.saturating_sub(continued.count());
         let before = firsts.saturating_mul(own);
-        let before = before.saturating_add(self.begun.owed(now)).max(ahead);
+        let before = before
+            .saturating_add(self.in_progress.remaining_calls(now))
+            .max(ahead);
         before.saturating_add(own - 1)
     }
 
-    /// Estimates when a caller's own share lets a call of this rank through.
+    /// Estimates when the caller's share allows a call of this rank.
     fn own_turn(
         &self,
         caller: &Caller,
@@ -652,7 +656,7 @@ impl Bucket {
         let (Some(account), true) = (self.accounts.get(caller), caller.is_some()) else {
             return begin;
         };
-        // Most callers are far from their share; then nobody needs to be counted.
+        // Most callers are far below their share; then nothing needs to be counted.
         let most = self.most(caller, now);
         if account.sent + account.waiting < most {
             return begin;
@@ -684,7 +688,7 @@ fn each(calls: u32, share: f64) -> usize {
         .unwrap_or(1) as usize
 }
 
-/// Goes through the queue in the order of service.
+/// Iterates over the queue in the order of service.
 struct Order {
     interactive: usize,
     background: usize,

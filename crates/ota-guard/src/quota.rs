@@ -1,17 +1,15 @@
 //! Quotas as the vendor counts them.
 //!
-//! A vendor counts a call when it arrives, some time between being sent and being answered. So the place of a call comes back one window
-//! after its answer; where no answer came, one window after the time at which an attempt is given up, since an abandoned call may still arrive.
-//! Then no window of that length ever holds more calls than the quota *as the vendor sees it*, however long calls travel. Counting by the
-//! sending clock overruns whenever one call travels faster than the one before. An operator who knows the line may set a margin: then a place comes
-//! back one window after the margin at the latest, and the promise holds as long as every call arrives within the margin.
+//! A vendor counts a call when it arrives, some time between sending and response. So a call counts until one window after its response; without a
+//! response, until one window after the attempt is abandoned, since an abandoned call may still arrive. Then no window of that length ever holds more calls
+//! than the quota *as the vendor sees it*, whatever the latency. Counting from the time of sending would exceed the quota whenever a call arrives faster
+//! than the one before. An operator who knows the network may set a margin: then a call counts until one window after the margin at most, and the
+//! guarantee holds as long as every call arrives within the margin.
 //!
-//! Whoever waits is served: a call is put into the queue only if its turn will come while there is still time for the call itself. All others are
-//! refused at once.
+//! A call that waits is served: it is queued only if its turn will come with enough time left for the call itself. All others are refused at once.
 //!
-//! A place in the quota and a slot among the provider's calls at the same time are taken together, in one step, by the caller himself
-//! while he is being polled, and the call leaves in the same breath. So there is no permit that waits for something: a caller that is
-//! cancelled, or that nobody polls any more, holds nothing, and those behind him pass.
+//! The place in the quota and the slot of the concurrency limit are acquired in one poll, and the call is sent at once. So no permit is ever held by a call
+//! that waits: a call that is cancelled or no longer polled holds nothing, and the calls behind it pass.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,24 +20,24 @@ use ota_core::random::Random;
 use ota_core::{Error, ErrorKind, Result};
 use tokio::sync::Notify;
 
-use crate::ask::Ask;
+use crate::permit_request::PermitRequest;
 use crate::queue::{Before, Bucket, Caller, Rank, Turn};
 use crate::slots::Slots;
 
-/// The longest hint of a vendor that is believed: a broken proxy must not lock an account away for years.
+/// The longest `Retry-After` that is followed: a broken proxy must not block an account for years.
 const LONGEST_HINT: Duration = Duration::from_secs(300);
 
 /// The shortest pause of an account that was throttled without a hint.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The figures of a quota.
+/// The limits of a quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaLimits {
     /// Calls in one window.
     pub calls: u32,
     /// Length of the window.
     pub window: Duration,
-    /// The longest time that a call is taken to travel, where the operator has said so: its place then does not wait for its answer any longer.
+    /// The longest time in which a call arrives, if configured: the call then does not count any longer than this and a window.
     pub margin: Option<Duration>,
     /// What is counted together.
     pub scope: QuotaScope,
@@ -48,9 +46,9 @@ pub struct QuotaLimits {
 /// What a vendor counts together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuotaScope {
-    /// Each operation of the account by itself; some have another number of calls.
+    /// Each operation of the account separately; some have a different number of calls.
     Operation {
-        /// The operations with another number, and that number.
+        /// The operations with a different number, and that number.
         exceptions: Vec<(&'static str, u32)>,
     },
     /// All calls of the account.
@@ -58,12 +56,12 @@ pub enum QuotaScope {
 }
 
 impl QuotaLimits {
-    /// Returns how much longer than a window a call that is given up after `longest` keeps its place at most.
+    /// Returns how much longer than a window a call counts at most that is abandoned after `longest`.
     fn held(&self, longest: Duration) -> Duration {
         self.margin.unwrap_or(longest)
     }
 
-    /// Returns what an operation is counted under, and how many calls of it a window holds.
+    /// Returns the key of an operation's bucket, and its number of calls per window.
     fn bucket(&self, operation: &'static str) -> (&'static str, u32) {
         match &self.scope {
             QuotaScope::Account => ("", self.calls),
@@ -87,12 +85,12 @@ pub struct AccountQuota {
 #[derive(Debug, Default)]
 struct State {
     buckets: HashMap<&'static str, Bucket>,
-    /// No call is sent before this, whatever is left: the vendor has said "slow down".
+    /// No call is sent before this time, even if the quota allows it: the vendor has throttled.
     blocked_until: Option<Instant>,
-    /// How often in a row the vendor has said so.
+    /// How often in a row the vendor has throttled.
     throttles: u32,
     next_ticket: u64,
-    /// The round of the call that was sent last, whatever its operation: the slots of a provider are for all of them.
+    /// The round of the most recent call of any operation: all operations share the slots of a provider.
     round: u64,
 }
 
@@ -112,27 +110,27 @@ impl AccountQuota {
         }
     }
 
-    /// Says how much of a window's calls one caller may take while others ask, from 0 to 1; all of them unless this is said. What is left is there for
-    /// the others, who then need not wait for a whole window. A caller who is alone may take all.
+    /// Sets the share of a window's calls that one caller may use while others wait, from 0 to 1; the default is all of them. The rest is left for the other
+    /// callers, who then need not wait for a whole window. A single caller may use all.
     #[must_use]
     pub fn with_caller_share(mut self, share: f64) -> Self {
         self.caller_share = share;
         self
     }
 
-    /// Returns how much of a window's calls one caller may take while others ask.
+    /// Returns the share of a window's calls that one caller may use while others wait.
     #[must_use]
     pub fn caller_share(&self) -> f64 {
         self.caller_share
     }
 
-    /// Returns the figures.
+    /// Returns the limits.
     #[must_use]
     pub fn limits(&self) -> &QuotaLimits {
         &self.limits
     }
 
-    /// Returns how many calls can be sent now; where operations are counted each by itself, of the operation that has the fewest left.
+    /// Returns how many calls can be sent now; if operations are counted separately, of the operation with the fewest left.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         let now = self.clock.monotonic();
@@ -144,22 +142,21 @@ impl AccountQuota {
         free.min().unwrap_or(self.limits.calls)
     }
 
-    /// Returns how many callers wait.
+    /// Returns the number of waiting calls.
     #[must_use]
     pub fn waiting(&self) -> usize {
         let state = lock(&self.state);
         state.buckets.values().map(Bucket::waiting).sum()
     }
 
-    /// Notes that the vendor has throttled a call that was sent at `sent`, and slows the whole account: for as long as the vendor asks, or for
-    /// a time that grows with each throttle after a pause. A part of that time is random, so that several gateways on one account do not come
-    /// back together.
+    /// Records that the vendor has throttled a call that was sent at `sent`, and pauses the whole account: for as long as the vendor asks, or for a time that
+    /// grows with each throttling after a pause. A part of that time is random, so that several gateways on one account do not continue at the same time.
     pub fn throttled(&self, sent: Instant, hint: Option<Duration>, random: &dyn Random) {
         let now = self.clock.monotonic();
-        // "Slower, but not at all later" is no hint.
+        // A wait of zero is not a usable hint.
         let hint = hint.filter(|hint| !hint.is_zero());
         let mut state = lock(&self.state);
-        // Calls that were under way when the pause began tell nothing new.
+        // The responses to calls that were in flight when the pause began say nothing new.
         if hint.is_none() && state.blocked_until.is_some_and(|until| sent < until) {
             return;
         }
@@ -175,25 +172,25 @@ impl AccountQuota {
         };
         let until = after(now, wait);
         state.blocked_until = Some(state.blocked_until.map_or(until, |other| other.max(until)));
-        // Whoever cannot wait that long is told at once.
+        // Calls that cannot wait that long are refused at once.
         state.wake_all();
     }
 
-    /// Waits for the right to send one call, and takes a slot with it. Callers take turns, however many calls each has waiting; the calls of one caller
-    /// are served in the order of their coming. Interactive ones go first, background ones once in eight turns at least.
+    /// Waits for the permission to send one call, and takes a slot with it. Callers take turns, however many calls each has waiting; the calls of one caller
+    /// are served in order. Interactive calls come first, background calls at least once in eight turns.
     ///
-    /// The call counts from now on: it must leave at once, or be given back with [`Permit::unused`].
+    /// The call counts from now on: it must be sent at once, or be returned with [`Permit::unused`].
     ///
     /// # Errors
-    /// At once, when the call's turn would come too late for the call to end before the deadline: `throttled` when the quota is the reason, `unavailable` when
-    /// it is the number of calls at the same time; the error says how long the wait would be. `timeout` when the call could leave now, but calls take longer than the caller can wait.
-    pub async fn acquire(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Permit> {
-        let caller: Caller = ask.caller.cloned();
+    /// At once, if the call could not end before the deadline after its wait: `throttled` if the wait is for the quota, `unavailable` if it is for a slot; the
+    /// error says how long the wait would be. `timeout` if the call need not wait, but calls take longer than the time that is left.
+    pub async fn acquire(self: &Arc<Self>, wanted: &PermitRequest<'_>) -> Result<Permit> {
+        let caller: Caller = wanted.caller.cloned();
         let mut place: Option<Place> = None;
         loop {
-            let (notify, until) = match self.look(ask, &caller, &mut place)? {
-                Look::Served(permit) => return Ok(permit),
-                Look::Again(notify, until) => (notify, until),
+            let (notify, until) = match self.step(wanted, &caller, &mut place)? {
+                Step::Served(permit) => return Ok(permit),
+                Step::Again(notify, until) => (notify, until),
             };
             tokio::select! {
                 () = self.clock.sleep_until(until) => {}
@@ -202,16 +199,16 @@ impl AccountQuota {
         }
     }
 
-    /// Takes a place and a slot if it is the call's turn, puts it into the queue if its turn will come in time, or refuses it.
-    fn look(
+    /// Takes a place and a slot if it is the call's turn, queues the call if its turn will come in time, or refuses it.
+    fn step(
         self: &Arc<Self>,
-        ask: &Ask<'_>,
+        wanted: &PermitRequest<'_>,
         caller: &Caller,
         place: &mut Option<Place>,
-    ) -> Result<Look> {
-        let (key, calls) = self.limits.bucket(ask.operation);
-        let held_most = self.limits.held(ask.takes.longest);
-        let (queued, continues) = (place.is_some(), ask.request.summary().count > 0);
+    ) -> Result<Step> {
+        let (key, calls) = self.limits.bucket(wanted.operation);
+        let held_most = self.limits.held(wanted.estimate.timeout);
+        let (queued, continues) = (place.is_some(), wanted.log.summary().count > 0);
         let mut state = lock(&self.state);
         let now = self.clock.monotonic();
         let (blocked, present) = (state.blocked(now), state.round);
@@ -222,29 +219,35 @@ impl AccountQuota {
             Some(place) => place.rank,
             None => {
                 bucket.note(caller, now);
-                let begun = continues.then(|| bucket.begun.since(ask.request).unwrap_or(ticket));
-                bucket.next_rank(caller, ticket, present, begun)
+                let continued = continues.then(|| {
+                    bucket
+                        .in_progress
+                        .first_ticket(wanted.log)
+                        .unwrap_or(ticket)
+                });
+                bucket.next_rank(caller, ticket, present, continued)
             }
         };
-        let who = (caller, rank, (!continues).then_some(ask.operation));
+        let who = (caller, rank, (!continues).then_some(wanted.operation));
         let mut wait = Wait {
-            ready: bucket.ready_at(now, blocked, held_most, ask.priority, who),
+            ready: bucket.ready_at(now, blocked, held_most, wanted.priority, who),
             why: Why::Quota,
-            doubt: match bucket.begun.expected(ask.operation) {
-                1 => DOUBT,
-                _ => DOUBT_OF_SEVERAL,
+            margin: match bucket.in_progress.expected(wanted.operation) {
+                1 => MARGIN_DIVISOR,
+                _ => MARGIN_DIVISOR_OF_SEVERAL,
             },
         };
         if !queued {
-            wait = wait.or_slot(state.slot_ready_at(rank, ask, now));
+            wait = wait.or_slot(state.slot_ready_at(rank, wanted, now));
         } else if wait.ready <= now {
-            // There is a place for it, so what it waits for is a slot.
+            // The quota has a place for it, so it waits for a slot.
             wait.why = Why::Slots;
         }
         let bucket = state.buckets.entry(key).or_insert_with(new);
-        let waited = bucket.begun.has_waited(ask.request);
-        ask.check(now, wait, queued, waited)
-            .inspect_err(|_| bucket.begun.cut(ask.request))?;
+        let waited = bucket.in_progress.has_waited(wanted.log);
+        wanted
+            .check(now, wait, queued, waited)
+            .inspect_err(|_| bucket.in_progress.mark_refused(wanted.log))?;
         let place = place.get_or_insert_with(|| Place {
             quota: Arc::clone(self),
             key,
@@ -252,31 +255,33 @@ impl AccountQuota {
             notify: bucket.enqueue(
                 rank,
                 caller.clone(),
-                ask.slots.clone(),
-                (ask.priority, continues),
+                wanted.slots.clone(),
+                (wanted.priority, continues),
             ),
             queued: true,
         });
         let turn = match bucket.turn(rank, now, blocked) {
-            Turn::Now => state.turn_for_slot(key, rank, ask, now),
+            Turn::Now => state.turn_for_slot(key, rank, wanted, now),
             later @ Turn::At(_) => later,
         };
         if let Turn::At(instant) = turn {
-            let until = instant.min(ask.last_start());
-            return Ok(Look::Again(Arc::clone(&place.notify), until));
+            let until = instant.min(wanted.last_start());
+            return Ok(Step::Again(Arc::clone(&place.notify), until));
         }
-        let given_up = after(now, ask.takes.longest);
+        let given_up = after(now, wanted.estimate.timeout);
         let back_at = after(after(now, held_most), self.limits.window);
         state.take(key, rank, (now, given_up, back_at));
         if let Some(bucket) = state.buckets.get_mut(key) {
-            bucket.begun.note(ask, rank.request, queued, now);
+            bucket.in_progress.note(wanted, rank.request, queued, now);
         }
-        ask.slots.take(now, rank.ticket, given_up, ask.priority);
+        wanted
+            .slots
+            .take(now, rank.ticket, given_up, wanted.priority);
         state.wake(key, now);
         place.queued = false;
-        Ok(Look::Served(Permit {
+        Ok(Step::Served(Permit {
             quota: Arc::clone(self),
-            slots: ask.slots.clone(),
+            slots: wanted.slots.clone(),
             key,
             ticket: rank.ticket,
             sent: now,
@@ -287,7 +292,7 @@ impl AccountQuota {
         }))
     }
 
-    /// Changes a bucket and calls those whose turn that may have brought.
+    /// Changes a bucket, and notifies the calls whose turn it may be now.
     fn change(&self, key: &'static str, change: impl FnOnce(&mut Bucket)) {
         let mut state = lock(&self.state);
         let now = self.clock.monotonic();
@@ -298,67 +303,67 @@ impl AccountQuota {
     }
 }
 
-/// What came of a look at the queue.
-enum Look {
+/// The result of one poll of the queue.
+enum Step {
     Served(Permit),
-    /// To look again when called, or then.
+    /// To poll again when notified, or at this time.
     Again(Arc<Notify>, Instant),
 }
 
-/// A wait that is estimated may turn out longer by such a part of it.
-const DOUBT: u32 = 16;
+/// An estimated wait may turn out to be longer by this fraction (1/16).
+const MARGIN_DIVISOR: u32 = 16;
 
-/// As [`DOUBT`], where requests make several calls: how many, and when, is known less well.
-const DOUBT_OF_SEVERAL: u32 = 6;
+/// As [`MARGIN_DIVISOR`], if requests make several calls: their number and times are less certain.
+const MARGIN_DIVISOR_OF_SEVERAL: u32 = 6;
 
-impl Ask<'_> {
-    /// Refuses what cannot end in time after this wait.
+impl PermitRequest<'_> {
+    /// Refuses a call that cannot end in time after this wait.
     fn check(
         &self,
         now: Instant,
-        Wait { ready, why, doubt }: Wait,
+        Wait { ready, why, margin }: Wait,
         queued: bool,
         waited: bool,
     ) -> Result<()> {
         let wait = ready.saturating_duration_since(now);
         if wait.is_zero() && !queued {
-            let takes = match self.takes.trial {
+            let estimate = match self.estimate.probe {
                 true => Duration::ZERO,
-                false => self.takes.usual,
+                false => self.estimate.median,
             };
-            return match after(now, takes) <= self.deadline {
+            return match after(now, estimate) <= self.deadline {
                 true => Ok(()),
-                // The calls before it have waited, so it is not the vendor alone who has taken the time.
+                // Earlier calls of the request have waited, so the vendor is not the only cause.
                 false if waited => Err(refusal(self.operation, why, wait)),
                 false => Err(slow(self.operation)),
             };
         }
-        // Less careful than on the way in: whoever has waited is served as long as there is a chance.
-        let (doubt, takes) = match queued {
-            true => (Duration::ZERO, self.takes.usual),
-            false => (wait / doubt, self.takes.careful),
+        // Less strict than for a new call: a call that has waited is served as long as it can succeed.
+        let (margin, estimate) = match queued {
+            true => (Duration::ZERO, self.estimate.median),
+            false => (wait / margin, self.estimate.p90),
         };
-        let starts = after(ready.max(now), doubt);
-        match after(starts, takes) < self.deadline {
+        let starts = after(ready.max(now), margin);
+        match after(starts, estimate) < self.deadline {
             true => Ok(()),
             false => Err(refusal(self.operation, why, wait)),
         }
     }
 
-    /// When the call must have left.
+    /// The latest time at which the call can be sent.
     fn last_start(&self) -> Instant {
-        let last = self.deadline.checked_sub(self.takes.usual);
+        let last = self.deadline.checked_sub(self.estimate.median);
         last.unwrap_or(self.deadline)
     }
 }
 
-/// When a call is served, as far as that can be known, and what it waits for.
+/// The estimated time at which a call is served, and what it waits for.
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     ready: Instant,
     why: Why,
-    /// It may turn out longer by such a part of it.
-    doubt: u32,
+    /// The wait may turn out to be longer by this fraction (1/`margin`).
+    margin: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -368,7 +373,7 @@ enum Why {
 }
 
 impl Wait {
-    /// Waits for a slot too.
+    /// Adds the wait for a slot.
     fn or_slot(self, ready: Instant) -> Self {
         match ready > self.ready {
             true => Self {
@@ -398,7 +403,7 @@ fn refusal(operation: &'static str, why: Why, wait: Duration) -> Error {
         .with_retry_after(wait.max(SHORTEST_WAIT))
 }
 
-/// The shortest wait that a refused caller is asked for.
+/// The shortest `Retry-After` of a refusal.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 fn slow(operation: &'static str) -> Error {
@@ -410,15 +415,15 @@ fn slow(operation: &'static str) -> Error {
     .with_local()
 }
 
-/// Takes half of a time, and a random part of the other half.
+/// Returns half of a duration plus a random part of the other half.
 pub(crate) fn half_random(full: Duration, random: &dyn Random) -> Duration {
     let mut bytes = [0_u8; 4];
-    // Without randomness the longest wait is the careful one.
+    // Without randomness, the longest wait is the safe choice.
     let part = random
         .fill(&mut bytes)
         .map_or(u32::MAX, |()| u32::from_be_bytes(bytes));
     let half = full / 2;
-    // Not by a factor as a double: rounded up, it would overflow for the longest times.
+    // Not with a floating-point factor: rounding up would overflow for the longest durations.
     let random = half.as_nanos() * u128::from(part) / u128::from(u32::MAX);
     let random = Duration::from_nanos(u64::try_from(random).unwrap_or(u64::MAX)).min(half);
     half.saturating_add(random)
@@ -434,17 +439,16 @@ impl State {
         self.next_ticket
     }
 
-    /// Tells whether a call whose turn it is among those of its operation may take a slot. Calls of other operations that want the same slots, and
-    /// stand before it, come first.
+    /// Whether a call whose turn it is in its bucket may take a slot. Earlier calls of other operations for the same slots come first.
     fn turn_for_slot(
         &mut self,
         key: &'static str,
         rank: Rank,
-        ask: &Ask<'_>,
+        wanted: &PermitRequest<'_>,
         now: Instant,
     ) -> Turn {
-        let free = ask.slots.free();
-        let order = Before::new(ask.slots, ask.priority, rank);
+        let free = wanted.slots.free();
+        let order = Before::new(wanted.slots, wanted.priority, rank);
         let mut first: Option<Instant> = None;
         let mut before = 0;
         for (_, bucket) in self.buckets.iter_mut().filter(|(of, _)| **of != key) {
@@ -461,18 +465,20 @@ impl State {
         }
     }
 
-    /// Estimates when there is a slot for a call that comes now.
-    fn slot_ready_at(&mut self, rank: Rank, ask: &Ask<'_>, now: Instant) -> Instant {
-        if ask.slots.are_plenty() {
+    /// Estimates when there is a slot for a new call.
+    fn slot_ready_at(&mut self, rank: Rank, wanted: &PermitRequest<'_>, now: Instant) -> Instant {
+        if wanted.slots.are_plenty() {
             return now;
         }
-        let order = Before::new(ask.slots, ask.priority, rank);
+        let order = Before::new(wanted.slots, wanted.priority, rank);
         let buckets = self.buckets.values_mut();
         let ahead = buckets.map(|bucket| bucket.count_before(&order, now));
-        ask.slots.ready_at(now, ahead.fold(0, u32::saturating_add))
+        wanted
+            .slots
+            .ready_at(now, ahead.fold(0, u32::saturating_add))
     }
 
-    /// Counts a call that leaves now.
+    /// Counts a call that is sent now.
     fn take(&mut self, key: &'static str, rank: Rank, times: (Instant, Instant, Instant)) {
         self.round = self.round.max(rank.round);
         if let Some(bucket) = self.buckets.get_mut(key) {
@@ -491,7 +497,7 @@ impl State {
     }
 }
 
-/// A caller's place in the queue; given up when the caller goes away.
+/// A place in the queue; released when the call is cancelled.
 #[derive(Debug)]
 struct Place {
     quota: Arc<AccountQuota>,
@@ -510,10 +516,10 @@ impl Drop for Place {
     }
 }
 
-/// A call that is counted, and its slot.
+/// A call that counts, and its slot.
 ///
-/// Dropped without [`Permit::answered`], as when a caller goes away in the middle of a call, the call stays counted as one that was never
-/// answered; the slot is free at once.
+/// If it is dropped without [`Permit::answered`], as when a caller disconnects during a call, the call counts as one without a response; the slot is free at
+/// once.
 #[derive(Debug)]
 pub struct Permit {
     quota: Arc<AccountQuota>,
@@ -521,18 +527,18 @@ pub struct Permit {
     key: &'static str,
     ticket: u64,
     sent: Instant,
-    /// When its place comes back at the latest.
+    /// When the call stops counting at the latest.
     back_at: Instant,
-    /// How much longer than a window it keeps its place at most.
+    /// How much longer than a window it counts at most.
     held_most: Duration,
-    /// Whether the quota still waits for its end.
+    /// Whether the end of the call has not been recorded yet.
     counted: bool,
-    /// Whether it did not leave after all.
+    /// Whether it was not sent after all.
     unused: bool,
 }
 
 impl Permit {
-    /// Notes that the call's answer has come. `accepted` tells that it was no throttling.
+    /// Records the response. `accepted` is false if the vendor throttled the call.
     pub fn answered(mut self, accepted: bool) {
         self.counted = false;
         let now = self.quota.clock.monotonic();
@@ -544,14 +550,14 @@ impl Permit {
         });
         if accepted {
             let mut state = lock(&self.quota.state);
-            // An answer to a call from before the pause does not tell that the pause has helped.
+            // The response to a call from before the pause does not show that the pause has helped.
             if state.blocked_until.is_none_or(|until| self.sent >= until) {
                 state.throttles = 0;
             }
         }
     }
 
-    /// Gives the call back: it was not sent, so it does not count.
+    /// Returns the permit: the call was not sent, so it does not count.
     pub fn unused(mut self) {
         self.counted = false;
         self.unused = true;
@@ -572,7 +578,7 @@ impl Drop for Permit {
         {
             bucket.lost(self.held_most);
         }
-        // Those who wait for a slot stand in the queues of all operations.
+        // Calls that wait for a slot are in the queues of all operations.
         for bucket in state.buckets.values_mut() {
             bucket.wake(now);
         }

@@ -1,7 +1,7 @@
-//! The calls of one provider that run at the same time.
+//! The concurrency limit of one provider.
 //!
-//! Slots are for all operations of a provider, places in the quota for one operation or for all providers of an account; so the order in which slots
-//! are given out goes across the queues: interactive calls before background ones, but for one turn of eight, and otherwise in the order of the ranks.
+//! A slot is for any operation of a provider; a place in the quota is for one operation, or for all providers of an account. So slots are granted in one
+//! order across the queues: interactive calls before background calls, except for one turn in eight, and otherwise by rank.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -11,25 +11,25 @@ use std::time::Instant;
 use ota_core::clock::after;
 use ota_core::context::Priority;
 
-use crate::pace::{FIRST_GUESS, Pace, end_of};
+use crate::latency::{INITIAL_ESTIMATE, LatencyHistory, estimated_end};
 
-/// How many interactive callers are let through in a row while background callers wait.
+/// How many interactive calls are served in a row while background calls wait.
 pub(crate) const INTERACTIVE_IN_A_ROW: u32 = 7;
 
-/// How many calls of one provider may run at the same time. Counted under the lock of the account.
+/// The concurrency limit of one provider. Counted under the lock of the account.
 #[derive(Clone, Debug)]
 pub struct Slots(Arc<Mutex<Count>>);
 
 #[derive(Debug)]
 struct Count {
     most: u32,
-    /// The calls that run, by when they left and ticket, and when each is given up.
+    /// The calls in flight, by time of sending and ticket, and when each is abandoned.
     running: BTreeMap<(Instant, u64), Instant>,
-    /// How long calls have run lately.
-    ran: Pace,
+    /// The durations of recent calls.
+    ran: LatencyHistory,
     waiting: u32,
     background_waiting: u32,
-    /// Interactive calls that left in a row while background calls waited.
+    /// Interactive calls that were sent in a row while background calls waited.
     in_a_row: u32,
 }
 
@@ -47,7 +47,7 @@ impl Slots {
         Self(Arc::new(Mutex::new(Count {
             most: most.max(1),
             running: BTreeMap::new(),
-            ran: Pace::default(),
+            ran: LatencyHistory::default(),
             waiting: 0,
             background_waiting: 0,
             in_a_row: 0,
@@ -58,13 +58,13 @@ impl Slots {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns how many calls run.
+    /// Returns the number of calls in flight.
     #[must_use]
     pub fn running(&self) -> u32 {
         u32::try_from(self.lock().running.len()).unwrap_or(u32::MAX)
     }
 
-    /// Returns how many calls more may run.
+    /// Returns the number of free slots.
     pub(crate) fn free(&self) -> u32 {
         self.lock().free()
     }
@@ -74,7 +74,7 @@ impl Slots {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns which calls come first at present.
+    /// Returns the priority that comes first at present.
     pub(crate) fn first(&self) -> Priority {
         match self.lock().in_a_row >= INTERACTIVE_IN_A_ROW {
             true => Priority::Background,
@@ -82,14 +82,14 @@ impl Slots {
         }
     }
 
-    /// Notes that a call waits.
+    /// Records that a call waits.
     pub(crate) fn enter(&self, priority: Priority) {
         let mut count = self.lock();
         count.waiting += 1;
         count.background_waiting += u32::from(priority == Priority::Background);
     }
 
-    /// Notes that a call waits no longer.
+    /// Records that a call no longer waits.
     pub(crate) fn leave(&self, priority: Priority) {
         let mut count = self.lock();
         count.waiting = count.waiting.saturating_sub(1);
@@ -97,13 +97,13 @@ impl Slots {
         count.background_waiting = count.background_waiting.saturating_sub(background);
     }
 
-    /// Whether there are more free slots than calls that wait for anything.
+    /// Whether there are more free slots than waiting calls.
     pub(crate) fn are_plenty(&self) -> bool {
         let count = self.lock();
         count.waiting < count.free()
     }
 
-    /// Takes a slot for a call that leaves now, has ceased to wait, and is given up then.
+    /// Takes a slot for a call that is sent now and is abandoned at `given_up`.
     pub(crate) fn take(&self, now: Instant, ticket: u64, given_up: Instant, priority: Priority) {
         let mut count = self.lock();
         count.running.insert((now, ticket), given_up);
@@ -115,7 +115,7 @@ impl Slots {
         };
     }
 
-    /// Gives the slot of a call back. `ran` unless the call did not leave after all.
+    /// Releases the slot of a call. `ran` is false if the call was not sent after all.
     pub(crate) fn give_back(&self, sent: Instant, ticket: u64, now: Instant, ran: bool) {
         let mut count = self.lock();
         count.running.remove(&(sent, ticket));
@@ -124,15 +124,15 @@ impl Slots {
         }
     }
 
-    /// Estimates when a slot is free for a call that has so many others before it.
+    /// Estimates when a slot is free for a call with this many calls before it.
     pub(crate) fn ready_at(&self, now: Instant, ahead: u32) -> Instant {
         let count = self.lock();
         if ahead < count.free() {
             return now;
         }
-        let usual = count.ran.median().unwrap_or(FIRST_GUESS);
+        let usual = count.ran.median().unwrap_or(INITIAL_ESTIMATE);
         let running = count.running.iter();
-        let ends = running.map(|((sent, _), given_up)| end_of(*sent, now, usual, *given_up));
+        let ends = running.map(|((sent, _), given_up)| estimated_end(*sent, now, usual, *given_up));
         let mut ends: BinaryHeap<Reverse<Instant>> =
             ends.map(|end| Reverse(end.max(now))).collect();
         let free = count.free();
@@ -152,7 +152,7 @@ impl Slots {
     }
 }
 
-/// The free slots that are left while a queue is gone through.
+/// The free slots that are left while a queue is scanned.
 #[derive(Debug, Default)]
 pub(crate) struct Left(Vec<(Slots, u32)>);
 
@@ -168,12 +168,12 @@ impl Left {
         self.0.get_mut(index).map(|(_, left)| left)
     }
 
-    /// Whether one of these is left.
+    /// Whether a free slot is left.
     pub(crate) fn any(&mut self, slots: &Slots) -> bool {
         self.of(slots).is_some_and(|left| *left > 0)
     }
 
-    /// Counts one of these as taken.
+    /// Counts a slot as taken.
     pub(crate) fn take(&mut self, slots: &Slots) {
         if let Some(left) = self.of(slots) {
             *left = left.saturating_sub(1);

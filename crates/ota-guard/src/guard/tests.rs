@@ -23,7 +23,7 @@ const WRITE: VendorCall = VendorCall {
     repeatable: false,
 };
 
-/// Writes down what it is told.
+/// Records what it receives.
 #[derive(Debug, Default)]
 struct Book(Mutex<Vec<String>>);
 
@@ -155,7 +155,7 @@ async fn a_call_whose_credential_was_replaced_is_made_again_and_is_no_refusal() 
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Auth);
     assert_eq!(bench.attempts(), 4);
 
-    // What the adapter goes on with by itself is not repeated here, and not counted as a refusal either.
+    // A correction that the adapter makes itself is not retried here, and not counted as a refusal either.
     let bench = Bench::new();
     let goes_on = |_| Err(error(ErrorKind::Auth).with_superseded());
     assert!(bench.run(WRITE, 30, goes_on).await.is_err());
@@ -252,7 +252,7 @@ async fn a_vendor_that_asks_for_no_wait_is_not_asked_again_at_once() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_its_own_deadline_cuts_short_is_evidence_against_nobody() {
+async fn an_attempt_that_its_own_deadline_cuts_short_says_nothing_about_the_vendor() {
     let bench = Bench::new();
     for _ in 0..20 {
         let cx = Context::new(
@@ -287,7 +287,7 @@ async fn an_attempt_that_its_own_deadline_cuts_short_is_evidence_against_nobody(
     assert!(lines.contains(&"Read deadline after 1".to_owned()));
 }
 
-/// Asks about one job until the vendor would have been left alone, each time with this failure.
+/// Reads one job until the circuit would have opened, each time with this failure.
 async fn ask_about_one_job(failure: impl Fn() -> Error + Send + Sync) -> BreakerState {
     let bench = Bench::new();
     for _ in 0..20 {
@@ -415,7 +415,7 @@ async fn a_dead_vendor_is_refused_without_an_attempt() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_the_quota_when_the_vendor_dies_is_told_at_once() {
+async fn calls_that_wait_for_the_quota_are_refused_when_the_vendor_dies() {
     let bench = Bench::new();
     let start = bench.clock.monotonic();
     bench.guard.quota().throttled(
@@ -484,7 +484,7 @@ async fn no_more_calls_run_side_by_side_than_there_are_slots() {
 }
 
 #[tokio::test]
-async fn everything_is_told_to_the_observer() {
+async fn the_observer_receives_everything() {
     let bench = Bench::new();
     let answer = bench
         .run(READ, 60, |number| match number {

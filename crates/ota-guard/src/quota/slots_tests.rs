@@ -1,4 +1,4 @@
-//! Slots among the calls of a provider: who gets the next one, and what those are told who get none.
+//! The concurrency limit of a provider: which call gets the next slot, and how the others are refused.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ async fn background_calls_of_one_operation_get_their_turn_before_interactive_one
 }
 
 #[tokio::test]
-async fn a_slot_is_not_given_to_whoever_comes_while_others_wait() {
+async fn a_slot_is_not_given_to_a_new_call_while_others_wait() {
     let (clock, quota) = quota(100, QuotaScope::Account);
     let slots = Slots::new(1);
     let deadline = clock.monotonic() + Duration::from_secs(1000);
@@ -123,7 +123,7 @@ async fn providers_of_one_account_do_not_wait_for_each_others_slots() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_slot_is_told_of_slots_and_not_of_the_quota() {
+async fn a_wait_for_a_slot_is_refused_because_of_slots_and_not_of_the_quota() {
     let (clock, quota) = quota(100, each());
     let slots = Slots::new(1);
     let start = clock.monotonic();
@@ -144,13 +144,13 @@ async fn who_waits_for_a_slot_is_told_of_slots_and_not_of_the_quota() {
     let now = clock.monotonic();
     let refused = wait(&quota, "a", &slots, Interactive, now + ms(3000));
     settle().await;
-    assert!(refused.is_finished(), "told at once");
+    assert!(refused.is_finished(), "refused at once");
     let error = refused.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains("concurrent calls"), "{error}");
     assert_eq!(error.retry_after(), Some(ms(4000)));
     assert!(error.is_local());
-    // Whoever has reason to wait and waits in vain is told the same.
+    // A call that may wait and waits in vain is refused in the same way.
     let waits = wait(&quota, "a", &slots, Interactive, now + ms(5000));
     settle().await;
     assert!(!waits.is_finished());

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use time::macros::datetime;
 use tokio::task::JoinHandle;
 
-use super::{AccountQuota, Ask, Permit, QuotaLimits, QuotaScope, Slots};
-use crate::pace::Takes;
+use super::{AccountQuota, Permit, PermitRequest, QuotaLimits, QuotaScope, Slots};
+use crate::latency::LatencyEstimate;
 
 const WINDOW: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_millis(100);
@@ -50,22 +50,22 @@ pub(super) async fn acquire(
     priority: Priority,
     deadline: Instant,
 ) -> ota_core::Result<Permit> {
-    let takes = Takes {
-        usual: Duration::ZERO,
-        careful: Duration::ZERO,
-        longest: ms(8000),
-        trial: false,
+    let estimate = LatencyEstimate {
+        median: Duration::ZERO,
+        p90: Duration::ZERO,
+        timeout: ms(8000),
+        probe: false,
     };
-    let ask = Ask {
+    let wanted = PermitRequest {
         caller,
         operation,
         slots,
         priority,
-        request: &Arc::default(),
+        log: &Arc::default(),
         deadline,
-        takes,
+        estimate,
     };
-    quota.acquire(&ask).await
+    quota.acquire(&wanted).await
 }
 
 pub(super) async fn settle() {
@@ -202,7 +202,7 @@ async fn a_call_that_was_not_sent_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_leaves_the_queue() {
+async fn a_cancelled_call_leaves_the_queue() {
     let (clock, quota) = quota(1, each());
     let deadline = clock.monotonic() + ms(10_000);
     take(&quota, "op").await.answered(true);
@@ -219,7 +219,7 @@ async fn a_caller_who_goes_away_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn a_caller_whom_nobody_polls_holds_nothing_and_holds_up_nobody() {
+async fn a_call_that_is_not_polled_holds_nothing_and_blocks_no_other() {
     let (clock, quota) = quota(1, each());
     let deadline = clock.monotonic() + ms(10_000);
     take(&quota, "op").await.answered(true);
@@ -277,7 +277,7 @@ async fn a_wait_beyond_the_deadline_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_pause_that_comes_up_is_told_to_those_who_cannot_wait_for_its_end() {
+async fn a_new_pause_refuses_calls_that_cannot_wait_for_its_end() {
     let (clock, quota) = quota(1, each());
     let start = clock.monotonic();
     take(&quota, "op").await.answered(true);
@@ -436,7 +436,7 @@ fn no_hint_locks_an_account_away_for_ever() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A caller comes; his call takes this long to arrive at the vendor and this long to be answered.
+    /// A call is made; it takes this long to arrive at the vendor and this long to be answered.
     Call {
         travel: u64,
         answer: u64,
@@ -444,7 +444,7 @@ enum Step {
         throttled: bool,
         second_provider: bool,
     },
-    /// A caller comes and goes away, before or in the middle of his call.
+    /// A call is made and cancelled, before or after it is sent.
     Cancelled {
         after: u64,
     },
@@ -559,7 +559,7 @@ async fn play(calls: u32, slots: [u32; 2], steps: Vec<Step>) -> (Vec<Instant>, u
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever callers do, no window of the vendor's holds more calls than the quota, and everybody who keeps waiting is served.
+    /// Whatever callers do, no window of the vendor's holds more calls than the quota, and every call that keeps waiting is served.
     #[test]
     fn no_window_holds_more_than_the_quota_as_the_vendor_sees_it(
         calls in 1_u32..6, slots in [1_u32..4, 1_u32..4], steps in proptest::collection::vec(step(), 1..60),
@@ -586,7 +586,7 @@ fn wait_as(
 }
 
 #[tokio::test]
-async fn a_caller_with_many_calls_keeps_nobody_from_its_turn() {
+async fn a_caller_with_many_calls_takes_no_turn_of_others() {
     let (clock, quota) = quota(1, each());
     let deadline = clock.monotonic() + Duration::from_secs(1000);
     let mut greedy: Vec<_> = (0..50)
@@ -638,7 +638,7 @@ async fn one_caller_leaves_a_share_of_the_window_to_others() {
     let (clock, quota) = quota(10, each());
     let quota = Arc::into_inner(quota).unwrap().with_caller_share(0.8);
     let quota = Arc::new(quota);
-    // A caller who is alone may have all of them.
+    // A single caller may use all of them.
     let soon = clock.monotonic() + ms(500);
     let alone: Vec<_> = (0..10).map(|_| wait_as(&quota, "greedy", soon)).collect();
     settle().await;
@@ -689,7 +689,7 @@ async fn one_caller_leaves_a_share_of_the_window_to_others() {
 }
 
 #[tokio::test]
-async fn callers_who_have_gone_are_forgotten() {
+async fn callers_without_calls_are_forgotten() {
     let (clock, quota) = quota(2, each());
     for number in 0..20 {
         let deadline = clock.monotonic() + WINDOW;

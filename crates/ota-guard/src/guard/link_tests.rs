@@ -1,4 +1,4 @@
-//! A vendor at the end of a real line: every call travels there and back, and the vendor counts calls when they arrive.
+//! A vendor behind a network with latency: every call takes time in both directions, and the vendor counts calls when they arrive.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ fn ms(millis: u64) -> Duration {
 }
 
 /// A vendor, and the gate before it.
-struct Line {
+struct Link {
     clock: ManualClock,
     guard: Arc<Guard>,
     /// When calls arrived.
@@ -42,7 +42,7 @@ struct Trip {
     back: Option<Duration>,
 }
 
-impl Line {
+impl Link {
     fn new(calls: u32) -> Self {
         let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -71,22 +71,22 @@ impl Line {
         }
     }
 
-    /// Starts a call of a caller who waits so long.
-    fn ask(&self, patience: Duration, trip: Trip) -> JoinHandle<(Result<()>, Instant, Instant)> {
-        self.ask_for(patience, trip, 1)
+    /// Starts a call with this maximum wait.
+    fn send(&self, max_wait: Duration, trip: Trip) -> JoinHandle<(Result<()>, Instant, Instant)> {
+        self.send_calls(max_wait, trip, 1)
     }
 
     /// Starts a request of so many calls, one after the other, whose caller waits so long.
-    fn ask_for(
+    fn send_calls(
         &self,
-        patience: Duration,
+        max_wait: Duration,
         trip: Trip,
         calls: u32,
     ) -> JoinHandle<(Result<()>, Instant, Instant)> {
         let (clock, guard) = (self.clock.clone(), Arc::clone(&self.guard));
         let arrivals = Arc::clone(&self.arrivals);
-        let came = clock.monotonic();
-        let cx = Context::new("r", came + patience, Priority::Interactive);
+        let arrived = clock.monotonic();
+        let cx = Context::new("r", arrived + max_wait, Priority::Interactive);
         tokio::spawn(async move {
             let one = || {
                 call(&*guard, &cx, READ, |_| {
@@ -110,7 +110,7 @@ impl Line {
                     break;
                 }
             }
-            (result, came, clock.monotonic())
+            (result, arrived, clock.monotonic())
         })
     }
 
@@ -134,33 +134,33 @@ impl Line {
 }
 
 /// Asks so many questions a second for so long, and checks every promise of a steady overload.
-async fn overload(per_second: u64, patience: Duration, seconds: u64, calls: u32) {
+async fn overload(per_second: u64, max_wait: Duration, seconds: u64, calls: u32) {
     const CALLS: u32 = 10;
     const TRIP: Duration = Duration::from_millis(250);
-    let line = Line::new(CALLS);
+    let link = Link::new(CALLS);
     let trip = Trip {
         there: TRIP / 2,
         back: Some(TRIP / 2),
     };
-    let start = line.clock.monotonic();
+    let start = link.clock.monotonic();
     let end = start + Duration::from_secs(seconds);
     let (mut asked, mut tasks) = (0, Vec::new());
     loop {
-        let now = line.clock.monotonic();
+        let now = link.clock.monotonic();
         let due = (now - start).as_millis() as u64 * per_second / 1000;
         while now < end && asked <= due {
-            tasks.push(line.ask_for(patience, trip, calls));
+            tasks.push(link.send_calls(max_wait, trip, calls));
             asked += 1;
         }
         if now >= end && tasks.iter().all(JoinHandle::is_finished) {
             break;
         }
-        line.step(STEP).await;
+        link.step(STEP).await;
     }
     let mut seen = Seen::default();
     for task in tasks {
-        let (result, came, ended) = task.await.unwrap();
-        let took = ended - came;
+        let (result, arrived, ended) = task.await.unwrap();
+        let took = ended - arrived;
         match result {
             Ok(()) => seen.answered += u64::from(ended <= end),
             Err(error) if error.kind() == ErrorKind::Throttled => {
@@ -171,11 +171,11 @@ async fn overload(per_second: u64, patience: Duration, seconds: u64, calls: u32)
             Err(_) => seen.others += 1,
         }
     }
-    let what = format!("{per_second} a second of {calls} calls, deadline {patience:?}: {seen:?}");
+    let what = format!("{per_second} a second of {calls} calls, deadline {max_wait:?}: {seen:?}");
     assert_eq!(seen.others, 0, "{what}");
-    assert_eq!(line.guard.breaker().openings(), 0, "{what}");
-    assert_eq!(line.guard.breaker().state(), BreakerState::Closed, "{what}");
-    assert!(line.most_in_a_window() <= CALLS as usize, "{what}");
+    assert_eq!(link.guard.breaker().openings(), 0, "{what}");
+    assert_eq!(link.guard.breaker().state(), BreakerState::Closed, "{what}");
+    assert!(link.most_in_a_window() <= CALLS as usize, "{what}");
     // What quota and line allow is one quota in each window and round trip.
     let allowed = u64::from(CALLS) * seconds * 1000 / (WINDOW + TRIP).as_millis() as u64;
     let answered = seen.answered * u64::from(calls);
@@ -197,16 +197,16 @@ struct Seen {
     /// Before the overload had ended.
     answered: u64,
     throttled: u64,
-    /// Those of them that were not told at once.
+    /// Those of them that were not refused at once.
     late: u64,
     others: u64,
 }
 
 #[tokio::test]
-async fn in_a_steady_overload_the_whole_quota_is_answered_and_the_rest_is_told_at_once() {
+async fn in_a_steady_overload_the_whole_quota_is_answered_and_the_rest_is_refused_at_once() {
     for per_second in [20, 50, 200] {
-        for patience in [1500, 4000, 10_000] {
-            overload(per_second, ms(patience), 75, 1).await;
+        for max_wait in [1500, 4000, 10_000] {
+            overload(per_second, ms(max_wait), 75, 1).await;
         }
     }
 }
@@ -214,9 +214,9 @@ async fn in_a_steady_overload_the_whole_quota_is_answered_and_the_rest_is_told_a
 #[tokio::test]
 async fn requests_of_several_calls_are_begun_only_if_they_can_be_ended() {
     for per_second in [5, 50] {
-        for patience in [6000, 15_000] {
+        for max_wait in [6000, 15_000] {
             for calls in [4, 9] {
-                overload(per_second, ms(patience), 75, calls).await;
+                overload(per_second, ms(max_wait), 75, calls).await;
             }
         }
     }
@@ -225,13 +225,13 @@ async fn requests_of_several_calls_are_begun_only_if_they_can_be_ended() {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A caller asks. A cold connection takes some round trips before the call leaves.
-    Ask {
+    Send {
         there: u64,
         back: u64,
         cold: u64,
         lost: bool,
     },
-    /// The oldest caller who still waits goes away.
+    /// The oldest call that still waits is cancelled.
     GoAway,
     Wait(u64),
 }
@@ -239,7 +239,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (1_u64..=400, 1_u64..=400, prop_oneof![3 => Just(0_u64), 1 => 1_u64..=3], 0_u32..12).prop_map(
-            |(there, back, cold, lost)| Step::Ask { there, back, cold, lost: lost == 0 }
+            |(there, back, cold, lost)| Step::Send { there, back, cold, lost: lost == 0 }
         ),
         1 => Just(Step::GoAway),
         3 => (0_u64..300).prop_map(Step::Wait),
@@ -247,11 +247,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 async fn play(calls: u32, steps: &[Step]) -> (usize, usize) {
-    let line = Line::new(calls);
+    let link = Link::new(calls);
     let mut tasks = Vec::new();
     for step in steps {
         match *step {
-            Step::Ask {
+            Step::Send {
                 there,
                 back,
                 cold,
@@ -261,8 +261,8 @@ async fn play(calls: u32, steps: &[Step]) -> (usize, usize) {
                     there: ms(cold * (there + back) + there),
                     back: (!lost).then_some(ms(back)),
                 };
-                tasks.push(line.ask(Duration::from_secs(20), trip));
-                line.step(ms(1)).await;
+                tasks.push(link.send(Duration::from_secs(20), trip));
+                link.step(ms(1)).await;
             }
             Step::GoAway => {
                 if let Some(task) = tasks.iter().find(|task| !task.is_finished()) {
@@ -271,7 +271,7 @@ async fn play(calls: u32, steps: &[Step]) -> (usize, usize) {
             }
             Step::Wait(by) => {
                 for _ in 0..by / 10 {
-                    line.step(STEP).await;
+                    link.step(STEP).await;
                 }
             }
         }
@@ -280,9 +280,9 @@ async fn play(calls: u32, steps: &[Step]) -> (usize, usize) {
         if tasks.iter().all(JoinHandle::is_finished) {
             break;
         }
-        line.step(STEP).await;
+        link.step(STEP).await;
     }
-    (line.most_in_a_window(), line.arrivals.lock().unwrap().len())
+    (link.most_in_a_window(), link.arrivals.lock().unwrap().len())
 }
 
 proptest! {
