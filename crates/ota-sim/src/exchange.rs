@@ -38,6 +38,24 @@ impl Arrival {
             .is_some_and(|value| value.trim().eq_ignore_ascii_case(media_type))
     }
 
+    /// Returns the text of a refusal that a fault wrote.
+    pub(crate) fn refusal_text(&self, faults: &Drawn) -> Option<String> {
+        let echo = || faults.has(FaultKind::EchoRequest).then(|| self.echo());
+        faults.long_refusal().or_else(echo)
+    }
+
+    /// The request as it came, with its credentials.
+    fn echo(&self) -> String {
+        let mut text = format!("the request is not valid: {} {}", self.method, self.target);
+        for (name, value) in &self.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            text.push_str(&format!("; {name}: {value}"));
+        }
+        text.push_str("; body: ");
+        text.push_str(&String::from_utf8_lossy(&self.body));
+        text
+    }
+
     /// Decoded parameters of query and form body, without those of `secret` names.
     pub(crate) fn shown_params(&self, secret: &[&str]) -> Vec<(String, String)> {
         let mut params = self.query.clone();

@@ -72,6 +72,14 @@ pub enum FaultKind {
     LongText,
     /// Refuses with a text of `size_bytes` (default 1 MB) that is hard to search.
     LongRefusal,
+    /// Refuses with a text that repeats the whole request: target, headers and body, credentials among them.
+    EchoRequest,
+    /// Gives one row of the answer `null` in the place of each of its objects.
+    NullObject,
+    /// Begins every page behind the first one row early, as when a row was added in front of the list between two calls.
+    MovedPage,
+    /// Turns the order of the rows around in every second answer that it hits.
+    UnstableOrder,
     /// Gives every failed task a text that names much and says no reason.
     VagueText,
     /// Says of every job that it runs, whatever its tasks say.
@@ -374,7 +382,10 @@ impl FaultKind {
             | Self::ShortPage
             | Self::ChangingTotal
             | Self::CountedTwice
-            | Self::NotCounted => false,
+            | Self::NotCounted
+            | Self::NullObject
+            | Self::MovedPage
+            | Self::UnstableOrder => false,
             Self::Throttle
             | Self::GatewayError
             | Self::ProductError
@@ -395,6 +406,7 @@ impl FaultKind {
             | Self::LongRefusal
             | Self::Foreign404
             | Self::IllegalTimestamp
+            | Self::EchoRequest
             | Self::Redirect => true,
         }
     }

@@ -37,11 +37,15 @@ fn long_text(fault: &Fault) -> String {
 
 /// Faults drawn for one call.
 #[derive(Debug, Default)]
-pub(crate) struct Drawn(Vec<Fault>);
+pub(crate) struct Drawn {
+    faults: Vec<Fault>,
+    /// How often [`FaultKind::UnstableOrder`] was drawn before.
+    turns: u64,
+}
 
 impl Drawn {
     pub(crate) fn get(&self, kind: FaultKind) -> Option<&Fault> {
-        self.0.iter().find(|fault| fault.kind == kind)
+        self.faults.iter().find(|fault| fault.kind == kind)
     }
 
     pub(crate) fn has(&self, kind: FaultKind) -> bool {
@@ -49,7 +53,7 @@ impl Drawn {
     }
 
     pub(crate) fn kinds(&self) -> impl Iterator<Item = FaultKind> {
-        self.0.iter().map(|fault| fault.kind)
+        self.faults.iter().map(|fault| fault.kind)
     }
 
     /// Returns what one of the faults says about a header.
@@ -57,7 +61,7 @@ impl Drawn {
         &'a self,
         header: impl Fn(&'a Fault) -> Option<&'a String>,
     ) -> Option<&'a str> {
-        self.0.iter().find_map(header).map(String::as_str)
+        self.faults.iter().find_map(header).map(String::as_str)
     }
 
     /// Puts something else in the place of rows: another row, what is no row, or a mark for [`FaultKind::ManyRows`].
@@ -71,6 +75,9 @@ impl Drawn {
             if let Some(fault) = self.get(FaultKind::NoRow) {
                 *second = fault.value.clone().unwrap_or_default();
             }
+        }
+        if self.has(FaultKind::UnstableOrder) && self.turns % 2 == 1 {
+            rows.reverse();
         }
         if let (Some(first), true) = (rows.first_mut(), self.has(FaultKind::ManyRows)) {
             *first = odd::rows();
@@ -144,6 +151,14 @@ impl Drawn {
         }
     }
 
+    /// The first row of a page of number `number`, counted from 1, that by the rules begins at `offset`.
+    pub(crate) fn begin(&self, number: u64, offset: u64) -> u64 {
+        match self.has(FaultKind::MovedPage) && number > 1 {
+            true => offset.saturating_sub(1),
+            false => offset,
+        }
+    }
+
     /// By how many tasks a count is off.
     pub(crate) fn moved(&self, count: u64) -> u64 {
         match count {
@@ -188,6 +203,11 @@ impl Drawn {
             if let Some(fault) = self.get(FaultKind::LongText) {
                 first[text] = long_text(fault).into();
             }
+            if let (true, Some(fields)) = (self.has(FaultKind::NullObject), first.as_object_mut()) {
+                for value in fields.values_mut().filter(|value| value.is_object()) {
+                    *value = Value::Null;
+                }
+            }
             if self.has(FaultKind::HugeNumber) || self.has(FaultKind::DeepValue) {
                 first[UNKNOWN_FIELD] = odd::mark();
             }
@@ -208,6 +228,7 @@ pub(crate) struct Faults(Mutex<Switched>);
 struct Switched {
     faults: Vec<Fault>,
     choices: Stream,
+    turns: u64,
 }
 
 impl Faults {
@@ -215,6 +236,7 @@ impl Faults {
         Self(Mutex::new(Switched {
             faults,
             choices: Stream::new(seed ^ 0xFA17),
+            turns: 0,
         }))
     }
 
@@ -236,7 +258,12 @@ impl Faults {
         served: impl Fn(FaultKind) -> bool,
     ) -> Drawn {
         let mut switched = self.lock();
-        let Switched { faults, choices } = &mut *switched;
+        let Switched {
+            faults,
+            choices,
+            turns,
+        } = &mut *switched;
+        let before = *turns;
         let mut drawn = Vec::new();
         let mut decided = false;
         for fault in faults.iter_mut() {
@@ -262,9 +289,13 @@ impl Faults {
                 *remaining -= 1;
             }
             decided |= fault.kind.decides();
+            *turns += u64::from(fault.kind == FaultKind::UnstableOrder);
             drawn.push(fault.clone());
         }
-        Drawn(drawn)
+        Drawn {
+            faults: drawn,
+            turns: before,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Switched> {

@@ -212,7 +212,7 @@ impl Alibaba {
             Some(Error::bad_argument())
         } else if faults.has(FaultKind::BadDevice) {
             Some(Error::bad_device())
-        } else if let Some(text) = faults.long_refusal() {
+        } else if let Some(text) = arrival.refusal_text(faults) {
             Some(Error::long(text))
         } else if faults.has(FaultKind::EchoSignature) {
             Some(Error::signature(&string_to_sign(arrival, params)))

@@ -338,9 +338,12 @@ impl Call<'_> {
         Ok(Page {
             number,
             size,
-            offset: (read - 1)
-                .unsigned_abs()
-                .saturating_mul(size.unsigned_abs()),
+            offset: self.faults.begin(
+                read.unsigned_abs(),
+                (read - 1)
+                    .unsigned_abs()
+                    .saturating_mul(size.unsigned_abs()),
+            ),
         })
     }
 

@@ -216,7 +216,7 @@ impl Huawei {
             Some(BAD_REQUEST)
         } else if faults.has(FaultKind::BadDevice) {
             Some(NO_PACKAGE)
-        } else if faults.has(FaultKind::LongRefusal) {
+        } else if faults.has(FaultKind::LongRefusal) || faults.has(FaultKind::EchoRequest) {
             Some(REFUSED)
         } else {
             None
@@ -270,7 +270,7 @@ impl Vendor for Huawei {
                 .get(FaultKind::Throttle)
                 .and_then(|fault| fault.code.as_deref());
             let mut answer = self.refusal(error, code);
-            if let Some(text) = faults.long_refusal() {
+            if let Some(text) = arrival.refusal_text(faults) {
                 let body = json!({ "error_code": error.code, "error_desc": text });
                 answer.body = body.to_string().into_bytes();
             }

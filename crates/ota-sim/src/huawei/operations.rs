@@ -252,7 +252,9 @@ impl Call<'_> {
         Ok(Page {
             number,
             size: (!unpaged).then_some(size),
-            offset: read.saturating_mul(size),
+            offset: self
+                .faults
+                .begin(read.saturating_add(1), read.saturating_mul(size)),
         })
     }
 }

@@ -311,3 +311,48 @@ async fn body_above_a_mebibyte_is_refused() {
         200
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_repeat_the_request_with_its_credentials() {
+    let (sim, job) = alibaba(Fault::once(FaultKind::EchoRequest)).await;
+    let text = list(&sim, &job).text();
+    for part in ["AccessKeyId", "Signature=", "host: ", job.as_str()] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (sim, token) = huawei(Fault::once(FaultKind::EchoRequest)).await;
+    let answer = sim.get(&token, OPERATIONS);
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains(&token), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_the_first_row_are_null() {
+    let (sim, token) = huawei(Fault::always(FaultKind::NullObject)).await;
+    let page = sim.ok(&token, &format!("{OPERATIONS}?pageNo=0&pageSize=2"));
+    for field in ["targets", "staResult"] {
+        assert!(page["data"][0][field].is_null(), "{page}");
+        assert!(page["data"][1][field].is_object(), "{page}");
+    }
+    assert!(page["data"][0]["operationId"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn later_pages_begin_early_and_orders_turn_around() {
+    let ids = |page: &serde_json::Value| -> Vec<String> {
+        let rows = page["data"].as_array().unwrap();
+        let id = |row: &serde_json::Value| row["operationId"].as_str().unwrap().to_owned();
+        rows.iter().map(id).collect()
+    };
+    let (sim, token) = huawei(Fault::always(FaultKind::MovedPage)).await;
+    let page = |number: u32| {
+        let target = format!("{OPERATIONS}?pageNo={number}&pageSize=10");
+        ids(&sim.ok(&token, &target))
+    };
+    assert_eq!(page(0).last(), page(1).first());
+    sim.server
+        .set_faults(vec![Fault::always(FaultKind::UnstableOrder)]);
+    let (one, mut other) = (page(0), page(0));
+    assert_ne!(one, other);
+    other.reverse();
+    assert_eq!(one, other);
+}
