@@ -3,12 +3,14 @@
 //! Examples are values of the types that are served, so they cannot show a field that does not exist.
 
 use serde_json::{Map, Value, json};
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{LicenseBuilder, OpenApi};
+use utoipa::{PartialSchema as _, ToSchema as _};
 
-use crate::problem::{Failure, Problem};
-use crate::{auth, headers, routes};
+use crate::problem::Problem;
+use crate::{headers, responses, routes};
 
+mod enumerations;
 mod examples;
 mod problems;
 
@@ -30,27 +32,7 @@ pub fn to_text(document: &Value) -> String {
 /// Adds to a generated document what holds for every operation, and where the API is: at `public_url`, else beside the document.
 #[must_use]
 pub fn finish(mut openapi: OpenApi, public_url: Option<&str>) -> Value {
-    openapi.info.title = "OTA Gateway".to_owned();
-    openapi.info.version = "1.0.0".to_owned();
-    openapi.info.description = Some(DESCRIPTION.to_owned());
-    openapi.info.contact = None;
-    openapi.info.license = Some(
-        utoipa::openapi::LicenseBuilder::new()
-            .name("Apache-2.0")
-            .identifier(Some("Apache-2.0"))
-            .build(),
-    );
-    let components = openapi.components.get_or_insert_default();
-    components.add_security_scheme(
-        "bearer",
-        SecurityScheme::Http(
-            HttpBuilder::new()
-                .scheme(HttpAuthScheme::Bearer)
-                .bearer_format("JWT")
-                .description(Some("A token with the scope `ota:read`, and `ota:admin` for checks. The sandbox prints one."))
-                .build(),
-        ),
-    );
+    introduce(&mut openapi);
     let mut document = serde_json::to_value(&openapi).unwrap_or_default();
     // Relative to the address of the document, so that it holds under every path prefix.
     document["servers"] = json!([match public_url {
@@ -61,21 +43,43 @@ pub fn finish(mut openapi: OpenApi, public_url: Option<&str>) -> Value {
         {"name": "providers", "description": "The configured vendor accounts: their capabilities and their health."},
         {"name": "jobs", "description": "Firmware jobs and their tasks, one task per device."},
     ]);
-    add_problem_schemas(&mut document);
-    let mut shared = Shared::default();
-    for (path, operations) in members(&mut document["paths"]) {
-        for (method, operation) in members(operations) {
-            finish_operation(path, method, operation, &mut shared);
+    let mut parameters = headers::parameters();
+    for (_, operations) in members(&mut document["paths"]) {
+        for (_, operation) in members(operations) {
+            finish_operation(operation, &mut parameters);
         }
     }
-    shared.write(&mut document["components"]);
-    without_null(&mut document["components"]["schemas"]);
-    for (name, schema) in members(&mut document["components"]["schemas"]) {
-        if let Some(example) = examples::of_schema(name) {
-            schema["examples"] = json!([example]);
-        }
-    }
+    let components = &mut document["components"];
+    components["parameters"] = parameters.into();
+    components["responses"] = problems::described().into();
+    let statuses = responses::shared().into_iter().map(|shared| shared.status);
+    let statuses: Vec<u16> = statuses.chain([OK]).collect();
+    components["headers"] = headers::described(&statuses).into();
+    finish_schemas(&mut components["schemas"]);
     document
+}
+
+/// The status of an answer.
+const OK: u16 = 200;
+
+/// Says what the document is about, and how callers are known.
+fn introduce(openapi: &mut OpenApi) {
+    openapi.info.title = "OTA Gateway".to_owned();
+    openapi.info.version = "1.0.0".to_owned();
+    openapi.info.description = Some(DESCRIPTION.to_owned());
+    openapi.info.contact = None;
+    openapi.info.license = Some(
+        LicenseBuilder::new()
+            .name("Apache-2.0")
+            .identifier(Some("Apache-2.0"))
+            .build(),
+    );
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("A token with the scope `ota:read`, and `ota:admin` for checks. The sandbox prints one."));
+    let components = openapi.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
 }
 
 const DESCRIPTION: &str = "One read-only API over the firmware-update services of several IoT clouds. A **job** updates many devices; a **task** \
@@ -90,14 +94,19 @@ fn members(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
         .flat_map(|members| members.iter_mut())
 }
 
-/// The problem types are in no handler's signature, since every response can be one.
-fn add_problem_schemas(document: &mut Value) {
-    use utoipa::{PartialSchema, ToSchema};
-    let mut schemas = Vec::new();
-    schemas.push((Problem::name().into_owned(), Problem::schema()));
-    Problem::schemas(&mut schemas);
-    for (name, schema) in schemas {
-        document["components"]["schemas"][name] = serde_json::to_value(schema).unwrap_or_default();
+/// Finishes the types: adds those that are in no handler's signature, and to all of them the values of enumerations and examples.
+fn finish_schemas(schemas: &mut Value) {
+    let mut problems = vec![(Problem::name().into_owned(), Problem::schema())];
+    Problem::schemas(&mut problems);
+    for (name, schema) in problems {
+        schemas[name] = serde_json::to_value(schema).unwrap_or_default();
+    }
+    without_null(schemas);
+    enumerations::name_values(schemas);
+    for (name, schema) in members(schemas) {
+        if let Some(example) = examples::of_schema(name) {
+            schema["examples"] = json!([example]);
+        }
     }
 }
 
@@ -131,100 +140,46 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// What operations refer to.
-#[derive(Default)]
-struct Shared {
-    parameters: Map<String, Value>,
-    responses: Map<String, Value>,
-    statuses: Vec<u16>,
-}
-
-impl Shared {
-    fn write(mut self, components: &mut Value) {
-        self.parameters.extend(headers::parameters());
-        components["parameters"] = self.parameters.into();
-        components["responses"] = self.responses.into();
-        components["headers"] = headers::described(&self.statuses).into();
+/// Finishes an operation. What it needs and what it can answer it has stated itself.
+fn finish_operation(operation: &mut Value, shared: &mut Map<String, Value>) {
+    let statuses: Vec<u16> = members(&mut operation["responses"])
+        .filter_map(|(status, _)| status.parse().ok())
+        .collect();
+    finish_parameters(operation, &statuses, shared);
+    let answer = &mut operation["responses"]["200"];
+    answer["headers"] = headers::of_status(OK);
+    let content = &mut answer["content"]["application/json"];
+    let schema = content["schema"]["$ref"].as_str();
+    let schema = schema.and_then(|reference| reference.rsplit('/').next());
+    if let Some(example) = schema.and_then(examples::of_schema) {
+        content["example"] = example;
     }
 }
 
-fn finish_operation(path: &str, method: &str, operation: &mut Value, shared: &mut Shared) {
-    let scope = if method == "get" {
-        auth::READ
-    } else {
-        auth::ADMIN
-    };
-    // OpenAPI 3.1 lets any scheme list the roles that it needs.
-    operation["security"] = json!([{"bearer": [scope]}]);
-    let paged = finish_parameters(operation, method, path, shared);
-    let schema = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
-        .as_str()
-        .and_then(|reference| reference.rsplit('/').next())
-        .map(str::to_owned);
-    if let Some(example) = schema.as_deref().and_then(examples::of_schema) {
-        operation["responses"]["200"]["content"]["application/json"]["example"] = example;
-    }
-    operation["responses"]["200"]["headers"] = headers::of_status(200);
-    if method == "get" {
-        operation["responses"]["304"] = json!({"$ref": "#/components/responses/NotModified"});
-        shared.responses.insert("NotModified".to_owned(), json!({
-            "description": "Unchanged since the response whose ETag was sent in `If-None-Match`; the headers are those of the current response.",
-            "headers": headers::of_status(304),
-        }));
-    }
-    problems::add(
-        operation,
-        problems::Operation {
-            live: live(path),
-            paged,
-        },
-        &mut shared.responses,
-    );
-    let statuses = members(&mut operation["responses"]).map(|(status, _)| status);
-    shared
-        .statuses
-        .extend(statuses.filter_map(|status| status.parse::<u16>().ok()));
-}
-
-/// Finishes the parameters of an operation, and returns whether it takes a cursor.
-fn finish_parameters(operation: &mut Value, method: &str, path: &str, shared: &mut Shared) -> bool {
+/// Adds the headers that an operation with these answers reads. What means the same in every operation is described once, in `shared`.
+fn finish_parameters(operation: &mut Value, statuses: &[u16], shared: &mut Map<String, Value>) {
     if operation["parameters"].is_null() {
         operation["parameters"] = json!([]);
     }
-    let Some(parameters) = operation["parameters"].as_array_mut() else {
-        return false;
+    let parameters = operation["parameters"].as_array_mut();
+    let Some(parameters) = parameters else {
+        return;
     };
-    let mut paged = false;
     for parameter in parameters.iter_mut() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-        paged |= name == "cursor";
         if let Some(example) = examples::of_parameter(&name) {
             parameter["example"] = example;
         }
-        // The parameters of the path mean the same in every operation.
         if parameter["in"] == "path" {
-            let reference = reference(&name);
-            let whole = std::mem::replace(parameter, reference);
-            shared.parameters.insert(name, whole);
+            let whole = std::mem::replace(parameter, reference(&name));
+            shared.insert(name, whole);
         }
     }
-    parameters.extend(headers::parameters_of(method, live(path)).map(reference));
-    paged
+    parameters.extend(headers::parameters_of(statuses).map(reference));
 }
 
 fn reference(parameter: &str) -> Value {
     json!({"$ref": format!("#/components/parameters/{parameter}")})
-}
-
-/// Whether an operation asks a vendor for what it answers.
-fn live(path: &str) -> bool {
-    path.contains("/jobs")
-}
-
-/// Returns the example of a failure.
-fn problem(failure: Failure) -> Value {
-    serde_json::to_value(failure.into_problem("7d5f0a3c9b1e4f6288aa0c1d2e3f4a5b"))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -258,7 +213,15 @@ mod tests {
                     operation["summary"].is_string() && operation["description"].is_string(),
                     "{id}"
                 );
-                assert!(operation["security"][0]["bearer"].is_array(), "{id}");
+                assert!(
+                    operation["security"][0]["bearer"].is_array(),
+                    "{id} states no scope"
+                );
+                let stated = operation["responses"]["401"].is_object();
+                assert!(
+                    stated,
+                    "{id} does not say what it can answer beside its 200"
+                );
                 for (status, response) in operation["responses"].as_object().unwrap() {
                     let response = resolved(&document, response);
                     for (kind, content) in response["content"].as_object().into_iter().flatten() {

@@ -3,6 +3,8 @@
 use axum::http::HeaderName;
 use serde_json::{Map, Value, json};
 
+use crate::problem::Code;
+
 /// A header that a request may carry.
 pub(crate) struct RequestHeader {
     name: &'static str,
@@ -15,12 +17,25 @@ struct Parameter {
     description: &'static str,
 }
 
-/// The operations that read a request header.
+/// The operations that read a request header, by what they can answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operations {
     All,
-    Reads,
-    LiveReads,
+    /// Those that can say that nothing has changed.
+    Unchanged,
+    /// Those that can say that nothing is cached.
+    Cached,
+}
+
+impl Operations {
+    /// Whether an operation that answers with these statuses is one of them.
+    fn have(self, statuses: &[u16]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Unchanged => statuses.contains(&304),
+            Self::Cached => statuses.contains(&Code::NothingCached.status().as_u16()),
+        }
+    }
 }
 
 const fn read(name: &'static str, on: Operations, description: &'static str) -> RequestHeader {
@@ -42,12 +57,12 @@ const REQUEST: &[RequestHeader] = &[
     bare("Content-Type"),
     read(
         "If-None-Match",
-        Operations::Reads,
+        Operations::Unchanged,
         "The ETag of the response that the client has; if it is unchanged, the response is a 304.",
     ),
     read(
         "Cache-Control",
-        Operations::LiveReads,
+        Operations::Cached,
         "`max-age=N` or `no-cache` requests a fresher response, `only-if-cached` one without a vendor call.",
     ),
     read(
@@ -205,15 +220,11 @@ pub(crate) fn parameters() -> Map<String, Value> {
         .collect()
 }
 
-/// Returns the names of the parameters of one operation.
-pub(crate) fn parameters_of(method: &str, live: bool) -> impl Iterator<Item = &'static str> {
-    REQUEST.iter().filter_map(move |header| {
-        let reads = match header.parameter.as_ref()?.on {
-            Operations::All => true,
-            Operations::Reads => method == "get",
-            Operations::LiveReads => method == "get" && live,
-        };
-        reads.then_some(header.name)
+/// Returns the names of the parameters of an operation that answers with these statuses.
+pub(crate) fn parameters_of(statuses: &[u16]) -> impl Iterator<Item = &'static str> {
+    REQUEST.iter().filter_map(|header| {
+        let parameter = header.parameter.as_ref()?;
+        parameter.on.have(statuses).then_some(header.name)
     })
 }
 

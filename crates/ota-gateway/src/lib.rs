@@ -19,6 +19,7 @@ pub mod parameters;
 pub mod problem;
 pub mod providers;
 pub mod query;
+pub mod responses;
 pub mod routes;
 pub mod server;
 mod shared_bodies;

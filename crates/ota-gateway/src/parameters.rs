@@ -1,6 +1,6 @@
 //! Query parameters as fields: one struct of an operation is its parser, its part of the document, and what it passes on.
 //!
-//! [`query_parameters!`](crate::parameters::query_parameters) lists the fields once, each with its description. The type of a field says how it is
+//! `query_parameters!` lists the fields once, each with its description. The type of a field says how it is
 //! read and what the document promises of it. A handler takes the struct through [`Query`], and its `#[utoipa::path]` names the same type.
 
 use std::fmt::Display;

@@ -223,6 +223,12 @@ impl Code {
     }
 }
 
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The longest wait that a client is given, in seconds: a day, which is the longest window of a quota.
 const LONGEST_RETRY_AFTER_S: u64 = 86_400;
 
@@ -246,10 +252,7 @@ pub struct Problem {
     pub status: u16,
     /// What happened, and what to do about it.
     pub detail: String,
-    /// The stable code to branch on: `invalid_argument`, `invalid_cursor`, `unauthenticated`, `forbidden`, `not_found`, `method_not_allowed`,
-    /// `not_acceptable`, `request_timeout`, `conflict`, `payload_too_large`, `uri_too_long`, `misdirected_request`, `unsupported_by_provider`,
-    /// `rate_limited`, `headers_too_large`, `internal`, `provider_auth`, `provider_rejected`, `provider_misconfigured`, `provider_protocol`,
-    /// `provider_throttled`, `provider_unavailable`, `keys_unavailable`, `unavailable`, `provider_timeout`, `nothing_cached`. Expect new ones.
+    /// The stable code to branch on: [`Code`]. Expect new ones.
     pub code: String,
     /// The identifier of the request, also in the header `X-Request-Id` and in the gateway's log.
     pub request_id: String,

@@ -15,17 +15,16 @@ pub struct Job {
     pub provider: String,
     /// The vendor's identifier.
     pub id: String,
-    /// The state of the job: `pending`, `in_progress`, `paused`, `canceling`, `completed`, `canceled`, `unknown`. Expect new values. A finished job
-    /// may run again.
+    /// The state of the job: [`core::JobStatus`]. Expect new values. A finished job may run again.
     pub status: String,
-    /// How a finished job ended: `succeeded`, `failed`, `partial`. Present only when the vendor reports it or the counts prove it, and the two do
+    /// How a finished job ended: [`core::JobOutcome`]. Present only when the vendor reports it or the counts prove it, and the two do
     /// not contradict each other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// What the job installs: `firmware`, `software`, `other`.
+    /// What the job installs: [`core::JobKind`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The purpose of the job: `upgrade`, `verify` (a trial on a few devices).
+    /// The purpose of the job: [`core::JobPurpose`] (a trial on a few devices).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
     /// Free text given by the creator of the job.
@@ -99,7 +98,7 @@ pub struct Target {
     /// `static` if the set of devices is fixed; `dynamic` if devices that match later are added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selection: Option<String>,
-    /// How the set was chosen: `all`, `devices`, `groups`, `percentage`.
+    /// How the set was chosen: [`core::Scope`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The share of devices, in percent.
@@ -142,7 +141,7 @@ pub struct Group {
 /// When a job runs.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Schedule {
-    /// What starts it: `immediate`, `when_online`, `scheduled`.
+    /// What starts it: [`core::ScheduleMode`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// The start of its time range.
@@ -176,7 +175,7 @@ pub struct Policy {
     /// Whether the platform pushes the update to the devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed: Option<bool>,
-    /// What happens to a device's pending task of an earlier job: `keep_pending`, `replace_pending`.
+    /// What happens to a device's pending task of an earlier job: [`core::Overwrite`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overwrite: Option<String>,
     /// The download protocol of the devices, in the vendor's spelling.
@@ -216,7 +215,7 @@ pub struct JobCounts {
     /// The tasks in `failed` that timed out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timed_out: Option<u64>,
-    /// How the job ended, if it has ended and the counts prove it: `succeeded`, `failed`, `partial`. Absent while the job runs, because more devices
+    /// How the job ended, if it has ended and the counts prove it: [`core::JobOutcome`]. Absent while the job runs, because more devices
     /// may be added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,

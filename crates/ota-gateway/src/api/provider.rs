@@ -75,7 +75,7 @@ pub struct DocumentedQuota {
     pub calls: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
-    /// What the vendor counts together: `account_and_operation`, `application`.
+    /// What the vendor counts together: [`core::QuotaPer`].
     pub per: String,
     /// Vendor operations with a different limit, with their number of calls per window.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -18,10 +18,9 @@ pub struct Task {
     /// The device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
-    /// The state of the task: `pending`, `in_progress`, `succeeded`, `failed`, `canceled`, `skipped`, `unknown`. Expect new values. A finished
-    /// task may run again.
+    /// The state of the task: [`core::TaskStatus`]. Expect new values. A finished task may run again.
     pub status: String,
-    /// The step within the status: `awaiting_confirmation`, `queued`, `notified`, `updating`.
+    /// The step within the status: [`core::TaskStage`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
     /// Progress of the device, in percent.
@@ -40,8 +39,7 @@ pub struct Task {
     /// The vendor's text about the status, complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The reason of the failure, for failed tasks only: `timeout`, `offline`, `download`, `integrity`, `version_mismatch`, `incompatible`, `storage`,
-    /// `conflict`, `rejected`, `other`.
+    /// The reason of the failure, for failed tasks only: [`core::Failure`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// Time limit of the device, in seconds.

@@ -184,7 +184,13 @@ pub(super) fn problem(code: Code) -> Value {
         ),
         Code::Unavailable => Failure::new(code, "the connection limit is reached; try again later"),
     };
-    super::problem(failure)
+    of_failure(failure)
+}
+
+/// Returns the example of a failure.
+fn of_failure(failure: Failure) -> Value {
+    let problem = failure.into_problem("7d5f0a3c9b1e4f6288aa0c1d2e3f4a5b");
+    serde_json::to_value(problem).unwrap_or_default()
 }
 
 fn vendor_problem() -> VendorProblem {

@@ -8,10 +8,11 @@ use ota_core::{Error, ErrorKind};
 
 use super::{Path, ProviderPath};
 use crate::api::provider::Health;
-use crate::auth::Admin;
+use crate::auth::{self, Admin};
 use crate::cached_read::Live;
 use crate::parameters::Query;
 use crate::problem::Failure;
+use crate::responses::Command;
 use crate::state::App;
 
 /// Check a provider
@@ -21,8 +22,9 @@ use crate::state::App;
     post,
     path = "/v1/providers/{provider}/check",
     tag = "providers",
+    security(("bearer" = [auth::ADMIN])),
     params(ProviderPath),
-    responses((status = 200, description = "The health after the call", body = Health)),
+    responses((status = 200, description = "The health after the call", body = Health), Command),
 )]
 pub async fn check_provider(
     State(app): State<App>,

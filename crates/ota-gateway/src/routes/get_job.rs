@@ -7,11 +7,12 @@ use axum::response::Response;
 
 use super::{JobPath, Path, read};
 use crate::api::job::Job;
-use crate::auth::Reader;
+use crate::auth::{self, Reader};
 use crate::cache::response::Rendered;
 use crate::cached_read::Live;
 use crate::parameters::Query;
 use crate::problem::Failure;
+use crate::responses::VendorRead;
 use crate::state::App;
 
 /// Get one job
@@ -21,8 +22,9 @@ use crate::state::App;
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}",
     tag = "jobs",
+    security(("bearer" = [auth::READ])),
     params(JobPath),
-    responses((status = 200, description = "The job", body = Job)),
+    responses((status = 200, description = "The job", body = Job), VendorRead),
 )]
 pub async fn get_job(
     State(app): State<App>,

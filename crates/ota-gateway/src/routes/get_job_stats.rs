@@ -7,11 +7,12 @@ use axum::response::Response;
 
 use super::{JobPath, Path, read};
 use crate::api::job::{JobCounts, JobStats};
-use crate::auth::Reader;
+use crate::auth::{self, Reader};
 use crate::cache::response::Rendered;
 use crate::cached_read::{Live, Read};
 use crate::parameters::Query;
 use crate::problem::Failure;
+use crate::responses::VendorRead;
 use crate::state::App;
 
 /// Count the tasks of a job
@@ -21,8 +22,9 @@ use crate::state::App;
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}/stats",
     tag = "jobs",
+    security(("bearer" = [auth::READ])),
     params(JobPath),
-    responses((status = 200, description = "The counts", body = JobStats)),
+    responses((status = 200, description = "The counts", body = JobStats), VendorRead),
 )]
 pub async fn get_job_stats(
     State(app): State<App>,

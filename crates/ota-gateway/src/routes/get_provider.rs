@@ -6,10 +6,11 @@ use ota_core::context::CallSummary;
 
 use super::{Path, ProviderPath};
 use crate::api::provider::Provider;
-use crate::auth::Reader;
+use crate::auth::{self, Reader};
 use crate::cached_read::Live;
 use crate::parameters::Query;
 use crate::problem::Failure;
+use crate::responses::LocalRead;
 use crate::state::App;
 
 /// Get one provider
@@ -19,8 +20,9 @@ use crate::state::App;
     get,
     path = "/v1/providers/{provider}",
     tag = "providers",
+    security(("bearer" = [auth::READ])),
     params(ProviderPath),
-    responses((status = 200, description = "The provider", body = Provider)),
+    responses((status = 200, description = "The provider", body = Provider), LocalRead),
 )]
 pub async fn get_provider(
     State(app): State<App>,

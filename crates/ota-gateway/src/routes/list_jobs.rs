@@ -12,10 +12,11 @@ use ota_core::provider::ListJobs;
 use super::read::{self, PageRead};
 use super::{Path, ProviderPath};
 use crate::api::page::JobPage;
-use crate::auth::Reader;
+use crate::auth::{self, Reader};
 use crate::cached_read::Live;
 use crate::parameters::{Paging, Query, query_parameters};
 use crate::problem::Failure;
+use crate::responses::VendorList;
 use crate::state::App;
 
 query_parameters! {
@@ -52,8 +53,9 @@ query_parameters! {
     get,
     path = "/v1/providers/{provider}/jobs",
     tag = "jobs",
+    security(("bearer" = [auth::READ])),
     params(ProviderPath, Query<(JobFilter, Paging)>),
-    responses((status = 200, description = "A page of jobs", body = JobPage)),
+    responses((status = 200, description = "A page of jobs", body = JobPage), VendorList),
 )]
 pub async fn list_jobs(
     State(app): State<App>,

@@ -5,10 +5,11 @@ use axum::response::Response;
 use ota_core::context::CallSummary;
 
 use crate::api::provider::{Provider, ProviderList};
-use crate::auth::Reader;
+use crate::auth::{self, Reader};
 use crate::cached_read::Live;
 use crate::parameters::Query;
 use crate::problem::Failure;
+use crate::responses::LocalRead;
 use crate::state::App;
 
 /// List the providers
@@ -19,7 +20,8 @@ use crate::state::App;
     get,
     path = "/v1/providers",
     tag = "providers",
-    responses((status = 200, description = "The providers", body = ProviderList)),
+    security(("bearer" = [auth::READ])),
+    responses((status = 200, description = "The providers", body = ProviderList), LocalRead),
 )]
 pub async fn list_providers(
     State(app): State<App>,

@@ -12,10 +12,11 @@ use ota_core::task::TaskStatus;
 use super::read::{self, PageRead};
 use super::{JobPath, Path};
 use crate::api::page::TaskPage;
-use crate::auth::Reader;
+use crate::auth::{self, Reader};
 use crate::cached_read::Live;
 use crate::parameters::{Paging, Query, query_parameters};
 use crate::problem::Failure;
+use crate::responses::VendorList;
 use crate::state::App;
 
 query_parameters! {
@@ -37,8 +38,9 @@ query_parameters! {
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}/tasks",
     tag = "jobs",
+    security(("bearer" = [auth::READ])),
     params(JobPath, Query<(TaskFilter, Paging)>),
-    responses((status = 200, description = "A page of tasks", body = TaskPage)),
+    responses((status = 200, description = "A page of tasks", body = TaskPage), VendorList),
 )]
 pub async fn list_tasks(
     State(app): State<App>,
