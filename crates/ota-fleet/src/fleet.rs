@@ -13,9 +13,9 @@ use ota_core::task::Task;
 use ota_core::{Error, ErrorKind, Result};
 
 use crate::health::Health;
-use crate::standing::Standing;
+use crate::health_tracker::HealthTracker;
 
-/// The quota that this process keeps for a provider.
+/// The quota that this process stays within for a provider.
 pub trait Quota: Send + Sync + std::fmt::Debug {
     /// Returns the calls in one window.
     fn limit(&self) -> u32;
@@ -29,16 +29,16 @@ pub trait Quota: Send + Sync + std::fmt::Debug {
 
 /// One configured provider.
 #[derive(Debug)]
-pub struct Member {
+pub struct ConfiguredProvider {
     provider: Arc<dyn Provider>,
     quota: Arc<dyn Quota>,
     attempt_timeout: Duration,
     clock: Arc<dyn Clock>,
-    standing: Mutex<Standing>,
+    tracker: Mutex<HealthTracker>,
 }
 
-impl Member {
-    /// Takes a provider into the fleet; `attempt_timeout` is how long one vendor call may take.
+impl ConfiguredProvider {
+    /// Adds a provider to the fleet; `attempt_timeout` is the time limit of one vendor call.
     #[must_use]
     pub fn new(
         provider: Arc<dyn Provider>,
@@ -51,7 +51,7 @@ impl Member {
             quota,
             attempt_timeout,
             clock,
-            standing: Mutex::default(),
+            tracker: Mutex::default(),
         }
     }
 
@@ -61,29 +61,29 @@ impl Member {
         &*self.provider
     }
 
-    /// Returns the quota that is kept for it.
+    /// Returns its quota.
     #[must_use]
     pub fn quota(&self) -> &dyn Quota {
         &*self.quota
     }
 
-    /// Returns how long one vendor call may take.
+    /// Returns the time limit of one vendor call.
     #[must_use]
     pub fn attempt_timeout(&self) -> Duration {
         self.attempt_timeout
     }
 
-    /// Returns what the last calls told.
+    /// Returns the health, as the calls so far show it.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.standing
+        self.tracker
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .health()
             .clone()
     }
 
-    /// Makes the provider's cheap authenticated call and returns the health that it shows, whatever it is.
+    /// Makes the provider's cheap authenticated call and returns the resulting health.
     pub async fn check(&self, cx: &Context) -> Health {
         let result = self.provider.check(cx).await;
         let now = Moment::now(&*self.clock);
@@ -164,11 +164,11 @@ impl Member {
         })
     }
 
-    /// Notes what came of a request.
+    /// Records the result of a read.
     fn note<T>(&self, cx: &Context, result: &Result<T>, now: Moment) {
         let result = result.as_ref().map(drop);
         if let Some(sent) = judged_at(result, cx.calls.summary(), now) {
-            self.standing
+            self.tracker
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .note(cx.subject, sent, result, now.wall);
@@ -176,15 +176,15 @@ impl Member {
     }
 }
 
-/// Returns the time at which a result tells how the vendor was; none for what says nothing about it: an answer without a call, and whatever the gateway
-/// decided by itself, as when its own quota or a caller's time is used up.
+/// Returns the time at which a result describes the vendor's health; `None` if it says nothing about the vendor: a response without a call, or a decision of
+/// the gateway, as when its quota or the time limit of a request is used up.
 fn judged_at(result: Result<(), &Error>, calls: CallSummary, now: Moment) -> Option<Instant> {
     if result.is_err_and(Error::is_local) {
         return None;
     }
     match (calls.latest, result.map_err(Error::kind)) {
         (Some(latest), _) => Some(latest.monotonic),
-        // A refusal that is remembered was met by another; settings that cannot be used need no call to be wrong.
+        // A cached refusal comes from an earlier call; invalid settings are wrong without a call.
         (None, Err(ErrorKind::Auth | ErrorKind::Rejected | ErrorKind::Misconfigured)) => {
             Some(now.monotonic)
         }
@@ -192,25 +192,25 @@ fn judged_at(result: Result<(), &Error>, calls: CallSummary, now: Moment) -> Opt
     }
 }
 
-/// What a vendor answered, and since when it is true.
+/// The data of a vendor, and the time that it is from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer<T> {
-    /// What was asked for.
+    /// The data.
     pub value: T,
-    /// When the earliest vendor call behind it was sent; the present, where none was needed.
+    /// When the earliest vendor call that it comes from was sent; now, if none was needed.
     pub as_of: Moment,
 }
 
 /// All configured providers.
 #[derive(Debug)]
 pub struct Fleet {
-    members: BTreeMap<ProviderName, Arc<Member>>,
+    members: BTreeMap<ProviderName, Arc<ConfiguredProvider>>,
 }
 
 impl Fleet {
-    /// Creates the fleet. Of two members with one name the later stays.
+    /// Creates the fleet. Of two providers with the same name, the later one stays.
     #[must_use]
-    pub fn new(members: impl IntoIterator<Item = Member>) -> Self {
+    pub fn new(members: impl IntoIterator<Item = ConfiguredProvider>) -> Self {
         let members = members
             .into_iter()
             .map(|member| (member.provider.name().clone(), Arc::new(member)))
@@ -218,14 +218,14 @@ impl Fleet {
         Self { members }
     }
 
-    /// Returns the members, by name.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
+    /// Returns the providers, by name.
+    pub fn members(&self) -> impl Iterator<Item = &ConfiguredProvider> {
         self.members.values().map(|member| &**member)
     }
 
-    /// Returns one member, for reads that outlive their request.
+    /// Returns one provider, for reads that outlive their request.
     #[must_use]
-    pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
+    pub fn member(&self, name: &str) -> Option<&Arc<ConfiguredProvider>> {
         self.members.get(&ProviderName::from(name))
     }
 }

@@ -1,16 +1,16 @@
-//! What the last calls told about a provider.
+//! The health of a provider.
 
 use ota_core::{Error, ErrorKind};
 use time::OffsetDateTime;
 
-/// How a provider is.
+/// The state of a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HealthState {
     /// The last call was answered.
     Ok,
-    /// The vendor answers, but not as it should: it throttles or sends what cannot be read.
+    /// The vendor answers with errors: it throttles, or its responses cannot be read.
     Degraded,
-    /// Nothing can be read: the vendor is out of reach, or refuses us.
+    /// Nothing can be read: the vendor is unreachable, or refuses access.
     Down,
     /// No call has been made yet.
     #[default]
@@ -18,7 +18,7 @@ pub enum HealthState {
 }
 
 impl HealthState {
-    /// Returns the word that the API shows.
+    /// Returns the value in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,23 +30,23 @@ impl HealthState {
     }
 }
 
-/// How a provider is, and since when that is known.
+/// The state of a provider, and when it was observed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// The state.
     pub state: HealthState,
-    /// When the call ended that told it.
+    /// When the call ended that the state comes from.
     pub checked_at: Option<OffsetDateTime>,
     /// What is wrong: the kind of error and its public message.
     pub problem: Option<(ErrorKind, String)>,
 }
 
 impl Health {
-    /// Reads the health from the result of a call, or `None` when it says nothing about the provider.
+    /// Derives the health from the result of a call; `None` if the result says nothing about the provider.
     #[must_use]
     pub fn from_result(result: Result<(), &Error>, now: OffsetDateTime) -> Option<Self> {
         let state = match result.map_err(Error::kind) {
-            // A vendor that says "there is no such thing" is alive and lets us in.
+            // A vendor that says "not found" works and grants access.
             Ok(()) | Err(ErrorKind::NotFound | ErrorKind::Conflict) => HealthState::Ok,
             Err(ErrorKind::Throttled | ErrorKind::Protocol) => HealthState::Degraded,
             Err(

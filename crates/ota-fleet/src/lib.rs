@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod fleet;
-mod fresh;
 mod health;
-mod standing;
+mod health_tracker;
+mod response_cache;
 
-pub use fleet::{Answer, Fleet, Member, Quota};
-pub use fresh::{Fetch, Fetched, FreshLimits, FreshStore, Served, Source, Wanted};
+pub use fleet::{Answer, ConfiguredProvider, Fleet, Quota};
 pub use health::{Health, HealthState};
+pub use response_cache::{
+    CacheAnswer, CacheDirectives, CacheLimits, Fetch, Fetched, ResponseCache, Source,
+};

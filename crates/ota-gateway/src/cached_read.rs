@@ -10,7 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use ota_core::context::{CallSummary, Context, Moment, Priority};
-use ota_fleet::{Fetch, Fetched, FreshLimits, Member, Served, Source, Wanted};
+use ota_fleet::{
+    CacheAnswer, CacheDirectives, CacheLimits, ConfiguredProvider, Fetch, Fetched, Source,
+};
 
 use crate::cache::response::{Coding, Rendered};
 use crate::fast_path::Known;
@@ -25,8 +27,8 @@ pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-tim
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Reads `Cache-Control`. Directives that mean nothing here, or cannot be read, are passed over as HTTP demands.
-fn wanted(headers: &HeaderMap) -> Wanted {
-    let mut wanted = Wanted::default();
+fn wanted(headers: &HeaderMap) -> CacheDirectives {
+    let mut wanted = CacheDirectives::default();
     let values = headers
         .get_all(CACHE_CONTROL)
         .iter()
@@ -78,7 +80,7 @@ fn is_same(tag: &str, own: &str) -> bool {
 /// What a request says about the answer that it wants.
 #[derive(Debug)]
 pub(crate) struct Wishes {
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: CacheDirectives,
     if_none_match: Vec<HeaderValue>,
     coding: Coding,
 }
@@ -197,7 +199,7 @@ impl FromRequestParts<App> for Live {
 #[derive(Debug)]
 pub struct Read<'a> {
     /// Of which provider.
-    pub member: &'a Member,
+    pub member: &'a ConfiguredProvider,
     /// Which operation of ours.
     pub operation: &'static str,
     /// Everything that the answer depends on: equal keys are equal questions. What the caller may see is not in it, and was decided before.
@@ -215,8 +217,8 @@ pub(crate) struct Freshness {
     pub(crate) source: Source,
 }
 
-impl<V> From<&Served<V>> for Freshness {
-    fn from(served: &Served<V>) -> Self {
+impl<V> From<&CacheAnswer<V>> for Freshness {
+    fn from(served: &CacheAnswer<V>) -> Self {
         Self {
             age: served.age,
             stale: served.stale,
@@ -227,9 +229,9 @@ impl<V> From<&Served<V>> for Freshness {
 }
 
 /// Returns how old answers of a provider may be.
-pub(crate) fn limits(app: &App, attempt_timeout: Duration, is_count: bool) -> FreshLimits {
+pub(crate) fn limits(app: &App, attempt_timeout: Duration, is_count: bool) -> CacheLimits {
     let cache = app.cache();
-    FreshLimits {
+    CacheLimits {
         max_age: if is_count {
             cache.stats_max_age
         } else {
@@ -238,7 +240,7 @@ pub(crate) fn limits(app: &App, attempt_timeout: Duration, is_count: bool) -> Fr
         min_age: cache.min_age,
         stale_if_error: cache.stale_if_error,
         error_age: cache.error_age,
-        patience: attempt_timeout,
+        max_wait: attempt_timeout,
     }
 }
 
@@ -350,9 +352,9 @@ impl Live {
         };
         count(match served.source {
             _ if served.stale => ReadResult::Stale,
-            Source::Kept => ReadResult::Hit,
-            Source::Joined => ReadResult::Joined,
-            Source::Vendor => ReadResult::Fetched,
+            Source::Hit => ReadResult::Hit,
+            Source::Coalesced => ReadResult::Joined,
+            Source::Fetched => ReadResult::Fetched,
         });
         let packed = self.wishes.pack(&served.value, served.stale).await;
         let (response, made) = self.wishes.respond(&served.value, Freshness::from(&served));
@@ -406,7 +408,7 @@ impl Live {
                 .saturating_duration_since(as_of.monotonic),
             stale: false,
             calls,
-            source: Source::Vendor,
+            source: Source::Fetched,
         };
         Ok(self.wishes.respond(&rendered, freshness).0)
     }
@@ -418,9 +420,9 @@ fn timing(freshness: Freshness) -> HeaderValue {
     if count == 0 {
         return HeaderValue::from_static(match freshness.source {
             _ if freshness.stale => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"stale\"",
-            Source::Kept => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"hit\"",
-            Source::Joined => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"joined\"",
-            Source::Vendor => "vendor;desc=\"calls=0\";dur=0.0",
+            Source::Hit => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"hit\"",
+            Source::Coalesced => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"joined\"",
+            Source::Fetched => "vendor;desc=\"calls=0\";dur=0.0",
         });
     }
     let text = format!(
@@ -439,12 +441,12 @@ mod tests {
     use futures_util::FutureExt as _;
     use ota_core::clock::SystemClock;
     use ota_core::context::{CallSummary, Moment};
-    use ota_fleet::Wanted;
+    use ota_fleet::CacheDirectives;
     use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
     #[track_caller]
-    fn check(value: &'static str, expected: Wanted) {
+    fn check(value: &'static str, expected: CacheDirectives) {
         let headers = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static(value))]);
         assert_eq!(wanted(&headers), expected, "{value}");
     }
@@ -453,33 +455,33 @@ mod tests {
     fn cache_control_is_read_leniently() {
         check(
             "max-age=5",
-            Wanted {
+            CacheDirectives {
                 max_age: Some(Duration::from_secs(5)),
-                ..Wanted::default()
+                ..CacheDirectives::default()
             },
         );
         check(
             "Max-Age=5, max-age=3",
-            Wanted {
+            CacheDirectives {
                 max_age: Some(Duration::from_secs(3)),
-                ..Wanted::default()
+                ..CacheDirectives::default()
             },
         );
         check(
             "no-cache, no-transform",
-            Wanted {
+            CacheDirectives {
                 no_cache: true,
-                ..Wanted::default()
+                ..CacheDirectives::default()
             },
         );
         check(
             "only-if-cached",
-            Wanted {
+            CacheDirectives {
                 only_if_cached: true,
-                ..Wanted::default()
+                ..CacheDirectives::default()
             },
         );
-        check("max-age=-1, max-age, =, ,", Wanted::default());
+        check("max-age=-1, max-age, =, ,", CacheDirectives::default());
     }
 
     #[test]
@@ -496,7 +498,7 @@ mod tests {
             age: Duration::ZERO,
             stale: false,
             calls: CallSummary::default(),
-            source: Source::Kept,
+            source: Source::Hit,
         };
         let coding = || {
             let (response, made) = wishes.respond(&rendered, freshness);

@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use ota_core::context::CallSummary;
 use ota_core::id::ProviderName;
-use ota_fleet::FreshLimits;
+use ota_fleet::CacheLimits;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -34,7 +34,7 @@ pub(crate) struct Known {
     pub(crate) provider: ProviderName,
     pub(crate) route: MatchedPath,
     pub(crate) counters: HitCounters,
-    pub(crate) limits: FreshLimits,
+    pub(crate) limits: CacheLimits,
     /// The key of the answer.
     pub(crate) key: String,
 }
@@ -98,7 +98,9 @@ impl Hits {
         }
         let allowance = app.edge().rate_limiter.as_ref();
         let wishes = Wishes::read(request.method(), headers).ok()?;
-        let served = app.store().kept(&known.key, wishes.wanted, known.limits)?;
+        let served = app
+            .store()
+            .lookup(&known.key, wishes.wanted, known.limits)?;
         // Packing a body takes longer than anything else here, so it is left to the long way.
         if !wishes.find_packed(&served.value, served.stale) {
             return None;

@@ -11,7 +11,7 @@ use ota_core::drift::{DriftCounter, DriftKind, DriftObserver, shown_name};
 use ota_core::id::ProviderName;
 use ota_core::provider::{Dependencies, SettingErrors};
 use ota_core::random::Random;
-use ota_fleet::{Fleet, Member, Quota};
+use ota_fleet::{ConfiguredProvider, Fleet, Quota};
 use ota_guard::{AccountQuota, Guard, GuardLimits, QuotaLimits, QuotaScope};
 
 use crate::config::{ConfigError, DefaultQuota, Limits, Mistakes, Section};
@@ -249,7 +249,11 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn member(&mut self, name: &ProviderName, mut section: Section) -> Result<Member, ConfigError> {
+    fn member(
+        &mut self,
+        name: &ProviderName,
+        mut section: Section,
+    ) -> Result<ConfiguredProvider, ConfigError> {
         let mut mistakes = Mistakes::default();
         let vendor = mistakes.check(section.take_text("vendor"));
         let limits = mistakes.check(section.take_section("limits"));
@@ -324,7 +328,7 @@ impl Builder<'_> {
         limits: Option<Option<Section>>,
         (vendor, account): (&'static dyn Vendor, Option<Box<dyn Account>>),
         mut mistakes: Mistakes,
-    ) -> Result<Member, ConfigError> {
+    ) -> Result<ConfiguredProvider, ConfigError> {
         let vendor = vendor.descriptor();
         let documented = (vendor.capability)().quota;
         let default = DefaultQuota {
@@ -373,7 +377,7 @@ impl Builder<'_> {
             };
             self.gates.push((name.clone(), gate));
             let clock = Arc::clone(&shared.clock);
-            Some(Member::new(
+            Some(ConfiguredProvider::new(
                 provider?,
                 Arc::new(kept),
                 limits.timeout,

@@ -16,7 +16,7 @@ use ota_core::clock::{Clock, after};
 use ota_core::context::Moment;
 use ota_core::id::ProviderName;
 use ota_core::random::Random;
-use ota_fleet::{Fleet, FreshStore, Member};
+use ota_fleet::{ConfiguredProvider, Fleet, ResponseCache};
 use ota_guard::Guard;
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
@@ -86,7 +86,7 @@ pub struct Edge {
 #[derive(Debug)]
 struct Inner {
     parts: Parts,
-    store: FreshStore<Rendered>,
+    store: ResponseCache<Rendered>,
     hits: Hits,
     shared_bodies: SharedBodies,
     draining: AtomicBool,
@@ -103,7 +103,7 @@ impl App {
             .max(cache.stale_if_error)
             .max(cache.error_age)
             .max(cache.min_age);
-        let store = FreshStore::new(cache.max_bytes, longest, Arc::clone(&parts.clock));
+        let store = ResponseCache::new(cache.max_bytes, longest, Arc::clone(&parts.clock));
         Self(Arc::new(Inner {
             parts,
             store,
@@ -229,7 +229,7 @@ impl App {
         tasks.join_next().await?.ok()
     }
 
-    pub(crate) fn store(&self) -> &FreshStore<Rendered> {
+    pub(crate) fn store(&self) -> &ResponseCache<Rendered> {
         &self.0.store
     }
 
@@ -274,7 +274,11 @@ impl App {
     }
 
     /// Returns a provider that the caller may know about.
-    pub(crate) fn provider(&self, caller: &Caller, name: &str) -> Result<&Arc<Member>, Failure> {
+    pub(crate) fn provider(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<&Arc<ConfiguredProvider>, Failure> {
         self.fleet()
             .member(name)
             .filter(|_| caller.sees(name))

@@ -17,9 +17,9 @@ use ota_core::{Error, ErrorKind, Result};
 use time::macros::datetime;
 use tokio::sync::Semaphore;
 
-use super::{Fleet, Member, Quota};
+use super::{ConfiguredProvider, Fleet, Quota};
 use crate::HealthState;
-use crate::standing::ALONE;
+use crate::health_tracker::ISOLATED_FAILURE_WINDOW;
 
 #[derive(Debug)]
 struct NoQuota;
@@ -181,7 +181,7 @@ impl Bench {
             checks: Mutex::new(checks.into_iter().collect()),
             begun: AtomicUsize::new(0),
         });
-        let member = Member::new(
+        let member = ConfiguredProvider::new(
             Arc::<Scripted>::clone(&provider),
             Arc::new(NoQuota),
             Duration::from_secs(8),
@@ -202,7 +202,7 @@ impl Bench {
     }
 
     /// Asks for the list of jobs, or for the statistics of a job.
-    async fn ask(&self, about: &str) {
+    async fn read(&self, about: &str) {
         let deadline = self.clock.monotonic() + Duration::from_secs(30);
         let cx = Context::new("test", deadline, Priority::Interactive);
         if about == "list" {
@@ -219,7 +219,7 @@ impl Bench {
         }
     }
 
-    /// Begins a check, and returns when it is under way.
+    /// Starts a check, and returns when it is in flight.
     async fn begin(self: &Arc<Self>) -> tokio::task::JoinHandle<HealthState> {
         let before = self.provider.begun.load(Ordering::Relaxed);
         let bench = Arc::clone(self);
@@ -230,7 +230,7 @@ impl Bench {
         check
     }
 
-    fn member(&self) -> &Member {
+    fn member(&self) -> &ConfiguredProvider {
         self.fleet.member("one").unwrap()
     }
 
@@ -301,7 +301,7 @@ async fn what_was_not_sent_says_nothing_about_the_vendor() {
         let cut = Check::Sent(open(), Err(local(kind)));
         assert_eq!(after(cut).await, well, "{kind}");
     }
-    // A refusal that is remembered was the vendor's, whoever met it.
+    // A cached refusal comes from the vendor.
     for kind in [
         ErrorKind::Auth,
         ErrorKind::Misconfigured,
@@ -320,7 +320,7 @@ async fn requests(story: &[(&'static str, Result<()>)]) -> Vec<(HealthState, Opt
     let bench = Bench::new(ends);
     let mut seen = Vec::new();
     for (about, _) in story {
-        bench.ask(about).await;
+        bench.read(about).await;
         seen.push(bench.health());
         bench.clock.advance(Duration::from_secs(1));
     }
@@ -336,7 +336,7 @@ const DOUBTFUL: [ErrorKind; 4] = [
 ];
 
 #[tokio::test]
-async fn one_broken_job_among_others_does_not_move_the_health() {
+async fn one_broken_job_does_not_change_the_health() {
     let well = (HealthState::Ok, None);
     for kind in DOUBTFUL {
         let bad = || Err(failing(kind));
@@ -369,7 +369,7 @@ async fn one_broken_job_among_others_does_not_move_the_health() {
 }
 
 #[tokio::test]
-async fn failures_that_are_not_of_one_job_alone_move_the_health() {
+async fn failures_of_more_than_one_job_change_the_health() {
     for kind in DOUBTFUL {
         let bad = || Err(failing(kind));
         let ill = Some(kind);
@@ -397,7 +397,7 @@ async fn failures_that_are_not_of_one_job_alone_move_the_health() {
         let seen = requests(&story).await;
         assert_eq!((seen[4].1, seen[5].1), (None, ill), "{kind}");
     }
-    // What speaks of the account, or has reached nobody, is not of a job whichever one was asked for.
+    // An error about the account, or of a call that was not sent, does not concern one job.
     for error in [
         failing(ErrorKind::Auth),
         failing(ErrorKind::Throttled),
@@ -411,14 +411,17 @@ async fn failures_that_are_not_of_one_job_alone_move_the_health() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_alone_moves_the_health_when_nothing_was_answered_for_a_while() {
+async fn a_single_failing_job_changes_the_health_without_a_response_for_a_while() {
     let bad = Err(failing(ErrorKind::Timeout));
     let story = vec![("a", bad); 90];
     let story: Vec<_> = std::iter::once(("list", Ok(()))).chain(story).collect();
     let seen = requests(&story).await;
-    assert_eq!(seen[ALONE.as_secs() as usize].0, HealthState::Ok);
     assert_eq!(
-        seen[ALONE.as_secs() as usize + 1],
+        seen[ISOLATED_FAILURE_WINDOW.as_secs() as usize].0,
+        HealthState::Ok
+    );
+    assert_eq!(
+        seen[ISOLATED_FAILURE_WINDOW.as_secs() as usize + 1],
         (HealthState::Down, Some(ErrorKind::Timeout))
     );
 }

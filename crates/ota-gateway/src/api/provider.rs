@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ota_core::capability as core;
-use ota_fleet::Member;
+use ota_fleet::ConfiguredProvider;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -118,8 +118,8 @@ pub struct HealthProblem {
     pub detail: String,
 }
 
-impl From<&Member> for Provider {
-    fn from(member: &Member) -> Self {
+impl From<&ConfiguredProvider> for Provider {
+    fn from(member: &ConfiguredProvider) -> Self {
         let provider = member.provider();
         let quota = member.quota();
         Self {

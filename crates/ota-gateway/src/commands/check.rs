@@ -9,7 +9,7 @@ use ota_core::ErrorKind;
 use ota_core::clock::{Clock, SystemClock, after};
 use ota_core::context::{Context, Priority};
 use ota_core::random::SystemRandom;
-use ota_fleet::{Fleet, Health, HealthState, Member};
+use ota_fleet::{ConfiguredProvider, Fleet, Health, HealthState};
 
 use super::Failed;
 use crate::assembly;
@@ -152,7 +152,7 @@ fn explained(error: &ota_core::Error) -> String {
 }
 
 /// The row of a provider whose settings are right and that was not called.
-fn not_called(member: &Member) -> Row {
+fn not_called(member: &ConfiguredProvider) -> Row {
     let provider = member.provider();
     Row {
         name: provider.name().to_string(),

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use ota_core::context::Moment;
 use ota_core::id::JobId;
 use ota_core::provider::{Cursor, GetJob, Page};
-use ota_fleet::{Answer, Member};
+use ota_fleet::{Answer, ConfiguredProvider};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -25,7 +25,7 @@ const MAX_ID_CHARS: usize = 512;
 /// # Errors
 /// `not_found` for what cannot be the identifier of a job.
 pub(super) fn of_job<'a>(
-    member: &'a Member,
+    member: &'a ConfiguredProvider,
     operation: &'static str,
     what: &str,
     job_id: String,
@@ -76,7 +76,7 @@ pub(super) struct PageRead<'a> {
 /// # Errors
 /// `invalid_argument` for a larger page than the provider has; `invalid_cursor` for a cursor of another list, filter or page size.
 pub(super) fn of_page<'a>(
-    member: &'a Member,
+    member: &'a ConfiguredProvider,
     operation: &'static str,
     name: &str,
     filter: &impl Debug,

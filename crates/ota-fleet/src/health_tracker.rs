@@ -1,4 +1,4 @@
-//! What the calls to a provider say about it, one after the other.
+//! The health of a provider, derived from its calls.
 
 use std::time::{Duration, Instant};
 
@@ -7,36 +7,36 @@ use time::OffsetDateTime;
 
 use crate::health::{Health, HealthState};
 
-/// How long after the last answer a job that fails alone is taken for the vendor's trouble: then nothing shows any more that the rest is well.
-pub(crate) const ALONE: Duration = Duration::from_secs(60);
+/// How long after the last response the failure of a single job is ignored. After that, nothing shows that the vendor works for other reads.
+pub(crate) const ISOLATED_FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
-/// The most subjects that are known to fail alone.
-const MOST_BROKEN: usize = 16;
+/// The maximum number of subjects that are known to fail while others succeed.
+const MAX_BROKEN: usize = 16;
 
-/// The health of a provider, and what decides whether the next failure changes it.
+/// The health of a provider, and the state that decides whether the next failure changes it.
 ///
-/// A vendor that is well stays so when one job fails: the failure says as much about that job as about the vendor. It changes the health when
-/// something else fails without an answer in between, or when nothing was answered for [`ALONE`].
+/// A healthy vendor stays healthy if one job fails: the failure may concern that job only. The health changes if another subject fails without a response
+/// in between, or if no call was answered for [`ISOLATED_FAILURE_WINDOW`].
 #[derive(Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct HealthTracker {
     health: Health,
-    /// When the call was sent that told the health.
+    /// When the call was sent that the health comes from.
     sent: Option<Instant>,
-    /// When the latest of the answered calls was sent.
+    /// When the most recent call with a response was sent.
     answered: Option<Instant>,
-    /// The subject that has failed since that answer.
+    /// The subject that has failed since that response.
     suspect: Option<u64>,
-    /// The subjects that have failed while something else was answered, the oldest first.
+    /// The subjects that have failed while others succeeded, oldest first.
     broken: Vec<u64>,
 }
 
-impl Standing {
+impl HealthTracker {
     pub(crate) fn health(&self) -> &Health {
         &self.health
     }
 
-    /// Notes what came of calls about `subject`, the last of which was sent at `sent`. The call that was sent last tells how the vendor is, not the
-    /// one that took longest to fail.
+    /// Records the result of calls about `subject`, the last of which was sent at `sent`. The health is that of the call that was sent last, not of the call
+    /// that took longest to fail.
     pub(crate) fn note(
         &mut self,
         subject: Option<u64>,
@@ -65,7 +65,7 @@ impl Standing {
     fn answer(&mut self, subject: Option<u64>, sent: Instant) {
         self.answered = self.answered.max(Some(sent));
         if let Some(suspect) = self.suspect.take() {
-            if self.broken.len() >= MOST_BROKEN {
+            if self.broken.len() >= MAX_BROKEN {
                 self.broken.remove(0);
             }
             self.broken.push(suspect);
@@ -73,12 +73,12 @@ impl Standing {
         self.broken.retain(|broken| Some(*broken) != subject);
     }
 
-    /// Whether a failure about `subject` shows more than that this subject fails.
+    /// Whether a failure of `subject` shows more than that this subject fails.
     fn is_confirmed(&mut self, subject: u64, sent: Instant) -> bool {
         let well = self.health.state == HealthState::Ok;
-        let lately = self
-            .answered
-            .is_some_and(|answered| sent.saturating_duration_since(answered) <= ALONE);
+        let lately = self.answered.is_some_and(|answered| {
+            sent.saturating_duration_since(answered) <= ISOLATED_FAILURE_WINDOW
+        });
         if !well || !lately {
             return true;
         }
@@ -89,7 +89,7 @@ impl Standing {
     }
 }
 
-/// Whether a failure may be the trouble of what was asked for alone. What speaks of the account is not, nor is a call that never left.
+/// Whether a failure may concern the requested resource only. Errors about the account do not, nor does a call that was not sent.
 fn is_doubtful(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Timeout | ErrorKind::Unavailable | ErrorKind::Rejected | ErrorKind::Protocol => {

@@ -8,25 +8,25 @@ use ota_core::{Error, ErrorKind, Result};
 use time::macros::datetime;
 use tokio::sync::Semaphore;
 
-use super::{Fetch, Fetched, FreshLimits, FreshStore, Served, Source, Wanted};
+use super::{CacheAnswer, CacheDirectives, CacheLimits, Fetch, Fetched, ResponseCache, Source};
 
-const LIMITS: FreshLimits = FreshLimits {
+const LIMITS: CacheLimits = CacheLimits {
     max_age: Duration::from_secs(5),
     min_age: Duration::from_secs(1),
     stale_if_error: Duration::from_secs(600),
     error_age: Duration::from_secs(5),
-    patience: Duration::from_secs(8),
+    max_wait: Duration::from_secs(8),
 };
 
 /// How long a caller waits.
 const TIME: Duration = Duration::from_secs(30);
 
-const NO_CACHE: Wanted = Wanted {
+const NO_CACHE: CacheDirectives = CacheDirectives {
     max_age: None,
     no_cache: true,
     only_if_cached: false,
 };
-const ONLY_IF_CACHED: Wanted = Wanted {
+const ONLY_IF_CACHED: CacheDirectives = CacheDirectives {
     max_age: None,
     no_cache: false,
     only_if_cached: true,
@@ -41,7 +41,7 @@ enum Waits {
 
 struct Bench {
     clock: ManualClock,
-    store: FreshStore<u32>,
+    store: ResponseCache<u32>,
     fetches: Arc<AtomicU32>,
 }
 
@@ -50,7 +50,7 @@ impl Bench {
         let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
         let longest = Duration::from_secs(600);
         Self {
-            store: FreshStore::new(max_bytes, longest, Arc::new(clock.clone())),
+            store: ResponseCache::new(max_bytes, longest, Arc::new(clock.clone())),
             clock,
             fetches: Arc::default(),
         }
@@ -58,9 +58,9 @@ impl Bench {
 
     async fn get(
         &self,
-        wanted: Wanted,
+        wanted: CacheDirectives,
         answer: Result<u32, ErrorKind>,
-    ) -> Result<Option<Served<u32>>> {
+    ) -> Result<Option<CacheAnswer<u32>>> {
         self.get_after("key", wanted, answer, Arc::new(Semaphore::new(1)))
             .await
     }
@@ -69,10 +69,10 @@ impl Bench {
     async fn get_after(
         &self,
         key: &str,
-        wanted: Wanted,
+        wanted: CacheDirectives,
         answer: Result<u32, ErrorKind>,
         gate: Arc<Semaphore>,
-    ) -> Result<Option<Served<u32>>> {
+    ) -> Result<Option<CacheAnswer<u32>>> {
         self.get_waiting(key, wanted, answer, gate, Waits::InItsCall)
             .await
     }
@@ -80,11 +80,11 @@ impl Bench {
     async fn get_waiting(
         &self,
         key: &str,
-        wanted: Wanted,
+        wanted: CacheDirectives,
         answer: Result<u32, ErrorKind>,
         gate: Arc<Semaphore>,
         waits: Waits,
-    ) -> Result<Option<Served<u32>>> {
+    ) -> Result<Option<CacheAnswer<u32>>> {
         let (fetches, clock) = (Arc::clone(&self.fetches), self.clock.clone());
         let deadline = self.clock.monotonic() + TIME;
         let fetch = move |_| {
@@ -128,7 +128,7 @@ async fn settle() {
 }
 
 #[track_caller]
-fn check(served: Result<Option<Served<u32>>>, value: u32, stale: bool, source: Source) {
+fn check(served: Result<Option<CacheAnswer<u32>>>, value: u32, stale: bool, source: Source) {
     let served = served.unwrap().unwrap();
     assert_eq!(
         (*served.value, served.stale, served.source),
@@ -137,112 +137,112 @@ fn check(served: Result<Option<Served<u32>>>, value: u32, stale: bool, source: S
 }
 
 #[tokio::test]
-async fn an_answer_is_kept_for_its_age_and_not_longer() {
+async fn a_response_is_cached_for_its_age_and_not_longer() {
     let bench = Bench::new(10_000);
     check(
-        bench.get(Wanted::default(), Ok(1)).await,
+        bench.get(CacheDirectives::default(), Ok(1)).await,
         1,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
     bench.pass(5);
     check(
-        bench.get(Wanted::default(), Ok(2)).await,
+        bench.get(CacheDirectives::default(), Ok(2)).await,
         1,
         false,
-        Source::Kept,
+        Source::Hit,
     );
     bench.pass(1);
     check(
-        bench.get(Wanted::default(), Ok(3)).await,
+        bench.get(CacheDirectives::default(), Ok(3)).await,
         3,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
     assert_eq!(bench.fetches(), 2);
 }
 
 #[tokio::test]
-async fn a_caller_can_ask_for_a_fresher_answer_down_to_the_least_age() {
+async fn a_fresher_response_can_be_requested_down_to_the_least_age() {
     let bench = Bench::new(10_000);
-    let aged = |seconds| Wanted {
+    let aged = |seconds| CacheDirectives {
         max_age: Some(Duration::from_secs(seconds)),
-        ..Wanted::default()
+        ..CacheDirectives::default()
     };
-    check(bench.get(NO_CACHE, Ok(1)).await, 1, false, Source::Vendor);
-    check(bench.get(NO_CACHE, Ok(2)).await, 1, false, Source::Kept);
+    check(bench.get(NO_CACHE, Ok(1)).await, 1, false, Source::Fetched);
+    check(bench.get(NO_CACHE, Ok(2)).await, 1, false, Source::Hit);
     bench.pass(2);
-    check(bench.get(aged(2), Ok(3)).await, 1, false, Source::Kept);
-    check(bench.get(aged(1), Ok(4)).await, 4, false, Source::Vendor);
+    check(bench.get(aged(2), Ok(3)).await, 1, false, Source::Hit);
+    check(bench.get(aged(1), Ok(4)).await, 4, false, Source::Fetched);
     bench.pass(6);
-    check(bench.get(aged(1000), Ok(5)).await, 5, false, Source::Vendor);
+    check(
+        bench.get(aged(1000), Ok(5)).await,
+        5,
+        false,
+        Source::Fetched,
+    );
 }
 
 #[tokio::test]
-async fn only_if_cached_never_asks() {
+async fn only_if_cached_makes_no_call() {
     let bench = Bench::new(10_000);
     assert!(bench.get(ONLY_IF_CACHED, Ok(1)).await.unwrap().is_none());
     check(
-        bench.get(Wanted::default(), Ok(2)).await,
+        bench.get(CacheDirectives::default(), Ok(2)).await,
         2,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
     bench.pass(60);
-    check(
-        bench.get(ONLY_IF_CACHED, Ok(3)).await,
-        2,
-        true,
-        Source::Kept,
-    );
+    check(bench.get(ONLY_IF_CACHED, Ok(3)).await, 2, true, Source::Hit);
     bench.pass(600);
     assert!(bench.get(ONLY_IF_CACHED, Ok(4)).await.unwrap().is_none());
     assert_eq!(bench.fetches(), 1);
 }
 
 #[tokio::test]
-async fn an_older_answer_is_given_when_the_vendor_does_not_answer_and_not_when_it_refuses() {
+async fn a_stale_response_is_served_when_the_vendor_does_not_answer_and_not_when_it_refuses() {
     for kind in ErrorKind::ALL {
         let bench = Bench::new(10_000);
         check(
-            bench.get(Wanted::default(), Ok(1)).await,
+            bench.get(CacheDirectives::default(), Ok(1)).await,
             1,
             false,
-            Source::Vendor,
+            Source::Fetched,
         );
         bench.pass(300);
-        let served = bench.get(Wanted::default(), Err(*kind)).await;
+        let served = bench.get(CacheDirectives::default(), Err(*kind)).await;
         match kind {
             ErrorKind::Throttled
             | ErrorKind::Timeout
             | ErrorKind::Unavailable
             | ErrorKind::Protocol => {
-                check(served, 1, true, Source::Kept);
+                check(served, 1, true, Source::Hit);
             }
             _ => assert_eq!(served.unwrap_err().kind(), *kind),
         }
         bench.pass(301);
         assert_eq!(
             bench
-                .get(Wanted::default(), Err(*kind))
+                .get(CacheDirectives::default(), Err(*kind))
                 .await
                 .unwrap_err()
                 .kind(),
             *kind
         );
-        // A refusal is remembered for a while, any other failure is not kept.
+        // A refusal is cached for a while, any other failure is not.
         bench.pass(5);
         check(
-            bench.get(Wanted::default(), Ok(2)).await,
+            bench.get(CacheDirectives::default(), Ok(2)).await,
             2,
             false,
-            Source::Vendor,
+            Source::Fetched,
         );
     }
 }
 
 #[tokio::test]
-async fn equal_questions_are_asked_once_and_a_caller_who_goes_away_cancels_nobody_elses() {
+async fn equal_reads_are_coalesced_and_a_cancelled_caller_cancels_no_other() {
     let bench = Arc::new(Bench::new(10_000));
     let gate = Arc::new(Semaphore::new(0));
     let callers: Vec<_> = (0..100)
@@ -250,7 +250,7 @@ async fn equal_questions_are_asked_once_and_a_caller_who_goes_away_cancels_nobod
             let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
             tokio::spawn(async move {
                 bench
-                    .get_after("key", Wanted::default(), Ok(number), gate)
+                    .get_after("key", CacheDirectives::default(), Ok(number), gate)
                     .await
             })
         })
@@ -271,11 +271,11 @@ async fn equal_questions_are_asked_once_and_a_caller_who_goes_away_cancels_nobod
         }
     }
     assert_eq!((bench.fetches(), sources.len()), (1, 99));
-    assert!(sources.iter().all(|source| *source == Source::Joined));
+    assert!(sources.iter().all(|source| *source == Source::Coalesced));
 }
 
 #[tokio::test]
-async fn a_failure_is_shared_by_those_who_waited() {
+async fn a_failure_is_shared_by_all_callers_that_waited() {
     let bench = Arc::new(Bench::new(10_000));
     let gate = Arc::new(Semaphore::new(0));
     let waiters: Vec<_> = (0..10)
@@ -283,7 +283,12 @@ async fn a_failure_is_shared_by_those_who_waited() {
             let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
             tokio::spawn(async move {
                 bench
-                    .get_after("key", Wanted::default(), Err(ErrorKind::Auth), gate)
+                    .get_after(
+                        "key",
+                        CacheDirectives::default(),
+                        Err(ErrorKind::Auth),
+                        gate,
+                    )
                     .await
             })
         })
@@ -306,7 +311,13 @@ async fn an_answer_counts_its_age_from_its_earliest_call_and_not_from_its_wait_f
         let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
         async move {
             bench
-                .get_waiting("key", Wanted::default(), Ok(1), gate, Waits::BeforeItsCall)
+                .get_waiting(
+                    "key",
+                    CacheDirectives::default(),
+                    Ok(1),
+                    gate,
+                    Waits::BeforeItsCall,
+                )
                 .await
         }
     });
@@ -317,79 +328,83 @@ async fn an_answer_counts_its_age_from_its_earliest_call_and_not_from_its_wait_f
     assert_eq!(served.age, Duration::ZERO);
     bench.pass(5);
     check(
-        bench.get(Wanted::default(), Ok(2)).await,
+        bench.get(CacheDirectives::default(), Ok(2)).await,
         1,
         false,
-        Source::Kept,
+        Source::Hit,
     );
 }
 
 #[tokio::test]
-async fn a_slow_answer_serves_for_the_least_age_from_when_it_came() {
+async fn a_slow_response_is_served_for_the_least_age_after_it_was_received() {
     let bench = Arc::new(Bench::new(10_000));
     let gate = Arc::new(Semaphore::new(0));
     let caller = tokio::spawn({
         let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
-        async move { bench.get_after("key", Wanted::default(), Ok(1), gate).await }
+        async move {
+            bench
+                .get_after("key", CacheDirectives::default(), Ok(1), gate)
+                .await
+        }
     });
     settle().await;
     bench.pass(8);
     gate.add_permits(1);
-    check(caller.await.unwrap(), 1, false, Source::Vendor);
+    check(caller.await.unwrap(), 1, false, Source::Fetched);
     for seconds in 0..2 {
-        for wanted in [Wanted::default(), NO_CACHE] {
+        for wanted in [CacheDirectives::default(), NO_CACHE] {
             let served = bench.get(wanted, Ok(2)).await.unwrap().unwrap();
             // How old it is stays the truth.
             assert_eq!(
                 (*served.value, served.source, served.age.as_secs()),
-                (1, Source::Kept, 8 + seconds)
+                (1, Source::Hit, 8 + seconds)
             );
         }
         assert!(
             bench
                 .store
-                .kept("key", Wanted::default(), LIMITS)
+                .lookup("key", CacheDirectives::default(), LIMITS)
                 .is_some_and(|served| served.age.as_secs() == 8 + seconds)
         );
         bench.pass(1);
     }
-    assert!(bench.store.kept("key", NO_CACHE, LIMITS).is_none());
+    assert!(bench.store.lookup("key", NO_CACHE, LIMITS).is_none());
     check(
-        bench.get(Wanted::default(), Ok(3)).await,
+        bench.get(CacheDirectives::default(), Ok(3)).await,
         3,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
 }
 
 #[tokio::test]
-async fn steps_of_the_wall_clock_make_no_answer_older_or_younger() {
+async fn steps_of_the_wall_clock_change_no_age() {
     let bench = Bench::new(10_000);
     check(
-        bench.get(Wanted::default(), Ok(1)).await,
+        bench.get(CacheDirectives::default(), Ok(1)).await,
         1,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
     bench.clock.set_wall(datetime!(2030-01-01 00:00 UTC));
     check(
-        bench.get(Wanted::default(), Ok(2)).await,
+        bench.get(CacheDirectives::default(), Ok(2)).await,
         1,
         false,
-        Source::Kept,
+        Source::Hit,
     );
     bench.clock.set_wall(datetime!(2020-01-01 00:00 UTC));
     bench.pass(6);
     check(
-        bench.get(Wanted::default(), Ok(3)).await,
+        bench.get(CacheDirectives::default(), Ok(3)).await,
         3,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
 }
 
 #[tokio::test]
-async fn a_fetch_that_nobody_waits_for_ends_if_it_has_cost_nothing_yet() {
+async fn an_abandoned_fetch_ends_if_it_has_sent_no_call() {
     for (waits, kept) in [(Waits::BeforeItsCall, false), (Waits::InItsCall, true)] {
         let bench = Arc::new(Bench::new(10_000));
         let gate = Arc::new(Semaphore::new(0));
@@ -397,7 +412,7 @@ async fn a_fetch_that_nobody_waits_for_ends_if_it_has_cost_nothing_yet() {
             let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
             async move {
                 bench
-                    .get_waiting("key", Wanted::default(), Ok(1), gate, waits)
+                    .get_waiting("key", CacheDirectives::default(), Ok(1), gate, waits)
                     .await
             }
         });
@@ -414,13 +429,13 @@ async fn a_fetch_that_nobody_waits_for_ends_if_it_has_cost_nothing_yet() {
 }
 
 #[tokio::test]
-async fn a_caller_with_an_older_answer_does_not_wait_for_a_slow_vendors_last_attempt() {
+async fn a_caller_with_a_stale_response_does_not_wait_for_all_attempts() {
     let bench = Arc::new(Bench::new(10_000));
     check(
-        bench.get(Wanted::default(), Ok(1)).await,
+        bench.get(CacheDirectives::default(), Ok(1)).await,
         1,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
     bench.pass(20);
     let gate = Arc::new(Semaphore::new(0));
@@ -428,7 +443,7 @@ async fn a_caller_with_an_older_answer_does_not_wait_for_a_slow_vendors_last_att
         let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
         tokio::spawn(async move {
             bench
-                .get_after("key", Wanted::default(), Ok(answer), gate)
+                .get_after("key", CacheDirectives::default(), Ok(answer), gate)
                 .await
         })
     };
@@ -438,21 +453,25 @@ async fn a_caller_with_an_older_answer_does_not_wait_for_a_slow_vendors_last_att
     settle().await;
     assert!(!caller.is_finished());
     bench.pass(1);
-    check(caller.await.unwrap(), 1, true, Source::Kept);
+    check(caller.await.unwrap(), 1, true, Source::Hit);
     // The fetch goes on, and is joined by the next.
     let next = ask(3);
     settle().await;
     gate.add_permits(1);
-    check(next.await.unwrap(), 2, false, Source::Joined);
+    check(next.await.unwrap(), 2, false, Source::Coalesced);
 }
 
 #[tokio::test]
-async fn a_caller_without_an_older_answer_waits_until_his_deadline() {
+async fn a_caller_without_a_stale_response_waits_until_its_deadline() {
     let bench = Arc::new(Bench::new(10_000));
     let gate = Arc::new(Semaphore::new(0));
     let caller = tokio::spawn({
         let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
-        async move { bench.get_after("key", Wanted::default(), Ok(1), gate).await }
+        async move {
+            bench
+                .get_after("key", CacheDirectives::default(), Ok(1), gate)
+                .await
+        }
     });
     settle().await;
     bench.pass(29);
@@ -464,44 +483,46 @@ async fn a_caller_without_an_older_answer_waits_until_his_deadline() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_has_just_failed_is_not_asked_again_at_once() {
+async fn a_vendor_that_has_just_failed_is_not_called_again_at_once() {
     let bench = Bench::new(10_000);
     check(
-        bench.get(Wanted::default(), Ok(1)).await,
+        bench.get(CacheDirectives::default(), Ok(1)).await,
         1,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
     bench.pass(10);
     for _ in 0..100 {
         let failing = bench.get(NO_CACHE, Err(ErrorKind::Unavailable)).await;
-        check(failing, 1, true, Source::Kept);
+        check(failing, 1, true, Source::Hit);
     }
     assert_eq!(bench.fetches(), 2);
     bench.pass(1);
     check(
-        bench.get(Wanted::default(), Ok(2)).await,
+        bench.get(CacheDirectives::default(), Ok(2)).await,
         2,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
 }
 
 #[tokio::test]
-async fn what_is_gone_does_not_come_back_when_the_vendor_fails() {
+async fn a_deleted_resource_is_not_served_when_the_vendor_fails() {
     let bench = Bench::new(10_000);
     check(
-        bench.get(Wanted::default(), Ok(1)).await,
+        bench.get(CacheDirectives::default(), Ok(1)).await,
         1,
         false,
-        Source::Vendor,
+        Source::Fetched,
     );
     bench.pass(10);
-    let gone = bench.get(Wanted::default(), Err(ErrorKind::NotFound)).await;
+    let gone = bench
+        .get(CacheDirectives::default(), Err(ErrorKind::NotFound))
+        .await;
     assert_eq!(gone.unwrap_err().kind(), ErrorKind::NotFound);
     bench.pass(5);
     let failed = bench
-        .get(Wanted::default(), Err(ErrorKind::Unavailable))
+        .get(CacheDirectives::default(), Err(ErrorKind::Unavailable))
         .await;
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
 }
@@ -513,7 +534,7 @@ async fn memory_is_bounded() {
         let key = format!("key{number}");
         let open = Arc::new(Semaphore::new(1));
         bench
-            .get_after(&key, Wanted::default(), Ok(number), open)
+            .get_after(&key, CacheDirectives::default(), Ok(number), open)
             .await
             .unwrap();
     }
@@ -523,27 +544,27 @@ async fn memory_is_bounded() {
         "{entries} {bytes}"
     );
     assert!(super::lock(&bench.store.flights).is_empty());
-    // A new answer is kept however often the others were asked for.
+    // A new response is cached however often the others were read.
     let open = || Arc::new(Semaphore::new(1));
-    let newest = bench.get_after("newest", Wanted::default(), Ok(7), open());
-    check(newest.await, 7, false, Source::Vendor);
-    let again = bench.get_after("newest", Wanted::default(), Ok(8), open());
-    check(again.await, 7, false, Source::Kept);
+    let newest = bench.get_after("newest", CacheDirectives::default(), Ok(7), open());
+    check(newest.await, 7, false, Source::Fetched);
+    let again = bench.get_after("newest", CacheDirectives::default(), Ok(8), open());
+    check(again.await, 7, false, Source::Hit);
 }
 
 #[tokio::test]
-async fn what_is_made_for_an_answer_later_counts_too() {
+async fn a_grown_response_counts_with_its_new_size() {
     let bench = Bench::new(10_000);
     for number in 0..10 {
         let key = format!("key{number}");
         let open = Arc::new(Semaphore::new(1));
         let served = bench
-            .get_after(&key, Wanted::default(), Ok(number), open)
+            .get_after(&key, CacheDirectives::default(), Ok(number), open)
             .await
             .unwrap()
             .unwrap();
         bench.store.grow(&key, &served.value, 2000);
-        // Of an answer that is not the kept one nothing is counted.
+        // A response that is not the cached one is not counted.
         bench.store.grow(&key, &Arc::new(number), 2000);
     }
     let (entries, bytes) = bench.store.usage();
@@ -554,7 +575,7 @@ async fn what_is_made_for_an_answer_later_counts_too() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_remembered_for_a_while() {
+async fn a_refusal_is_cached_for_its_age() {
     for kind in [
         ErrorKind::NotFound,
         ErrorKind::Auth,
@@ -569,26 +590,29 @@ async fn a_refusal_is_remembered_for_a_while() {
         };
         let refused = Err(kind);
         assert_eq!(
-            ask(Wanted::default(), refused).await,
+            ask(CacheDirectives::default(), refused).await,
             (refused.map(|_: u32| ()), 1)
         );
-        for wanted in [Wanted::default(), ONLY_IF_CACHED, NO_CACHE] {
+        for wanted in [CacheDirectives::default(), ONLY_IF_CACHED, NO_CACHE] {
             assert_eq!(ask(wanted, Ok(1)).await, (Err(kind), 0), "{wanted:?}");
         }
         bench.clock.advance(LIMITS.min_age);
-        assert_eq!(ask(Wanted::default(), Ok(1)).await, (Err(kind), 0));
+        assert_eq!(ask(CacheDirectives::default(), Ok(1)).await, (Err(kind), 0));
         // Who wants it fresh gets past it, and then it is forgotten.
         assert_eq!(ask(NO_CACHE, Ok(1)).await, (Ok(()), 1));
-        assert_eq!(ask(Wanted::default(), Ok(1)).await, (Ok(()), 0));
+        assert_eq!(ask(CacheDirectives::default(), Ok(1)).await, (Ok(()), 0));
         bench.clock.advance(LIMITS.max_age * 2);
-        assert_eq!(ask(Wanted::default(), Err(kind)).await, (Err(kind), 1));
+        assert_eq!(
+            ask(CacheDirectives::default(), Err(kind)).await,
+            (Err(kind), 1)
+        );
         bench.clock.advance(LIMITS.error_age);
-        assert_eq!(ask(Wanted::default(), Ok(1)).await, (Ok(()), 1));
+        assert_eq!(ask(CacheDirectives::default(), Ok(1)).await, (Ok(()), 1));
     }
 }
 
 #[tokio::test]
-async fn what_may_pass_by_itself_is_asked_again() {
+async fn failures_that_may_pass_are_not_cached() {
     for kind in [
         ErrorKind::Throttled,
         ErrorKind::Timeout,
@@ -597,16 +621,25 @@ async fn what_may_pass_by_itself_is_asked_again() {
         ErrorKind::InvalidArgument,
     ] {
         let bench = Bench::new(1 << 20);
-        assert!(bench.get(Wanted::default(), Err(kind)).await.is_err());
         assert!(
-            bench.get(Wanted::default(), Ok(1)).await.is_ok(),
+            bench
+                .get(CacheDirectives::default(), Err(kind))
+                .await
+                .is_err()
+        );
+        assert!(
+            bench.get(CacheDirectives::default(), Ok(1)).await.is_ok(),
             "{kind:?}"
         );
     }
 }
 
 /// Asks a vendor that answers when `gate` lets it, as a gate does it: no longer than the time that the fetch is given.
-async fn patient(bench: Arc<Bench>, seconds: u64, gate: Arc<Semaphore>) -> (ErrorKind, u64) {
+async fn get_with_deadline(
+    bench: Arc<Bench>,
+    seconds: u64,
+    gate: Arc<Semaphore>,
+) -> (ErrorKind, u64) {
     let clock = bench.clock.clone();
     let start = clock.monotonic();
     let deadline = start + Duration::from_secs(seconds);
@@ -630,7 +663,7 @@ async fn patient(bench: Arc<Bench>, seconds: u64, gate: Arc<Semaphore>) -> (Erro
     };
     let result = bench
         .store
-        .get("key", Wanted::default(), LIMITS, deadline, fetch)
+        .get("key", CacheDirectives::default(), LIMITS, deadline, fetch)
         .await;
     let waited = clock.monotonic().saturating_duration_since(start).as_secs();
     match result {
@@ -641,10 +674,16 @@ async fn patient(bench: Arc<Bench>, seconds: u64, gate: Arc<Semaphore>) -> (Erro
 }
 
 #[tokio::test]
-async fn everybody_waits_until_his_own_deadline_whoever_began() {
+async fn each_caller_waits_until_its_own_deadline() {
     let bench = Arc::new(Bench::new(10_000));
     let gate = Arc::new(Semaphore::new(0));
-    let ask = |seconds| tokio::spawn(patient(Arc::clone(&bench), seconds, Arc::clone(&gate)));
+    let ask = |seconds| {
+        tokio::spawn(get_with_deadline(
+            Arc::clone(&bench),
+            seconds,
+            Arc::clone(&gate),
+        ))
+    };
     let starter = ask(3);
     settle().await;
     let callers = [1, 5, 20, 9].map(ask);
@@ -659,7 +698,7 @@ async fn everybody_waits_until_his_own_deadline_whoever_began() {
     for (caller, seconds) in [(short, 1), (middle, 5), (other, 9)] {
         assert_eq!(caller.await.unwrap(), (ErrorKind::Timeout, seconds));
     }
-    // The second fetch has the time of the most patient.
+    // The second fetch has the latest deadline of the callers.
     assert_eq!(bench.fetches(), 2);
     gate.add_permits(1);
     assert_eq!(long.await.unwrap(), (ErrorKind::Conflict, 10));
@@ -667,7 +706,7 @@ async fn everybody_waits_until_his_own_deadline_whoever_began() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_vendors_is_everybodys_however_much_time_is_left() {
+async fn a_failure_of_the_vendor_ends_all_waits() {
     let bench = Arc::new(Bench::new(10_000));
     let gate = Arc::new(Semaphore::new(0));
     let ask = || {
@@ -675,7 +714,7 @@ async fn a_failure_of_the_vendors_is_everybodys_however_much_time_is_left() {
         let failing = Err(ErrorKind::Timeout);
         tokio::spawn(async move {
             bench
-                .get_after("key", Wanted::default(), failing, gate)
+                .get_after("key", CacheDirectives::default(), failing, gate)
                 .await
         })
     };
@@ -693,13 +732,13 @@ async fn a_failure_of_the_vendors_is_everybodys_however_much_time_is_left() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_another_waits_for_is_not_lost_with_its_starter() {
+async fn a_fetch_outlives_the_caller_that_started_it() {
     let bench = Arc::new(Bench::new(10_000));
     let gate = Arc::new(Semaphore::new(0));
     let ask = |answer| {
         let (bench, gate) = (Arc::clone(&bench), Arc::clone(&gate));
         tokio::spawn(async move {
-            let wanted = Wanted::default();
+            let wanted = CacheDirectives::default();
             bench
                 .get_waiting("key", wanted, Ok(answer), gate, Waits::BeforeItsCall)
                 .await
@@ -712,12 +751,12 @@ async fn a_fetch_that_another_waits_for_is_not_lost_with_its_starter() {
     starter.abort();
     settle().await;
     gate.add_permits(1);
-    check(joiner.await.unwrap(), 1, false, Source::Joined);
+    check(joiner.await.unwrap(), 1, false, Source::Coalesced);
     assert_eq!(bench.fetches(), 1);
 }
 
 #[test]
-fn fetches_run_on_the_runtime_that_was_chosen_for_them() {
+fn fetches_run_on_the_configured_runtime() {
     let runtime = |name: &str| {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder
@@ -729,7 +768,7 @@ fn fetches_run_on_the_runtime_that_was_chosen_for_them() {
     };
     let (serving, reading) = (runtime("serving"), runtime("reading"));
     let clock: Arc<dyn Clock> = Arc::new(ota_core::clock::SystemClock);
-    let store: FreshStore<String> = FreshStore::new(1 << 20, TIME, Arc::clone(&clock));
+    let store: ResponseCache<String> = ResponseCache::new(1 << 20, TIME, Arc::clone(&clock));
     store.run_on(reading.handle().clone());
     let served = serving.block_on(async {
         let as_of = Moment::now(&*clock);
@@ -746,7 +785,7 @@ fn fetches_run_on_the_runtime_that_was_chosen_for_them() {
         };
         let deadline = clock.monotonic() + TIME;
         store
-            .get("key", Wanted::default(), LIMITS, deadline, fetch)
+            .get("key", CacheDirectives::default(), LIMITS, deadline, fetch)
             .await
     });
     assert_eq!(*served.unwrap().unwrap().value, "reading");

@@ -1,4 +1,4 @@
-//! Answers that are kept for a while, and equal questions that are asked once.
+//! A cache of responses that coalesces equal reads.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,77 +14,77 @@ use ota_core::{BoxFuture, Error, ErrorKind, Result};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// How old answers may be.
+/// The time limits of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FreshLimits {
-    /// The oldest answer that is given without asking the vendor.
+pub struct CacheLimits {
+    /// The maximum age of a cached response that is served without a vendor call.
     pub max_age: Duration,
-    /// Nobody makes the vendor be asked twice within this time.
+    /// The same read is not sent to the vendor twice within this time.
     pub min_age: Duration,
-    /// The oldest answer that is given when the vendor does not answer.
+    /// The maximum age of a stale response that is served when the vendor does not answer.
     pub stale_if_error: Duration,
-    /// How long a refusal is given again without asking the vendor: that there is no such thing, or that we may not ask.
+    /// How long a refusal of the vendor (not found, not allowed) is cached.
     pub error_age: Duration,
-    /// How long a caller waits for a slow vendor when there is an answer of that age.
-    pub patience: Duration,
+    /// How long a caller waits for a slow vendor if a stale response can be served instead.
+    pub max_wait: Duration,
 }
 
-/// What a caller says about freshness.
+/// The cache directives of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// An answer not older than this.
+pub struct CacheDirectives {
+    /// The response must not be older than this.
     pub max_age: Option<Duration>,
-    /// An answer as fresh as can be had.
+    /// The response must be as fresh as possible.
     pub no_cache: bool,
-    /// An answer that costs no vendor call.
+    /// The response must not cost a vendor call.
     pub only_if_cached: bool,
 }
 
-/// What a fetch brought.
+/// The result of a fetch.
 #[derive(Clone, Debug)]
 pub struct Fetched<V> {
-    /// The answer.
+    /// The response.
     pub value: V,
-    /// What it weighs, in bytes.
+    /// Its size in memory, in bytes.
     pub bytes: u32,
-    /// When the earliest vendor call behind it was sent.
+    /// When the earliest vendor call that it comes from was sent.
     pub as_of: Moment,
 }
 
-/// A way to ask the vendor.
+/// A read from the vendor that has not started yet.
 pub struct Fetch<V> {
-    /// The account of the vendor calls that it makes.
+    /// The log of the vendor calls that it makes.
     pub calls: Arc<CallLog>,
-    /// Asks.
+    /// The read.
     pub run: BoxFuture<'static, Result<Fetched<V>>>,
 }
 
-/// An answer with its age.
+/// A response of the cache, with its age.
 #[derive(Clone, Debug)]
-pub struct Served<V> {
-    /// The answer.
+pub struct CacheAnswer<V> {
+    /// The response.
     pub value: Arc<V>,
-    /// When the earliest vendor call behind it was sent.
+    /// When the earliest vendor call that it comes from was sent.
     pub as_of: Moment,
     /// How long ago that was.
     pub age: Duration,
-    /// Whether it is older than the caller wanted because the vendor did not answer.
+    /// Whether it is older than requested because the vendor did not answer.
     pub stale: bool,
     /// The vendor calls that were made for this caller.
     pub calls: CallSummary,
-    /// How the answer was come by.
+    /// Where the response comes from.
     pub source: Source,
 }
 
-/// How an answer was come by.
+/// Where a response comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The vendor was asked for this caller.
-    Vendor,
-    /// The vendor was being asked for somebody else.
-    Joined,
-    /// It was kept.
-    Kept,
+    /// From vendor calls that were made for this caller.
+    Fetched,
+    /// From an equal read in flight for another caller.
+    Coalesced,
+    /// From the cache.
+    Hit,
 }
 
 #[derive(Debug)]
@@ -92,40 +92,40 @@ struct Entry<V> {
     value: Arc<V>,
     bytes: AtomicU32,
     as_of: Moment,
-    /// When it came. A slow vendor's answer is old by then.
-    landed: Instant,
+    /// When it was received. The response of a slow vendor is already old by then.
+    received: Instant,
     calls: CallSummary,
-    /// When the vendor last failed to give a newer answer.
+    /// When the vendor last failed to give a newer response.
     failed_at: Mutex<Option<Instant>>,
 }
 
 impl<V> Entry<V> {
-    /// Counted by a clock that never steps.
+    /// Measured by the monotonic clock.
     fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.as_of.monotonic)
     }
 
-    /// Whether it may be given without asking the vendor. However long the vendor took, its answer serves for `min_age` from when it came: otherwise
-    /// every poll of a vendor that is slower than `max_age` would ask again.
-    fn is_fresh(&self, now: Instant, wanted: Wanted, limits: FreshLimits) -> bool {
+    /// Whether it may be served without a vendor call. However long the vendor took, its response is served for `min_age` after it was received: otherwise
+    /// every poll of a vendor that is slower than `max_age` would make calls again.
+    fn is_fresh(&self, now: Instant, wanted: CacheDirectives, limits: CacheLimits) -> bool {
         self.age(now) <= oldest(wanted, limits)
-            || now.saturating_duration_since(self.landed) <= limits.min_age
+            || now.saturating_duration_since(self.received) <= limits.min_age
     }
 }
 
-type Outcome<V> = Option<Landed<V>>;
+type Outcome<V> = Option<FetchResult<V>>;
 
 /// How a fetch ended.
 #[derive(Debug)]
-struct Landed<V> {
+struct FetchResult<V> {
     result: Result<Arc<Entry<V>>>,
-    /// How long it could take.
+    /// The deadline of the fetch.
     until: Instant,
-    /// How long the most patient of those who waited for it wait.
+    /// The latest deadline of the callers that waited for it.
     latest: Instant,
 }
 
-impl<V> Clone for Landed<V> {
+impl<V> Clone for FetchResult<V> {
     fn clone(&self) -> Self {
         Self {
             result: self.result.clone(),
@@ -134,53 +134,53 @@ impl<V> Clone for Landed<V> {
     }
 }
 
-/// A refusal, and when it came.
+/// A refusal, and when it was received.
 type Refusals = Cache<String, (Instant, Error)>;
 
-/// A fetch that is under way.
+/// A fetch in flight.
 #[derive(Debug)]
 struct Flight<V> {
     sender: watch::Sender<Outcome<V>>,
     calls: Arc<CallLog>,
-    /// As [`Landed::latest`], so far.
+    /// As [`FetchResult::latest`], up to now.
     latest: Instant,
 }
 
 type Flights<V> = Arc<Mutex<HashMap<String, Flight<V>>>>;
 
-/// Keeps answers of one kind.
+/// Caches responses of one type.
 #[derive(Debug)]
-pub struct FreshStore<V: Send + Sync + 'static> {
+pub struct ResponseCache<V: Send + Sync + 'static> {
     entries: Cache<String, Arc<Entry<V>>>,
     refusals: Refusals,
     flights: Flights<V>,
     clock: Arc<dyn Clock>,
-    /// Where fetches run; where their first caller runs when it is not set.
+    /// The runtime of fetches; that of the first caller if not set.
     runtime: OnceLock<Handle>,
 }
 
-/// The bytes that an entry takes beside its answer: key, times, places in maps.
+/// The memory of an entry besides its response, in bytes: key, times, slots in maps.
 const OVERHEAD: u32 = 400;
 
-/// The bytes that a refusal is taken to have: mostly its texts, which are bounded where they are read.
+/// The estimated memory of a refusal, in bytes: mostly its texts, which are limited when they are read.
 const REFUSAL: u32 = 2000;
 
-/// The most bytes of refusals that are remembered, beside the answers: some hundreds of them.
+/// The maximum memory of cached refusals, in addition to the responses: some hundreds of them.
 const MAX_REFUSALS: u64 = 4 << 20;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<V: Send + Sync + 'static> FreshStore<V> {
-    /// Creates a store that keeps at most `max_bytes`, and nothing longer than `longest`. The answers that were not asked for longest go first.
+impl<V: Send + Sync + 'static> ResponseCache<V> {
+    /// Creates a cache of at most `max_bytes`, in which no entry stays longer than `longest`. The least recently used entries are evicted first.
     #[must_use]
     pub fn new(max_bytes: u64, longest: Duration, clock: Arc<dyn Clock>) -> Self {
         let entries = Cache::builder()
             .max_capacity(max_bytes)
-            // Not by frequency: a new answer that is not let in would be asked for again by its next reader, at the vendor's cost.
+            // LRU, not LFU: a frequency-based policy can reject a new entry, and its next reader would call the vendor again.
             .eviction_policy(EvictionPolicy::lru())
-            // Only to free memory; whether an answer may be given is decided by its age.
+            // Only to free memory; the age of an entry decides whether it may be served.
             .time_to_live(longest.max(Duration::from_secs(1)))
             .weigher(|key: &String, entry: &Arc<Entry<V>>| {
                 let key = u32::try_from(key.len()).unwrap_or(u32::MAX);
@@ -206,63 +206,68 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         }
     }
 
-    /// Makes all fetches run on this runtime, so that reading a vendor's answer takes no time of the threads that answer callers. Only the first
-    /// call counts.
+    /// Makes all fetches run on this runtime, so that reading vendor responses takes no time of the threads that serve clients. Only the first call
+    /// has an effect.
     pub fn run_on(&self, runtime: Handle) {
         let _ = self.runtime.set(runtime);
     }
 
-    /// Returns the runtime that fetches run on, if one was chosen.
+    /// Returns the runtime of fetches, if one was set.
     #[must_use]
     pub fn runtime(&self) -> Option<&Handle> {
         self.runtime.get()
     }
 
-    /// Answers from what is kept, if that is fresh enough.
+    /// Returns the cached response, if it is fresh enough.
     #[must_use]
-    pub fn kept(&self, key: &str, wanted: Wanted, limits: FreshLimits) -> Option<Served<V>> {
+    pub fn lookup(
+        &self,
+        key: &str,
+        wanted: CacheDirectives,
+        limits: CacheLimits,
+    ) -> Option<CacheAnswer<V>> {
         let entry = self.entries.get(key)?;
         let now = self.clock.monotonic();
         entry
             .is_fresh(now, wanted, limits)
-            .then(|| serve(&entry, now, false, Source::Kept))
+            .then(|| serve(&entry, now, false, Source::Hit))
     }
 
-    /// Answers from what is kept, or joins the fetch that is under way, or fetches.
+    /// Returns the cached response, or joins an equal fetch in flight, or fetches.
     ///
-    /// The fetch is a task of its own: a caller who goes away cancels nobody else's. When nobody waits for it any more it goes on, and its
-    /// answer is kept for the next, unless it has not sent a call yet: then it ends, so that it does not cost the quota anything. A failure is
-    /// shared by those who waited; it is not kept, unless it is a refusal that asking again would not change. `fetch` is told until when it may ask.
+    /// The fetch runs in a separate task, so a caller that disconnects does not cancel it for the others. If no caller waits for it any more, it continues, and
+    /// its response is cached, unless it has not sent a call yet: then it ends without using the quota. A failure is returned to all callers that waited; it
+    /// is not cached, unless it is a refusal that a retry would not change. `fetch` receives its deadline.
     ///
-    /// Everybody waits until his own deadline. When a fetch ends only because the time of whoever began it was over, those with more time go on with one
-    /// that has the time of the most patient of them.
+    /// Each caller waits until its own deadline. If a fetch fails only because the deadline of its first caller was reached, the callers with more time start
+    /// another one with the latest of their deadlines.
     ///
     /// # Errors
-    /// What the fetch met, when nothing kept may be given instead; `timeout` at the caller's deadline; `None` for `only_if_cached` when nothing is
-    /// kept.
+    /// The error of the fetch, if no cached response may be served instead; `timeout` at the caller's deadline; `None` for `only_if_cached` if nothing is
+    /// cached.
     pub async fn get(
         &self,
         key: &str,
-        wanted: Wanted,
-        limits: FreshLimits,
+        wanted: CacheDirectives,
+        limits: CacheLimits,
         deadline: Instant,
         fetch: impl FnOnce(Instant) -> Fetch<V>,
-    ) -> Result<Option<Served<V>>> {
+    ) -> Result<Option<CacheAnswer<V>>> {
         let now = self.clock.monotonic();
-        let kept = self.entries.get(key);
-        if let Some(entry) = &kept {
+        let cached = self.entries.get(key);
+        if let Some(entry) = &cached {
             let usable = entry.age(now) <= limits.stale_if_error;
             if entry.is_fresh(now, wanted, limits) {
-                return Ok(Some(serve(entry, now, false, Source::Kept)));
+                return Ok(Some(serve(entry, now, false, Source::Hit)));
             }
-            // A vendor that has just failed is not asked again at once, however many ask.
+            // A vendor that has just failed is not called again at once, however many requests arrive.
             let failed = lock(&entry.failed_at)
                 .is_some_and(|at| now.saturating_duration_since(at) < limits.min_age);
             if usable && (failed || wanted.only_if_cached) {
-                return Ok(Some(serve(entry, now, true, Source::Kept)));
+                return Ok(Some(serve(entry, now, true, Source::Hit)));
             }
         }
-        // It is as good an answer as any, and asking again and again costs the quota of those who ask for what there is.
+        // A refusal is cached like a response: repeated calls would use the quota of other requests.
         if let Some((at, refusal)) = self.refusals.get(key)
             && now.saturating_duration_since(at) < oldest_refusal(wanted, limits)
         {
@@ -271,10 +276,10 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         if wanted.only_if_cached {
             return Ok(None);
         }
-        let usable = kept.is_some_and(|entry| entry.age(now) <= limits.stale_if_error);
-        // Whoever has an older answer to fall back on does not wait for a slow vendor's last attempt.
-        let patience = match usable {
-            true => deadline.min(after(now, limits.patience)),
+        let usable = cached.is_some_and(|entry| entry.age(now) <= limits.stale_if_error);
+        // If a stale response can be served, the caller does not wait for all attempts at a slow vendor.
+        let max_wait = match usable {
+            true => deadline.min(after(now, limits.max_wait)),
             false => deadline,
         };
         let mut fetch = Some(fetch);
@@ -284,13 +289,13 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             let landed = tokio::select! {
                 biased;
                 landed = land(flight) => landed,
-                () = self.clock.sleep_until(patience) => Err(Error::new(
+                () = self.clock.sleep_until(max_wait) => Err(Error::new(
                     ErrorKind::Timeout,
                     "the vendor did not answer within the time limit of this request",
                 )),
             };
             match landed {
-                Ok(landed) if !usable && self.goes_on(&landed, source, deadline) => {
+                Ok(landed) if !usable && self.continues(&landed, source, deadline) => {
                     until = landed.latest;
                 }
                 Ok(landed) => break (landed.result, source),
@@ -301,9 +306,9 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         match result {
             Ok(entry) => Ok(Some(serve(&entry, now, false, source))),
             Err(error) if may_be_stale(error.kind()) => {
-                let kept = self.entries.get(key);
-                match kept.filter(|entry| entry.age(now) <= limits.stale_if_error) {
-                    Some(entry) => Ok(Some(serve(&entry, now, true, Source::Kept))),
+                let cached = self.entries.get(key);
+                match cached.filter(|entry| entry.age(now) <= limits.stale_if_error) {
+                    Some(entry) => Ok(Some(serve(&entry, now, true, Source::Hit))),
                     None => Err(error),
                 }
             }
@@ -311,7 +316,7 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         }
     }
 
-    /// Whether a fetch for this key is under way that has sent no call yet. Who stops waiting for it costs the vendor nothing.
+    /// Whether a fetch for this key is in flight that has sent no call yet, so that cancelling it costs nothing.
     #[must_use]
     pub fn has_sent_nothing(&self, key: &str) -> bool {
         let flights = lock(&self.flights);
@@ -320,47 +325,48 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             .is_some_and(|flight| flight.calls.summary().count == 0)
     }
 
-    /// Counts bytes that were made for an answer after it was kept, such as a compressed form.
+    /// Adds to the size of a cached response, as when a compressed encoding is added to it.
     pub fn grow(&self, key: &str, value: &Arc<V>, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.entries.entry_by_ref(key).and_compute_with(|kept| {
-            let Some(kept) = kept.map(moka::Entry::into_value) else {
+        self.entries.entry_by_ref(key).and_compute_with(|cached| {
+            let Some(cached) = cached.map(moka::Entry::into_value) else {
                 return Op::Nop;
             };
-            if !Arc::ptr_eq(&kept.value, value) {
+            if !Arc::ptr_eq(&cached.value, value) {
                 return Op::Nop;
             }
-            let known = kept.bytes.load(Ordering::Relaxed);
-            kept.bytes
+            let known = cached.bytes.load(Ordering::Relaxed);
+            cached
+                .bytes
                 .store(known.saturating_add(bytes), Ordering::Relaxed);
-            // Put again, it is weighed again.
-            Op::Put(kept)
+            // Inserting it again makes the cache weigh it again.
+            Op::Put(cached)
         });
     }
 
-    /// Returns how many answers are kept and how many bytes they take.
+    /// Returns the number of cached responses and their size in bytes.
     #[must_use]
     pub fn usage(&self) -> (u64, u64) {
         self.entries.run_pending_tasks();
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
-    /// Whether a caller asks on who has joined a fetch that ended for want of time, not of an answer, and has more time himself.
-    fn goes_on(&self, landed: &Landed<V>, source: Source, deadline: Instant) -> bool {
+    /// Whether a caller that joined a fetch continues with another one: the fetch failed because of its deadline, and the caller has more time.
+    fn continues(&self, landed: &FetchResult<V>, source: Source, deadline: Instant) -> bool {
         let now = self.clock.monotonic();
         let ended_early = match &landed.result {
             Ok(_) => false,
             Err(error) => match error.kind() {
                 ErrorKind::Timeout => now >= landed.until,
-                // Our own quota has no place before that deadline, and perhaps one before the later.
+                // The quota has no place before that deadline, but perhaps before the later one.
                 ErrorKind::Throttled => error.is_local(),
                 _ => false,
             },
         };
-        source == Source::Joined && landed.until < deadline && now < deadline && ended_early
+        source == Source::Coalesced && landed.until < deadline && now < deadline && ended_early
     }
 
-    /// Joins the fetch under way, or begins one that may take until `until`. `deadline` is how long the caller waits.
+    /// Joins the fetch in flight, or starts one with the deadline `until`. `deadline` is that of the caller.
     fn join_or_start(
         &self,
         key: &str,
@@ -371,13 +377,13 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
         let mut flights = lock(&self.flights);
         if let Some(flight) = flights.get_mut(key) {
             flight.latest = flight.latest.max(deadline);
-            return (flight.sender.subscribe(), Source::Joined);
+            return (flight.sender.subscribe(), Source::Coalesced);
         }
         let (sender, receiver) = watch::channel(None);
         let until = until.max(deadline);
-        // Whoever has begun a fetch waits for no other.
+        // A caller that has started a fetch does not wait for another one.
         let Some(fetch) = fetch.take().map(|fetch| fetch(until)) else {
-            return (receiver, Source::Joined);
+            return (receiver, Source::Coalesced);
         };
         let flight = Flight {
             sender: sender.clone(),
@@ -385,7 +391,7 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             latest: until,
         };
         flights.insert(key.to_owned(), flight);
-        let end = End {
+        let end = FlightGuard {
             flights: Arc::clone(&self.flights),
             key: key.to_owned(),
             sender: sender.clone(),
@@ -403,7 +409,7 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
                         value: Arc::new(fetched.value),
                         bytes: AtomicU32::new(fetched.bytes),
                         as_of: fetched.as_of,
-                        landed: clock.monotonic(),
+                        received: clock.monotonic(),
                         calls: fetch.calls.summary(),
                         failed_at: Mutex::default(),
                     });
@@ -416,19 +422,19 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
                         refusals.insert(end.key.clone(), (clock.monotonic(), error.clone()));
                     }
                     if error.kind() == ErrorKind::NotFound {
-                        // It is gone; an older answer must not come back when the vendor fails.
+                        // It no longer exists; an older response must not be served when the vendor fails.
                         entries.invalidate(&end.key);
                     } else if may_be_stale(error.kind())
-                        && let Some(kept) = entries.get(&end.key)
+                        && let Some(cached) = entries.get(&end.key)
                     {
-                        *lock(&kept.failed_at) = Some(clock.monotonic());
+                        *lock(&cached.failed_at) = Some(clock.monotonic());
                     }
                     Err(error)
                 }
             };
-            // First the answer is kept, then the flight is over, then those who wait are told: nobody can come between and ask again.
+            // In this order: cache the response, remove the flight, notify the waiting callers. So no caller can start an equal fetch in between.
             let latest = end.over().unwrap_or(until);
-            sender.send_replace(Some(Landed {
+            sender.send_replace(Some(FetchResult {
                 result,
                 until,
                 latest,
@@ -438,12 +444,12 @@ impl<V: Send + Sync + 'static> FreshStore<V> {
             Some(runtime) => drop(runtime.spawn(flight)),
             None => drop(tokio::spawn(flight)),
         }
-        (receiver, Source::Vendor)
+        (receiver, Source::Fetched)
     }
 }
 
-/// Returns when nobody waits for a fetch that has not sent a call yet; the flight is off the board then, so that nobody can join it.
-async fn abandoned<V: Send + Sync + 'static>(end: &End<V>, calls: &CallLog) {
+/// Returns when no caller waits for a fetch that has not sent a call yet; the flight has been removed then, so that no caller can join it.
+async fn abandoned<V: Send + Sync + 'static>(end: &FlightGuard<V>, calls: &CallLog) {
     loop {
         end.sender.closed().await;
         let mut flights = lock(&end.flights);
@@ -457,22 +463,22 @@ async fn abandoned<V: Send + Sync + 'static>(end: &End<V>, calls: &CallLog) {
         }
         break;
     }
-    // What has cost the vendor a call is worth finishing.
+    // A fetch that has sent a call is worth finishing.
     std::future::pending().await
 }
 
-/// Takes a flight off the board however it ends.
-struct End<V: Send + Sync + 'static> {
+/// Removes a flight, however it ends.
+struct FlightGuard<V: Send + Sync + 'static> {
     flights: Flights<V>,
     key: String,
     sender: watch::Sender<Outcome<V>>,
 }
 
-impl<V: Send + Sync + 'static> End<V> {
-    /// Takes it off, and returns how long the most patient of those who wait for it wait.
+impl<V: Send + Sync + 'static> FlightGuard<V> {
+    /// Removes it, and returns the latest deadline of the callers that wait for it.
     fn over(&self) -> Option<Instant> {
         let mut flights = lock(&self.flights);
-        // Another flight may have begun since this one was given up.
+        // Another flight may have started since this one was abandoned.
         let own = flights
             .get(&self.key)
             .is_some_and(|flight| flight.sender.same_channel(&self.sender));
@@ -483,13 +489,13 @@ impl<V: Send + Sync + 'static> End<V> {
     }
 }
 
-impl<V: Send + Sync + 'static> Drop for End<V> {
+impl<V: Send + Sync + 'static> Drop for FlightGuard<V> {
     fn drop(&mut self) {
         self.over();
     }
 }
 
-async fn land<V>(mut flight: watch::Receiver<Outcome<V>>) -> Result<Landed<V>> {
+async fn land<V>(mut flight: watch::Receiver<Outcome<V>>) -> Result<FetchResult<V>> {
     match flight.wait_for(Option::is_some).await {
         Ok(outcome) => outcome.clone().ok_or_else(ended),
         Err(_) => Err(ended()),
@@ -503,8 +509,8 @@ fn ended() -> Error {
     )
 }
 
-/// A caller can only ask for something fresher than is usual, and nobody for something fresher than `min_age`.
-fn oldest(wanted: Wanted, limits: FreshLimits) -> Duration {
+/// A request can only ask for a fresher response than the default, and not for one fresher than `min_age`.
+fn oldest(wanted: CacheDirectives, limits: CacheLimits) -> Duration {
     let asked = match (wanted.no_cache, wanted.max_age) {
         (true, _) => Duration::ZERO,
         (false, Some(age)) => age.min(limits.max_age),
@@ -513,8 +519,8 @@ fn oldest(wanted: Wanted, limits: FreshLimits) -> Duration {
     asked.max(limits.min_age)
 }
 
-/// How long a refusal is given again: as long as is usual, or less for a caller who asks for something fresher, though never less than `min_age`.
-fn oldest_refusal(wanted: Wanted, limits: FreshLimits) -> Duration {
+/// How long a cached refusal is served: the default time, or less for a request for a fresher response, but never less than `min_age`.
+fn oldest_refusal(wanted: CacheDirectives, limits: CacheLimits) -> Duration {
     let asked = match (wanted.no_cache, wanted.max_age) {
         (true, _) => Duration::ZERO,
         (false, Some(age)) => age.min(limits.error_age),
@@ -523,7 +529,7 @@ fn oldest_refusal(wanted: Wanted, limits: FreshLimits) -> Duration {
     asked.max(limits.min_age.min(limits.error_age))
 }
 
-/// Whether asking again at once brings the same refusal. Whatever may pass by itself is asked again.
+/// Whether a retry would bring the same refusal. Failures that may pass are not cached.
 fn is_final(kind: ErrorKind) -> bool {
     match kind {
         ErrorKind::NotFound | ErrorKind::Auth | ErrorKind::Rejected | ErrorKind::Misconfigured => {
@@ -540,8 +546,8 @@ fn is_final(kind: ErrorKind) -> bool {
     }
 }
 
-/// An older answer is better than none when the vendor throttles, is slow, away or unreadable; never when it says that there is no such
-/// thing, or that we may not ask.
+/// A stale response is served if the vendor throttles, is slow, unreachable or sends something unreadable; never if it says that the resource does not exist
+/// or that access is not allowed.
 fn may_be_stale(kind: ErrorKind) -> bool {
     match kind {
         ErrorKind::Throttled
@@ -559,12 +565,12 @@ fn may_be_stale(kind: ErrorKind) -> bool {
     }
 }
 
-fn serve<V>(entry: &Arc<Entry<V>>, now: Instant, stale: bool, source: Source) -> Served<V> {
+fn serve<V>(entry: &Arc<Entry<V>>, now: Instant, stale: bool, source: Source) -> CacheAnswer<V> {
     let calls = match source {
-        Source::Vendor => entry.calls,
-        Source::Joined | Source::Kept => CallSummary::default(),
+        Source::Fetched => entry.calls,
+        Source::Coalesced | Source::Hit => CallSummary::default(),
     };
-    Served {
+    CacheAnswer {
         value: Arc::clone(&entry.value),
         as_of: entry.as_of,
         age: entry.age(now),
