@@ -26,7 +26,7 @@ pub struct Position {
     /// Rows of the segment already passed.
     pub offset: u64,
     /// How the vendor's last page of the segment began; tells a page that comes again.
-    pub mark: Option<Mark>,
+    pub fingerprint: Option<PageFingerprint>,
     /// The page size to ask for, where the vendor serves other pages than it was asked for.
     pub size: Option<u32>,
     /// Whether the vendor serves no pages smaller than that.
@@ -49,7 +49,7 @@ impl Position {
         Self {
             segment,
             offset,
-            mark: None,
+            fingerprint: None,
             size: None,
             least: false,
             short: None,
@@ -67,13 +67,16 @@ impl Position {
         }
     }
 
-    /// Writes the position for a cursor: digits and a dot, then `~` before the mark, `x` before the page size (`y` where no smaller one is
+    /// Writes the position for a cursor: digits and a dot, then `~` before the fingerprint, `x` before the page size (`y` where no smaller one is
     /// served), `z` before the rows of a short page, `t` before the total, and `g` where rows were passed over.
     #[must_use]
     pub fn encode(self) -> String {
         let mut text = format!("{}.{}", self.segment, self.offset);
         let parts = [
-            ('~', self.mark.map(|mark| u64::from(mark.0))),
+            (
+                '~',
+                self.fingerprint.map(|fingerprint| u64::from(fingerprint.0)),
+            ),
             (if self.least { 'y' } else { 'x' }, self.size.map(u64::from)),
             ('z', self.short.map(u64::from)),
             ('t', self.total),
@@ -102,12 +105,12 @@ impl Position {
         let (text, short) = part(text, 'z')?;
         let least = text.contains('y');
         let (text, size) = part(text, if least { 'y' } else { 'x' })?;
-        let (text, mark) = part(text, '~')?;
+        let (text, fingerprint) = part(text, '~')?;
         let (segment, offset) = text.split_once('.')?;
         Some(Self {
             segment: number(segment)?,
             offset: number(offset).filter(|offset| *offset < MAX_OFFSET)?,
-            mark: mark.map(Mark),
+            fingerprint: fingerprint.map(PageFingerprint),
             size: positive(size)?,
             least,
             short: positive(short)?,
@@ -147,13 +150,13 @@ fn part<T: std::str::FromStr + ToString>(text: &str, letter: char) -> Option<(&s
 ///
 /// Some vendors answer every page number, or every token, with the page before (a known bug of one vendor's emulator), and some answer
 /// numbers behind the end with the last page. A walk that believed them would never end. A row can also stand first twice because rows
-/// have moved between two calls, so an equal mark is a suspicion only; [`Walk::run`] shows how it is settled.
+/// have moved between two calls, so an equal fingerprint is a suspicion only; [`Walk::run`] shows how it is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Mark(u32);
+pub struct PageFingerprint(u32);
 
-impl Mark {
-    /// Returns the mark of a page whose first row has this identifier; none without an identifier.
+impl PageFingerprint {
+    /// Returns the fingerprint of a page whose first row has this identifier; none without an identifier.
     #[must_use]
     pub fn of(first: &str) -> Option<Self> {
         // FNV-1a: the same everywhere and for ever, as what stands in a cursor must be.

@@ -1,6 +1,6 @@
 //! The cursor of the list of all jobs, which is walked package by package.
 
-use ota_core::paging::{Mark, Position};
+use ota_core::paging::{PageFingerprint, Position};
 use ota_core::provider::Cursor;
 use ota_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub(crate) struct PackageCursor {
     pub(crate) offset: u64,
     /// How the vendor's last page of those jobs began.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    mark: Option<Mark>,
+    fingerprint: Option<PageFingerprint>,
     /// The page size in force for those jobs.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
@@ -44,7 +44,7 @@ pub(crate) struct PackageCursor {
     total: Option<u64>,
     /// How the vendor's last page of packages began.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
-    packages_mark: Option<Mark>,
+    packages_fingerprint: Option<PageFingerprint>,
     /// The page size in force for packages.
     #[serde(rename = "fs", default, skip_serializing_if = "Option::is_none")]
     packages_size: Option<u32>,
@@ -87,7 +87,7 @@ impl PackageCursor {
     /// Where the walk over the jobs of the package stands.
     pub(crate) fn jobs_position(&self) -> Position {
         Position {
-            mark: self.mark,
+            fingerprint: self.fingerprint,
             size: self.size.filter(|rows| *rows > 0),
             least: self.least,
             short: self.short.filter(|rows| *rows > 0),
@@ -99,7 +99,7 @@ impl PackageCursor {
     pub(crate) fn with_jobs_position(self, jobs: Position) -> Self {
         Self {
             offset: jobs.offset,
-            mark: jobs.mark,
+            fingerprint: jobs.fingerprint,
             size: jobs.size,
             least: jobs.least,
             short: jobs.short,
@@ -111,7 +111,7 @@ impl PackageCursor {
     /// Where the walk over the list of packages stands.
     pub(crate) fn packages_position(&self) -> Position {
         Position {
-            mark: self.packages_mark,
+            fingerprint: self.packages_fingerprint,
             size: self.packages_size.filter(|rows| *rows > 0),
             least: self.packages_least,
             short: self.packages_short.filter(|rows| *rows > 0),
@@ -123,7 +123,7 @@ impl PackageCursor {
     pub(crate) fn with_packages_position(self, packages: Position) -> Self {
         Self {
             index: packages.offset,
-            packages_mark: packages.mark,
+            packages_fingerprint: packages.fingerprint,
             packages_size: packages.size,
             packages_least: packages.least,
             packages_short: packages.short,
@@ -162,7 +162,7 @@ impl PackageCursor {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mark, PackageCursor, WalkedPackage};
+    use super::{PackageCursor, PageFingerprint, WalkedPackage};
     use ota_core::provider::Cursor;
     use proptest::prelude::*;
 
@@ -172,7 +172,7 @@ mod tests {
             index in 0_u64..1 << 32, offset in 0_u64..1 << 32, packages: Option<u64>, name in ".{0,2000}",
         ) {
             let position = PackageCursor {
-                index, offset, packages, mark: Mark::of("job"), packages_mark: Mark::of("package"),
+                index, offset, packages, fingerprint: PageFingerprint::of("job"), packages_fingerprint: PageFingerprint::of("package"),
                 size: Some(u32::MAX), total: Some(u64::MAX), packages_size: Some(10), packages_total: packages, gap: true,
                 least: true, short: Some(u32::MAX), packages_least: true, packages_short: Some(7),
                 package: Some(WalkedPackage { id: "p".into(), name: Some(name), version: None, product: None }),

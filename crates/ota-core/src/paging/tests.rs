@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 
-use super::{Fetched, Mark, Position, Walk, Window};
+use super::{Fetched, PageFingerprint, Position, Walk, Window};
 use crate::ErrorKind;
 
 /// Serves segments of numbered rows as a vendor does, page by page.
@@ -132,7 +132,7 @@ async fn an_answer_with_more_rows_than_asked_for_is_the_whole_list() {
 fn a_position_that_is_written_otherwise_is_no_position() {
     assert_eq!(Position::decode("1.250"), Some(Position::new(1, 250)));
     let marked = Position {
-        mark: Mark::of("row"),
+        fingerprint: PageFingerprint::of("row"),
         ..Position::new(1, 250)
     };
     assert_eq!(Position::decode(&marked.encode()), Some(marked));

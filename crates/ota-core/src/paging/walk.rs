@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::walked::{Walked, changing_sizes, unreachable_rows};
-use super::{Fetched, Mark, Position, Window, repeated_page};
+use super::{Fetched, PageFingerprint, Position, Window, repeated_page};
 use crate::BoxFuture;
 use crate::error::{Error, Result};
 
@@ -29,7 +29,7 @@ pub struct Walk {
 }
 
 /// What asking for the next rows came to.
-enum Met<R> {
+enum Step<R> {
     /// Rows whose place in the list is known.
     Rows(Placed<R>),
     /// A page size. The rows, if any, may stand elsewhere, so they are asked for again in this size.
@@ -98,10 +98,11 @@ enum Shown<R> {
 }
 
 /// A walk on its way.
-struct Walking<R, F, K> {
+struct Walking<R, F, K, P> {
     walk: Walk,
     fetch: F,
     key: K,
+    keep: P,
     position: Position,
     walked: Walked<R>,
 }
@@ -150,25 +151,54 @@ impl Walk {
     where
         R: Send,
     {
-        let walking = Walking {
+        self.start(fetch, |row| Some(key(row)), |_, row| keep(row))
+            .until_full()
+            .await
+    }
+
+    /// Walks as [`Walk::run`] through lists in which something may stand in the place of a row that cannot be read. It keeps its place, for the vendor has
+    /// numbered it, and is not returned: the list is not whole without it, so the walk has a gap from there on.
+    ///
+    /// `id` returns a row's identifier, empty for a row that has none. `wanted` is given the segment too: a vendor that ignores a filter answers rows that
+    /// contradict the segment.
+    ///
+    /// # Errors
+    /// As [`Walk::run`].
+    pub async fn list<'a, T>(
+        self,
+        fetch: impl FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<Option<T>>>> + Send,
+        id: impl Fn(&T) -> &str + Send + Sync,
+        wanted: impl Fn(u32, &T) -> bool + Send + Sync,
+    ) -> Result<Walked<T>>
+    where
+        T: Send,
+    {
+        let walked = self
+            .start(
+                fetch,
+                |row: &Option<T>| row.as_ref().map(&id),
+                |segment, row| row.as_ref().is_some_and(|row| wanted(segment, row)),
+            )
+            .until_full()
+            .await?;
+        Ok(walked.readable())
+    }
+
+    fn start<'a, R, F, K, P>(self, fetch: F, key: K, keep: P) -> Walking<R, F, K, P>
+    where
+        R: Send,
+        F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
+        K: Fn(&R) -> Option<&str> + Send + Sync,
+        P: Fn(u32, &R) -> bool + Send + Sync,
+    {
+        Walking {
             walk: self,
             fetch,
             key,
+            keep,
             position: self.from,
-            walked: Walked {
-                rows: Vec::new(),
-                places: Vec::new(),
-                next: None,
-                totals: Vec::new(),
-                calls: 0,
-                gap: self.from.gap,
-                read: 0,
-                error: None,
-                passed: self.from.offset,
-                wrong_total: false,
-            },
-        };
-        walking.until_full(keep).await
+            walked: Walked::from(&self),
+        }
     }
 
     /// The row that a total reaches, as far as the vendor lets it be read.
@@ -177,13 +207,14 @@ impl Walk {
     }
 }
 
-impl<'a, R, F, K> Walking<R, F, K>
+impl<'a, R, F, K, P> Walking<R, F, K, P>
 where
     R: Send,
     F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
-    K: Fn(&R) -> &str + Send + Sync,
+    K: Fn(&R) -> Option<&str> + Send + Sync,
+    P: Fn(u32, &R) -> bool + Send + Sync,
 {
-    async fn until_full(mut self, keep: impl Fn(&R) -> bool + Send + Sync) -> Result<Walked<R>> {
+    async fn until_full(mut self) -> Result<Walked<R>> {
         let page_size = self.walk.page_size;
         let mut seen = HashSet::new();
         while self.position.segment < self.walk.segments {
@@ -194,17 +225,17 @@ where
                 break;
             }
             let placed = match self.next_rows(missing).await {
-                Ok(Met::Rows(placed)) => placed,
-                Ok(Met::Size) => continue,
-                Ok(Met::End) => {
+                Ok(Step::Rows(placed)) => placed,
+                Ok(Step::Size) => continue,
+                Ok(Step::End) => {
                     self.walked.passed = self.position.offset;
                     self.position = self.position.next_segment();
                     continue;
                 }
-                Ok(Met::Missing) if self.walked.rows.is_empty() => {
+                Ok(Step::Missing) if self.walked.rows.is_empty() => {
                     return Err(unreachable_rows(self.position.total, self.position.offset));
                 }
-                Ok(Met::Missing) | Err(Stop::Spent) => {
+                Ok(Step::Missing) | Err(Stop::Spent) => {
                     self.walked.next = Some(self.position);
                     break;
                 }
@@ -225,10 +256,10 @@ where
             while count(&self.walked.rows) < page_size {
                 let Some(row) = rest.next() else { break };
                 self.walked.read += 1;
-                let key = (self.key)(&row);
+                let key = (self.key)(&row).unwrap_or_default();
                 // A row without an identifier cannot be compared, so it is never taken for a repetition.
                 let repeated = !key.is_empty() && !seen.insert(key.to_owned());
-                if !repeated && keep(&row) {
+                if !repeated && (self.keep)(self.position.segment, &row) {
                     self.walked.rows.push(row);
                     self.walked.places.push(place);
                 }
@@ -270,11 +301,26 @@ where
         self.walked.calls += 1;
         let fetched = (self.fetch)(self.position.segment, window).await?;
         self.position.total = self.position.total.max(fetched.total);
+        self.note_rows(&fetched.rows);
         Ok(fetched)
     }
 
-    fn mark(&self, rows: &[R]) -> Option<Mark> {
-        rows.first().and_then(|row| Mark::of((self.key)(row)))
+    /// Notes which rows of a page cannot be given: the vendor counts them, so its total does not fit the rows that are.
+    fn note_rows(&mut self, rows: &[R]) {
+        let mut seen = HashSet::new();
+        for row in rows {
+            match (self.key)(row) {
+                None => self.walked.unreadable = true,
+                Some("") => {}
+                Some(key) => self.walked.repeated |= !seen.insert(key),
+            }
+            self.walked.left_out |= !(self.keep)(self.position.segment, row);
+        }
+    }
+
+    fn fingerprint(&self, rows: &[R]) -> Option<PageFingerprint> {
+        rows.first()
+            .and_then(|row| PageFingerprint::of((self.key)(row).unwrap_or_default()))
     }
 
     /// The largest row that any answer has counted, as far as it can be read.
@@ -301,7 +347,7 @@ where
     }
 
     /// Notes the size of the vendor's pages; the rows are asked for again in it.
-    fn learn(&mut self, size: Size) -> Met<R> {
+    fn learn(&mut self, size: Size) -> Step<R> {
         let position = &mut self.position;
         position.short = None;
         match size {
@@ -312,14 +358,14 @@ where
                 position.size = Some(asked);
             }
         }
-        Met::Size
+        Step::Size
     }
 
     /// Notes a short page whose rows may stand elsewhere.
     ///
     /// Its rows come again in a size that no answer so far was too large for, and under another number: a vendor with smaller pages
     /// than were asked for, and one that serves none as small as that, would both answer the same number with the same rows.
-    fn too_short(&mut self, window: Window, rows: &[R]) -> Met<R> {
+    fn too_short(&mut self, window: Window, rows: &[R]) -> Step<R> {
         let other = self.position.offset / window.index.saturating_add(1);
         let rows = count(rows).min(u32::try_from(other).unwrap_or(u32::MAX));
         self.learn(Size::Short {
@@ -329,9 +375,9 @@ where
     }
 
     /// Asks for the rows at the position until their place in the list is known.
-    async fn next_rows(&mut self, missing: u32) -> Result<Met<R>, Stop> {
+    async fn next_rows(&mut self, missing: u32) -> Result<Step<R>, Stop> {
         let Some(mut window) = self.window(missing) else {
-            return Ok(Met::End);
+            return Ok(Step::End);
         };
         let fetched = self.ask(window).await?;
         if count(&fetched.rows) > window.size && self.is_whole(&fetched) {
@@ -339,22 +385,26 @@ where
         }
         if let Some(size) = self.other_size(window, &fetched)? {
             let rows = size.rows();
-            let met = self.learn(size);
+            let step = self.learn(size);
             // The first page begins with the first row whatever its size; where another one begins depends on it.
             if window.index > 0 || window.skip >= rows {
-                return Ok(met);
+                return Ok(step);
             }
             window.size = rows;
         }
-        let mark = self.mark(&fetched.rows);
+        let fingerprint = self.fingerprint(&fetched.rows);
         // A window that starts at its offset starts behind the window before it, so it cannot begin with the same row.
-        if window.index > 0 && window.skip == 0 && mark.is_some() && mark == self.position.mark {
+        if window.index > 0
+            && window.skip == 0
+            && fingerprint.is_some()
+            && fingerprint == self.position.fingerprint
+        {
             let before = Window {
                 index: window.index - 1,
                 ..window
             };
             let before = self.ask(before).await?;
-            if self.mark(&before.rows) == mark {
+            if self.fingerprint(&before.rows) == fingerprint {
                 return self.repeated(&fetched);
             }
         }
@@ -363,9 +413,9 @@ where
         let full = rows == window.size;
         // A total that is smaller than the rows that came is wrong, or the rows stand elsewhere.
         let wrong = rows > 0 && fetched.total.is_some_and(|total| total < end);
-        let told = fetched.total.filter(|_| !wrong);
+        let reported = fetched.total.filter(|_| !wrong);
         if end <= self.position.offset {
-            return self.nothing_new(window, fetched, told).await;
+            return self.nothing_new(window, fetched, reported).await;
         }
         if full {
             if self.position.short.is_some() {
@@ -373,7 +423,7 @@ where
             }
             return Ok(self.place(window, fetched));
         }
-        if wrong || (told.is_none() && self.counted() < end) {
+        if wrong || (reported.is_none() && self.counted() < end) {
             if window.index > 0 && !self.position.least {
                 return Ok(self.too_short(window, &fetched.rows));
             }
@@ -382,7 +432,7 @@ where
             }
             return Ok(self.place(window, fetched));
         }
-        if self.walk.reach(told) > end || (told.is_none() && self.counted() > end) {
+        if self.walk.reach(reported) > end || (reported.is_none() && self.counted() > end) {
             return self.short_page(window, missing, false).await;
         }
         if self.counted() <= end {
@@ -394,11 +444,11 @@ where
         // A total that has become smaller may be wrong; rows behind it would prove that.
         Ok(match self.shown(end).await? {
             Shown::Nothing => {
-                let mut met = self.place(window, fetched);
-                if let Met::Rows(placed) = &mut met {
+                let mut step = self.place(window, fetched);
+                if let Step::Rows(placed) = &mut step {
                     placed.last = true;
                 }
-                met
+                step
             }
             _ if self.position.least => self.place(window, fetched),
             _ => self.too_short(window, &fetched.rows),
@@ -428,14 +478,14 @@ where
     }
 
     /// The rows of a vendor that ignores paging. A list that has become shorter than what was passed ends here as well.
-    fn whole(&mut self, fetched: Fetched<R>) -> Met<R> {
+    fn whole(&mut self, fetched: Fetched<R>) -> Step<R> {
         let end = fetched.rows.len() as u64;
         self.note_total(fetched.total, end);
         if end <= u64::from(self.walk.max_vendor_page) {
             // It can be a vendor whose pages are no smaller, so the next part comes from the same one.
             self.learn(Size::Least(count(&fetched.rows)));
         }
-        Met::Rows(Placed {
+        Step::Rows(Placed {
             rows: fetched.rows,
             start: 0,
             end: end.max(self.position.offset),
@@ -470,12 +520,12 @@ where
     }
 
     /// Judges a page that begins as the one directly before it.
-    fn repeated(&self, fetched: &Fetched<R>) -> Result<Met<R>, Stop> {
+    fn repeated(&self, fetched: &Fetched<R>) -> Result<Step<R>, Stop> {
         let counts_more = self.walk.reach(fetched.total) > self.position.offset;
         // A vendor that ignores paging has answered with its whole list before: a short page, or one larger than was asked for.
         let whole = self.position.size.is_some() && (fetched.size.is_none() || self.position.least);
         match whole && !counts_more {
-            true => Ok(Met::End),
+            true => Ok(Step::End),
             false => Err(repeated_page().into()),
         }
     }
@@ -485,17 +535,17 @@ where
         &mut self,
         window: Window,
         fetched: Fetched<R>,
-        told: Option<u64>,
-    ) -> Result<Met<R>, Stop> {
+        reported: Option<u64>,
+    ) -> Result<Step<R>, Stop> {
         let (offset, rows) = (self.position.offset, count(&fetched.rows));
-        if self.walk.reach(told) > offset || (told.is_none() && self.counted() > offset) {
+        if self.walk.reach(reported) > offset || (reported.is_none() && self.counted() > offset) {
             return self.short_page(window, 1, false).await;
         }
         if self.counted() > offset {
             return match self.shown(offset).await? {
-                Shown::Rows(placed) => Ok(Met::Rows(placed)),
-                Shown::Size => Ok(Met::Size),
-                Shown::Nothing => Ok(self.ended(told)),
+                Shown::Rows(placed) => Ok(Step::Rows(placed)),
+                Shown::Size => Ok(Step::Size),
+                Shown::Nothing => Ok(self.ended(reported)),
                 Shown::Counted => self.short_page(window, 1, true).await,
                 Shown::Unclear => Ok(self.no_small_pages()),
             };
@@ -516,19 +566,19 @@ where
                 return self.short_page(window, 1, false).await;
             }
         }
-        Ok(self.ended(told))
+        Ok(self.ended(reported))
     }
 
-    fn ended(&mut self, told: Option<u64>) -> Met<R> {
-        let total = told.map(|total| (self.position.segment, total));
+    fn ended(&mut self, reported: Option<u64>) -> Step<R> {
+        let total = reported.map(|total| (self.position.segment, total));
         self.walked.totals.extend(total);
-        Met::End
+        Step::End
     }
 
     /// Goes on with pages of the size that was asked for before, where small ones are not served as such.
-    fn no_small_pages(&mut self) -> Met<R> {
+    fn no_small_pages(&mut self) -> Step<R> {
         if self.position.least {
-            return Met::Missing;
+            return Step::Missing;
         }
         let size = self
             .position
@@ -565,7 +615,7 @@ where
             }
             if rows > at.skip {
                 return Ok(match self.place(at, answer) {
-                    Met::Rows(placed) => Shown::Rows(placed),
+                    Step::Rows(placed) => Shown::Rows(placed),
                     _ => Shown::Size,
                 });
             }
@@ -596,7 +646,7 @@ where
         window: Window,
         missing: u32,
         shown: bool,
-    ) -> Result<Met<R>, Stop> {
+    ) -> Result<Step<R>, Stop> {
         let again = self.ask(window).await?;
         let rows = count(&again.rows);
         let end = window.start() + u64::from(rows);
@@ -619,10 +669,10 @@ where
                 return Ok(self.ended(again.total));
             }
             return Ok(match self.shown(offset).await? {
-                Shown::Rows(placed) => Met::Rows(placed),
-                Shown::Size => Met::Size,
+                Shown::Rows(placed) => Step::Rows(placed),
+                Shown::Size => Step::Size,
                 Shown::Nothing => self.ended(again.total),
-                Shown::Counted => Met::Missing,
+                Shown::Counted => Step::Missing,
                 Shown::Unclear => self.no_small_pages(),
             });
         }
@@ -642,7 +692,7 @@ where
         let answer = self.ask(part).await?;
         let found = count(&answer.rows);
         if self.is_larger(part, &answer) {
-            return Ok(Met::Size);
+            return Ok(Step::Size);
         }
         if let Some(size) = self.other_size(part, &answer)? {
             return Ok(self.learn(size));
@@ -663,25 +713,27 @@ where
 
     /// Settles a page that begins with the next row and is short: rows are missing in it, or the vendor's pages have become smaller still. The
     /// next row, asked for by itself, tells.
-    async fn part_of_a_page(&mut self, part: Window, answer: Fetched<R>) -> Result<Met<R>, Stop> {
+    async fn part_of_a_page(&mut self, part: Window, answer: Fetched<R>) -> Result<Step<R>, Stop> {
         let single = Window::holding(self.position.offset, 1);
         let row = self.ask(single).await?;
         if self.is_larger(single, &row) {
-            return Ok(Met::Size);
+            return Ok(Step::Size);
         }
-        Ok(match self.mark(&row.rows) {
+        Ok(match self.fingerprint(&row.rows) {
             None if row.rows.is_empty() => self.place_with_gap(single, row),
-            mark if mark == self.mark(&answer.rows) => self.place_with_gap(part, answer),
+            fingerprint if fingerprint == self.fingerprint(&answer.rows) => {
+                self.place_with_gap(part, answer)
+            }
             _ => self.learn(Size::Most(count(&answer.rows))),
         })
     }
 
     /// Goes on behind a page that stays empty, if rows come there.
-    async fn behind_a_hole(&mut self, window: Window) -> Result<Met<R>, Stop> {
+    async fn behind_a_hole(&mut self, window: Window) -> Result<Step<R>, Stop> {
         let next = window.following();
         let reachable = self.walk.limit.is_none_or(|limit| next.end() <= limit);
         if next.start() >= self.counted() || !reachable {
-            return Ok(Met::Missing);
+            return Ok(Step::Missing);
         }
         let behind = self.ask(next).await?;
         let rows = count(&behind.rows);
@@ -689,7 +741,7 @@ where
             return Ok(self.learn(size));
         }
         if rows == 0 {
-            return Ok(Met::Missing);
+            return Ok(Step::Missing);
         }
         self.position.gap = true;
         self.position.offset = next.start();
@@ -697,22 +749,22 @@ where
         // A page that is not full is asked for once more, as any other.
         match rows == next.size || behind.total == Some(end) {
             true => Ok(self.place(next, behind)),
-            false => Ok(Met::Size),
+            false => Ok(Step::Size),
         }
     }
 
     /// Takes the rows of a page that stand where they were asked for. They are the last ones if nothing has ever counted more.
-    fn place(&mut self, window: Window, answer: Fetched<R>) -> Met<R> {
+    fn place(&mut self, window: Window, answer: Fetched<R>) -> Step<R> {
         let end = window.start() + answer.rows.len() as u64;
         let last = self.counted() == end && answer.total.is_none_or(|total| total == end);
         let total = answer
             .total
             .or(self.position.total.filter(|total| *total >= end));
         self.note_total(total, end);
-        if let Some(mark) = self.mark(&answer.rows) {
-            self.position.mark = Some(mark);
+        if let Some(fingerprint) = self.fingerprint(&answer.rows) {
+            self.position.fingerprint = Some(fingerprint);
         }
-        Met::Rows(Placed {
+        Step::Rows(Placed {
             start: window.start(),
             rows: answer.rows,
             end,
@@ -721,13 +773,13 @@ where
     }
 
     /// Takes the rows of a page from which rows are missing: the vendor counts rows here that it does not show.
-    fn place_with_gap(&mut self, window: Window, answer: Fetched<R>) -> Met<R> {
+    fn place_with_gap(&mut self, window: Window, answer: Fetched<R>) -> Step<R> {
         self.position.gap = true;
-        let mut met = self.place(window, answer);
-        if let Met::Rows(placed) = &mut met {
+        let mut step = self.place(window, answer);
+        if let Step::Rows(placed) = &mut step {
             (placed.end, placed.last) = (window.end(), false);
         }
-        met
+        step
     }
 
     /// Notes the total of rows that end at `end`.

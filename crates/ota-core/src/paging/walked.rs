@@ -1,6 +1,6 @@
 //! What a walk through a vendor's pages comes to.
 
-use super::Position;
+use super::{Position, Walk};
 use crate::error::{Error, ErrorKind, Retry};
 
 /// The result of a walk.
@@ -22,13 +22,85 @@ pub struct Walked<R> {
     pub read: u64,
     /// What ended the walk early, after rows had been read: they are given, and the error is the answer to the next request if it lasts.
     pub error: Option<Error>,
+    /// Whether something stood in the place of a row that cannot be read.
+    pub unreadable: bool,
+    /// Whether one page of the vendor's held a row twice; it is given once.
+    pub repeated: bool,
+    /// Whether a row of a page that was read is not wanted.
+    pub left_out: bool,
+    /// Whether the walk goes through one segment and filters nothing, so that the segment's total is the walk's.
+    whole_segment: bool,
     /// Rows of the last segment that were passed.
     pub(super) passed: u64,
     /// Whether a total was proved wrong by the rows that came with it.
     pub(super) wrong_total: bool,
 }
 
+impl<R> From<&Walk> for Walked<R> {
+    /// Begins with no rows.
+    fn from(walk: &Walk) -> Self {
+        Self {
+            rows: Vec::new(),
+            places: Vec::new(),
+            next: None,
+            totals: Vec::new(),
+            calls: 0,
+            gap: walk.from.gap,
+            read: 0,
+            error: None,
+            unreadable: false,
+            repeated: false,
+            left_out: false,
+            whole_segment: walk.segments == 1 && !walk.filtered,
+            passed: walk.from.offset,
+            wrong_total: false,
+        }
+    }
+}
+
+impl<R> Walked<Option<R>> {
+    /// Leaves out what is no row. Without it the list is not whole, here and in the parts that follow.
+    pub(super) fn readable(mut self) -> Walked<R> {
+        if self.unreadable {
+            self.gap = true;
+            if let Some(next) = &mut self.next {
+                next.gap = true;
+            }
+        }
+        Walked {
+            rows: self.rows.into_iter().flatten().collect(),
+            places: self.places,
+            next: self.next,
+            totals: self.totals,
+            calls: self.calls,
+            gap: self.gap,
+            read: self.read,
+            error: self.error,
+            unreadable: self.unreadable,
+            repeated: self.repeated,
+            left_out: self.left_out,
+            whole_segment: self.whole_segment,
+            passed: self.passed,
+            wrong_total: self.wrong_total,
+        }
+    }
+}
+
 impl<R> Walked<R> {
+    /// Returns whether every row that the vendor counts in the pages that were read could be given.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.unreadable && !self.repeated
+    }
+
+    /// Returns the total of the walk where the vendor's total is exactly that: it walks through one segment, leaves no row out, and the total fits the
+    /// rows that came.
+    #[must_use]
+    pub fn exact_total(&self, limit: Option<u64>) -> Option<u64> {
+        self.fitting_total(limit)
+            .filter(|_| self.whole_segment && self.is_complete() && !self.left_out)
+    }
+
     /// Returns the total of a walk through one segment, if it fits the rows that came.
     ///
     /// A total is left out when rows are missing, when more rows came than it counts, and when the list ended before it.
