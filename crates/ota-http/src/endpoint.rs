@@ -12,8 +12,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Checks a configured endpoint: `https`, or `http` for a loopback address (or with `allow_http`), a host, and nothing
-    /// behind it but an optional port and one slash.
+    /// Checks a configured endpoint: `https`, or `http` for a loopback address (or with `allow_http`), a host, an optional port, and an optional path below
+    /// which the API is, as behind a reverse proxy (`https://host/hawkbit`).
     ///
     /// # Errors
     /// Returns what is wrong and what to do. The text never repeats an endpoint that holds user info or a query.
@@ -23,10 +23,14 @@ impl Endpoint {
         if !url.username().is_empty() || url.password().is_some() {
             return Err("it holds user info; credentials have settings of their own".to_owned());
         }
-        if url.query().is_some() || url.fragment().is_some() || url.path() != "/" {
+        if url.query().is_some() || url.fragment().is_some() {
             return Err(
-                "it has a path, a query or a fragment; give scheme, host and port only".to_owned(),
+                "it has a query or a fragment; give scheme, host and port, and a path if the API is below one".to_owned(),
             );
+        }
+        let prefix = url.path().trim_end_matches('/');
+        if prefix.contains("//") || url.path().ends_with("//") {
+            return Err("its path has an empty part (`//`); remove one slash".to_owned());
         }
         let host = url
             .host_str()
@@ -48,14 +52,14 @@ impl Endpoint {
         };
         let loopback = is_loopback(host);
         Ok(Self {
-            base: format!("{}://{authority}", url.scheme()),
+            base: format!("{}://{authority}{prefix}", url.scheme()),
             authority,
             https,
             loopback,
         })
     }
 
-    /// Returns scheme, host and port, without a slash at the end.
+    /// Returns scheme, host, port and path, without a slash at the end. A request's path is put behind it.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
@@ -107,13 +111,30 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_can_be_below_a_path() {
+        for (text, base) in [
+            ("https://host/hawkbit", "https://host/hawkbit"),
+            ("https://host/hawkbit/", "https://host/hawkbit"),
+            ("https://host:8443/a/b%20c", "https://host:8443/a/b%20c"),
+            ("https://host/a/../b", "https://host/b"),
+            ("https://host/", "https://host"),
+        ] {
+            let endpoint = Endpoint::parse(text, false).unwrap();
+            assert_eq!(endpoint.base(), base, "{text}");
+            assert!(endpoint.authority().starts_with("host"));
+        }
+    }
+
+    #[test]
     fn what_could_leak_or_mislead_is_refused() {
         for text in [
             "http://10.0.0.1",
             "http://localhost.example.com",
             "ftp://h",
             "https://u:p@h",
-            "https://h/path",
+            "https://h//path",
+            "https://h/path//",
+            "https://h/path?x=1",
             "https://h?x=1",
             "https://h#x",
             "h",

@@ -7,16 +7,13 @@ pub mod endpoint;
 pub mod environment;
 pub mod file;
 pub mod json;
-pub mod lenient;
 pub mod losses;
-pub mod phrase;
 mod proxy;
 pub mod redact;
 pub mod refused;
 pub mod renewal;
 pub mod secret;
 pub mod server_time;
-pub mod slower;
 pub mod tls;
 
 pub use client::{Client, Options, Request, Response};

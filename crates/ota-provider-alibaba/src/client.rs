@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
+use ota_adapter::lenient::LenientScalar;
 use ota_core::context::Context;
 use ota_core::drift::DriftKind;
 use ota_core::error::Retry;
@@ -12,7 +13,6 @@ use ota_core::provider::{Dependencies, SettingError};
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::encode::query;
 use ota_http::json::Budget;
-use ota_http::lenient::Leaf;
 use ota_http::redact::Hidden;
 use ota_http::{Client as HttpClient, Options, Request, Response};
 use serde_json::Value;
@@ -407,7 +407,7 @@ pub(crate) fn interpret(
         if code.is_none() && !ok_status {
             return Err(unreadable("it has no error code".to_owned()));
         }
-        let text = |leaf: Leaf| match leaf.0 {
+        let text = |leaf: LenientScalar| match leaf.0 {
             Value::String(text) if !text.is_empty() => Some(text),
             _ => None,
         };

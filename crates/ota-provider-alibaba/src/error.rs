@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use ota_adapter::slower::asks_to_slow_down;
 use ota_core::error::{Retry, VendorError};
 use ota_core::{Error, ErrorKind};
 use ota_http::server_time::whole_number;
-use ota_http::slower::asks_to_slow_down;
 use ota_http::{Response, redact};
 
 use crate::config::CredentialSettings;

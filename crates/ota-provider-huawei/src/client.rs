@@ -4,26 +4,39 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method};
+use ota_adapter::Account;
+use ota_adapter::account::PageFields;
+use ota_adapter::answer::without_secrets;
+use ota_adapter::error::wrong_shape;
 use ota_core::clock::Clock;
-use ota_core::drift::{DriftKind, DriftObserver};
+use ota_core::drift::DriftKind;
 use ota_core::error::Retry;
-use ota_core::gate::{self, Gate, VendorCall};
+use ota_core::gate::{self, VendorCall};
+use ota_core::provider::SettingError;
 use ota_core::random::Random;
 use ota_core::{Context, Error, ErrorKind, Result};
-use ota_http::redact::Hidden;
 use ota_http::renewal::SecretGroup;
 use ota_http::{Request, Secret, encode};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::error::{Refusal, blame, is_secret_refusal, judge, wrong_shape};
-use crate::map;
-use crate::token::{Issued, Issuer, Token, TokenCell};
+use crate::error::{blame, interpret, is_secret_refusal, is_token_refusal};
+use crate::token::{Issued, Issuer, Token, TokenCell, TokenPool};
 use crate::wire::{RefreshRequest, TokenAnswer};
 
 /// How often a call is repeated because another login has replaced its token meanwhile.
 const MAX_REPLACED: u32 = 3;
+
+/// "The value ranges from 1 to 100." (`pageSize` in "Querying an Upgrade Task List", page of 2022-02-24, read 2026-11-23)
+pub(crate) const MAX_PAGE_SIZE: u32 = 100;
+
+/// What a page has around and beside its rows.
+pub(crate) const PAGE: PageFields = PageFields {
+    size: "pageSize",
+    rows: "data",
+    total: "totalCount",
+};
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -31,17 +44,33 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// Sends the calls of one application.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) http: ota_http::Client,
+    pub(crate) account: Account,
     pub(crate) config: Config,
-    pub(crate) gate: Arc<dyn Gate>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Arc<dyn Random>,
-    pub(crate) drift: Arc<dyn DriftObserver>,
-    pub(crate) tokens: Arc<TokenCell>,
-    pub(crate) secret: SecretGroup,
+    http: ota_http::Client,
+    tokens: Arc<TokenCell>,
+    secret: SecretGroup,
 }
 
 impl Client {
+    /// Creates the client; its token is that of the application in `tokens`.
+    ///
+    /// # Errors
+    /// When the TLS settings cannot be used.
+    pub(crate) fn new(
+        account: Account,
+        config: Config,
+        tokens: &TokenPool,
+    ) -> Result<Self, SettingError> {
+        let clock = Arc::clone(&account.deps.clock);
+        Ok(Self {
+            http: config.connection.client(&account.name, &*clock)?,
+            tokens: tokens.cell(config.connection.endpoint.base(), &config.app_id),
+            secret: SecretGroup::new(vec![Arc::clone(&config.secret)], clock),
+            account,
+            config,
+        })
+    }
+
     /// Makes one reading call. `target` is path and query, percent-encoded.
     ///
     /// A call whose token is refused is repeated once with a newer one; where another login has replaced the token meanwhile, up to [`MAX_REPLACED`]
@@ -88,23 +117,23 @@ impl Client {
         let refused = Mutex::new(None);
         let (refused_slot, token) = (&refused, &token);
         gate::call(
-            &*self.gate,
+            &*self.account.deps.gate,
             cx,
             VendorCall::read(operation),
             |_| async move {
                 // The gate may have made us wait; a login of somebody else has then killed the token that we came with.
                 let token = self.tokens.newest().unwrap_or_else(|| Arc::clone(token));
                 let result = self.read_once(cx, operation, target, &token.access).await;
-                let is_refused = matches!(&result, Err(refusal) if refusal.token);
+                let is_refused = result.as_ref().is_err_and(is_token_refusal);
                 if result.is_ok() {
                     self.tokens.accepted(&token);
                 }
                 let superseded = repeatable || !self.tokens.is_newest(&token);
                 *refused_slot.lock().unwrap_or_else(PoisonError::into_inner) =
                     is_refused.then_some(token);
-                result.map_err(|refusal| match is_refused && superseded {
-                    true => refusal.error.with_superseded(),
-                    false => refusal.error,
+                result.map_err(|error| match is_refused && superseded {
+                    true => error.with_superseded(),
+                    false => error,
                 })
             },
         )
@@ -121,7 +150,7 @@ impl Client {
         operation: &'static str,
         target: &str,
         token: &Secret,
-    ) -> Result<Map<String, Value>, Refusal> {
+    ) -> Result<Map<String, Value>> {
         let mut request = self.request(Method::GET, target)?;
         request.header(
             self.config.app_key_header.clone(),
@@ -131,14 +160,14 @@ impl Client {
         let authorization = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
         request.header(AUTHORIZATION, &authorization, true)?;
         let body = self.send(cx, operation, request, &[token]).await?;
-        // Whatever text the vendor sends may repeat what was sent to it. An answer with tokens is read elsewhere, for it must keep them.
+        // Here and not in `send`: an answer with tokens must keep them.
         let own = self.config.secret.read().ok();
         let secrets = [token].into_iter().chain(&own).map(Secret::expose_secret);
-        Ok(Hidden::new(secrets).members(body))
+        Ok(without_secrets(body, secrets))
     }
 
     fn request(&self, method: Method, target: &str) -> Result<Request> {
-        let url = format!("{}{target}", self.config.endpoint.base());
+        let url = format!("{}{target}", self.config.connection.endpoint.base());
         let mut request = Request::new(method, url);
         request.header(ACCEPT, JSON, false)?;
         Ok(request)
@@ -150,17 +179,14 @@ impl Client {
         operation: &'static str,
         request: Request,
         secrets: &[&Secret],
-    ) -> Result<Map<String, Value>, Refusal> {
+    ) -> Result<Map<String, Value>> {
         let response = self.http.send(cx, request).await?;
         let own = self.config.secret.read().ok();
-        let secrets: Vec<&str> = secrets
-            .iter()
-            .copied()
-            .chain(&own)
-            .map(Secret::expose_secret)
-            .collect();
-        judge(&response, &secrets, &|field| {
-            self.drift.observe(DriftKind::Malformed, operation, field)
+        let secrets = secrets.iter().copied().chain(&own);
+        let secrets: Vec<&str> = secrets.map(Secret::expose_secret).collect();
+        let source = self.account.source(operation);
+        interpret(&response, &secrets, &|field| {
+            source.report(DriftKind::Malformed, field)
         })
     }
 
@@ -189,8 +215,8 @@ impl Client {
         refresh_token: Option<&Secret>,
     ) -> Result<Issued> {
         let body = &body;
-        gate::call(&*self.gate, cx, call, |_| async move {
-            let since = self.clock.monotonic();
+        gate::call(&*self.account.deps.gate, cx, call, |_| async move {
+            let since = self.account.deps.clock.monotonic();
             let secret = self.config.secret.read().map_err(|error| {
                 Error::new(
                     ErrorKind::Misconfigured,
@@ -205,9 +231,9 @@ impl Client {
             secrets.extend(refresh_token);
             match self.send(cx, call.operation, request, &secrets).await {
                 Ok(answer) => issued(answer, since),
-                Err(refusal) => {
+                Err(error) => {
                     // Its fields are all settings: nothing of it can be the caller's fault.
-                    let error = blame(refusal.error, false);
+                    let error = blame(error, false);
                     Err(self.after_refusal(error, call, &secret).await)
                 }
             }
@@ -219,12 +245,14 @@ impl Client {
 pub(crate) fn issued(answer: Map<String, Value>, since: std::time::Instant) -> Result<Issued> {
     let answer: TokenAnswer =
         serde_json::from_value(Value::Object(answer)).map_err(|_| wrong_shape("accessToken"))?;
-    let access = map::identifier(&answer.access_token)
+    let access = answer
+        .access_token
+        .identifier()
         .filter(|token| HeaderValue::from_str(token).is_ok())
         .ok_or_else(|| wrong_shape("accessToken"))?;
     Ok(Issued {
         access: Secret::new(access),
-        refresh: map::identifier(&answer.refresh_token).map(Secret::new),
+        refresh: answer.refresh_token.identifier().map(Secret::new),
         life_s: answer.expires_in.count(),
         since,
     })
@@ -279,10 +307,10 @@ impl Issuer for Client {
     }
 
     fn clock(&self) -> &dyn Clock {
-        &*self.clock
+        &*self.account.deps.clock
     }
 
     fn random(&self) -> &dyn Random {
-        &*self.random
+        &*self.account.deps.random
     }
 }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::HeaderName;
-use http::header;
+use http::{HeaderName, header};
+use ota_adapter::settings::{CredentialKeys, required};
+use ota_adapter::{Connection, ConnectionSettings};
 use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::provider::{SettingError, SettingErrors};
-use ota_http::endpoint::Endpoint;
 use ota_http::secret::SecretSource;
-use ota_http::tls::{TlsOptions, TlsSettings};
+use ota_http::tls::TlsOptions;
 use serde::Deserialize;
 
 /// The vendor as configuration names it.
@@ -32,6 +32,12 @@ pub const DEFAULT_CALLS: u32 = 90;
 /// The vendor's limit for `appId` (vendor notes, section 1.3).
 const MAX_APP_ID_LEN: usize = 256;
 
+const SECRET: CredentialKeys = CredentialKeys {
+    key: "secret",
+    file_key: "secret_file",
+    keys: &["secret_file", "secret"],
+};
+
 /// The keys of a provider section, as written in the configuration file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,14 +58,12 @@ pub struct Settings {
 /// Checked settings of one application.
 #[derive(Debug)]
 pub struct Config {
-    /// The API's address.
-    pub endpoint: Endpoint,
+    /// How the API is reached.
+    pub connection: Connection,
     /// The application's ID.
     pub app_id: String,
     /// The application's secret.
     pub secret: Arc<SecretSource>,
-    /// TLS; `None` for an endpoint without TLS.
-    pub tls: Option<TlsOptions>,
     /// The header that carries the application's ID.
     pub app_key_header: HeaderName,
 }
@@ -68,7 +72,11 @@ impl Config {
     /// Returns what identifies the vendor account: providers with the same value share one quota.
     #[must_use]
     pub fn account(&self) -> String {
-        format!("{VENDOR} {} {}", self.endpoint.base(), self.app_id)
+        format!(
+            "{VENDOR} {} {}",
+            self.connection.endpoint.base(),
+            self.app_id
+        )
     }
 
     /// Returns what a login is made with.
@@ -77,7 +85,7 @@ impl Config {
         Login {
             account: self.account(),
             secret: Arc::clone(&self.secret),
-            tls: self.tls.clone(),
+            tls: self.connection.tls.clone(),
             app_key_header: self.app_key_header.clone(),
         }
     }
@@ -124,65 +132,33 @@ impl Settings {
     /// Names the key that is missing or wrong and says what to do.
     pub fn into_config(self) -> Result<Config, SettingErrors> {
         let mut errors = SettingErrors::default();
-        let endpoint = errors.check(endpoint(self.endpoint.as_deref(), self.allow_http));
-        let app_id = errors.check(app_id(self.app_id));
-        let secret =
-            SecretSource::credential("secret", self.secret, "secret_file", self.secret_file);
-        let secret = errors.check(secret.and_then(|secret| {
-            secret.ok_or_else(|| {
-                SettingError::missing(
-                    "secret_file",
-                    &["secret_file", "secret"],
-                    "it is missing; give `secret_file` or `secret`",
-                )
-            })
-        }));
-        let app_key_header = errors.check(app_key_header(
-            self.app_key_header.as_deref().unwrap_or("app_key"),
-        ));
-        let tls = TlsSettings {
+        let connection = ConnectionSettings {
+            endpoint: self.endpoint,
+            allow_http: self.allow_http,
             ca_file: self.ca_file,
             client_cert_file: self.client_cert_file,
             client_key_file: self.client_key_file,
             server_name: self.server_name,
             verify_hostname: self.verify_hostname,
         }
-        .into_options(endpoint.as_ref(), &mut errors);
+        .into_connection("https://10.0.0.1:8743", &mut errors);
+        let app_id = errors.check(app_id(self.app_id));
+        let secret = errors.check(SECRET.required(self.secret, self.secret_file));
+        let header = self.app_key_header.as_deref().unwrap_or("app_key");
+        let app_key_header = errors.check(app_key_header(header));
         errors.finish(|| {
             Some(Config {
-                endpoint: endpoint?,
+                connection: connection?,
                 app_id: app_id?,
                 secret: Arc::new(secret?),
-                tls,
                 app_key_header: app_key_header?,
             })
         })
     }
 }
 
-fn endpoint(text: Option<&str>, allow_http: Option<bool>) -> Result<Endpoint, SettingError> {
-    let text = text.ok_or_else(|| {
-        SettingError::missing(
-            "endpoint",
-            &["endpoint"],
-            "it is missing; give the platform's address, for instance https://10.0.0.1:8743",
-        )
-    })?;
-    Endpoint::parse(text.trim(), allow_http.unwrap_or(false))
-        .map_err(|message| SettingError::new("endpoint", message))
-}
-
 fn app_id(text: Option<String>) -> Result<String, SettingError> {
-    let app_id = text
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
-        .ok_or_else(|| {
-            SettingError::missing(
-                "app_id",
-                &["app_id"],
-                "it is missing; give the ID of the application",
-            )
-        })?;
+    let app_id = required("app_id", text, "give the ID of the application")?;
     if app_id.len() > MAX_APP_ID_LEN || !app_id.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(SettingError::new(
             "app_id",

@@ -4,16 +4,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use ota_adapter::Source;
 use ota_core::Result;
+use ota_core::drift::DriftCounter;
 use ota_core::id::{JobId, ProviderName};
 use ota_core::job::Job;
 use ota_core::task::Task;
 use ota_http::Response;
 
+use crate::answers;
 use crate::client::issued;
-use crate::error::judge;
-use crate::map;
-use crate::page::{mapped, one};
+use crate::config::VENDOR;
+use crate::error::interpret;
 
 /// The calls that this adapter makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ impl Operation {
     pub const ALL: [Self; 4] = [Self::Token, Self::Job, Self::Jobs, Self::Tasks];
 }
 
-/// What an answer holds. A row that nobody can read stands as `None`.
+/// What an answer holds. A row that cannot be read stands as `None`.
 #[derive(Debug)]
 pub enum Read {
     /// A token, which is not shown.
@@ -56,25 +58,25 @@ pub fn read(operation: Operation, status: u16, body: &[u8], now: Instant) -> Res
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body),
     };
-    let members =
-        judge(&response, &["secret-of-nobody"], &|_| {}).map_err(|refusal| refusal.error)?;
+    let members = interpret(&response, &["secret-of-nobody"], &|_| {})?;
     let provider = ProviderName::parse("internals").expect("the name is valid");
+    let drift = DriftCounter::default();
+    let source = Source {
+        vendor: VENDOR,
+        provider: &provider,
+        operation: "internals",
+        drift: &drift,
+    };
     Ok(match operation {
         Operation::Token => {
             issued(members, now)?;
             Read::Token
         }
-        Operation::Job => Read::Job(Box::new(map::job(&provider, one(members)?).item)),
-        Operation::Jobs => {
-            let page = mapped(members, |row| map::job(&provider, row), |_| {})?;
-            let rows = page.rows.into_iter();
-            Read::Jobs(rows.map(|row| row.map(|row| row.item)).collect())
-        }
+        Operation::Job => Read::Job(Box::new(answers::job(source, members)?)),
+        Operation::Jobs => Read::Jobs(answers::jobs(source, members)?.rows),
         Operation::Tasks => {
             let job = JobId::from("job");
-            let page = mapped(members, |row| map::task(&provider, &job, row), |_| {})?;
-            let rows = page.rows.into_iter();
-            Read::Tasks(rows.map(|row| row.map(|row| row.item)).collect())
+            Read::Tasks(answers::tasks(source, members, &job)?.rows)
         }
     })
 }

@@ -1,13 +1,15 @@
 #![doc = include_str!("../README.md")]
 
 mod adapter;
+mod answers;
 mod client;
 mod config;
 mod error;
 pub mod internals;
+mod jobs;
 mod map;
-mod page;
 mod provider;
+mod tasks;
 mod token;
 mod wire;
 

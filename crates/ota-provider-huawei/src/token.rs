@@ -21,7 +21,7 @@ use ota_core::{Context, Error, ErrorKind, Result};
 use ota_http::Secret;
 use ota_http::refused::Refused;
 
-use crate::error::is_token_refusal;
+use crate::error::speaks_of_token;
 
 /// How long before its end a token is renewed, unless it lives shorter than twice as long: then at half of its life.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
@@ -420,7 +420,7 @@ fn is_lasting(error: &Error) -> bool {
         error.kind(),
         ErrorKind::Auth | ErrorKind::Misconfigured | ErrorKind::Rejected
     );
-    refused && error.vendor().is_some() && !error.is_superseded() && !is_token_refusal(error)
+    refused && error.vendor().is_some() && !error.is_superseded() && !speaks_of_token(error)
 }
 
 async fn issue(cx: &Context, issuer: &dyn Issuer, refresh: Option<Secret>) -> Result<Issued> {

@@ -17,7 +17,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("ota-guard", &["ota-core"]),
     ("ota-http", &["ota-core"]),
     // Adapters do not know each other.
-    (ADAPTERS, &["ota-core", "ota-http"]),
+    (ADAPTERS, &["ota-adapter", "ota-core", "ota-http"]),
+    ("ota-adapter", &["ota-core", "ota-http"]),
     ("ota-fleet", &["ota-core"]),
     (
         "ota-gateway",
@@ -48,7 +49,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
 
 /// Crates that even the tests of a crate may not use.
 const NEVER: &[(&str, &[&str])] = &[
-    ("ota-sim", &[ADAPTERS, "ota-http"]),
+    ("ota-sim", &[ADAPTERS, "ota-adapter", "ota-http"]),
     ("ota-core", &["ota-sim", "ota-gateway", ADAPTERS]),
     ("ota-gateway", &["ota-sim", "ota-sandbox"]),
     (ADAPTERS, &[ADAPTERS]),

@@ -5,8 +5,8 @@
 //! when it is the whole message or begins it. A word inside of a longer text is no reason: "version", "storage" and "signature" stand in
 //! texts about anything. What is not known is `other`, and the text is in `message` anyway.
 
+use ota_adapter::phrase::begins_with;
 use ota_core::task::Failure;
-use ota_http::phrase::begins_with;
 use ota_http::redact;
 
 const TEXTS: &[(Failure, &[&str])] = &[

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ota_adapter::lenient::LenientScalar;
 use ota_core::drift::DriftKind;
 use ota_core::id::{JobId, PackageId, ProductId};
 use ota_core::job::{
@@ -9,7 +10,6 @@ use ota_core::job::{
     Selection, Target,
 };
 use ota_core::vendor::VendorDetail;
-use ota_http::lenient::Leaf;
 
 use super::Source;
 use super::reading::Reading;
@@ -103,7 +103,7 @@ fn some_package(package: Package) -> Option<Package> {
 
 fn source_versions(reading: &mut Reading<'_>, wire: SrcVersions) -> Vec<String> {
     match wire {
-        SrcVersions::Wrapped { list } => list.0.iter().filter_map(Leaf::text).collect(),
+        SrcVersions::Wrapped { list } => list.0.iter().filter_map(LenientScalar::text).collect(),
         SrcVersions::Other(leaf) => {
             reading.odd("SrcVersions", leaf);
             Vec::new()
@@ -135,9 +135,9 @@ fn tags(reading: &mut Reading<'_>, wire: Tags) -> Vec<(String, String)> {
     }
 }
 
-fn verbatim(tags: &[Tag]) -> Leaf {
+fn verbatim(tags: &[Tag]) -> LenientScalar {
     let tag = |tag: &Tag| serde_json::json!({"Key": tag.key.0, "Value": tag.value.0});
-    Leaf(tags.iter().map(tag).collect())
+    LenientScalar(tags.iter().map(tag).collect())
 }
 
 fn group(id: Option<String>, name: Option<String>) -> Vec<Group> {
@@ -176,7 +176,7 @@ fn overwrite(word: &str) -> Option<Overwrite> {
 
 impl Reading<'_> {
     /// Keeps a list that did not come in its documented wrapper.
-    fn odd(&mut self, name: &str, leaf: Leaf) {
+    fn odd(&mut self, name: &str, leaf: LenientScalar) {
         if !leaf.is_absent() {
             self.observe(DriftKind::Value, name);
             self.keep(name, leaf);

@@ -1,10 +1,10 @@
 //! Reading a row field by field and keeping whatever found no home.
 
+use ota_adapter::TimeFormat;
+use ota_adapter::lenient::LenientScalar;
 use ota_core::drift::DriftKind;
-use ota_http::lenient::Leaf;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Source;
 
@@ -28,20 +28,20 @@ impl<'a> Reading<'a> {
             source
                 .drift
                 .observe(DriftKind::Field, source.operation, &name);
-            reading.keep(&name, Leaf(value));
+            reading.keep(&name, LenientScalar(value));
         }
         reading
     }
 
     /// Keeps a field that has no neutral home.
-    pub(super) fn keep(&mut self, name: &str, leaf: Leaf) {
+    pub(super) fn keep(&mut self, name: &str, leaf: LenientScalar) {
         if !leaf.is_absent() {
             self.fields.insert(name.to_owned(), leaf.verbatim());
         }
     }
 
     /// Reads free text.
-    pub(super) fn text(&mut self, name: &str, leaf: Leaf) -> Option<String> {
+    pub(super) fn text(&mut self, name: &str, leaf: LenientScalar) -> Option<String> {
         let text = leaf.text();
         self.known(name, leaf, text, DriftKind::Value)
     }
@@ -50,7 +50,7 @@ impl<'a> Reading<'a> {
     pub(super) fn word<T>(
         &mut self,
         name: &str,
-        leaf: Leaf,
+        leaf: LenientScalar,
         table: impl Fn(&str) -> Option<T>,
     ) -> Option<T> {
         let word = leaf.text().and_then(|text| table(text.trim()));
@@ -58,27 +58,25 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads a time, `2019-12-28T02:43:10.000Z`.
-    pub(super) fn time(&mut self, name: &str, leaf: Leaf) -> Option<OffsetDateTime> {
-        let time = leaf.time(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-        // RFC 3339 allows offsets; the model has UTC only, and far years cannot be moved there.
-        let time = time.and_then(|time| time.checked_to_offset(time::UtcOffset::UTC));
+    pub(super) fn time(&mut self, name: &str, leaf: LenientScalar) -> Option<OffsetDateTime> {
+        let time = TimeFormat::Rfc3339.read(&leaf);
         self.known(name, leaf, time, DriftKind::Value)
     }
 
     /// Reads a count.
-    pub(super) fn count(&mut self, name: &str, leaf: Leaf) -> Option<u64> {
+    pub(super) fn count(&mut self, name: &str, leaf: LenientScalar) -> Option<u64> {
         let count = leaf.count();
         self.known(name, leaf, count, DriftKind::Value)
     }
 
     /// Reads a number of minutes as seconds.
-    pub(super) fn minutes(&mut self, name: &str, leaf: Leaf) -> Option<u64> {
+    pub(super) fn minutes(&mut self, name: &str, leaf: LenientScalar) -> Option<u64> {
         let seconds = leaf.count().and_then(|minutes| minutes.checked_mul(60));
         self.known(name, leaf, seconds, DriftKind::Value)
     }
 
     /// Reads a share of 0 to 100.
-    pub(super) fn percent(&mut self, name: &str, leaf: Leaf) -> Option<f64> {
+    pub(super) fn percent(&mut self, name: &str, leaf: LenientScalar) -> Option<f64> {
         let percent = leaf
             .number()
             .filter(|number| (0.0..=100.0).contains(number));
@@ -86,12 +84,18 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads a boolean.
-    pub(super) fn flag(&mut self, name: &str, leaf: Leaf) -> Option<bool> {
+    pub(super) fn flag(&mut self, name: &str, leaf: LenientScalar) -> Option<bool> {
         let flag = leaf.flag();
         self.known(name, leaf, flag, DriftKind::Value)
     }
 
-    fn known<T>(&mut self, name: &str, leaf: Leaf, value: Option<T>, kind: DriftKind) -> Option<T> {
+    fn known<T>(
+        &mut self,
+        name: &str,
+        leaf: LenientScalar,
+        value: Option<T>,
+        kind: DriftKind,
+    ) -> Option<T> {
         if value.is_none() && !leaf.is_absent() {
             self.source.drift.observe(kind, self.source.operation, name);
             self.keep(name, leaf);

@@ -5,8 +5,8 @@
 
 pub mod xml;
 
+use ota_adapter::lenient::{LenientList, LenientScalar};
 use ota_http::json::{self, Odd, Unreadable};
-use ota_http::lenient::{Leaf, Rows};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -75,13 +75,13 @@ pub fn decode(body: &[u8]) -> Result<Decoded, Undecodable> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Envelope {
-    pub(crate) request_id: Leaf,
-    pub(crate) success: Leaf,
-    pub(crate) code: Leaf,
-    pub(crate) message: Leaf,
-    pub(crate) error_message: Leaf,
-    pub(crate) total: Leaf,
-    pub(crate) page_size: Leaf,
+    pub(crate) request_id: LenientScalar,
+    pub(crate) success: LenientScalar,
+    pub(crate) code: LenientScalar,
+    pub(crate) message: LenientScalar,
+    pub(crate) error_message: LenientScalar,
+    pub(crate) total: LenientScalar,
+    pub(crate) page_size: LenientScalar,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
 }
@@ -109,37 +109,37 @@ pub(crate) const FIRMWARE_REST: &[&str] = &[
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct OtaJob {
-    pub(crate) job_id: Leaf,
-    pub(crate) job_status: Leaf,
-    pub(crate) job_type: Leaf,
-    pub(crate) job_desc: Leaf,
-    pub(crate) firmware_id: Leaf,
-    pub(crate) name: Leaf,
-    pub(crate) dest_version: Leaf,
-    pub(crate) product_key: Leaf,
+    pub(crate) job_id: LenientScalar,
+    pub(crate) job_status: LenientScalar,
+    pub(crate) job_type: LenientScalar,
+    pub(crate) job_desc: LenientScalar,
+    pub(crate) firmware_id: LenientScalar,
+    pub(crate) name: LenientScalar,
+    pub(crate) dest_version: LenientScalar,
+    pub(crate) product_key: LenientScalar,
     pub(crate) src_versions: SrcVersions,
-    pub(crate) selection_type: Leaf,
-    pub(crate) target_selection: Leaf,
-    pub(crate) gray_percent: Leaf,
-    pub(crate) group_id: Leaf,
-    pub(crate) group_name: Leaf,
-    pub(crate) retry_count: Leaf,
-    pub(crate) retry_interval: Leaf,
-    pub(crate) timeout_in_minutes: Leaf,
-    pub(crate) maximum_per_minute: Leaf,
-    pub(crate) need_confirm: Leaf,
-    pub(crate) need_push: Leaf,
-    pub(crate) overwrite_mode: Leaf,
-    pub(crate) download_protocol: Leaf,
-    pub(crate) dynamic_mode: Leaf,
-    pub(crate) multi_module_mode: Leaf,
+    pub(crate) selection_type: LenientScalar,
+    pub(crate) target_selection: LenientScalar,
+    pub(crate) gray_percent: LenientScalar,
+    pub(crate) group_id: LenientScalar,
+    pub(crate) group_name: LenientScalar,
+    pub(crate) retry_count: LenientScalar,
+    pub(crate) retry_interval: LenientScalar,
+    pub(crate) timeout_in_minutes: LenientScalar,
+    pub(crate) maximum_per_minute: LenientScalar,
+    pub(crate) need_confirm: LenientScalar,
+    pub(crate) need_push: LenientScalar,
+    pub(crate) overwrite_mode: LenientScalar,
+    pub(crate) download_protocol: LenientScalar,
+    pub(crate) dynamic_mode: LenientScalar,
+    pub(crate) multi_module_mode: LenientScalar,
     pub(crate) tags: Tags,
-    pub(crate) utc_create: Leaf,
-    pub(crate) utc_modified: Leaf,
-    pub(crate) utc_start_time: Leaf,
-    pub(crate) utc_end_time: Leaf,
-    pub(crate) utc_schedule_time: Leaf,
-    pub(crate) utc_schedule_finish_time: Leaf,
+    pub(crate) utc_create: LenientScalar,
+    pub(crate) utc_modified: LenientScalar,
+    pub(crate) utc_start_time: LenientScalar,
+    pub(crate) utc_end_time: LenientScalar,
+    pub(crate) utc_schedule_time: LenientScalar,
+    pub(crate) utc_schedule_finish_time: LenientScalar,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
 }
@@ -150,14 +150,14 @@ pub(crate) struct OtaJob {
 pub(crate) enum SrcVersions {
     Wrapped {
         #[serde(rename = "SrcVersion")]
-        list: Rows<Leaf>,
+        list: LenientList<LenientScalar>,
     },
-    Other(Leaf),
+    Other(LenientScalar),
 }
 
 impl Default for SrcVersions {
     fn default() -> Self {
-        Self::Other(Leaf::default())
+        Self::Other(LenientScalar::default())
     }
 }
 
@@ -167,43 +167,43 @@ impl Default for SrcVersions {
 pub(crate) enum Tags {
     Wrapped {
         #[serde(rename = "OtaTagDTO")]
-        list: Rows<Tag>,
+        list: LenientList<Tag>,
     },
-    Other(Leaf),
+    Other(LenientScalar),
 }
 
 impl Default for Tags {
     fn default() -> Self {
-        Self::Other(Leaf::default())
+        Self::Other(LenientScalar::default())
     }
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Tag {
-    pub(crate) key: Leaf,
-    pub(crate) value: Leaf,
+    pub(crate) key: LenientScalar,
+    pub(crate) value: LenientScalar,
 }
 
 /// A row of `ListOTATaskByJob`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct OtaTask {
-    pub(crate) task_id: Leaf,
-    pub(crate) job_id: Leaf,
-    pub(crate) firmware_id: Leaf,
-    pub(crate) product_key: Leaf,
-    pub(crate) product_name: Leaf,
-    pub(crate) device_name: Leaf,
-    pub(crate) iot_id: Leaf,
-    pub(crate) src_version: Leaf,
-    pub(crate) dest_version: Leaf,
-    pub(crate) task_status: Leaf,
-    pub(crate) progress: Leaf,
-    pub(crate) task_desc: Leaf,
-    pub(crate) timeout: Leaf,
-    pub(crate) utc_create: Leaf,
-    pub(crate) utc_modified: Leaf,
+    pub(crate) task_id: LenientScalar,
+    pub(crate) job_id: LenientScalar,
+    pub(crate) firmware_id: LenientScalar,
+    pub(crate) product_key: LenientScalar,
+    pub(crate) product_name: LenientScalar,
+    pub(crate) device_name: LenientScalar,
+    pub(crate) iot_id: LenientScalar,
+    pub(crate) src_version: LenientScalar,
+    pub(crate) dest_version: LenientScalar,
+    pub(crate) task_status: LenientScalar,
+    pub(crate) progress: LenientScalar,
+    pub(crate) task_desc: LenientScalar,
+    pub(crate) timeout: LenientScalar,
+    pub(crate) utc_create: LenientScalar,
+    pub(crate) utc_modified: LenientScalar,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
 }
@@ -212,10 +212,10 @@ pub(crate) struct OtaTask {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Firmware {
-    pub(crate) firmware_id: Leaf,
-    pub(crate) firmware_name: Leaf,
-    pub(crate) dest_version: Leaf,
-    pub(crate) product_key: Leaf,
+    pub(crate) firmware_id: LenientScalar,
+    pub(crate) firmware_name: LenientScalar,
+    pub(crate) dest_version: LenientScalar,
+    pub(crate) product_key: LenientScalar,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
 }

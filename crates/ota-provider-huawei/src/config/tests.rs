@@ -34,25 +34,39 @@ fn check_all(change: Value, expected: &[&str], word: &str) {
 #[test]
 fn defaults_are_those_of_the_vendor() {
     let config = config(json!({})).unwrap();
-    assert_eq!(config.endpoint.base(), "https://10.0.0.1:8743");
+    assert_eq!(config.connection.endpoint.base(), "https://10.0.0.1:8743");
     assert_eq!(config.app_key_header, "app_key");
     assert_eq!(config.account(), "huawei-iot https://10.0.0.1:8743 app-1");
-    let tls = config.tls.as_ref().unwrap();
+    let tls = config.connection.tls.as_ref().unwrap();
     assert!(!tls.skip_hostname_verification);
     assert!(!format!("{config:?}").contains("s3cret-value"));
 }
 
 #[test]
+fn the_platform_can_be_below_a_path() {
+    let config = config(json!({"endpoint": "https://proxy.example.com/iot/"})).unwrap();
+    let base = "https://proxy.example.com/iot";
+    assert_eq!(config.connection.endpoint.base(), base);
+    assert_eq!(config.account(), format!("huawei-iot {base} app-1"));
+}
+
+#[test]
 fn plain_http_has_no_tls_and_is_for_loopback_only() {
     let config = config(json!({"endpoint": "http://127.0.0.1:9000"})).unwrap();
-    assert!(config.tls.is_none());
+    assert!(config.connection.tls.is_none());
     check(
         json!({"endpoint": "http://10.0.0.1:9000"}),
         "endpoint",
         "allow_http",
     );
     let allowed = json!({"endpoint": "http://10.0.0.1:9000", "allow_http": true});
-    assert!(super::tests::config(allowed).unwrap().tls.is_none());
+    assert!(
+        super::tests::config(allowed)
+            .unwrap()
+            .connection
+            .tls
+            .is_none()
+    );
 }
 
 #[test]
@@ -63,7 +77,7 @@ fn a_wrong_setting_is_named() {
         "endpoint",
         "user info",
     );
-    check(json!({"endpoint": "https://h/iocm"}), "endpoint", "path");
+    check(json!({"endpoint": "https://h//iocm"}), "endpoint", "path");
     check(json!({"endpoint": "https://h/?a=b"}), "endpoint", "query");
     check(json!({"endpoint": "https://h/#a"}), "endpoint", "fragment");
     check(json!({"app_id": null}), "app_id", "missing");
@@ -94,7 +108,7 @@ fn a_wrong_setting_is_named() {
     );
     check_all(
         json!({"client_cert_file": "/no/such", "client_key_file": "/x", "app_id": null, "endpoint": "ftp://x"}),
-        &["endpoint", "app_id", "client_cert_file", "client_key_file"],
+        &["endpoint", "client_cert_file", "client_key_file", "app_id"],
         "/no/such",
     );
     check(

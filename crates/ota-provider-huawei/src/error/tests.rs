@@ -5,10 +5,10 @@ use ota_http::Response;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::Refusal;
+use super::is_token_refusal;
 
-fn judge(response: &Response, secrets: &[&str]) -> Result<Map<String, Value>, Refusal> {
-    super::judge(response, secrets, &|_| {})
+fn interpret(response: &Response, secrets: &[&str]) -> ota_core::Result<Map<String, Value>> {
+    super::interpret(response, secrets, &|_| {})
 }
 
 fn response(status: u16, content_type: &'static str, body: &str) -> Response {
@@ -24,13 +24,13 @@ fn response(status: u16, content_type: &'static str, body: &str) -> Response {
 
 #[track_caller]
 fn check(status: u16, body: &str, kind: ErrorKind, token: bool) {
-    let refusal = judge(&response(status, "application/json", body), &[]).unwrap_err();
+    let error = interpret(&response(status, "application/json", body), &[]).unwrap_err();
     assert_eq!(
-        (refusal.error.kind(), refusal.token),
+        (error.kind(), is_token_refusal(&error)),
         (kind, token),
         "{status} {body}"
     );
-    let vendor = refusal.error.vendor().unwrap();
+    let vendor = error.vendor().unwrap();
     assert_eq!(vendor.http_status, Some(status));
     assert_eq!(vendor.request_id.as_deref(), Some("req-7"));
 }
@@ -42,8 +42,8 @@ fn an_application_that_was_not_seen_has_an_advice_about_the_header() {
         "application/json",
         r#"{"error_code":"100025","error_desc":"AppId for auth not exist."}"#,
     );
-    let refusal = judge(&response, &[]).unwrap_err();
-    let advice = refusal.error.advice().unwrap();
+    let error = interpret(&response, &[]).unwrap_err();
+    let advice = error.advice().unwrap();
     assert!(advice.contains("underscores_in_headers on"), "{advice}");
     assert!(advice.contains("`app_key_header`"), "{advice}");
 }
@@ -151,7 +151,7 @@ fn no_code_or_null_under_success_is_data() {
         "\u{feff}{\"a\":1}",
     ] {
         for content_type in ["application/json", "text/plain", "text/html"] {
-            let data = judge(&response(200, content_type, body), &[]).unwrap();
+            let data = interpret(&response(200, content_type, body), &[]).unwrap();
             assert_eq!(serde_json::Value::Object(data), json!({"a": 1}), "{body}");
         }
     }
@@ -173,8 +173,8 @@ fn what_is_not_json_is_unreadable_or_out_of_order() {
         ] {
             check(status, body, kind, token);
         }
-        let refusal = judge(&response(200, "application/json", body), &[]).unwrap_err();
-        assert_eq!(refusal.error.retry(), Retry::Later);
+        let error = interpret(&response(200, "application/json", body), &[]).unwrap_err();
+        assert_eq!(error.retry(), Retry::Later);
     }
     for (status, kind) in [
         (200, K::Protocol),
@@ -184,8 +184,8 @@ fn what_is_not_json_is_unreadable_or_out_of_order() {
         (502, K::Unavailable),
     ] {
         let html = response(status, "text/html", "<html><body>Sign in</body></html>");
-        let refusal = judge(&html, &[]).unwrap_err();
-        assert_eq!((refusal.error.kind(), refusal.token), (kind, false));
+        let error = interpret(&html, &[]).unwrap_err();
+        assert_eq!((error.kind(), is_token_refusal(&error)), (kind, false));
     }
 }
 
@@ -196,15 +196,16 @@ fn vendor_text_is_cleaned_and_short() {
         "x".repeat(400)
     );
     let body = json!({"error_code": "s3cret-token", "error_desc": text}).to_string();
-    let refusal = judge(&response(403, "application/json", &body), &["s3cret-token"]).unwrap_err();
-    let vendor = refusal.error.vendor().unwrap();
+    let error =
+        interpret(&response(403, "application/json", &body), &["s3cret-token"]).unwrap_err();
+    let vendor = error.vendor().unwrap();
     let message = vendor.message.as_deref().unwrap();
     assert!(
         message.starts_with("token *** of https://h/x x"),
         "{message}"
     );
     assert_eq!(message.chars().count(), 301);
-    let shown = format!("{0} {0:?}", refusal.error);
+    let shown = format!("{0} {0:?}", error);
     assert!(
         !shown.contains("s3cret") && !shown.contains("sign=abc"),
         "{shown}"
@@ -214,15 +215,15 @@ fn vendor_text_is_cleaned_and_short() {
 #[test]
 fn a_missing_application_id_hints_at_the_header() {
     let body = r#"{"error_code":"100025","error_desc":"AppId for auth not exist."}"#;
-    let refusal = judge(&response(401, "application/json", body), &[]).unwrap_err();
-    assert!(refusal.error.message().contains("app_key_header"));
+    let error = interpret(&response(401, "application/json", body), &[]).unwrap_err();
+    assert!(error.message().contains("app_key_header"));
 }
 
 proptest! {
     #[test]
     fn no_answer_panics(status in 100_u16..600, body in prop::collection::vec(any::<u8>(), 0..64)) {
         let response = Response { status, headers: HeaderMap::new(), body: body.into() };
-        let _ = judge(&response, &["some secret"]);
+        let _ = interpret(&response, &["some secret"]);
     }
 }
 
@@ -261,7 +262,7 @@ fn a_hint_to_wait_is_believed_up_to_a_minute() {
                 "date",
                 HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"),
             );
-            let error = judge(&throttled, &[]).unwrap_err().error;
+            let error = interpret(&throttled, &[]).unwrap_err();
             let wait = error.retry_after().map(|wait| wait.as_secs());
             assert_eq!(wait, Some(seconds), "{value}");
         }

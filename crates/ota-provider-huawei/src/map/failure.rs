@@ -1,7 +1,7 @@
 //! Why a device failed, read from the vendor's text.
 
+use ota_adapter::phrase::begins_with;
 use ota_core::task::Failure;
-use ota_http::phrase::begins_with;
 use ota_http::redact;
 
 /// The texts of the vendor's FAQ as excerpted in the project's vendor notes, section 1.8, in lower case. A text counts when it is the whole

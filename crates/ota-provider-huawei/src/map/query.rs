@@ -4,25 +4,26 @@ use ota_core::job::{Job, JobKind, JobOutcome, JobStatus};
 use ota_core::paging::Window;
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::{Task, TaskStatus};
+use ota_core::vendor::VendorDetail;
 use ota_http::encode;
 
-use super::{Mapped, Word};
+use super::VendorStatus;
 
 /// Which lists of the vendor's are walked for a job list, one after the other.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct JobPlan {
-    /// The status word of each list; `None` asks for every status. No list at all when nothing can match.
-    pub(crate) words: Vec<Option<Word>>,
-    /// The outcomes that rows are still filtered by: the vendor has one word for `failed` and `partial`.
+    /// The status of each list; `None` asks for every status. No list at all when nothing can match.
+    pub(crate) statuses: Vec<Option<VendorStatus>>,
+    /// The outcomes that rows are still filtered by: the vendor has one status for `failed` and `partial`.
     outcomes: Vec<JobOutcome>,
-    /// Whether rows are still filtered by status: the vendor cannot be asked for words that nobody knows.
+    /// Whether rows are still filtered by status: the vendor cannot be asked for unknown values.
     statuses_here: bool,
 }
 
 impl JobPlan {
     pub(crate) fn of(filter: &JobFilter) -> Self {
         let nothing = Self {
-            words: Vec::new(),
+            statuses: Vec::new(),
             outcomes: Vec::new(),
             statuses_here: false,
         };
@@ -31,40 +32,49 @@ impl JobPlan {
         }
         if filter.status.is_empty() && filter.outcome.is_empty() {
             return Self {
-                words: vec![None],
+                statuses: vec![None],
                 ..nothing
             };
         }
         // A row in a status that is not known has no outcome either.
         if filter.status.contains(&JobStatus::Unknown) && filter.outcome.is_empty() {
             return Self {
-                words: vec![None],
+                statuses: vec![None],
                 statuses_here: true,
                 ..nothing
             };
         }
-        let asked = |word: &Word| {
-            let status = filter.status.is_empty() || filter.status.contains(&word.job_status());
+        let asked = |vendor: &VendorStatus| {
+            let status = filter.status.is_empty() || filter.status.contains(&vendor.job_status());
             let outcome = filter.outcome.is_empty()
-                || match word {
-                    Word::Success => filter.outcome.contains(&JobOutcome::Succeeded),
-                    Word::Failed => failed_outcomes(filter).next().is_some(),
-                    Word::Wait | Word::Processing | Word::Stop => false,
+                || match vendor {
+                    VendorStatus::Success => filter.outcome.contains(&JobOutcome::Succeeded),
+                    VendorStatus::Failed => failed_outcomes(filter).next().is_some(),
+                    VendorStatus::Wait | VendorStatus::Processing | VendorStatus::Stop => false,
                 };
             status && outcome
         };
-        let words: Vec<_> = Word::ALL.into_iter().filter(asked).map(Some).collect();
+        let statuses: Vec<_> = VendorStatus::ALL
+            .into_iter()
+            .filter(asked)
+            .map(Some)
+            .collect();
         let both = failed_outcomes(filter).count() != 1;
-        let outcomes = if both || !words.contains(&Some(Word::Failed)) {
+        let outcomes = if both || !statuses.contains(&Some(VendorStatus::Failed)) {
             Vec::new()
         } else {
             filter.outcome.clone()
         };
         Self {
-            words,
+            statuses,
             outcomes,
             ..nothing
         }
+    }
+
+    /// Returns the status of a list.
+    pub(crate) fn status(&self, segment: u32) -> Option<VendorStatus> {
+        self.statuses.get(segment as usize).copied().flatten()
     }
 
     /// Returns whether most rows may be left out here.
@@ -72,13 +82,17 @@ impl JobPlan {
         !self.outcomes.is_empty() || self.statuses_here
     }
 
-    /// Returns whether a row of the list for `word` is wanted.
+    /// Returns whether a row of the list for `status` is wanted.
     ///
     /// A platform that ignores a filter answers with rows that contradict it; they, and rows in a status that is not known and
     /// was not asked for, are left out.
-    pub(crate) fn wants(&self, filter: &JobFilter, word: Option<Word>, row: &Mapped<Job>) -> bool {
-        let job = &row.item;
-        (word.is_none() || word == row.word)
+    pub(crate) fn wants(
+        &self,
+        filter: &JobFilter,
+        status: Option<VendorStatus>,
+        job: &Job,
+    ) -> bool {
+        (status.is_none() || status == status_of(&job.vendor))
             && (!self.statuses_here || filter.status.contains(&job.status))
             && (filter.kind.is_none() || job.kind.is_none() || filter.kind == job.kind)
             && (self.outcomes.is_empty()
@@ -88,7 +102,12 @@ impl JobPlan {
     }
 }
 
-/// The asked outcomes that the vendor's word for a failed task stands for.
+/// The status of a row that was read.
+fn status_of(vendor: &VendorDetail) -> Option<VendorStatus> {
+    vendor.status.as_deref().and_then(VendorStatus::read)
+}
+
+/// The asked outcomes that the vendor's status of a failed task stands for.
 fn failed_outcomes(filter: &JobFilter) -> impl Iterator<Item = JobOutcome> {
     [JobOutcome::Failed, JobOutcome::Partial]
         .into_iter()
@@ -98,8 +117,8 @@ fn failed_outcomes(filter: &JobFilter) -> impl Iterator<Item = JobOutcome> {
 /// Which lists of the vendor's are walked for a task list, one after the other.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TaskPlan {
-    /// The status word of each list; `None` asks for every status. No list at all when nothing can match.
-    pub(crate) words: Vec<Option<Word>>,
+    /// The status of each list; `None` asks for every status. No list at all when nothing can match.
+    pub(crate) statuses: Vec<Option<VendorStatus>>,
     /// As for jobs.
     pub(crate) statuses_here: bool,
 }
@@ -107,36 +126,45 @@ pub(crate) struct TaskPlan {
 impl TaskPlan {
     pub(crate) fn of(filter: &TaskFilter) -> Self {
         let statuses_here = filter.status.contains(&TaskStatus::Unknown);
-        let words = if filter.status.is_empty() || statuses_here {
+        let statuses = if filter.status.is_empty() || statuses_here {
             vec![None]
         } else {
-            Word::ALL
+            VendorStatus::ALL
                 .into_iter()
-                .filter(|word| filter.status.contains(&word.task_status()))
+                .filter(|vendor| filter.status.contains(&vendor.task_status()))
                 .map(Some)
                 .collect()
         };
         Self {
-            words,
+            statuses,
             statuses_here,
         }
     }
 
-    /// Returns whether a row of the list for `word` is wanted; as for jobs, rows that contradict the filter are not.
+    /// Returns the status of a list.
+    pub(crate) fn status(&self, segment: u32) -> Option<VendorStatus> {
+        self.statuses.get(segment as usize).copied().flatten()
+    }
+
+    /// Returns whether a row of the list for `status` is wanted; as for jobs, rows that contradict the filter are not.
     pub(crate) fn wants(
         &self,
         filter: &TaskFilter,
-        word: Option<Word>,
-        row: &Mapped<Task>,
+        status: Option<VendorStatus>,
+        task: &Task,
     ) -> bool {
-        (word.is_none() || word == row.word)
-            && (!self.statuses_here || filter.status.contains(&row.item.status))
-            && (filter.device_id.is_none() || filter.device_id == row.item.device.id)
+        (status.is_none() || status == status_of(&task.vendor))
+            && (!self.statuses_here || filter.status.contains(&task.status))
+            && (filter.device_id.is_none() || filter.device_id == task.device.id)
     }
 }
 
 /// Writes the query of the task list. Filters that are not used are left out, as the vendor's SDKs do (vendor notes, 1.6).
-pub(crate) fn job_query(filter: &JobFilter, word: Option<Word>, window: Window) -> String {
+pub(crate) fn job_query(
+    filter: &JobFilter,
+    status: Option<VendorStatus>,
+    window: Window,
+) -> String {
     let kind = filter.kind.and_then(|kind| match kind {
         JobKind::Firmware => Some("firmware_upgrade"),
         JobKind::Software => Some("software_upgrade"),
@@ -145,7 +173,7 @@ pub(crate) fn job_query(filter: &JobFilter, word: Option<Word>, window: Window) 
     query(
         [
             ("operationType", kind),
-            ("operationStatus", word.map(Word::of_operation)),
+            ("operationStatus", status.map(VendorStatus::of_operation)),
             ("deviceType", filter.device_type.as_deref()),
             ("model", filter.model.as_deref()),
             ("manufacturerName", filter.manufacturer.as_deref()),
@@ -159,9 +187,12 @@ pub(crate) fn job_query(filter: &JobFilter, word: Option<Word>, window: Window) 
 }
 
 /// Writes the query of the list of a task's devices.
-pub(crate) fn task_query(word: Option<Word>, window: Window) -> String {
+pub(crate) fn task_query(status: Option<VendorStatus>, window: Window) -> String {
     query(
-        [("subOperationStatus", word.map(Word::of_sub_operation))],
+        [(
+            "subOperationStatus",
+            status.map(VendorStatus::of_sub_operation),
+        )],
         window,
     )
 }

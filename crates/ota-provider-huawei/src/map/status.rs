@@ -1,11 +1,11 @@
-//! The vendor's five status words.
+//! The vendor's five status values.
 
 use ota_core::job::{JobOutcome, JobStats, JobStatus};
 use ota_core::task::TaskStatus;
 
-/// A status word. A task (neutral: job) and a device of it (neutral: task) have the same five.
+/// A status value. A task (neutral: job) and a device of it (neutral: task) have the same five.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum VendorStatus {
     Wait,
     Processing,
     Success,
@@ -13,8 +13,8 @@ pub(crate) enum Word {
     Stop,
 }
 
-impl Word {
-    /// Every word in the order of a task's life. Cursors count in this order, so it never changes.
+impl VendorStatus {
+    /// Every value in the order of a task's life. Cursors count in this order, so it never changes.
     pub(crate) const ALL: [Self; 5] = [
         Self::Wait,
         Self::Processing,
@@ -23,11 +23,11 @@ impl Word {
         Self::Stop,
     ];
 
-    /// Reads the vendor's word, in any case.
+    /// Reads the vendor's value, in any case.
     ///
     /// `wait`, `processing`, `failed`, `success` and `stop` for a task ("Querying an Upgrade Task List", page of 2022-02-24, read
     /// 2026-11-23); `fail` for a device and `FAIL` in the vendor's own example of a task (vendor notes, 1.6 and 1.8). `failure`,
-    /// `succeeded` and `stopped` are no documented words: they are taken so that another stem, as with `fail`, costs nothing.
+    /// `succeeded` and `stopped` are not documented: they are taken so that another stem, as with `fail`, costs nothing.
     pub(crate) fn read(text: &str) -> Option<Self> {
         match text.trim().to_ascii_lowercase().as_str() {
             "wait" => Some(Self::Wait),
@@ -39,7 +39,7 @@ impl Word {
         }
     }
 
-    /// Returns the word that the filter `operationStatus` takes.
+    /// Returns the value that the filter `operationStatus` takes.
     pub(crate) const fn of_operation(self) -> &'static str {
         match self {
             Self::Wait => "wait",
@@ -50,7 +50,7 @@ impl Word {
         }
     }
 
-    /// Returns the word that the filter `subOperationStatus` takes: the same but for `fail`.
+    /// Returns the value that the filter `subOperationStatus` takes: the same but for `fail`.
     pub(crate) const fn of_sub_operation(self) -> &'static str {
         match self {
             Self::Failed => "fail",
@@ -58,7 +58,7 @@ impl Word {
         }
     }
 
-    /// Returns where a job with this word is in its life.
+    /// Returns where a job with this status is in its life.
     pub(crate) const fn job_status(self) -> JobStatus {
         match self {
             Self::Wait => JobStatus::Pending,
@@ -68,9 +68,9 @@ impl Word {
         }
     }
 
-    /// Returns how a job with this word ended, as far as its counts do not say otherwise.
+    /// Returns how a job with this status ended, as far as its counts do not say otherwise.
     ///
-    /// The vendor has one word for jobs that failed in part and as a whole, so that only the number of devices that succeeded tells them apart.
+    /// The vendor has one status for jobs that failed in part and as a whole, so that only the number of devices that succeeded tells them apart.
     pub(crate) fn job_outcome(self, stats: &JobStats) -> Option<JobOutcome> {
         let any = |counts: &[Option<u64>]| counts.iter().flatten().any(|count| *count > 0);
         if any(&[stats.pending, stats.in_progress]) {
@@ -92,7 +92,7 @@ impl Word {
         }
     }
 
-    /// Returns where a task with this word is in its life.
+    /// Returns where a task with this status is in its life.
     pub(crate) const fn task_status(self) -> TaskStatus {
         match self {
             Self::Wait => TaskStatus::Pending,
@@ -109,7 +109,7 @@ mod tests {
     use ota_core::job::{JobOutcome, JobStats, JobStatus};
     use ota_core::task::TaskStatus;
 
-    use super::Word;
+    use super::VendorStatus;
 
     #[test]
     fn every_word_has_its_neutral_status() {
@@ -141,35 +141,35 @@ mod tests {
             ),
         ] {
             for word in words {
-                let read = Word::read(word).unwrap();
+                let read = VendorStatus::read(word).unwrap();
                 assert_eq!((read.job_status(), read.task_status()), (job, task));
             }
         }
         for word in ["", "timeout", "waiting", "ok", "fai", "失败"] {
-            assert_eq!(Word::read(word), None, "{word}");
+            assert_eq!(VendorStatus::read(word), None, "{word}");
         }
     }
 
     #[test]
     fn a_word_that_is_sent_is_understood_when_it_comes_back() {
-        for word in Word::ALL {
-            assert_eq!(Word::read(word.of_operation()), Some(word));
-            assert_eq!(Word::read(word.of_sub_operation()), Some(word));
+        for word in VendorStatus::ALL {
+            assert_eq!(VendorStatus::read(word.of_operation()), Some(word));
+            assert_eq!(VendorStatus::read(word.of_sub_operation()), Some(word));
         }
-        assert_eq!(Word::Failed.of_operation(), "failed");
-        assert_eq!(Word::Failed.of_sub_operation(), "fail");
+        assert_eq!(VendorStatus::Failed.of_operation(), "failed");
+        assert_eq!(VendorStatus::Failed.of_sub_operation(), "fail");
     }
 
     #[test]
     fn an_outcome_is_told_of_finished_jobs_only() {
         for (word, succeeded, outcome) in [
-            (Word::Success, None, Some(JobOutcome::Succeeded)),
-            (Word::Failed, None, None),
-            (Word::Failed, Some(0), Some(JobOutcome::Failed)),
-            (Word::Failed, Some(1), Some(JobOutcome::Partial)),
-            (Word::Stop, Some(1), None),
-            (Word::Wait, None, None),
-            (Word::Processing, Some(1), None),
+            (VendorStatus::Success, None, Some(JobOutcome::Succeeded)),
+            (VendorStatus::Failed, None, None),
+            (VendorStatus::Failed, Some(0), Some(JobOutcome::Failed)),
+            (VendorStatus::Failed, Some(1), Some(JobOutcome::Partial)),
+            (VendorStatus::Stop, Some(1), None),
+            (VendorStatus::Wait, None, None),
+            (VendorStatus::Processing, Some(1), None),
         ] {
             let stats = JobStats {
                 succeeded,

@@ -1,8 +1,8 @@
-//! The vendor's words, as types without logic.
+//! The vendor's format, as types without logic.
 //!
 //! Names of a task's fields are those of "Querying an Upgrade Task List" (page of 2022-02-24, read 2026-11-23); those of tokens
 //! and devices, and all JSON types, are from the northbound API reference as excerpted in the project's vendor notes, 1.3 to
-//! 1.8. Every scalar is a `Leaf`, every nested object a [`Part`], so that no
+//! 1.8. Every scalar is a `LenientScalar`, every nested object a `LenientObject`, so that no
 //! value of another type makes a row, and no row makes a page, unreadable.
 
 mod operation;
@@ -14,9 +14,6 @@ pub(crate) use operation::{OperatePolicy, OperationInfo, OperationStaResult, Tar
 pub(crate) use page::Page;
 pub(crate) use sub_operation::SubOperationInfo;
 pub(crate) use token::{RefreshRequest, TokenAnswer};
-
-use serde::Deserialize;
-use serde_json::Value;
 
 /// A row of a list.
 pub(crate) trait Row: serde::de::DeserializeOwned {
@@ -30,18 +27,4 @@ impl Row for OperationInfo {
 
 impl Row for SubOperationInfo {
     const ID: &'static str = "subOperationId";
-}
-
-/// A nested object, or whatever else stands in its place.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Part<T> {
-    Object(T),
-    Other(Value),
-}
-
-impl<T> Default for Part<T> {
-    fn default() -> Self {
-        Self::Other(Value::Null)
-    }
 }

@@ -1,4 +1,4 @@
-use ota_http::lenient::Leaf;
+use ota_adapter::lenient::LenientScalar;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct SubOperationInfo {
-    pub(crate) sub_operation_id: Leaf,
-    pub(crate) create_time: Leaf,
-    pub(crate) start_time: Leaf,
-    pub(crate) stop_time: Leaf,
-    pub(crate) operate_type: Leaf,
-    pub(crate) device_id: Leaf,
-    pub(crate) status: Leaf,
-    pub(crate) detail_info: Leaf,
-    pub(crate) extend_info: Leaf,
+    pub(crate) sub_operation_id: LenientScalar,
+    pub(crate) create_time: LenientScalar,
+    pub(crate) start_time: LenientScalar,
+    pub(crate) stop_time: LenientScalar,
+    pub(crate) operate_type: LenientScalar,
+    pub(crate) device_id: LenientScalar,
+    pub(crate) status: LenientScalar,
+    pub(crate) detail_info: LenientScalar,
+    pub(crate) extend_info: LenientScalar,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
 }

@@ -1,4 +1,4 @@
-use ota_http::lenient::Leaf;
+use ota_adapter::lenient::LenientScalar;
 use serde::{Deserialize, Serialize};
 
 /// The answer of login and refresh. `scope` and `tokenType` say nothing that anybody acts on: the documents print the type now
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct TokenAnswer {
-    pub(crate) access_token: Leaf,
-    pub(crate) refresh_token: Leaf,
-    pub(crate) expires_in: Leaf,
+    pub(crate) access_token: LenientScalar,
+    pub(crate) refresh_token: LenientScalar,
+    pub(crate) expires_in: LenientScalar,
 }
 
 /// The body of a refresh.

@@ -1,11 +1,26 @@
-use ota_core::drift::DriftKind;
+use ota_adapter::Source;
+use ota_core::drift::{DriftCounter, DriftKind};
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobKind, JobOutcome, JobPurpose, JobStats, ScheduleMode, Scope};
 use serde_json::{Value, json};
 
 fn mapped(row: Value) -> Job {
+    with_drift(row).0
+}
+
+/// Maps a row, and returns the kinds of what was reported.
+fn with_drift(row: Value) -> (Job, Vec<DriftKind>) {
     let row = serde_json::from_value(row).unwrap();
-    super::job(&ProviderName::parse("p").unwrap(), row).item
+    let (drift, provider) = (DriftCounter::default(), ProviderName::parse("p").unwrap());
+    let source = Source {
+        vendor: "huawei-iot",
+        provider: &provider,
+        operation: "List",
+        drift: &drift,
+    };
+    let job = super::job(source, row);
+    let reported = drift.snapshot().into_keys();
+    (job, reported.map(|(kind, _, _)| kind).collect())
 }
 
 #[track_caller]
@@ -55,19 +70,17 @@ fn timeouts_that_fit_nowhere_are_left_out_and_kept_verbatim() {
         counts(10, 9, 1, 3),
         json!({"total": 4, "success": 3, "fail": 0, "timeout": 3}),
     ] {
-        let row = serde_json::from_value(json!({"staResult": counts})).unwrap();
-        let mapped = super::job(&ProviderName::parse("p").unwrap(), row);
-        let stats = mapped.item.stats.unwrap();
+        let (job, reported) = with_drift(json!({"staResult": counts}));
+        let stats = job.stats.unwrap();
         let (fail, total) = (counts["fail"].as_u64(), counts["total"].as_u64());
         assert_eq!(
             (stats.failed, stats.timed_out, stats.total),
             (fail, None, total),
             "{counts}"
         );
-        let kept = &mapped.item.vendor.fields["staResult"];
+        let kept = &job.vendor.fields["staResult"];
         assert_eq!(*kept, json!({"timeout": 3}), "{counts}");
-        let met: Vec<_> = mapped.met.iter().map(|met| met.kind).collect();
-        assert_eq!(met, [DriftKind::Page], "{counts}");
+        assert_eq!(reported, [DriftKind::Page], "{counts}");
     }
 }
 
@@ -93,14 +106,12 @@ fn counts_that_are_not_told_are_absent() {
 #[test]
 fn a_total_below_its_parts_is_left_out_and_kept_verbatim() {
     let counts = json!({"total": 10, "wait": 3, "processing": 4, "success": 5, "fail": 0, "stop": 0, "timeout": 0});
-    let row = serde_json::from_value(json!({"staResult": counts})).unwrap();
-    let mapped = super::job(&ProviderName::parse("p").unwrap(), row);
-    let stats = mapped.item.stats.unwrap();
+    let (job, reported) = with_drift(json!({"staResult": counts}));
+    let stats = job.stats.unwrap();
     assert_eq!((stats.total, stats.counted()), (None, 12));
     assert_eq!(stats.outcome, None);
-    assert_eq!(mapped.item.vendor.fields["staResult"], json!({"total": 10}));
-    let met: Vec<_> = mapped.met.iter().map(|met| met.kind).collect();
-    assert_eq!(met, [DriftKind::Page]);
+    assert_eq!(job.vendor.fields["staResult"], json!({"total": 10}));
+    assert_eq!(reported, [DriftKind::Page]);
 }
 
 #[test]

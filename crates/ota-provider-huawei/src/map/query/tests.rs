@@ -3,7 +3,7 @@ use ota_core::paging::Window;
 use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::task::TaskStatus;
 
-use super::{JobPlan, TaskPlan, Word, job_query, task_query};
+use super::{JobPlan, TaskPlan, VendorStatus, job_query, task_query};
 
 const FIRST: Window = Window {
     index: 0,
@@ -12,21 +12,21 @@ const FIRST: Window = Window {
 };
 
 #[track_caller]
-fn check(status: &[JobStatus], outcome: &[JobOutcome], words: &[Word], here: bool) {
+fn check(status: &[JobStatus], outcome: &[JobOutcome], words: &[VendorStatus], here: bool) {
     let plan = JobPlan::of(&JobFilter {
         status: status.to_vec(),
         outcome: outcome.to_vec(),
         ..JobFilter::default()
     });
     let words: Vec<_> = words.iter().copied().map(Some).collect();
-    assert_eq!(plan.words, words, "{status:?} {outcome:?}");
+    assert_eq!(plan.statuses, words, "{status:?} {outcome:?}");
     assert_eq!(plan.filters_here(), here, "{status:?} {outcome:?}");
 }
 
 #[test]
 fn a_status_is_walked_word_by_word() {
     use JobStatus as S;
-    use Word as W;
+    use VendorStatus as W;
     check(&[S::Pending], &[], &[W::Wait], false);
     check(&[S::InProgress], &[], &[W::Processing], false);
     check(&[S::Completed], &[], &[W::Success, W::Failed], false);
@@ -50,20 +50,20 @@ fn what_nobody_knows_is_looked_for_in_one_list_of_everything() {
             status: status.to_vec(),
             ..JobFilter::default()
         });
-        assert!(plan.words == [None] && plan.filters_here(), "{status:?}");
+        assert!(plan.statuses == [None] && plan.filters_here(), "{status:?}");
     }
     let plan = TaskPlan::of(&TaskFilter {
         status: vec![TaskStatus::Skipped, TaskStatus::Unknown],
         ..TaskFilter::default()
     });
-    assert!(plan.words == [None] && plan.statuses_here);
+    assert!(plan.statuses == [None] && plan.statuses_here);
 }
 
 #[test]
 fn an_outcome_narrows_the_words() {
     use JobOutcome as O;
     use JobStatus as S;
-    use Word as W;
+    use VendorStatus as W;
     check(&[], &[O::Succeeded], &[W::Success], false);
     check(&[], &[O::Failed], &[W::Failed], true);
     check(&[], &[O::Partial], &[W::Failed], true);
@@ -86,8 +86,8 @@ fn a_kind_that_the_vendor_does_not_have_asks_nothing() {
         kind: Some(JobKind::Other),
         ..JobFilter::default()
     });
-    assert!(plan.words.is_empty());
-    assert_eq!(JobPlan::of(&JobFilter::default()).words, [None]);
+    assert!(plan.statuses.is_empty());
+    assert_eq!(JobPlan::of(&JobFilter::default()).statuses, [None]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn tasks_are_walked_in_the_order_of_their_life() {
             status: status.to_vec(),
             ..TaskFilter::default()
         })
-        .words
+        .statuses
     };
     assert_eq!(plan(&[]), [None]);
     assert_eq!(
@@ -109,7 +109,7 @@ fn tasks_are_walked_in_the_order_of_their_life() {
             S::InProgress,
             S::Pending
         ]),
-        Word::ALL.map(Some)
+        VendorStatus::ALL.map(Some)
     );
     assert!(plan(&[S::Skipped]).is_empty());
 }
@@ -129,12 +129,12 @@ fn a_query_holds_what_is_used_and_always_the_page() {
         ..JobFilter::default()
     };
     assert_eq!(
-        job_query(&filter, Some(Word::Failed), FIRST),
+        job_query(&filter, Some(VendorStatus::Failed), FIRST),
         "operationType=software_upgrade&operationStatus=failed&deviceType=Water%20Meter&model=a%26b%3Dc\
          &manufacturerName=%E5%8D%8E%E4%B8%BA%2B&deviceId=d%2F1&pageNo=0&pageSize=50"
     );
     assert_eq!(
-        task_query(Some(Word::Failed), FIRST),
+        task_query(Some(VendorStatus::Failed), FIRST),
         "subOperationStatus=fail&pageNo=0&pageSize=50"
     );
 }

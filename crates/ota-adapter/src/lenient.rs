@@ -1,18 +1,18 @@
 //! Values that a vendor sends now as text, now as a number, now as null.
 //!
-//! Wire types use [`Leaf`] for every scalar and [`Rows`] for every list, so that no single value can make a row, and no
-//! row can make a page, unreadable.
+//! Wire types use [`LenientScalar`] for every scalar, [`LenientList`] for every list and [`LenientObject`] for every nested object, so that no single
+//! value can make a row, and no row can make a page, unreadable.
 
+use ota_http::redact;
 use serde::Deserialize;
 use serde_json::Value;
-use time::OffsetDateTime;
 
 /// One scalar of a vendor's answer, whatever its JSON type.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
-pub struct Leaf(pub Value);
+pub struct LenientScalar(pub Value);
 
-impl Leaf {
+impl LenientScalar {
     /// Returns whether the vendor left it out: absent, null, empty text, empty list or empty object.
     #[must_use]
     pub fn is_absent(&self) -> bool {
@@ -30,7 +30,7 @@ impl Leaf {
     pub fn text(&self) -> Option<String> {
         match &self.0 {
             Value::String(text) if text.is_empty() => None,
-            Value::String(text) => Some(crate::redact::urls(text)),
+            Value::String(text) => Some(redact::urls(text)),
             Value::Number(number) => Some(number.to_string()),
             Value::Bool(flag) => Some(flag.to_string()),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
@@ -79,40 +79,41 @@ impl Leaf {
         }
     }
 
-    /// Reads it as a time with the vendor's own parser.
+    /// Reads it as an identifier, verbatim. A number is written out; nothing else is one.
     #[must_use]
-    pub fn time(
-        &self,
-        parse: impl FnOnce(&str) -> Option<OffsetDateTime>,
-    ) -> Option<OffsetDateTime> {
+    pub fn identifier(&self) -> Option<String> {
         match &self.0 {
-            Value::String(text) => parse(text),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_) => None,
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         }
+    }
+
+    /// Returns it as it stands if it is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_str()
     }
 
     /// Returns the value as it may be shown verbatim: URLs without user info and query.
     #[must_use]
     pub fn verbatim(self) -> Value {
-        crate::redact::value(self.0)
+        redact::value(self.0)
     }
 }
 
 /// A list of a vendor's answer: an array, one bare element, null or empty text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows<T>(pub Vec<T>);
+pub struct LenientList<T>(pub Vec<T>);
 
-impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Rows<T> {
+impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for LenientList<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Value::deserialize(deserializer).map(Self::from)
     }
 }
 
-impl<T: serde::de::DeserializeOwned> From<Value> for Rows<T> {
+impl<T: serde::de::DeserializeOwned> From<Value> for LenientList<T> {
     fn from(value: Value) -> Self {
         let items = match value {
             Value::Null => Vec::new(),
@@ -132,9 +133,36 @@ impl<T: serde::de::DeserializeOwned> From<Value> for Rows<T> {
     }
 }
 
+/// A nested object of a vendor's answer, or whatever else stands in its place. `null` where an object is documented costs the object, never the row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LenientObject<T> {
+    /// The object.
+    Object(T),
+    /// Anything else; `null` when it was left out.
+    Other(Value),
+}
+
+impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for LenientObject<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        // A list is none, although serde would read a structure from one, field by field.
+        let object = match value.is_object() {
+            true => serde_json::from_value(value.clone()).ok(),
+            false => None,
+        };
+        Ok(object.map_or(Self::Other(value), Self::Object))
+    }
+}
+
+impl<T> Default for LenientObject<T> {
+    fn default() -> Self {
+        Self::Other(Value::Null)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Leaf, Rows};
+    use super::{LenientList, LenientScalar};
     use serde_json::{Value, json};
 
     #[test]
@@ -149,17 +177,21 @@ mod tests {
             (json!(null), None),
             (json!(1e300), None),
         ] {
-            assert_eq!(Leaf(value.clone()).count(), count, "{value}");
+            assert_eq!(LenientScalar(value.clone()).count(), count, "{value}");
         }
-        assert_eq!(Leaf(json!("33.33")).number(), Some(33.33));
-        assert_eq!(Leaf(json!("NaN")).number(), None);
-        assert_eq!(Leaf(json!("True")).flag(), Some(true));
-        assert_eq!(Leaf(json!(1440)).text().as_deref(), Some("1440"));
+        assert_eq!(LenientScalar(json!("33.33")).number(), Some(33.33));
+        assert_eq!(LenientScalar(json!("NaN")).number(), None);
+        assert_eq!(LenientScalar(json!("True")).flag(), Some(true));
+        assert_eq!(LenientScalar(json!(1440)).text().as_deref(), Some("1440"));
     }
 
     #[test]
     fn a_list_is_an_array_a_bare_element_or_nothing() {
-        let rows = |value: Value| serde_json::from_value::<Rows<String>>(value).unwrap().0;
+        let rows = |value: Value| {
+            serde_json::from_value::<LenientList<String>>(value)
+                .unwrap()
+                .0
+        };
         assert_eq!(rows(json!(["a", "b"])), ["a", "b"]);
         assert_eq!(rows(json!("a")), ["a"]);
         assert!(rows(json!(null)).is_empty());
