@@ -130,6 +130,7 @@ fn truth(vendor: &MemoryVendor, capability: &Capability) -> Truth {
             status: job.status,
             tasks: tasks.iter().map(|task| task.id.clone()).collect(),
             counts,
+            not_started: Some(vendor.not_started(job)),
             timed_out: Some(timed_out.count() as u64),
         }
     });

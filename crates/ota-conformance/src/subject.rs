@@ -97,6 +97,8 @@ pub struct JobTruth {
     pub tasks: BTreeSet<TaskId>,
     /// How many of its tasks are in each status.
     pub counts: BTreeMap<TaskStatus, u64>,
+    /// How many of its targets have no task yet, if the vendor counts them.
+    pub not_started: Option<u64>,
     /// How many of the failed ones ran out of time, if the vendor counts them.
     pub timed_out: Option<u64>,
 }
@@ -395,7 +397,8 @@ impl JobTruth {
         let still_open = self
             .counts
             .iter()
-            .any(|(one, count)| open(one) && *count > 0);
+            .any(|(one, count)| open(one) && *count > 0)
+            || self.not_started.is_some_and(|count| count > 0);
         if !ended || still_open {
             return None;
         }

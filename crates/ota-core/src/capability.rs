@@ -23,6 +23,10 @@ words!(
         AccountAndOperation = "account_and_operation",
         /// All calls of one application.
         Application = "application",
+        /// The reads of one account, and apart from them its writes: the operations in [`DocumentedQuota::exceptions`], whose figure is the writes'.
+        ReadsAndWrites = "reads_and_writes",
+        /// All calls from one network address, whatever account they are made with.
+        ClientAddress = "client_address",
     }
 );
 
@@ -96,7 +100,8 @@ pub struct DocumentedQuota {
     pub window_s: u32,
     /// What is counted together.
     pub per: QuotaPer,
-    /// Operations with another number of calls in a window, where operations are counted each by itself.
+    /// Operations with another number of calls in a window. Where each operation is counted by itself, each has its own; where writes are counted apart,
+    /// these are the writes, counted together, and the smallest figure holds.
     pub exceptions: &'static [(&'static str, u32)],
 }
 

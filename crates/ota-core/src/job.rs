@@ -146,7 +146,9 @@ pub struct Job {
     pub kind: Option<JobKind>,
     /// What it is for.
     pub purpose: Option<JobPurpose>,
-    /// Free text of whoever created it.
+    /// Its name, where the vendor has one beside the description.
+    pub name: Option<String>,
+    /// Free text given by its creator.
     pub description: Option<String>,
     /// The package that it installs.
     pub package: Option<Package>,
@@ -193,6 +195,7 @@ impl Job {
             outcome: None,
             kind: None,
             purpose: None,
+            name: None,
             description: None,
             package: None,
             source_versions: Vec::new(),
@@ -291,6 +294,8 @@ pub struct Policy {
 /// Counts of a job's tasks; each is absent where the vendor does not tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobStats {
+    /// Targets that have no task yet, where the vendor creates tasks as the job goes on. Not a part of `total`, which counts tasks.
+    pub not_started: Option<u64>,
     /// All tasks. Absent when the vendor's numbers do not fit each other, as they may while tasks move.
     pub total: Option<u64>,
     /// Tasks not started.
@@ -332,7 +337,7 @@ impl JobStats {
     /// Returns how a job in this status ended as far as the counts prove it.
     ///
     /// They prove nothing while the job runs, for devices may join it or be rolled out later; while a task is pending, running or
-    /// unknown; when the total is missing or zero; or when no task either succeeded or failed (a job that was canceled as a whole has
+    /// unknown, or a target has no task yet; when the total is missing or zero; or when no task either succeeded or failed (a job that was canceled as a whole has
     /// no outcome).
     #[must_use]
     pub fn proven_outcome(&self, status: JobStatus) -> Option<JobOutcome> {
@@ -341,7 +346,12 @@ impl JobStats {
         }
         let total = self.total.filter(|total| *total > 0)?;
         let succeeded = self.succeeded?;
-        let open = [self.pending, self.in_progress, self.unknown];
+        let open = [
+            self.pending,
+            self.in_progress,
+            self.unknown,
+            self.not_started,
+        ];
         if open.into_iter().flatten().any(|count| count > 0) {
             return None;
         }
@@ -401,5 +411,20 @@ mod tests {
         check([1, 0, 4, 0, 0], None);
         check([0, 1, 0, 4, 0], None);
         check([0, 0, 0, 0, 0], None);
+    }
+
+    #[test]
+    fn targets_without_a_task_are_no_part_of_the_total_and_prove_nothing() {
+        let mut stats = JobStats {
+            total: Some(2),
+            succeeded: Some(2),
+            not_started: Some(3),
+            ..JobStats::default()
+        };
+        assert_eq!(stats.counted(), 2);
+        assert_eq!(stats.proven_outcome(JobStatus::Completed), None);
+        stats.not_started = Some(0);
+        let proven = stats.proven_outcome(JobStatus::Completed);
+        assert_eq!(proven, Some(JobOutcome::Succeeded));
     }
 }

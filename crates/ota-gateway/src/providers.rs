@@ -139,7 +139,18 @@ fn scope(calls: u32, documented: &DocumentedQuota) -> QuotaScope {
         u32::try_from(share.max(1)).unwrap_or(u32::MAX)
     };
     match documented.per {
-        QuotaPer::Application => QuotaScope::Account,
+        // The account's name has no credential in it where the vendor counts by address.
+        QuotaPer::Application | QuotaPer::ClientAddress => QuotaScope::Account,
+        QuotaPer::ReadsAndWrites => {
+            let writes = documented.exceptions.iter();
+            QuotaScope::ReadsAndWrites {
+                writes: writes.clone().map(|(operation, _)| *operation).collect(),
+                calls: writes
+                    .map(|(_, calls)| share(*calls))
+                    .min()
+                    .unwrap_or(calls),
+            }
+        }
         QuotaPer::AccountAndOperation => QuotaScope::Operation {
             exceptions: documented
                 .exceptions

@@ -51,6 +51,13 @@ pub enum QuotaScope {
         /// The operations with a different number, and that number.
         exceptions: Vec<(&'static str, u32)>,
     },
+    /// Reads together, and writes together.
+    ReadsAndWrites {
+        /// The operations that write; all others read.
+        writes: Vec<&'static str>,
+        /// How many writes a window holds.
+        calls: u32,
+    },
     /// All calls of the account.
     Account,
 }
@@ -65,6 +72,10 @@ impl QuotaLimits {
     fn bucket(&self, operation: &'static str) -> (&'static str, u32) {
         match &self.scope {
             QuotaScope::Account => ("", self.calls),
+            QuotaScope::ReadsAndWrites { writes, calls } => match writes.contains(&operation) {
+                true => ("write", *calls),
+                false => ("read", self.calls),
+            },
             QuotaScope::Operation { exceptions } => {
                 let exception = exceptions.iter().find(|(of, _)| *of == operation);
                 (operation, exception.map_or(self.calls, |(_, calls)| *calls))

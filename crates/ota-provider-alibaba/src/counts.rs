@@ -101,6 +101,7 @@ impl Counts {
         // Without the number of CONFIRM the pending ones are told only where nothing is left that could be among them.
         let whole = rest == Some(0) || self.every_word_counts();
         JobStats {
+            not_started: None,
             // A total that is smaller than its parts is none.
             total: self.total.filter(|_| rest.is_some()),
             pending: sum(TaskStatus::Pending).filter(|_| whole),

@@ -38,7 +38,7 @@ fn same_job(row: &Job, one: &Job) -> Result<(), String> {
         one.status,
         one.vendor.status
     );
-    agree!(row, one: outcome, kind, purpose, description, stats, created_at, updated_at, started_at, ended_at);
+    agree!(row, one: outcome, kind, purpose, name, description, stats, created_at, updated_at, started_at, ended_at);
     agree!(row, one: target.selection, target.scope, target.percentage, target.product_id);
     agree!(row, one: target.device_type, target.model, target.manufacturer);
     agree!(row, one: schedule.mode, schedule.starts_at, schedule.ends_at);

@@ -57,6 +57,14 @@ pub(crate) async fn statistics_equal_the_truth(subject: &Subject) -> Verdict {
                 job.id
             );
         }
+        ensure!(
+            stats.not_started == job.not_started
+                || (stats.not_started.is_none() && job.not_started == Some(0)),
+            "{:?} targets of job `{}` have no task yet, the statistics say {:?}",
+            job.not_started,
+            job.id,
+            stats.not_started
+        );
         if let (Some(told), Some(really)) = (stats.timed_out, job.timed_out) {
             ensure!(
                 told == really,

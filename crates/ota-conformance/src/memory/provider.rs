@@ -431,6 +431,7 @@ impl JobReader for MemoryProvider {
             .iter()
             .filter(|task| task.failure == Some(Failure::Timeout));
         let mut stats = JobStats {
+            not_started: Some(self.vendor.not_started(&job)),
             total: Some(tasks.len() as u64),
             pending: count(TaskStatus::Pending),
             in_progress: count(TaskStatus::InProgress),

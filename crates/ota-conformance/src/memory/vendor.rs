@@ -115,6 +115,15 @@ impl MemoryVendor {
             .map_or(&[], |(_, tasks)| tasks)
     }
 
+    /// Returns how many targets of a job have no task yet.
+    #[must_use]
+    pub fn not_started(&self, job: &Job) -> u64 {
+        match job.status.has_ended() {
+            true => 0,
+            false => 7,
+        }
+    }
+
     /// Returns whether a job matches a filter.
     #[must_use]
     pub fn job_matches(&self, filter: &JobFilter, job: &Job) -> bool {
@@ -376,6 +385,7 @@ fn job(provider: &ProviderName, number: u32) -> Job {
         &[JobKind::Firmware, JobKind::Software, JobKind::Other],
         number,
     ));
+    job.name = Some(format!("rollout {number}"));
     job.description = Some(format!("job number {number}"));
     job.package = Some(Package {
         id: Some(PackageId::from(format!("package-{}", number % 4))),

@@ -215,6 +215,7 @@ fn truth(vendor: &dyn Simulated, fleet: &FleetTruth) -> Truth {
             status: of(vendor.job_statuses(), &job.status),
             tasks: ids(fleet.task_ids(&job.id)),
             counts,
+            not_started: None,
             timed_out: vendor.counts_timeouts().then_some(job.timed_out),
         }
     });

@@ -27,6 +27,9 @@ pub struct Job {
     /// The purpose of the job: [`core::JobPurpose`] (a trial on a few devices).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
+    /// The name of the job, if the vendor has a name beside the description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Free text given by the creator of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -187,6 +190,9 @@ pub struct Policy {
 /// while a job runs, because tasks change their status while they are counted; if it were higher, `total` is left out.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobCounts {
+    /// Targets that have no task yet, if the vendor creates tasks as the job goes on. Not part of `total`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_started: Option<u64>,
     /// All tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
@@ -245,6 +251,7 @@ impl From<core::Job> for Job {
             outcome: job.outcome.map(|outcome| text(outcome.as_str())),
             kind: job.kind.map(|kind| text(kind.as_str())),
             purpose: job.purpose.map(|purpose| text(purpose.as_str())),
+            name: job.name,
             description: job.description,
             package: job.package.map(Package::from),
             source_versions: job.source_versions,
@@ -329,6 +336,7 @@ impl Policy {
 impl From<core::JobStats> for JobCounts {
     fn from(stats: core::JobStats) -> Self {
         Self {
+            not_started: stats.not_started,
             total: stats.total,
             pending: stats.pending,
             in_progress: stats.in_progress,

@@ -77,7 +77,7 @@ pub struct DocumentedQuota {
     pub window_s: u32,
     /// What the vendor counts together: [`core::QuotaPer`].
     pub per: String,
-    /// Vendor operations with a different limit, with their number of calls per window.
+    /// Vendor operations with a different limit, with their number of calls per window. With `reads_and_writes`, these are the writes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub exceptions: BTreeMap<String, u32>,
 }

@@ -285,6 +285,7 @@ fn job() -> api_job::Job {
 
 fn counts() -> api_job::JobCounts {
     JobStats {
+        not_started: None,
         total: Some(137),
         pending: Some(20),
         in_progress: Some(9),

@@ -352,6 +352,23 @@ async fn operations_with_another_number_have_it() {
 }
 
 #[tokio::test]
+async fn reads_and_writes_are_counted_apart() {
+    let scope = QuotaScope::ReadsAndWrites {
+        writes: vec!["create", "cancel"],
+        calls: 1,
+    };
+    let (clock, quota) = quota(2, scope);
+    let soon = clock.monotonic() + ms(1);
+    drop(take(&quota, "create").await);
+    let more = acquire(&quota, None, "cancel", &many(), Interactive, soon).await;
+    assert!(more.is_err(), "one write is all that the window holds");
+    drop(take(&quota, "list").await);
+    drop(take(&quota, "get").await);
+    let more = acquire(&quota, None, "list", &many(), Interactive, soon).await;
+    assert!(more.is_err(), "two reads are all that the window holds");
+}
+
+#[tokio::test]
 async fn two_providers_on_one_account_share_its_quota_and_have_slots_of_their_own() {
     let (clock, quota) = quota(3, QuotaScope::Account);
     let deadline = clock.monotonic() + ms(10_000);
