@@ -9,14 +9,14 @@ use ota_core::random::{BufferedRandom, Random};
 
 use crate::auth::{Access, Verifier};
 use crate::config::{
-    AuthConfig, Config, ConfigError, Draft, EdgeLimits, Mistakes, Origin, Section, TelemetryConfig,
-    TlsFiles,
+    AuthConfig, Config, ConfigError, Draft, Mistakes, Origin, Section, TelemetryConfig,
 };
 use crate::providers::{self, Providers, Shared};
-use crate::server::Certificates;
+use crate::server::limits::{EdgeLimits, TlsFiles};
 use crate::server::rate_limit::RateLimiter;
 use crate::server::shares::Shares;
-use crate::state::{App, Edge, Parts};
+use crate::server::{Certificates, TlsError};
+use crate::state::{App, Parts, ServerParts};
 use crate::telemetry::Telemetry;
 
 /// Builds the application that a configuration describes, on the machine's clock and randomness.
@@ -61,7 +61,7 @@ pub fn app_on(
             clock: shared.clock,
             random: shared.random,
             request_timeout: config.server.request_timeout,
-            edge: Edge {
+            server: ServerParts {
                 limits: config.server.limits.clone(),
                 metrics_limits: EdgeLimits {
                     max_connections: config.metrics.max_connections,
@@ -114,7 +114,15 @@ fn assemble(
         .unwrap_or_default();
     let shared = Shared::new(clock, random).with_telemetry(Arc::new(telemetry));
     let providers = mistakes.check(providers::build(providers, &shared));
-    let certificates = files.and_then(|files| mistakes.check(Certificates::new(files, origin)));
+    let certificates = files.and_then(|files| {
+        let own = Certificates::new(files);
+        let named = own.map_err(|TlsError(errors)| {
+            for error in errors {
+                mistakes.push(origin.error(error.key, error.what));
+            }
+        });
+        named.ok()
+    });
     Assembled {
         shared,
         providers,

@@ -5,7 +5,9 @@
 
 mod auth;
 mod cache;
+mod convert;
 mod environment;
+mod error;
 mod example;
 mod limits;
 mod log;
@@ -13,6 +15,7 @@ mod metrics;
 mod mistakes;
 mod origin;
 mod section;
+mod sections;
 mod server;
 mod telemetry;
 
@@ -29,17 +32,20 @@ use toml::{Table, Value};
 
 pub use auth::{AuthConfig, AuthMode};
 pub use cache::CacheConfig;
+pub use error::ConfigError;
 pub use example::example;
 pub use limits::{DefaultQuota, Limits};
-pub use log::{LogConfig, LogFormat};
+pub use log::{BUFFER_BYTES, LogConfig, LogFormat};
 pub use metrics::MetricsConfig;
-pub use mistakes::{ConfigError, Mistakes};
+pub use mistakes::Mistakes;
 pub use origin::Origin;
 pub use section::Section;
-pub use server::{EdgeLimits, Places, RateLimit, ServerConfig, ServerParts, TlsFiles, cors_origin};
+pub use server::{ServerConfig, ServerParts, cors_origin};
 pub use telemetry::{Collector, TelemetryConfig};
 
-use mistakes::{Place, unknown};
+use error::Place;
+use mistakes::unknown;
+use sections::SECTIONS;
 
 use crate::query::nearest;
 
@@ -64,29 +70,6 @@ pub struct Config {
     pub origin: Origin,
     /// What an operator should know, though it is no mistake.
     pub warnings: Vec<String>,
-}
-
-const SECTIONS: &[&str] = &[
-    "server",
-    "auth",
-    "cache",
-    "metrics",
-    "log",
-    "telemetry",
-    "providers",
-];
-
-/// Returns the keys of a section, as its type knows them.
-fn keys_of(section: &str) -> Vec<String> {
-    match section {
-        "server" => server::keys(),
-        "auth" => auth::keys(),
-        "cache" => cache::keys(),
-        "metrics" => metrics::keys(),
-        "log" => log::keys(),
-        "telemetry" => telemetry::keys(),
-        _ => Vec::new(),
-    }
 }
 
 /// What could be read of a configuration, and what is wrong with it.

@@ -268,9 +268,10 @@ mod tests {
     };
 
     use super::{REQUEST, RESPONSE, allowed, exposed};
+    use crate::cache::conditional::SERVER_TIMING;
     use crate::cache::response::{OTA_AS_OF, OTA_STALE};
-    use crate::cached_read as fresh;
-    use crate::server::{layer as edge, rate_limit};
+    use crate::server::rate_limit::{RATE_LIMIT, RATE_LIMIT_POLICY};
+    use crate::server::request_context::{TRACEPARENT, X_REQUEST_ID};
 
     #[test]
     fn the_lists_have_every_header_that_is_read_or_written() {
@@ -280,8 +281,8 @@ mod tests {
             AUTHORIZATION,
             CACHE_CONTROL,
             IF_NONE_MATCH,
-            edge::X_REQUEST_ID,
-            edge::TRACEPARENT,
+            X_REQUEST_ID,
+            TRACEPARENT,
         ] {
             assert!(allowed().contains(&read), "{read}");
         }
@@ -293,10 +294,10 @@ mod tests {
             WWW_AUTHENTICATE,
             OTA_AS_OF,
             OTA_STALE,
-            edge::X_REQUEST_ID,
-            fresh::SERVER_TIMING,
-            rate_limit::RATE_LIMIT,
-            rate_limit::RATE_LIMIT_POLICY,
+            X_REQUEST_ID,
+            SERVER_TIMING,
+            RATE_LIMIT,
+            RATE_LIMIT_POLICY,
         ] {
             assert!(exposed().contains(&written), "{written}");
         }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access;
 pub mod api;
 pub mod assembly;
 pub mod auth;
+mod background;
 pub mod cache;
 pub mod cached_read;
 pub mod commands;
@@ -15,11 +17,13 @@ mod headers;
 pub mod listeners;
 pub mod log;
 pub mod metrics;
+mod observer;
 pub mod parameters;
 pub mod problem;
 pub mod providers;
 pub mod query;
 pub mod responses;
+mod router;
 pub mod routes;
 pub mod server;
 mod shared_bodies;

@@ -1,11 +1,12 @@
-//! What a listener serves.
+//! The two listeners: that of the API and that of the metrics.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::sync::Arc;
+use std::io;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -13,46 +14,159 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
 use axum::routing::get;
 use futures_util::future::Either;
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
 
-use crate::config::EdgeLimits;
-use crate::metrics::{self, CutOff};
-use crate::server::State;
-use crate::state::{self, App};
+use crate::background::supervise;
+use crate::fast_path;
+use crate::metrics;
+use crate::problem::Code;
+use crate::router::router;
+use crate::server::limits::EdgeLimits;
+use crate::server::{self, Certificates, ClientWatch, CutOff, Service, Threads};
+use crate::state::App;
 
-pub use crate::server::{serve, serve_metrics, serve_on_threads};
+/// How long the end waits for the last spans to be taken by the collector.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
-/// What a listener serves, and within which limits. Clones are cheap.
+/// Answers requests until `stop` comes, on the runtime that it is called on; requests in progress are finished, for as long as a request may take.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    serve_on_threads(listener, app, stop, 0).await
+}
+
+/// As [`serve`], with the connections on so many threads of their own, and vendor calls on the present runtime.
+///
+/// # Errors
+/// When the listener cannot be used or a thread cannot be started.
+pub async fn serve_on_threads(
+    listener: TcpListener,
+    app: App,
+    stop: impl Future<Output = ()> + Send + 'static,
+    threads: usize,
+) -> io::Result<()> {
+    if threads > 0 {
+        app.call_vendors_on(tokio::runtime::Handle::current());
+    }
+    let service = ApiService::new(app.clone());
+    let threads = Threads::start(threads, &service)?;
+    // Both end with this function.
+    let mut spans = JoinSet::new();
+    if let Some(sending) = app.telemetry().run() {
+        spans.spawn(sending);
+    }
+    let served = tokio::select! {
+        served = server::serve(listener, service, stop, threads) => served,
+        // It ends only when there is nothing to do.
+        never = async { supervise(|| app.background()).await; std::future::pending().await } => never,
+    };
+    app.telemetry().end();
+    // A collector that does not answer must not hold the end up.
+    let _sent = tokio::time::timeout(LAST_SPANS, spans.join_next()).await;
+    served
+}
+
+/// Answers `GET /metrics` on a listener of its own, until the future is dropped, on the runtime that it is called on. No token is asked for: who
+/// may connect is decided by the address. Connections have the limits of the API's, though there are far fewer of them.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve_metrics(listener: TcpListener, app: App) -> io::Result<()> {
+    let service = MetricsService::new(app);
+    let threads = Threads::start(0, &service)?;
+    server::serve(listener, service, std::future::pending(), threads).await
+}
+
+/// The API and the pages beside it: cached responses by the fast path, the rest by the router.
 #[derive(Clone, Debug)]
-pub(crate) struct Service {
+struct ApiService {
     app: App,
     router: Router,
-    port: Port,
 }
 
-/// Which listener it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Port {
-    /// That of the API.
-    Api,
-    /// That of the metrics.
-    Metrics,
-}
-
-impl Service {
-    /// The API and the pages beside it: kept answers by the short way, the rest by the router.
-    #[must_use]
-    pub(crate) fn api(app: App) -> Self {
+impl ApiService {
+    fn new(app: App) -> Self {
         Self {
-            router: state::router(app.clone()),
+            router: router(app.clone()),
             app,
-            port: Port::Api,
+        }
+    }
+}
+
+impl Service for ApiService {
+    type Answer = Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>;
+
+    fn call(&self, mut request: Request<Incoming>, client: ClientWatch) -> Self::Answer {
+        match fast_path::answer(&self.app, &request) {
+            Some(response) => Either::Left(ready(Ok(response))),
+            // The router takes itself as changeable and changes nothing.
+            None => {
+                request.extensions_mut().insert(client);
+                Either::Right(self.router.clone().call(request.map(Body::new)))
+            }
         }
     }
 
-    /// The metrics.
-    pub(crate) fn metrics(app: App) -> Self {
+    fn refuse(&self, code: Code, detail: Option<&'static str>) -> Vec<u8> {
+        self.app.edge().refuse(code, detail)
+    }
+
+    fn for_thread(&self) -> Self {
+        Self::new(self.app.clone())
+    }
+
+    fn name(&self) -> &'static str {
+        "server.listen"
+    }
+
+    fn limits(&self) -> &EdgeLimits {
+        &self.app.edge().limits
+    }
+
+    fn request_timeout(&self) -> Duration {
+        self.app.request_timeout()
+    }
+
+    fn acceptor(&self) -> Result<Option<TlsAcceptor>, rustls::Error> {
+        let certificates = self.app.certificates();
+        certificates.map(Certificates::acceptor).transpose()
+    }
+
+    fn open_connections(&self, open: usize) {
+        self.app.metrics().connections(open);
+    }
+
+    fn cut_off(&self, reason: CutOff) {
+        self.app.metrics().cut_off(reason);
+    }
+
+    fn accept_failed(&self) {
+        self.app.metrics().accept_failure();
+    }
+
+    fn drain(&self) {
+        self.app.drain();
+    }
+}
+
+/// The metrics. Their connections are not counted: the alarms are about those of the API.
+#[derive(Clone, Debug)]
+struct MetricsService {
+    app: App,
+    router: Router,
+}
+
+impl MetricsService {
+    fn new(app: App) -> Self {
         let shown = app.clone();
         let metrics = get(move || async move { metrics_response(&shown) });
         Self {
@@ -60,89 +174,50 @@ impl Service {
             router: Router::new()
                 .route("/metrics", metrics)
                 .fallback(|| async { (StatusCode::NOT_FOUND, "metrics are at /metrics\n") }),
-            port: Port::Metrics,
         }
     }
+}
 
-    pub(crate) fn app(&self) -> &App {
-        &self.app
+impl Service for MetricsService {
+    type Answer = RouteFuture<Infallible>;
+
+    fn call(&self, request: Request<Incoming>, _client: ClientWatch) -> Self::Answer {
+        self.router.clone().call(request.map(Body::new))
     }
 
-    pub(crate) fn limits(&self) -> &EdgeLimits {
-        match self.port {
-            Port::Api => &self.app.edge().limits,
-            Port::Metrics => &self.app.edge().metrics_limits,
-        }
+    fn refuse(&self, code: Code, detail: Option<&'static str>) -> Vec<u8> {
+        self.app.edge().refuse(code, detail)
     }
 
-    /// Returns the listener's name for the log.
-    pub(crate) fn name(&self) -> &'static str {
-        match self.port {
-            Port::Api => "server.listen",
-            Port::Metrics => "metrics.listen",
-        }
+    fn for_thread(&self) -> Self {
+        self.clone()
     }
 
-    /// Returns what makes a connection encrypted, where it is.
-    ///
-    /// # Errors
-    /// When the library supports no version of TLS.
-    pub(crate) fn acceptor(&self) -> Result<Option<TlsAcceptor>, rustls::Error> {
-        match (self.port, &self.app.edge().certificates) {
-            (Port::Api, Some(certificates)) => certificates.acceptor().map(Some),
-            (Port::Api, None) | (Port::Metrics, _) => Ok(None),
-        }
+    fn name(&self) -> &'static str {
+        "metrics.listen"
     }
 
-    /// Notes how many connections are open. Only those of the API are counted: the alarms are about them.
-    pub(crate) fn note_open(&self, open: usize) {
-        if self.port == Port::Api {
-            self.app.metrics().connections(open);
-        }
+    fn limits(&self) -> &EdgeLimits {
+        self.app.metrics_limits()
     }
 
-    /// Notes that a connection was ended from this side.
-    pub(crate) fn note_cut_off(&self, reason: CutOff) {
-        if self.port == Port::Api {
-            self.app.metrics().cut_off(reason);
-        }
+    fn request_timeout(&self) -> Duration {
+        self.app.request_timeout()
     }
 
-    /// Notes that the operating system had no descriptor for a connection.
-    pub(crate) fn note_accept_failure(&self) {
+    fn acceptor(&self) -> Result<Option<TlsAcceptor>, rustls::Error> {
+        Ok(None)
+    }
+
+    fn open_connections(&self, _open: usize) {}
+
+    fn cut_off(&self, _reason: CutOff) {}
+
+    fn accept_failed(&self) {
         self.app.metrics().accept_failure();
     }
 
-    /// Notes that no more connections are accepted.
-    pub(crate) fn drain(&self) {
-        if self.port == Port::Api {
-            self.app.drain();
-        }
-    }
-
-    /// Answers one request of a client that can be watched.
-    pub(crate) fn call<B>(
-        &self,
-        mut request: Request<B>,
-        client: &Arc<State>,
-    ) -> Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>
-    where
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<axum::BoxError>,
-    {
-        let kept = match self.port {
-            Port::Api => self.app.hits().answer(&self.app, &request),
-            Port::Metrics => None,
-        };
-        match kept {
-            Some(response) => Either::Left(ready(Ok(response))),
-            // The router takes itself as changeable and changes nothing.
-            None => {
-                request.extensions_mut().insert(client.client_watch());
-                Either::Right(self.router.clone().call(request.map(Body::new)))
-            }
-        }
-    }
+    fn drain(&self) {}
 }
 
 fn metrics_response(app: &App) -> Response {

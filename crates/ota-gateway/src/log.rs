@@ -18,11 +18,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{BUFFER_BYTES, LogConfig, LogFormat};
 use crate::escape::{OneLine, escaped};
-
-/// The memory for lines that wait to be written, unless configured otherwise.
-pub const BUFFER_BYTES: usize = 1 << 20;
 
 /// How much more may wait when a line is an error, such as that of a panic.
 const RESERVE_BYTES: usize = 64 << 10;

@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 
 use crate::log::DroppedLines;
 use crate::problem::Code;
+use crate::server::{CutOff, TurnedAway};
 use crate::telemetry::Telemetry;
 
 /// What kind of metric it is.
@@ -131,43 +132,8 @@ const BUCKETS: &[f64] = &[
 /// The label of a field that no document has: a vendor's invention must not become a label.
 const NEW_FIELD: &str = "(new)";
 
-/// Why a request found no place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TurnedAway {
-    /// All places were taken.
-    Full,
-    /// Its place was needed for another caller.
-    GivenUp,
-}
-
-impl TurnedAway {
-    const ALL: [Self; 2] = [Self::Full, Self::GivenUp];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::GivenUp => "given_up",
-        }
-    }
-}
-
 /// The field of what is malformed: it may stand in any field, documented or not.
 const ANY_FIELD: &str = "(any)";
-
-/// Why a connection was ended from this side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CutOff {
-    /// A request did not come, or an answer was not taken, in time.
-    Slow,
-    /// Nothing was asked for long.
-    Idle,
-    /// TLS did not begin in time.
-    Handshake,
-    /// It was idle and made room for a new one.
-    Evicted,
-    /// All connections were being answered.
-    Refused,
-}
 
 /// The codes of requests that are not let in.
 const NOT_LET_IN: [Code; 4] = [
@@ -179,26 +145,6 @@ const NOT_LET_IN: [Code; 4] = [
 
 /// How an attempt to read the keys again ends.
 const REFRESH_RESULTS: [&str; 2] = ["ok", "failed"];
-
-impl CutOff {
-    const ALL: [Self; 5] = [
-        Self::Slow,
-        Self::Idle,
-        Self::Handshake,
-        Self::Evicted,
-        Self::Refused,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Slow => "slow",
-            Self::Idle => "idle",
-            Self::Handshake => "handshake",
-            Self::Evicted => "evicted",
-            Self::Refused => "refused",
-        }
-    }
-}
 
 /// How a read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -448,11 +394,14 @@ impl Metrics {
             .set(at.unix_timestamp());
     }
 
-    /// Notes that a request is being answered, until the returned value is dropped.
-    pub(crate) fn running(&self) -> Running {
-        let gauge = self.http_running.with_label_values(&NONE);
-        gauge.inc();
-        Running(gauge)
+    /// Notes that a request is being answered, until [`Metrics::request_ends`].
+    pub(crate) fn request_begins(&self) {
+        self.http_running.with_label_values(&NONE).inc();
+    }
+
+    /// Notes that a request has its answer, or was given up.
+    pub(crate) fn request_ends(&self) {
+        self.http_running.with_label_values(&NONE).dec();
     }
 
     /// Notes an answered request.
@@ -606,16 +555,6 @@ impl HitCounters {
     }
 }
 
-/// A request that is being answered.
-#[derive(Debug)]
-pub(crate) struct Running(prometheus::IntGauge);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 /// Counts what happens to the calls of one provider.
 #[derive(Debug)]
 struct Meter {
@@ -695,7 +634,7 @@ mod tests {
             Arc::new(SequenceRandom::new(1)),
             metrics.meter(&name, &Arc::default(), &clock),
         );
-        let running = metrics.running();
+        metrics.request_begins();
         let second = Duration::from_secs(1);
         metrics.request("/v1/providers", "200", second);
         metrics.read("acme", "list_jobs", ReadResult::Joined);
@@ -714,7 +653,6 @@ mod tests {
         metrics.key_refresh(true);
         metrics.certificate_ends(datetime!(2027-01-01 00:00 UTC));
         let text = metrics.text([(&name, &guard)], (3, 4096), 7).unwrap();
-        drop(running);
         String::from_utf8(text).unwrap()
     }
 

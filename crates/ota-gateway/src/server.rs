@@ -1,15 +1,23 @@
-//! Listening, TLS, and what a client may take of the gateway.
+//! Listening, TLS, and what a client may take of the gateway. It knows no firmware.
 
+pub mod access_log;
 mod connections;
 mod framing;
 mod large_heads;
 pub mod layer;
+pub mod limits;
+pub mod observer;
 mod places;
-pub(crate) mod rate_limit;
-pub(crate) mod shares;
+pub mod rate_limit;
+pub mod request_context;
+pub mod security_headers;
+mod service;
+pub mod shares;
 mod socket;
 mod tls;
 
-pub use connections::{serve, serve_metrics, serve_on_threads};
-pub(crate) use socket::{ClientWatch, State};
-pub(crate) use tls::Certificates;
+pub use connections::{Threads, serve};
+pub use observer::{CutOff, Observer, TurnedAway};
+pub use service::Service;
+pub use socket::ClientWatch;
+pub use tls::{Certificates, TlsError};

@@ -15,9 +15,8 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::Semaphore;
 
-use crate::cache::response::{self, Coding};
+use crate::cache::response::{self, ContentCoding};
 use crate::problem::{Code, Failure};
-use crate::state::App;
 
 /// The largest body that is shared.
 const MAX_BYTES: usize = 8 << 20;
@@ -36,10 +35,10 @@ struct Page {
     brotli: OnceLock<Bytes>,
 }
 
-/// The pages that have been asked for, for all threads that serve connections. There are as many as there are values of [`PagePath`].
-#[derive(Debug)]
+/// The pages that have been asked for, for all threads that serve connections. There are as many as there are values of [`PagePath`]. Clones are one set.
+#[derive(Clone, Debug)]
 pub(crate) struct SharedBodies {
-    pages: Mutex<HashMap<&'static str, Arc<Page>>>,
+    pages: Arc<Mutex<HashMap<&'static str, Arc<Page>>>>,
     /// One body is compressed at a time: however many ask, the other processors and the memory are left to others.
     packing: Arc<Semaphore>,
 }
@@ -47,7 +46,7 @@ pub(crate) struct SharedBodies {
 impl Default for SharedBodies {
     fn default() -> Self {
         Self {
-            pages: Mutex::default(),
+            pages: Arc::default(),
             packing: Arc::new(Semaphore::new(1)),
         }
     }
@@ -66,15 +65,18 @@ impl SharedBodies {
 }
 
 /// Answers from the shared bodies; `next` is asked once for each page, for other paths of a page, and for what is none.
-pub(crate) async fn serve(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn serve(
+    State(shared): State<SharedBodies>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
-    let coding = match Coding::choose(request.headers()) {
+    let coding = match ContentCoding::choose(request.headers()) {
         Ok(coding) => coding,
         Err(failure) => return failure.into_response(),
     };
-    let shared = app.shared_bodies();
     let known = shared.lock().get(request.uri().path()).map(Arc::clone);
     let page = match known {
         Some(page) => page,
@@ -120,7 +122,7 @@ async fn read(response: Response) -> Result<Page, Response> {
 }
 
 impl Page {
-    async fn respond(self: Arc<Self>, coding: Coding, packing: &Arc<Semaphore>) -> Response {
+    async fn respond(self: Arc<Self>, coding: ContentCoding, packing: &Arc<Semaphore>) -> Response {
         let (body, coding) = self.body(coding, packing).await;
         let mut response = Response::new(Body::from(body));
         *response.headers_mut() = self.headers.clone();
@@ -130,17 +132,21 @@ impl Page {
         response
     }
 
-    fn slot(&self, coding: Coding) -> Option<&OnceLock<Bytes>> {
+    fn slot(&self, coding: ContentCoding) -> Option<&OnceLock<Bytes>> {
         match coding {
-            Coding::Gzip => Some(&self.gzip),
-            Coding::Brotli => Some(&self.brotli),
-            Coding::Identity => None,
+            ContentCoding::Gzip => Some(&self.gzip),
+            ContentCoding::Brotli => Some(&self.brotli),
+            ContentCoding::Identity => None,
         }
     }
 
     /// Returns the body in a form.
-    async fn body(self: &Arc<Self>, coding: Coding, packing: &Arc<Semaphore>) -> (Bytes, Coding) {
-        let plain = || (self.plain.clone(), Coding::Identity);
+    async fn body(
+        self: &Arc<Self>,
+        coding: ContentCoding,
+        packing: &Arc<Semaphore>,
+    ) -> (Bytes, ContentCoding) {
+        let plain = || (self.plain.clone(), ContentCoding::Identity);
         let Some(slot) = self.slot(coding) else {
             return plain();
         };
@@ -158,7 +164,7 @@ impl Page {
 
     /// Makes a form of the body at most once, on a thread that serves no connections. It is finished although the client may have gone meanwhile, so
     /// that no client can make the work begin again.
-    async fn pack(self: &Arc<Self>, coding: Coding, packing: &Arc<Semaphore>) {
+    async fn pack(self: &Arc<Self>, coding: ContentCoding, packing: &Arc<Semaphore>) {
         let Ok(permit) = Arc::clone(packing).acquire_owned().await else {
             return;
         };
@@ -186,7 +192,8 @@ impl Page {
 mod tests {
     use super::{PagePath, serve};
     use crate::config::Config;
-    use crate::state::{App, router};
+    use crate::router::router;
+    use crate::state::App;
     use axum::Router;
     use axum::body::{Body, Bytes};
     use axum::extract::{Extension, Path};
@@ -215,7 +222,7 @@ mod tests {
                 _ => Err(StatusCode::NOT_FOUND),
             }
         });
-        let layer = middleware::from_fn_with_state(app.clone(), serve);
+        let layer = middleware::from_fn_with_state(app.shared_bodies().clone(), serve);
         (Router::new().route("/{name}", page).layer(layer), made, app)
     }
 

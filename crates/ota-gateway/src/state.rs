@@ -1,16 +1,10 @@
-//! What every handler shares, and the router.
+//! What every handler shares.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::{Extension, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Method};
-use axum::middleware;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use ota_core::BoxFuture;
 use ota_core::clock::{Clock, after};
 use ota_core::context::Moment;
@@ -21,23 +15,22 @@ use ota_guard::Guard;
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::auth::{Access, Caller, TokenError};
+use crate::auth::{Access, AuthError, Caller, Credentials, Listener, TokenError, authorize};
 use crate::cache::response::Rendered;
-use crate::config::{CacheConfig, EdgeLimits};
-use crate::fast_path::Hits;
+use crate::cache::targets::ResolvedTargets;
+use crate::config::CacheConfig;
 use crate::log::DroppedLines;
 use crate::metrics::Metrics;
+use crate::observer::RequestObserver;
 use crate::problem::{Code, Failure};
 use crate::server::Certificates;
-use crate::server::layer as edge;
+use crate::server::layer::Edge;
+use crate::server::limits::EdgeLimits;
 use crate::server::rate_limit::RateLimiter;
 use crate::server::shares::Shares;
-use crate::shared_bodies::{self, PagePath, SharedBodies};
+use crate::shared_bodies::SharedBodies;
 use crate::telemetry::Telemetry;
-use crate::{document, headers, routes, swagger_ui};
 
 /// What every handler shares. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -62,32 +55,37 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
     /// How long a request may take, vendor calls included.
     pub request_timeout: Duration,
-    /// What stands between the network and the handlers.
-    pub edge: Edge,
+    /// What a client may take of the listeners.
+    pub server: ServerParts,
     /// Where traces go.
     pub telemetry: Arc<Telemetry>,
 }
 
-/// What stands between the network and the handlers.
+/// What the listeners and the layer around every handler are told.
 #[derive(Debug)]
-pub struct Edge {
-    pub(crate) limits: EdgeLimits,
-    /// Those of the listener for metrics.
-    pub(crate) metrics_limits: EdgeLimits,
-    pub(crate) certificates: Option<Arc<Certificates>>,
-    pub(crate) cors_origins: Vec<HeaderValue>,
-    pub(crate) rate_limiter: Option<RateLimiter>,
+pub struct ServerParts {
+    /// What a client may take of the listener for the API.
+    pub limits: EdgeLimits,
+    /// What a client may take of the listener for metrics.
+    pub metrics_limits: EdgeLimits,
+    /// The gateway's own certificate; plain HTTP without.
+    pub certificates: Option<Arc<Certificates>>,
+    /// The origins whose web pages may call.
+    pub cors_origins: Vec<HeaderValue>,
+    /// How many requests a caller may send.
+    pub rate_limiter: Option<RateLimiter>,
+    /// Who has how many requests in progress.
+    pub shares: Arc<Shares>,
     /// The address of the API in its document, where that is not beside the document.
-    pub(crate) public_url: Option<String>,
-    /// Who has how many requests under way.
-    pub(crate) shares: Arc<Shares>,
+    pub public_url: Option<String>,
 }
 
 #[derive(Debug)]
 struct Inner {
     parts: Parts,
+    edge: Arc<Edge>,
     store: ResponseCache<Rendered>,
-    hits: Hits,
+    targets: ResolvedTargets,
     shared_bodies: SharedBodies,
     draining: AtomicBool,
 }
@@ -104,10 +102,22 @@ impl App {
             .max(cache.error_age)
             .max(cache.min_age);
         let store = ResponseCache::new(cache.max_bytes, longest, Arc::clone(&parts.clock));
+        let edge = Edge {
+            clock: Arc::clone(&parts.clock),
+            random: Arc::clone(&parts.random),
+            observer: Arc::new(RequestObserver {
+                metrics: Arc::clone(&parts.metrics),
+                telemetry: Arc::clone(&parts.telemetry),
+                random: Arc::clone(&parts.random),
+            }),
+            limits: parts.server.limits.clone(),
+            tls: parts.server.certificates.is_some(),
+        };
         Self(Arc::new(Inner {
             parts,
+            edge: Arc::new(edge),
             store,
-            hits: Hits::default(),
+            targets: ResolvedTargets::default(),
             shared_bodies: SharedBodies::default(),
             draining: AtomicBool::new(false),
         }))
@@ -125,8 +135,7 @@ impl App {
     /// When they cannot be written.
     pub fn metrics_text(&self) -> Result<Vec<u8>, prometheus::Error> {
         let gates = self.0.parts.gates.iter();
-        let certificates = self.edge().certificates.as_ref();
-        if let Some(validity) = certificates.and_then(|certificates| certificates.validity()) {
+        if let Some(validity) = self.certificates().and_then(|own| own.validity()) {
             self.metrics().certificate_ends(validity.ends);
         }
         self.metrics().text(
@@ -143,7 +152,7 @@ impl App {
 
     /// Says that the gateway's own certificate is not valid yet, has ended or is about to, and whether no client takes it now.
     pub(crate) fn certificate_warning(&self) -> Option<(String, bool)> {
-        let certificates = self.edge().certificates.as_ref()?;
+        let certificates = self.certificates()?;
         let now = self.now();
         let refused = certificates
             .validity()
@@ -160,7 +169,7 @@ impl App {
                 keys.keep_fresh(|ok| app.metrics().key_refresh(ok)).await;
             }));
         }
-        if let Some(certificates) = &self.edge().certificates {
+        if let Some(certificates) = self.certificates() {
             let (certificates, clock) = (Arc::clone(certificates), Arc::clone(&self.0.parts.clock));
             tasks.push(Box::pin(
                 async move { certificates.keep_fresh(&*clock).await },
@@ -199,8 +208,54 @@ impl App {
         &self.0.parts.telemetry
     }
 
-    pub(crate) fn edge(&self) -> &Edge {
-        &self.0.parts.edge
+    /// Returns what the layer around every handler needs.
+    pub(crate) fn edge(&self) -> &Arc<Edge> {
+        &self.0.edge
+    }
+
+    pub(crate) fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.0.parts.server.certificates.as_ref()
+    }
+
+    pub(crate) fn metrics_limits(&self) -> &EdgeLimits {
+        &self.0.parts.server.metrics_limits
+    }
+
+    pub(crate) fn cors_origins(&self) -> &[HeaderValue] {
+        &self.0.parts.server.cors_origins
+    }
+
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        self.0.parts.server.public_url.as_deref()
+    }
+
+    pub(crate) fn rate_limiter(&self) -> Option<&RateLimiter> {
+        self.0.parts.server.rate_limiter.as_ref()
+    }
+
+    pub(crate) fn shares(&self) -> &Arc<Shares> {
+        &self.0.parts.server.shares
+    }
+
+    /// Decides whether a request may do what needs this scope, and who sends it.
+    ///
+    /// # Errors
+    /// Why it is not let in.
+    pub(crate) fn authorize(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        scope: &'static str,
+    ) -> Result<Arc<Caller>, AuthError> {
+        let credentials = Credentials {
+            headers,
+            uri,
+            listener: Listener {
+                tls: self.edge().tls,
+                allowed_origins: self.cors_origins(),
+            },
+        };
+        authorize(self.access(), &credentials, self.now(), scope)
     }
 
     pub(crate) fn access(&self) -> &Access {
@@ -233,8 +288,8 @@ impl App {
         &self.0.store
     }
 
-    pub(crate) fn hits(&self) -> &Hits {
-        &self.0.hits
+    pub(crate) fn targets(&self) -> &ResolvedTargets {
+        &self.0.targets
     }
 
     pub(crate) fn shared_bodies(&self) -> &SharedBodies {
@@ -289,126 +344,5 @@ impl App {
                     "no provider has this name; see /v1/providers",
                 )
             })
-    }
-}
-
-/// Builds the router: the API, its document, Swagger UI, and the two health paths.
-pub(crate) fn router(app: App) -> Router {
-    let (api, openapi) = routes::api().split_for_parts();
-    let openapi = document::finish(openapi, app.edge().public_url.as_deref());
-    let text = document::to_text(&openapi);
-    let open = matches!(app.access(), Access::Disabled);
-    let pages = Router::new()
-        .merge(swagger_ui::router(open))
-        .route(
-            "/openapi.json",
-            get(|| async move {
-                let page = Extension(PagePath("/openapi.json"));
-                (page, [(CONTENT_TYPE, "application/json")], text)
-            }),
-        )
-        // The answers of the API are packed where they are kept.
-        .layer(middleware::from_fn_with_state(
-            app.clone(),
-            shared_bodies::serve,
-        ));
-    let routes = Router::new()
-        .merge(api)
-        .merge(pages)
-        .route(
-            "/healthz",
-            get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }),
-        )
-        .route("/readyz", get(readyz))
-        .fallback(|| async {
-            Failure::new(Code::NotFound, "no such path; see /docs").into_response()
-        });
-    finished(routes, app)
-}
-
-/// Puts what stands around every handler around the routes.
-fn finished(routes: Router<App>, app: App) -> Router {
-    routes
-        .layer(CatchPanicLayer::custom(edge::panicked))
-        .layer(middleware::from_fn_with_state(app.clone(), edge::limit))
-        .layer(tower::util::option_layer(cors(&app)))
-        .layer(middleware::from_fn_with_state(app.clone(), edge::wrap))
-        // Made whole here, once, and not for each connection, which takes 200 KB each.
-        .with_state(app)
-}
-
-/// Says whether requests should be sent here. Vendors do not decide it: another process would ask the same ones.
-async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
-    app.ready()?;
-    let mut counts = serde_json::json!({"ok": 0, "degraded": 0, "down": 0, "unknown": 0});
-    for member in app.fleet().members() {
-        let count = &mut counts[member.health().state.as_str()];
-        *count = (count.as_u64().unwrap_or_default() + 1).into();
-    }
-    let body = serde_json::json!({"status": "ready", "providers": counts});
-    Ok(axum::Json(body).into_response())
-}
-
-/// Lets web pages of the configured origins call; without any, browsers let none.
-fn cors(app: &App) -> Option<CorsLayer> {
-    let origins = &app.edge().cors_origins;
-    (!origins.is_empty()).then(|| {
-        CorsLayer::new()
-            .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-            .allow_methods([Method::GET, Method::HEAD, Method::POST])
-            .allow_headers(headers::allowed())
-            .expose_headers(headers::exposed())
-            .max_age(PREFLIGHT_AGE)
-    })
-}
-
-/// How long browsers may remember what a page may send. Most of them take no longer time than two hours.
-const PREFLIGHT_AGE: Duration = Duration::from_secs(7200);
-
-#[cfg(test)]
-mod tests {
-    use super::finished;
-    use crate::config::Config;
-    use axum::Router;
-    use axum::body::Body;
-    use axum::extract::Request;
-    use axum::routing::get;
-    use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
-
-    #[tokio::test]
-    async fn a_panic_becomes_a_problem_and_the_next_request_is_answered() {
-        let secret = (
-            "OTA_GATEWAY__AUTH__HS256_SECRET",
-            "0123456789abcdef0123456789abcdef",
-        );
-        let environment = [(secret.0.to_owned(), secret.1.to_owned())];
-        let config = Config::load(None, environment).unwrap();
-        let app = crate::assembly::app(&config).unwrap();
-        let routes = Router::new()
-            .route(
-                "/panic",
-                get(async || -> &'static str { panic!("{}", "told to") }),
-            )
-            .route("/well", get(async || "well"));
-        let router = finished(routes, app);
-        for _ in 0..2 {
-            let request = Request::get("/panic").body(Body::empty()).unwrap();
-            let response = router.clone().oneshot(request).await.unwrap();
-            assert_eq!(response.status(), 500);
-            assert_eq!(
-                response.headers()["content-type"],
-                "application/problem+json"
-            );
-            let id = response.headers()["x-request-id"].clone();
-            let body = response.into_body().collect().await.unwrap().to_bytes();
-            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(problem["code"], "internal");
-            assert_eq!(problem["request_id"], id.to_str().unwrap());
-            assert!(!problem.to_string().contains("told to"));
-        }
-        let request = Request::get("/well").body(Body::empty()).unwrap();
-        let response = router.oneshot(request).await.unwrap();
-        assert_eq!(response.status(), 200);
     }
 }

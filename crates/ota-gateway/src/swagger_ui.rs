@@ -15,9 +15,8 @@ use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::problem::{Code, Failure};
-use crate::server::layer as edge;
+use crate::server::security_headers::PAGES_POLICY;
 use crate::shared_bodies::PagePath;
-use crate::state::App;
 
 const PAGE: &str = include_str!("swagger_ui/index.html");
 const SCRIPT: &str = include_str!("swagger_ui/initializer.js");
@@ -40,7 +39,7 @@ struct File {
 }
 
 /// Builds the routes. `open` says that the API asks for no token.
-pub(crate) fn router(open: bool) -> Router<App> {
+pub(crate) fn router<S: Clone + Send + Sync + 'static>(open: bool) -> Router<S> {
     let files: Arc<[File]> = files(open).into();
     let page = Arc::clone(&files);
     Router::new()
@@ -53,7 +52,7 @@ pub(crate) fn router(open: bool) -> Router<App> {
         )
         .layer(SetResponseHeaderLayer::overriding(
             CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(edge::PAGES_POLICY),
+            HeaderValue::from_static(PAGES_POLICY),
         ))
 }
 

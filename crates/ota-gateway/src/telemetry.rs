@@ -14,7 +14,7 @@ use ota_core::trace::TraceParent;
 use ota_guard::Outcome;
 
 use crate::config::{ConfigError, Origin, TelemetryConfig};
-use crate::server::layer::Line;
+use crate::server::access_log::AccessLogRecord;
 
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -23,7 +23,9 @@ mod otlp;
 mod otlp {
     //! Stands in where the feature is off.
 
-    use super::{Arc, BoxFuture, Clock, Context, Duration, Line, Outcome, Random, TelemetryConfig};
+    use super::{
+        AccessLogRecord, Arc, BoxFuture, Clock, Context, Duration, Outcome, Random, TelemetryConfig,
+    };
 
     /// Never made.
     #[derive(Debug)]
@@ -41,7 +43,7 @@ mod otlp {
             match *self {}
         }
 
-        pub(super) fn request(&self, _line: &Line<'_>) {
+        pub(super) fn request(&self, _record: &AccessLogRecord<'_>) {
             match *self {}
         }
 
@@ -119,11 +121,11 @@ impl Telemetry {
     }
 
     /// Notes an answered request.
-    pub(crate) fn request(&self, line: &Line<'_>) {
+    pub(crate) fn request(&self, record: &AccessLogRecord<'_>) {
         if let Some(exporter) = &self.0
-            && line.trace.is_some_and(|trace| trace.sampled)
+            && record.trace.is_some_and(|trace| trace.sampled)
         {
-            exporter.request(line);
+            exporter.request(record);
         }
     }
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ota_gateway::config::{LogConfig, LogFormat};
-use ota_gateway::log::{BUFFER_BYTES, Output};
+use ota_gateway::config::{BUFFER_BYTES, LogConfig, LogFormat};
+use ota_gateway::log::Output;
 use ota_sandbox::{Options, Sandbox, SandboxError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{LevelFilter, Targets};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::token::TokenError;
-use super::{KNOWN_SCOPES, READ};
+use super::error::TokenError;
+use super::scope::{KNOWN_SCOPES, READ};
 use crate::escape::shortened;
 
 /// The claims that are read, by name. A dot leads into an object: `realm_access.roles`. A claim whose own name has dots, such as

@@ -7,7 +7,7 @@ use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithms, Family, KeyKind};
-use super::keys::Key;
+use super::key::{Key, shown_id};
 use super::{point, rsa};
 use crate::escape::shortened;
 
@@ -86,11 +86,6 @@ pub(super) fn read(place: usize, value: &Value, allowed: &Algorithms) -> Result<
         reason,
         by_design,
     })
-}
-
-/// A `kid` as it is shown to operators.
-pub(super) fn shown_id(id: &str) -> String {
-    format!("`{}`", shortened(id, 80))
 }
 
 fn read_members(

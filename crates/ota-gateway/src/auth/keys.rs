@@ -1,7 +1,7 @@
 //! The keys that tokens are verified with: reading them, and choosing among them.
 
 use hmac::{Hmac, KeyInit as _};
-use jsonwebtoken::{DecodingKey, DecodingKeyKind};
+use jsonwebtoken::DecodingKey;
 use ota_http::{Secret, json};
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
@@ -12,7 +12,8 @@ use spki::der::{Decode as _, Reader as _};
 use spki::{ObjectIdentifier, SubjectPublicKeyInfo};
 
 use super::algorithm::{Algorithms, Family, KeyKind};
-use super::jwk::{self, AllLeftOut, LeftOut, shown_id};
+use super::jwk::{self, AllLeftOut, LeftOut};
+use super::key::Key;
 use super::{point, rsa};
 
 /// The largest key file or answer of a key server that is read, in bytes.
@@ -29,53 +30,6 @@ const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
-
-/// One key. It verifies by its own algorithm and no other, whatever a token says.
-#[derive(Clone)]
-pub(super) struct Key {
-    pub(super) id: Option<String>,
-    pub(super) kind: KeyKind,
-    pub(super) key: DecodingKey,
-    /// The key's part of an HMAC, computed once.
-    pub(super) mac: Option<Hmac<Sha256>>,
-}
-
-impl Key {
-    pub(super) fn public(id: Option<String>, kind: KeyKind, key: DecodingKey) -> Self {
-        Self {
-            id,
-            kind,
-            key,
-            mac: None,
-        }
-    }
-}
-
-/// Equal when they verify the same tokens.
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        let same = match (self.key.kind(), other.key.kind()) {
-            (DecodingKeyKind::SecretOrDer(one), DecodingKeyKind::SecretOrDer(two)) => one == two,
-            (
-                DecodingKeyKind::RsaModulusExponent { n, e },
-                DecodingKeyKind::RsaModulusExponent { n: n2, e: e2 },
-            ) => n == n2 && e == e2,
-            _ => false,
-        };
-        same && self.kind == other.kind && self.id == other.id
-    }
-}
-
-/// What an operator knows a key by; without any part of it.
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.id, self.kind) {
-            (_, KeyKind::Hs256) => f.write_str("the HS256 secret"),
-            (Some(id), kind) => write!(f, "{} ({})", shown_id(id), kind.name()),
-            (None, kind) => write!(f, "a key without `kid` ({})", kind.name()),
-        }
-    }
-}
 
 /// All keys that tokens are verified with at one time.
 #[derive(Default)]

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use super::algorithm::Algorithms;
 use super::jwk::{AllLeftOut, LeftOut};
 use super::keys::{KeyError, KeySet, MAX_BYTES};
+use super::loopback::is_loopback_host;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -177,7 +178,7 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, KeyError> {
 
 /// What came of looking for a new key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LookedFor {
+pub enum LookedFor {
     /// The keys were read just now.
     Read,
     /// They were read a short while ago, or change by themselves; they are not read again because of a token.
@@ -272,7 +273,7 @@ impl Keys {
         let uri: Option<axum::http::Uri> = url.parse().ok();
         uri.as_ref()
             .and_then(axum::http::Uri::host)
-            .is_some_and(super::is_loopback_host)
+            .is_some_and(is_loopback_host)
     }
 
     /// Returns whether the last attempt to read the source failed.
@@ -426,7 +427,7 @@ impl Keys {
     ///
     /// Anyone can send such tokens, so few requests wait at one time, and none waits for a server that did not answer the last time; it is asked again
     /// soon anyway.
-    pub(super) async fn look_for_new(&self, clock: &dyn Clock) -> LookedFor {
+    pub async fn look_for_new(&self, clock: &dyn Clock) -> LookedFor {
         if !self.at_address() {
             return LookedFor::ReadBefore;
         }

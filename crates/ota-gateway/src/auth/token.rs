@@ -15,61 +15,16 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use super::caller::Caller;
 use super::claims::{Claims, Rules, too_long};
+use super::crypto;
+use super::error::TokenError;
 use super::keys::KeySet;
 use super::source::Keys;
-use super::{Caller, crypto};
 use crate::escape::shortened;
 
 /// How far two clocks may be apart, in seconds.
 const SKEW_S: f64 = 60.0;
-
-/// Why a token was refused. Says nothing about the key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenError {
-    /// It is no token, or its signature, algorithm or claims are not right.
-    Invalid(Cow<'static, str>),
-    /// Its signature is good, and it is of another issuer or for another audience.
-    Foreign {
-        /// What is wrong, for the caller.
-        detail: &'static str,
-        /// What came instead, for the log only.
-        came: String,
-    },
-    /// It names a key that is not known, perhaps because it is newer than the known ones.
-    UnknownKey,
-    /// Its time is over.
-    Expired,
-    /// Its time has not come.
-    NotYetValid,
-    /// There are no keys to verify it with: the place that they come from does not answer. Not the caller's fault.
-    NoKeys,
-}
-
-impl TokenError {
-    pub(super) fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::Invalid(detail.into())
-    }
-}
-
-impl std::fmt::Display for TokenError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Invalid(reason) => reason,
-            Self::Foreign { detail, .. } => detail,
-            Self::UnknownKey => {
-                "the token was signed with a key (`kid`) that this gateway does not know; get a new token"
-            }
-            Self::Expired => "the token has expired; get a new one",
-            Self::NotYetValid => {
-                "the token is not valid yet; compare the clocks of issuer and gateway"
-            }
-            Self::NoKeys => {
-                "the keys that tokens are verified with are not available at the moment; try again"
-            }
-        })
-    }
-}
 
 /// Verifies tokens.
 ///

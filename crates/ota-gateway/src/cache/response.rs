@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::own_timestamp;
 use crate::problem::{Code, Failure};
-use crate::server::layer as edge;
+use crate::server::security_headers;
 
 /// When the answer was true.
 pub const OTA_AS_OF: HeaderName = HeaderName::from_static("ota-as-of");
@@ -38,7 +38,7 @@ const BROTLI_WINDOW: u32 = 20;
 
 /// How a body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
+pub enum ContentCoding {
     /// Not at all.
     Identity,
     /// With gzip.
@@ -47,7 +47,7 @@ pub enum Coding {
     Brotli,
 }
 
-impl Coding {
+impl ContentCoding {
     /// Chooses what the caller likes best (RFC 9110, section 12.5.3), the shortest form among what he likes equally.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Coding {
 
 /// A body with its validator, in every form that was asked for so far.
 #[derive(Debug)]
-pub struct Form {
+pub struct EncodedBody {
     etag: HeaderValue,
     /// What every response with it says, put together once.
     headers: HeaderMap,
@@ -116,7 +116,7 @@ pub struct Form {
     brotli: OnceLock<Bytes>,
 }
 
-impl Form {
+impl EncodedBody {
     fn new(etag: HeaderValue, as_of: &HeaderValue, stale: bool, plain: Bytes) -> Self {
         let mut headers = HeaderMap::with_capacity(24);
         headers.insert(VARY, BY_ENCODING);
@@ -128,7 +128,7 @@ impl Form {
         headers.insert(ETAG, etag.clone());
         headers.insert(CACHE_CONTROL, KEEP_AND_ASK);
         // Written here once and not with each answer.
-        edge::secure(&mut headers, false);
+        security_headers::secure(&mut headers, false);
         Self {
             etag,
             headers,
@@ -150,24 +150,24 @@ impl Form {
         &self.headers
     }
 
-    fn slot(&self, coding: Coding) -> Option<&OnceLock<Bytes>> {
+    fn slot(&self, coding: ContentCoding) -> Option<&OnceLock<Bytes>> {
         match coding {
             _ if self.plain.len() < LEAST_PACKED => None,
-            Coding::Identity => None,
-            Coding::Gzip => Some(&self.gzip),
-            Coding::Brotli => Some(&self.brotli),
+            ContentCoding::Identity => None,
+            ContentCoding::Gzip => Some(&self.gzip),
+            ContentCoding::Brotli => Some(&self.brotli),
         }
     }
 
     /// Whether the body is there in a form, so that nothing has to be packed for it.
     #[must_use]
-    pub fn has(&self, coding: Coding) -> bool {
+    pub fn has(&self, coding: ContentCoding) -> bool {
         self.slot(coding).is_none_or(|slot| slot.get().is_some())
     }
 
     /// Returns the body in a form and the name of that form; the plain body where it has not been packed.
     #[must_use]
-    pub fn body(&self, coding: Coding) -> (Bytes, Option<HeaderValue>) {
+    pub fn body(&self, coding: ContentCoding) -> (Bytes, Option<HeaderValue>) {
         match self.slot(coding).and_then(OnceLock::get) {
             // Packing into memory does not fail; if it did, the plain form is as good.
             Some(packed) if !packed.is_empty() => (packed.clone(), coding.header()),
@@ -177,7 +177,7 @@ impl Form {
 
     /// Packs the body if that form is not there yet, and returns how many bytes had to be made. It takes milliseconds of a processor, so it has no
     /// place on a thread that serves connections.
-    pub fn pack(&self, coding: Coding) -> usize {
+    pub fn pack(&self, coding: ContentCoding) -> usize {
         let mut made = 0;
         if let Some(slot) = self.slot(coding) {
             slot.get_or_init(|| {
@@ -191,11 +191,11 @@ impl Form {
 }
 
 /// Packs a body.
-pub(crate) fn pack(plain: &[u8], coding: Coding) -> Option<Bytes> {
+pub(crate) fn pack(plain: &[u8], coding: ContentCoding) -> Option<Bytes> {
     match coding {
-        Coding::Identity => None,
-        Coding::Gzip => gzip(plain).map(Bytes::from),
-        Coding::Brotli => brotli(plain).map(Bytes::from),
+        ContentCoding::Identity => None,
+        ContentCoding::Gzip => gzip(plain).map(Bytes::from),
+        ContentCoding::Brotli => brotli(plain).map(Bytes::from),
     }
 }
 
@@ -219,10 +219,10 @@ fn brotli(plain: &[u8]) -> Option<Vec<u8>> {
 #[derive(Debug)]
 pub struct Rendered {
     as_of: HeaderValue,
-    fresh: Form,
+    fresh: EncodedBody,
     /// Whether the body itself tells its time and whether it is stale.
     dated: bool,
-    stale: OnceLock<Form>,
+    stale: OnceLock<EncodedBody>,
 }
 
 const NOT_STALE: &[u8] = b"\"stale\":false";
@@ -262,7 +262,7 @@ impl Rendered {
         let plain = Bytes::from(serde_json::to_vec(body).map_err(|_| failed())?);
         let as_of = HeaderValue::try_from(as_of).map_err(|_| failed())?;
         Ok(Self {
-            fresh: Form::new(
+            fresh: EncodedBody::new(
                 etag(&plain, dated.then_some(&as_of), false),
                 &as_of,
                 false,
@@ -282,7 +282,7 @@ impl Rendered {
 
     /// Returns it as it is, or as one that is older than asked for, with how many bytes had to be made for that.
     #[must_use]
-    pub fn form(&self, stale: bool) -> (&Form, usize) {
+    pub fn form(&self, stale: bool) -> (&EncodedBody, usize) {
         if !stale {
             return (&self.fresh, 0);
         }
@@ -302,7 +302,7 @@ impl Rendered {
                 }
             };
             let without = self.dated.then_some(&self.as_of);
-            Form::new(etag(&plain, without, true), &self.as_of, true, plain)
+            EncodedBody::new(etag(&plain, without, true), &self.as_of, true, plain)
         });
         (form, made)
     }

@@ -12,7 +12,10 @@ use ota_http::tls::{KeyNames, TlsOptions};
 use ota_http::{Client, Options, SecretSource};
 use serde::Deserialize;
 
-use super::{ConfigError, Mistakes, Section, ServerParts};
+use super::error::ConfigError;
+use super::mistakes::Mistakes;
+use super::section::{self, Section};
+use super::server::ServerParts;
 use crate::auth::{
     Algorithms, ClaimNames, KNOWN_SCOPES, KeyKind, KeySource, Keys, Rules, unknown_scope,
 };
@@ -141,7 +144,7 @@ const SOURCE_KEYS: &[&str] = &[
 ];
 
 pub(super) fn keys() -> Vec<String> {
-    super::section::keys_of::<Raw>()
+    section::keys_of::<Raw>()
 }
 
 /// Reads the section. `server` is there to know whether access may be disabled and how long a token may be; what it lacks is not judged by.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ConfigError, Section};
+use super::error::ConfigError;
+use super::section::{self, Section};
 
 /// How old answers may be.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl Default for Raw {
 const MAX_S: u64 = 604_800;
 
 pub(super) fn keys() -> Vec<String> {
-    super::section::keys_of::<Raw>()
+    section::keys_of::<Raw>()
 }
 
 pub(super) fn read(section: Section) -> Result<CacheConfig, ConfigError> {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::mistakes::{ConfigError, Mistakes, Place};
-use super::{SECTIONS, keys_of};
+use super::error::{ConfigError, Place};
+use super::mistakes::Mistakes;
+use super::sections::{SECTIONS, keys_of};
 use crate::query::nearest;
 
 /// What the variables of this program begin with.
@@ -24,7 +25,7 @@ fn wrong(variable: &str, message: impl std::fmt::Display) -> ConfigError {
 
 /// Lays variables over the file's table. In a provider's name `_` stands for `-`.
 ///
-/// Values stay text here; [`convert`] makes of them what their key holds.
+/// Values stay text here; [`convert`](super::convert::convert) makes of them what their key holds.
 pub(super) fn overlay(
     table: &mut Table,
     variables: &mut BTreeMap<String, String>,
@@ -139,44 +140,4 @@ fn is_service_link(rest: &str, value: &str) -> bool {
         || (rest.contains("SERVICE_PORT") && digits(value))
         || (rest.ends_with("PORT") && address)
         || (digits(number) && matches!(protocol, "TCP" | "UDP" | "SCTP"))
-}
-
-/// Makes of a variable's text what its key holds, which is said by the error that the text caused: `invalid type: string "5", expected u64`.
-///
-/// Lists have commas between their parts, and maps `name=value` pairs. Returns `None` when the error is about something else, and what was expected
-/// when the text is not that.
-pub(super) fn convert(text: &str, error: &str) -> Option<Result<Value, &'static str>> {
-    let (_, expected) = error
-        .strip_prefix("invalid type: string ")?
-        .rsplit_once("expected ")?;
-    let text = text.trim();
-    let parts = || {
-        text.split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-    };
-    Some(match expected {
-        "a boolean" => text
-            .parse()
-            .map(Value::Boolean)
-            .map_err(|_| "`true` or `false`"),
-        "f32" | "f64" => text.parse().map(Value::Float).map_err(|_| "a number"),
-        "a sequence" => Ok(Value::Array(
-            parts().map(|part| Value::String(part.to_owned())).collect(),
-        )),
-        "a map" => parts()
-            .map(|part| {
-                let (name, value) = part.split_once('=')?;
-                let value = Value::String(value.trim().to_owned());
-                Some((name.trim().to_owned(), value))
-            })
-            .collect::<Option<Table>>()
-            .map(Value::Table)
-            .ok_or("a list such as `name=value,other=value`"),
-        number if number.starts_with(['u', 'i']) => text
-            .parse()
-            .map(Value::Integer)
-            .map_err(|_| "a whole number"),
-        _ => return None,
-    })
 }

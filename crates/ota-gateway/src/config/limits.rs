@@ -6,7 +6,8 @@ use std::time::Duration;
 use ota_core::adapter::Descriptor;
 use serde::Deserialize;
 
-use super::{ConfigError, Section};
+use super::error::ConfigError;
+use super::section::Section;
 
 /// What a provider may cost its vendor, and how long it is waited for.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,10 +3,13 @@
 use serde::Deserialize;
 use tracing_subscriber::filter::Targets;
 
-use super::{ConfigError, Section};
-use crate::log::BUFFER_BYTES;
+use super::error::ConfigError;
+use super::section::{self, Section};
 use crate::query::nearest;
 use crate::vendors;
+
+/// The memory for lines that wait to be written, unless configured otherwise.
+pub const BUFFER_BYTES: usize = 1 << 20;
 
 /// What is logged and how.
 #[derive(Clone, Debug)]
@@ -49,7 +52,7 @@ impl Default for Raw {
 }
 
 pub(super) fn keys() -> Vec<String> {
-    super::section::keys_of::<Raw>()
+    section::keys_of::<Raw>()
 }
 
 pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {

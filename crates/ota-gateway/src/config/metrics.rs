@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
-use super::{ConfigError, Section};
+use super::error::ConfigError;
+use super::section::{self, Section};
 
 /// Where metrics are served.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl Default for Raw {
 }
 
 pub(super) fn keys() -> Vec<String> {
-    super::section::keys_of::<Raw>()
+    section::keys_of::<Raw>()
 }
 
 /// Returns the address that the metrics listener takes, if it is opened; read on its own, so that a mistake elsewhere in the section hides nothing.

@@ -2,127 +2,18 @@
 
 use ota_core::provider::SettingError;
 
-use super::section::Section;
-use crate::escape::escaped;
+use super::error::{ConfigError, Mistake};
+use super::origin::Origin;
 use crate::query::nearest;
-
-/// What is wrong with the configuration: one mistake or more, in the order of the file, then of the environment.
-///
-/// Fit for an operator; without any secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    mistakes: Vec<Mistake>,
-    /// What may help with all of them.
-    hint: Option<&'static str>,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mistake {
-    pub(super) place: Place,
-    /// The key, and what to do.
-    pub(super) text: String,
-}
-
-/// Where a mistake is. The order of the variants is the order in which mistakes are named.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    /// A line of the file.
-    Line { line: usize, file: String },
-    /// The file, where it has no line to point at.
-    File { file: String },
-    /// A variable of the environment.
-    Variable { name: String },
-    /// Neither is known.
-    Unknown,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Line { line, file } => write!(f, "{file}:{line}: "),
-            Self::File { file } => write!(f, "{file}: "),
-            Self::Variable { name } => write!(f, "environment variable {name}: "),
-            Self::Unknown => Ok(()),
-        }
-    }
-}
-
-impl ConfigError {
-    /// Creates the error for one mistake whose place is not known.
-    #[must_use]
-    pub fn new(message: impl Into<String>) -> Self {
-        Self::at(Place::Unknown, message)
-    }
-
-    fn of(mut mistakes: Vec<Mistake>) -> Self {
-        mistakes.sort();
-        mistakes.dedup();
-        Self {
-            mistakes,
-            hint: None,
-        }
-    }
-
-    /// Adds what may help with all of the mistakes.
-    #[must_use]
-    pub fn with_hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
-        self
-    }
-
-    pub(super) fn at(place: Place, message: impl Into<String>) -> Self {
-        Self::of(vec![Mistake {
-            place,
-            text: message.into(),
-        }])
-    }
-
-    /// Returns each mistake as one line: place, key, and what to do.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.mistakes
-            .iter()
-            .map(|mistake| escaped(&format!("{}{}", mistake.place, mistake.text)).into_owned())
-    }
-
-    /// Adds the mistakes of another error, without naming one twice.
-    pub fn merge(&mut self, other: Self) {
-        self.mistakes.extend(other.mistakes);
-        self.mistakes.sort();
-        self.mistakes.dedup();
-    }
-}
-
-/// One mistake is a line; several are a list.
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let several = self.mistakes.len() > 1;
-        if several {
-            write!(f, "{} mistakes:", self.mistakes.len())?;
-        }
-        for line in self.lines() {
-            if several {
-                f.write_str("\n  ")?;
-            }
-            f.write_str(&line)?;
-        }
-        match self.hint {
-            Some(hint) if several => write!(f, "\n({hint})"),
-            Some(hint) => write!(f, " ({hint})"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 /// Collects mistakes while the rest is read on.
 ///
-/// A section that is read has one of its own (see [`Section::read`]); it knows which keys could not be read, and leaves out what only follows from
+/// A section that is read has one of its own (see [`Section::read`](super::Section::read)); it knows which keys could not be read, and leaves out what only follows from
 /// that, such as "is missing" for a key whose name is misspelled.
 #[derive(Debug, Default)]
 pub struct Mistakes {
-    section: Option<Section>,
+    /// The section's place, and where its keys come from.
+    section: Option<(String, Origin)>,
     /// Keys of the section whose mistake has been named.
     broken: Vec<String>,
     /// Keys that were most likely meant by unknown ones.
@@ -131,9 +22,9 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
-    pub(super) fn of(section: Section) -> Self {
+    pub(super) fn of(path: String, origin: Origin) -> Self {
         Self {
-            section: Some(section),
+            section: Some((path, origin)),
             ..Self::default()
         }
     }
@@ -165,7 +56,7 @@ impl Mistakes {
         }
         self.broke(key);
         let error = match &self.section {
-            Some(section) => section.error(key, message),
+            Some((path, origin)) => origin.error(&format!("{path}.{key}"), message),
             None => ConfigError::new(format!("{key}: {message}")),
         };
         self.push(error);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::mistakes::{ConfigError, Place};
+use super::error::{ConfigError, Place};
 
 /// Where the configuration comes from, to point at mistakes. Clones are cheap.
 #[derive(Clone, Default)]

@@ -4,8 +4,9 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
-use super::environment;
-use super::mistakes::{ConfigError, Mistakes, unknown};
+use super::convert::convert;
+use super::error::ConfigError;
+use super::mistakes::{Mistakes, unknown};
 use super::origin::Origin;
 use crate::query::nearest;
 
@@ -107,7 +108,7 @@ impl Section {
         };
         self.origin.variable(&format!("{}.{key}", self.path))?;
         let text = error.lines().next().unwrap_or_default();
-        let converted = environment::convert(value.as_str()?, text)?.ok()?;
+        let converted = convert(value.as_str()?, text)?.ok()?;
         converted.try_into().ok()
     }
 
@@ -131,7 +132,7 @@ impl Section {
         reader: impl Fn(Table) -> Result<T, serde_path_to_error::Error<toml::de::Error>>,
     ) -> Result<(T, Mistakes), ConfigError> {
         let mut table = self.table.clone();
-        let mut mistakes = Mistakes::of(self.clone());
+        let mut mistakes = Mistakes::of(self.path.clone(), self.origin.clone());
         for _ in 0..MOST {
             let error = match reader(table.clone()) {
                 Ok(value) => return Ok((value, mistakes)),
@@ -152,7 +153,7 @@ impl Section {
                 && self.origin.variable(&path).is_some()
                 && let Some(value) = find(&mut table, &keys)
                 && let Value::String(given) = value
-                && let Some(converted) = environment::convert(given, text)
+                && let Some(converted) = convert(given, text)
             {
                 match converted {
                     Ok(converted) => {

@@ -8,7 +8,10 @@ use std::time::Duration;
 use axum::http::{HeaderValue, Uri};
 use serde::Deserialize;
 
-use super::{ConfigError, Mistakes, Section};
+use super::error::ConfigError;
+use super::mistakes::Mistakes;
+use super::section::{self, Section};
+use crate::server::limits::{EdgeLimits, Places, RateLimit, TlsFiles};
 
 /// Where and how requests are answered.
 #[derive(Clone, Debug)]
@@ -31,26 +34,6 @@ pub struct ServerConfig {
     pub places: Places,
 }
 
-/// How many requests may be under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Places {
-    /// Of all callers: fewer than there are connections, so that probes and new callers find one.
-    pub all: usize,
-    /// Of one caller, however few others ask.
-    pub each: Option<usize>,
-}
-
-impl Places {
-    /// Returns the places that so many connections leave when `reserved` of them are kept free, at least one.
-    #[must_use]
-    pub fn new(connections: usize, reserved: usize, each: Option<usize>) -> Self {
-        Self {
-            all: connections.saturating_sub(reserved).max(1),
-            each,
-        }
-    }
-}
-
 /// So many connections are kept free when the configuration does not say it, though not more than an eighth.
 const RESERVED: u64 = 64;
 
@@ -63,43 +46,6 @@ impl ServerConfig {
         self.places = Places::new(connections, reserved, self.places.each);
         self.limits.max_connections = connections;
     }
-}
-
-/// The files of the gateway's own certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The certificate and what leads to its CA, in PEM form.
-    pub cert_file: PathBuf,
-    /// The private key, in PEM form.
-    pub key_file: PathBuf,
-}
-
-/// What a client may take of the gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EdgeLimits {
-    /// Connections at the same time; the one that is idle for longest makes room for a new one.
-    pub max_connections: usize,
-    /// The head of a request: its line and headers.
-    pub max_header_bytes: usize,
-    /// Path and query of a request.
-    pub max_url_bytes: usize,
-    /// The body of a request.
-    pub max_body_bytes: usize,
-    /// How long a client may take for the head of a request, its body, or the TLS handshake.
-    pub header_timeout: Duration,
-    /// How long a connection is kept on which nothing is asked.
-    pub idle_timeout: Duration,
-    /// How long a client may take nothing of an answer.
-    pub write_timeout: Duration,
-}
-
-/// How many requests a caller may send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Requests in one window; so many may come at once.
-    pub requests: u32,
-    /// The length of the window.
-    pub window: Duration,
 }
 
 #[derive(Deserialize)]
@@ -153,7 +99,7 @@ impl Default for Raw {
 const HEADER_BYTES: RangeInclusive<u64> = 8192..=1 << 20;
 
 pub(super) fn keys() -> Vec<String> {
-    super::section::keys_of::<Raw>()
+    section::keys_of::<Raw>()
 }
 
 /// What rules across sections, and the check of files, need of the section. Each part is read on its own, so that a mistake elsewhere in the section

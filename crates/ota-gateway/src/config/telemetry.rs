@@ -7,7 +7,8 @@ use ota_http::SecretSource;
 use ota_http::endpoint::Endpoint;
 use serde::Deserialize;
 
-use super::{ConfigError, Section};
+use super::error::ConfigError;
+use super::section::{self, Section};
 
 /// Where traces are exported to.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Default for Raw {
 }
 
 pub(super) fn keys() -> Vec<String> {
-    super::section::keys_of::<Raw>()
+    section::keys_of::<Raw>()
 }
 
 pub(super) fn read(section: Section) -> Result<TelemetryConfig, ConfigError> {

@@ -6,9 +6,10 @@ use axum::extract::State;
 use axum::response::Response;
 use ota_core::{Error, ErrorKind};
 
-use super::{Path, ProviderPath};
+use super::parts::{Path, ProviderPath};
+use crate::access::Admin;
 use crate::api::provider::Health;
-use crate::auth::{self, Admin};
+use crate::auth;
 use crate::cached_read::Live;
 use crate::parameters::Query;
 use crate::problem::Failure;

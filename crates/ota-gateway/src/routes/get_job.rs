@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::{JobPath, Path, read};
+use super::parts::{JobPath, Path};
+use super::read;
+use crate::access::Reader;
 use crate::api::job::Job;
-use crate::auth::{self, Reader};
+use crate::auth;
 use crate::cache::response::Rendered;
 use crate::cached_read::Live;
 use crate::parameters::Query;

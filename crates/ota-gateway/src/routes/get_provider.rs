@@ -4,9 +4,10 @@ use axum::extract::State;
 use axum::response::Response;
 use ota_core::context::CallSummary;
 
-use super::{Path, ProviderPath};
+use super::parts::{Path, ProviderPath};
+use crate::access::Reader;
 use crate::api::provider::Provider;
-use crate::auth::{self, Reader};
+use crate::auth;
 use crate::cached_read::Live;
 use crate::parameters::Query;
 use crate::problem::Failure;

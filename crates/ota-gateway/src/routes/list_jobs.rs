@@ -9,10 +9,11 @@ use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::provider::ListJobs;
 
+use super::parts::{Path, ProviderPath};
 use super::read::{self, PageRead};
-use super::{Path, ProviderPath};
+use crate::access::Reader;
 use crate::api::page::JobPage;
-use crate::auth::{self, Reader};
+use crate::auth;
 use crate::cached_read::Live;
 use crate::parameters::{Paging, Query, query_parameters};
 use crate::problem::Failure;

@@ -4,8 +4,9 @@ use axum::extract::State;
 use axum::response::Response;
 use ota_core::context::CallSummary;
 
+use crate::access::Reader;
 use crate::api::provider::{Provider, ProviderList};
-use crate::auth::{self, Reader};
+use crate::auth;
 use crate::cached_read::Live;
 use crate::parameters::Query;
 use crate::problem::Failure;

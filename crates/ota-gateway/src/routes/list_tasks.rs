@@ -9,10 +9,11 @@ use ota_core::id::{DeviceId, DeviceName};
 use ota_core::provider::ListTasks;
 use ota_core::task::TaskStatus;
 
+use super::parts::{JobPath, Path};
 use super::read::{self, PageRead};
-use super::{JobPath, Path};
+use crate::access::Reader;
 use crate::api::page::TaskPage;
-use crate::auth::{self, Reader};
+use crate::auth;
 use crate::cached_read::Live;
 use crate::parameters::{Paging, Query, query_parameters};
 use crate::problem::Failure;

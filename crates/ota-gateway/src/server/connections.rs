@@ -4,7 +4,6 @@
 //! threads and wakes one thread from the other for nearly every request (`docs/performance.md`). Vendors are called on the runtime that
 //! listens: reading what they send takes a millisecond or two for a usual page, and much longer for the largest answer that is read.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,37 +14,27 @@ use hyper::body::Body as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use ota_core::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::framing::Refusal;
+use super::observer::CutOff;
 use super::places::{Open, Place, Placed};
+use super::service::Service;
 use super::socket::{Listener, Overdue, Socket};
-use crate::listeners::Service;
-use crate::metrics::CutOff;
 use crate::problem::Code;
-use crate::server::layer as edge;
-use crate::state::App;
 
 /// How much longer than a request may take the gateway waits for requests under way once it was told to stop.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
-
-/// How long the end waits for the last spans to be taken by the collector.
-const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// How long nothing is accepted after the operating system has refused to: some file descriptors must be closed first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often the log tells that connections were ended for want of room.
 const WARN_EVERY: Duration = Duration::from_secs(60);
-
-/// How long a task of the background that has failed waits until it begins again.
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a client still sends after the last answer is read for this long and thrown away, so that it gets to read the answer: closing a socket with
 /// unread bytes takes back what was sent.
@@ -54,109 +43,23 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The most that is read that way, in bytes.
 const LINGER_BYTES: usize = 16 << 20;
 
-/// Answers requests until `stop` comes, on the runtime that it is called on; requests under way are finished, for as long as a request may take.
-///
-/// # Errors
-/// When the listener cannot be used.
-pub async fn serve(
-    listener: TcpListener,
-    app: App,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    serve_api(listener, app, stop, Threads(Vec::new())).await
-}
-
-/// As [`serve`], with the connections on so many threads of their own.
-///
-/// # Errors
-/// When the listener cannot be used or a thread cannot be started.
-pub async fn serve_on_threads(
-    listener: TcpListener,
-    app: App,
-    stop: impl Future<Output = ()> + Send + 'static,
-    threads: usize,
-) -> io::Result<()> {
-    app.call_vendors_on(tokio::runtime::Handle::current());
-    let threads = (0..threads).map(|number| spawn_thread(number, app.clone()));
-    let threads = Threads(threads.collect::<io::Result<_>>()?);
-    serve_api(listener, app, stop, threads).await
-}
-
-async fn serve_api(
-    listener: TcpListener,
-    app: App,
-    stop: impl Future<Output = ()> + Send,
-    threads: Threads,
-) -> io::Result<()> {
-    // Both end with this function.
-    let mut spans = JoinSet::new();
-    if let Some(sending) = app.telemetry().run() {
-        spans.spawn(sending);
-    }
-    let accept = accept(listener, Service::api(app.clone()), stop, threads);
-    let served = tokio::select! {
-        served = accept => served,
-        // It ends only when there is nothing to do.
-        never = async { supervise(|| app.background()).await; std::future::pending().await } => never,
-    };
-    app.telemetry().end();
-    // A collector that does not answer must not hold the end up.
-    let _sent = tokio::time::timeout(LAST_SPANS, spans.join_next()).await;
-    served
-}
-
-/// Answers `GET /metrics` on a listener of its own, until the future is dropped, on the runtime that it is called on. No token is asked for: who
-/// may connect is decided by the address. Connections have the limits of the API's, though there are far fewer of them.
-///
-/// # Errors
-/// When the listener cannot be used.
-pub async fn serve_metrics(listener: TcpListener, app: App) -> io::Result<()> {
-    let service = Service::metrics(app);
-    accept(
-        listener,
-        service,
-        std::future::pending(),
-        Threads(Vec::new()),
-    )
-    .await
-}
-
 /// Where connections are handed to; without threads they stay on the present runtime.
-struct Threads(Vec<mpsc::UnboundedSender<Connection>>);
+#[derive(Debug)]
+pub struct Threads<S: Service>(Vec<mpsc::UnboundedSender<Connection<S>>>);
 
 /// A connection with what it must know about its end.
-struct Connection {
+struct Connection<S: Service> {
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    end: End,
+    end: End<S>,
 }
 
 /// Tells a connection to end, and tells the listener that it has.
-struct End {
+struct End<S: Service> {
     stopping: watch::Receiver<bool>,
-    place: Arc<Place>,
+    place: Arc<Place<S>>,
     /// Held as long as the connection is open.
     _open: mpsc::Sender<()>,
-}
-
-/// Runs what must run beside the requests. A task that panics begins again: without it keys and certificates would become old, unnoticed.
-async fn supervise(tasks: impl Fn() -> Vec<BoxFuture<'static, ()>>) {
-    let mut running = JoinSet::new();
-    let mut numbers = HashMap::new();
-    for (number, task) in tasks().into_iter().enumerate() {
-        numbers.insert(running.spawn(task).id(), number);
-    }
-    while let Some(ended) = running.join_next_with_id().await {
-        let Err(error) = ended else { continue };
-        let Some(number) = numbers.remove(&error.id()).filter(|_| error.is_panic()) else {
-            continue;
-        };
-        tracing::error!("a task of the background has failed and begins again");
-        tokio::time::sleep(RESTART_PAUSE).await;
-        if let Some(task) = tasks().into_iter().nth(number) {
-            numbers.insert(running.spawn(task).id(), number);
-        }
-    }
 }
 
 /// Says something in the log, though not each time.
@@ -178,15 +81,17 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-/// Accepts connections until `stop` comes, and waits then until all of them are closed.
-async fn accept(
+/// Accepts connections until `stop` comes, and waits then until all of them are closed, for as long as a request may take.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve<S: Service>(
     listener: TcpListener,
-    service: Service,
+    service: S,
     stop: impl Future<Output = ()> + Send,
-    mut threads: Threads,
+    mut threads: Threads<S>,
 ) -> io::Result<()> {
-    let app = service.app().clone();
-    let drain = app.request_timeout() + DRAIN_MARGIN;
+    let drain = service.request_timeout() + DRAIN_MARGIN;
     let tls = service.acceptor().map_err(io::Error::other)?;
     let (stopping, stopped) = watch::channel(false);
     let (open, mut all_closed) = mpsc::channel(1);
@@ -205,7 +110,7 @@ async fn accept(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) if is_out_of_descriptors(&error) => {
-                service.note_accept_failure();
+                service.accept_failed();
                 if no_descriptors.is_due() {
                     tracing::warn!(
                         "no connection can be accepted on {}: {error}; raise the limit of files (`ulimit -n`, LimitNOFILE=) or lower server.max_connections",
@@ -239,9 +144,9 @@ async fn accept(
         let place = match placed {
             Placed::Free(place) | Placed::Instead(place) => Arc::new(place),
             Placed::Full => {
-                service.note_cut_off(CutOff::Refused);
+                service.cut_off(CutOff::Refused);
                 if tls.is_none() {
-                    let text = edge::refuse(&app, Code::Unavailable, None);
+                    let text = service.refuse(Code::Unavailable, None);
                     // One that does not take these few bytes at once gets nothing.
                     let _best_effort = stream.try_write(&text);
                 }
@@ -272,9 +177,18 @@ async fn accept(
     Ok(())
 }
 
-impl Threads {
+impl<S: Service> Threads<S> {
+    /// Starts so many threads for the connections of a service; without any, its connections stay on the present runtime.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(count: usize, service: &S) -> io::Result<Self> {
+        let threads = (0..count).map(|number| spawn_thread(number, service));
+        threads.collect::<io::Result<_>>().map(Self)
+    }
+
     /// Gives a connection to the thread whose turn it is, or to the present runtime.
-    fn hand_over(&mut self, number: u64, connection: Connection, service: &Service) {
+    fn hand_over(&mut self, number: u64, connection: Connection<S>, service: &S) {
         let turn = usize::try_from(number).unwrap_or_default() % self.0.len().max(1);
         let Some(thread) = self.0.get_mut(turn) else {
             tokio::spawn(connection.run(service.clone()));
@@ -284,7 +198,7 @@ impl Threads {
             return;
         };
         tracing::error!("a thread that serves connections has ended; another takes its place");
-        match spawn_thread(turn, service.app().clone()) {
+        match spawn_thread(turn, service) {
             Ok(another) => {
                 *thread = another;
                 if let Err(mpsc::error::SendError(connection)) = thread.send(connection) {
@@ -300,8 +214,12 @@ impl Threads {
 }
 
 /// Starts a thread that serves the connections it is sent, until nobody can send it any more.
-fn spawn_thread(number: usize, app: App) -> io::Result<mpsc::UnboundedSender<Connection>> {
-    let (sender, mut connections) = mpsc::unbounded_channel::<Connection>();
+fn spawn_thread<S: Service>(
+    number: usize,
+    service: &S,
+) -> io::Result<mpsc::UnboundedSender<Connection<S>>> {
+    let (sender, mut connections) = mpsc::unbounded_channel::<Connection<S>>();
+    let service = service.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -309,7 +227,7 @@ fn spawn_thread(number: usize, app: App) -> io::Result<mpsc::UnboundedSender<Con
         .name(format!("connections-{number}"))
         .spawn(move || {
             runtime.block_on(async move {
-                let service = Service::api(app);
+                let service = service.for_thread();
                 while let Some(mut connection) = connections.recv().await {
                     // The socket is known to the runtime that accepted it; it must come to know this one.
                     let moved = connection.stream.into_std().and_then(TcpStream::from_std);
@@ -326,14 +244,14 @@ fn spawn_thread(number: usize, app: App) -> io::Result<mpsc::UnboundedSender<Con
 }
 
 /// What one connection asks of its listener.
-struct OfListener {
-    app: App,
-    place: Arc<Place>,
+struct OfListener<S: Service> {
+    service: S,
+    place: Arc<Place<S>>,
 }
 
-impl Listener for OfListener {
+impl<S: Service> Listener for OfListener<S> {
     fn refuse(&self, refusal: Refusal) -> Vec<u8> {
-        edge::refuse(&self.app, refusal.code, refusal.detail)
+        self.service.refuse(refusal.code, refusal.detail)
     }
 
     fn may_hold(&self, bytes: usize) -> bool {
@@ -341,8 +259,8 @@ impl Listener for OfListener {
     }
 }
 
-impl Connection {
-    async fn run(self, service: Service) {
+impl<S: Service> Connection<S> {
+    async fn run(self, service: S) {
         let Some(tls) = self.tls else {
             return serve_stream(self.stream, service, self.end).await;
         };
@@ -354,17 +272,16 @@ impl Connection {
                 Ok(stream) => serve_stream(stream, service, self.end).await,
                 Err(error) => tracing::debug!("a TLS handshake failed: {error}"),
             },
-            () = tokio::time::sleep(limit) => service.note_cut_off(CutOff::Handshake),
+            () = tokio::time::sleep(limit) => service.cut_off(CutOff::Handshake),
             () = self.end.place.state.evicted.notified() => {}
         }
     }
 }
 
-async fn serve_stream<S>(stream: S, service: Service, end: End)
+async fn serve_stream<T, S: Service>(stream: T, service: S, end: End<S>)
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let app = service.app().clone();
     let limits = service.limits().clone();
     let state = Arc::clone(&end.place.state);
     let answering = {
@@ -372,7 +289,7 @@ where
         service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let serving = state.serve(!request.body().is_end_stream());
             let is_last = state.is_last();
-            let answer = service.call(request, &state);
+            let answer = service.call(request, state.client_watch());
             async move {
                 let mut answer = answer.await;
                 // The library closes the connection behind a body that was not read, and the client must know.
@@ -387,7 +304,7 @@ where
         })
     };
     let listener = OfListener {
-        app: app.clone(),
+        service: service.clone(),
         place: Arc::clone(&end.place),
     };
     let socket = Socket::new(
@@ -425,14 +342,14 @@ where
     let refused = match cut_off {
         None => refused,
         Some(Overdue::Head) => {
-            service.note_cut_off(CutOff::Slow);
+            service.cut_off(CutOff::Slow);
             Some(Refusal::from(Code::RequestTimeout))
         }
-        Some(Overdue::Idle) => return service.note_cut_off(CutOff::Idle),
-        Some(Overdue::Write) => return service.note_cut_off(CutOff::Slow),
+        Some(Overdue::Idle) => return service.cut_off(CutOff::Idle),
+        Some(Overdue::Write) => return service.cut_off(CutOff::Slow),
     };
     if let Some(refused) = refused {
-        let text = edge::refuse(&app, refused.code, refused.detail);
+        let text = service.refuse(refused.code, refused.detail);
         tokio::select! {
             _best_effort = tokio::time::timeout(LINGER, stream.write_all(&text)) => {}
             () = state.evicted.notified() => return,
@@ -461,28 +378,21 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result
 
 #[cfg(test)]
 mod tests {
-    use super::{Threads, accept, supervise};
-    use crate::config::Config;
-    use crate::listeners::Service;
-    use ota_core::BoxFuture;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use super::{Threads, serve};
+    use crate::server::service::tests::TestService;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::sync::{Notify, mpsc};
+    use tokio::sync::mpsc;
 
     #[tokio::test]
     async fn a_thread_that_has_ended_is_replaced() {
-        let secret = "0123456789abcdef0123456789abcdef".to_owned();
-        let environment = [("OTA_GATEWAY__AUTH__HS256_SECRET".to_owned(), secret)];
-        let config = Config::load(None, environment).unwrap();
-        let service = Service::api(crate::assembly::app(&config).unwrap());
+        let service = TestService::new(10);
         // As after a panic on the thread itself.
         let (gone, receiver) = mpsc::unbounded_channel();
         drop(receiver);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = accept(
+        let serving = serve(
             listener,
             service,
             std::future::pending(),
@@ -498,24 +408,5 @@ mod tests {
             assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
         }
         serving.abort();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_task_of_the_background_that_panics_begins_again() {
-        let (begun, again) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
-        let tasks = || {
-            let (begun, again) = (Arc::clone(&begun), Arc::clone(&again));
-            let panics: BoxFuture<'static, ()> = Box::pin(async move {
-                assert!(begun.fetch_add(1, Ordering::Relaxed) > 0, "told to");
-                again.notify_one();
-                std::future::pending().await
-            });
-            vec![panics]
-        };
-        tokio::select! {
-            () = supervise(tasks) => panic!("it ends although a task runs"),
-            () = again.notified() => {}
-        }
-        assert_eq!(begun.load(Ordering::Relaxed), 2);
     }
 }

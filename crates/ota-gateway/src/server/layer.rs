@@ -1,230 +1,223 @@
-//! The outermost layer: request identifiers, limits, what browsers are told, problem documents for everything that failed, one log line for each
-//! request.
+//! The layer around every handler: request identifiers, limits, problem documents for everything that failed, what every response carries, and one
+//! access log record for each request.
 
-use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use ota_core::context::{CallLog, CallSummary};
-use ota_core::trace::TraceParent;
-use time::OffsetDateTime;
-use tokio::sync::Notify;
+use ota_core::clock::Clock;
+use ota_core::context::CallSummary;
+use ota_core::random::Random;
 
-use crate::auth::Caller;
-use crate::log;
-use crate::metrics::TurnedAway;
+use super::access_log::AccessLogRecord;
+use super::limits::EdgeLimits;
+use super::observer::{Observer, TurnedAway};
+use super::rate_limit::Allowance;
+use super::request_context::{RequestContext, RequestId, X_REQUEST_ID, trace_of};
+use super::security_headers::secure;
+use super::shares;
+use super::socket::ClientWatch;
 use crate::problem::{self, Code, Failure};
-use crate::server::ClientWatch;
-use crate::server::rate_limit::Allowance;
-use crate::server::shares::{self, Account, Share, Shares};
-use crate::state::App;
-
-/// The header that carries the identifier of a request, in and out.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Stands for the method of a request that could not be read.
 static UNREAD: LazyLock<Method> =
     LazyLock::new(|| Method::from_bytes(b"UNREAD").unwrap_or_default());
 
-/// The identifier of a request.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub Arc<str>);
-
-impl RequestId {
-    /// Returns the identifier that the outermost layer gave to a request.
-    #[must_use]
-    pub fn of(extensions: &Extensions) -> Self {
-        extensions
-            .get::<Self>()
-            .cloned()
-            .unwrap_or_else(|| Self(Arc::from("unknown")))
-    }
-
-    fn new(headers: &HeaderMap, app: &App) -> Self {
-        let value = request_id(headers, app);
-        Self(Arc::from(value.to_str().unwrap_or(UNKNOWN)))
-    }
-}
-
-const UNKNOWN: &str = "unknown";
-
-/// Takes the caller's identifier when it is well-formed, else makes one.
-pub(crate) fn request_id(headers: &HeaderMap, app: &App) -> HeaderValue {
-    let given = headers.get(X_REQUEST_ID);
-    let given = given.filter(|value| value.to_str().is_ok_and(is_well_formed));
-    if let Some(given) = given {
-        return given.clone();
-    }
-    let made = app.random().nonce().ok();
-    made.and_then(|nonce| HeaderValue::try_from(nonce).ok())
-        .unwrap_or(HeaderValue::from_static(UNKNOWN))
-}
-
-fn is_well_formed(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-/// What is learnt about a request on its way, for its log line.
-#[derive(Clone, Debug, Default)]
-pub struct Notes(Arc<Learnt>);
-
-#[derive(Debug, Default)]
-struct Learnt {
-    caller: OnceLock<Arc<Caller>>,
-    allowance: OnceLock<Allowance>,
-    calls: OnceLock<Arc<CallLog>>,
-    trace: OnceLock<TraceParent>,
-    share: OnceLock<Share>,
-    given_up: Arc<Notify>,
-}
-
-impl Notes {
-    /// Returns the notes of a request.
-    #[must_use]
-    pub fn of(extensions: &Extensions) -> Self {
-        extensions.get::<Self>().cloned().unwrap_or_default()
-    }
-
-    pub(crate) fn caller(&self, caller: &Arc<Caller>) {
-        let _already = self.0.caller.set(Arc::clone(caller));
-    }
-
-    /// Returns who calls, for sharing what there is.
-    pub(crate) fn caller_name(&self) -> Option<Arc<str>> {
-        self.0.caller.get().map(|caller| Arc::from(caller.name()))
-    }
-
-    /// Takes a place among the requests under way, which the request keeps to its end.
-    ///
-    /// # Errors
-    /// `unavailable` or `rate_limited` when there is none for this caller.
-    pub(crate) fn take_place(&self, caller: &Account, shares: &Arc<Shares>) -> Result<(), Failure> {
-        let share = self.place_for(caller, shares)?;
-        let _already = self.0.share.set(share);
-        Ok(())
-    }
-
-    /// As [`Notes::take_place`], for a part of the request.
-    ///
-    /// # Errors
-    /// As [`Notes::take_place`].
-    pub(crate) fn place_for(
-        &self,
-        caller: &Account,
-        shares: &Arc<Shares>,
-    ) -> Result<Share, Failure> {
-        Ok(shares.take(caller, &self.0.given_up)?)
-    }
-
-    pub(crate) fn allowance(&self, allowance: Allowance) {
-        let _already = self.0.allowance.set(allowance);
-    }
-
-    /// Notes where the vendor calls of the request are counted.
-    pub(crate) fn calls(&self, calls: &Arc<CallLog>) {
-        let _already = self.0.calls.set(Arc::clone(calls));
-    }
-
-    pub(crate) fn trace(&self) -> Option<TraceParent> {
-        self.0.trace.get().copied()
-    }
-}
-
-/// The trace that a request says it belongs to.
-pub(crate) fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
-    TraceParent::parse(headers.get(TRACEPARENT)?.to_str().ok()?)
-}
-
-/// Wraps every request.
-pub async fn wrap(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let (start, began) = (app.monotonic(), app.now());
-    let running = app.metrics().running();
-    let request_id = RequestId::new(request.headers(), &app);
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let notes = Notes::default();
-    let parent = trace_of(request.headers());
-    if let Some(trace) = app.telemetry().place(parent, app.random()) {
-        let _first = notes.0.trace.set(trace);
-    }
-    request.extensions_mut().insert(request_id.clone());
-    request.extensions_mut().insert(notes.clone());
-    let mut response = next.run(request).await;
-    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
-        app.metrics().not_let_in(failure.code);
-        let kept = response.headers().clone();
-        response = problem::render(failure, &request_id.0);
-        keep_cors(response.headers_mut(), &kept);
-    } else if is_bare_error(&response) {
-        let status = response.status();
-        let kept = response.headers().clone();
-        response = problem::render(bare_failure(status, response.headers()), &request_id.0);
-        keep_cors(response.headers_mut(), &kept);
-    }
-    drop(running);
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&request_id.0) {
-        headers.insert(X_REQUEST_ID, value);
-    }
-    secure(headers, app.edge().certificates.is_some());
-    if let Some(allowance) = notes.0.allowance.get() {
-        allowance.write(headers);
-    }
-    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    let took = app.monotonic().saturating_duration_since(start);
-    app.metrics()
-        .request(route, response.status().as_str(), took);
-    let calls = notes.0.calls.get();
-    Line {
-        request_id: &request_id.0,
-        trace: notes.trace(),
-        parent,
-        caller: notes.0.caller.get().map(Arc::as_ref),
-        method: &method,
-        route,
-        status: response.status(),
-        began,
-        took,
-        calls: calls.map(|calls| calls.summary()).unwrap_or_default(),
-    }
-    .write(&app);
-    response
-}
-
 /// The route of a request for a path that is none of ours.
 const NO_ROUTE: &str = "(none)";
 
+/// What the layer around every handler needs.
+#[derive(Debug)]
+pub struct Edge {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Who counts requests and exports their spans.
+    pub observer: Arc<dyn Observer>,
+    /// What a client may take.
+    pub limits: EdgeLimits,
+    /// Whether clients come over TLS.
+    pub tls: bool,
+}
+
+impl Edge {
+    /// Finishes a response, whichever way it was made: adds the headers that every response has, measures how long it `took` since `start`, counts it
+    /// by `count`, and writes its access log record and its span.
+    pub fn finish(
+        &self,
+        headers: &mut HeaderMap,
+        allowance: Option<&Allowance>,
+        start: Instant,
+        mut record: AccessLogRecord<'_>,
+        count: impl FnOnce(Duration),
+    ) {
+        headers.insert(X_REQUEST_ID, record.request_id.clone());
+        secure(headers, self.tls);
+        if let Some(allowance) = allowance {
+            allowance.write(headers);
+        }
+        record.took = self.clock.monotonic().saturating_duration_since(start);
+        count(record.took);
+        record.write();
+        self.observer.answered(&record);
+    }
+
+    /// Returns the whole response to something that cannot be read as a request, or that came too late, and finishes it like any other. `detail` says
+    /// what is wrong with it where the code does not.
+    pub fn refuse(&self, code: Code, detail: Option<&'static str>) -> Vec<u8> {
+        let (start, began) = (self.clock.monotonic(), self.clock.now());
+        let failure = Failure::new(code, detail.unwrap_or(detail_of(code)));
+        let RequestId(id) = RequestId::new(&HeaderMap::new(), &*self.random);
+        let retry_after = failure.retry_after_s;
+        let body = serde_json::to_vec(&failure.into_problem(&id)).unwrap_or_default();
+        let status = code.status();
+        let mut headers = HeaderMap::new();
+        let record = AccessLogRecord {
+            request_id: &identifier(&id),
+            trace: None,
+            parent: None,
+            caller: None,
+            method: &UNREAD,
+            route: NO_ROUTE,
+            status,
+            began,
+            took: Duration::ZERO,
+            calls: CallSummary::default(),
+        };
+        self.finish(&mut headers, None, start, record, |took| {
+            self.observer.request(NO_ROUTE, status, took);
+        });
+        let mut text = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\ncache-control: no-store\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            problem::CONTENT_TYPE,
+            body.len(),
+        );
+        if let Some(seconds) = retry_after {
+            text.push_str(&format!("retry-after: {seconds}\r\n"));
+        }
+        for (name, value) in &headers {
+            text.push_str(&format!(
+                "{name}: {}\r\n",
+                value.to_str().unwrap_or_default()
+            ));
+        }
+        text.push_str("\r\n");
+        let mut text = text.into_bytes();
+        text.extend(body);
+        text
+    }
+}
+
+/// Says what is wrong with a request that a listener refuses.
+fn detail_of(code: Code) -> &'static str {
+    match code {
+        Code::HeadersTooLarge => {
+            "the headers are larger than this gateway accepts; an ordinary request has a few hundred bytes"
+        }
+        Code::UriTooLong => "path and query are longer than this gateway accepts",
+        Code::RequestTimeout => "the request did not arrive in time; send it without pauses",
+        Code::Unavailable => "the connection limit is reached; try again later",
+        _ => "malformed HTTP/1.1 request",
+    }
+}
+
+/// Writes the identifier of a request, which is taken over or made so that it can stand in a header.
+fn identifier(id: &str) -> HeaderValue {
+    HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// Holds that a request is being answered, until it has its response or is given up.
+struct InFlight<'a>(&'a dyn Observer);
+
+impl<'a> InFlight<'a> {
+    fn new(observer: &'a dyn Observer) -> Self {
+        observer.begins();
+        Self(observer)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
+}
+
+/// Wraps every request.
+pub async fn wrap(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
+    let (start, began) = (edge.clock.monotonic(), edge.clock.now());
+    let in_flight = InFlight::new(&*edge.observer);
+    let request_id = RequestId::new(request.headers(), &*edge.random);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let context = RequestContext::default();
+    let parent = trace_of(request.headers());
+    if let Some(trace) = edge.observer.trace(parent) {
+        context.set_trace(trace);
+    }
+    request.extensions_mut().insert(request_id.clone());
+    request.extensions_mut().insert(context.clone());
+    let mut response = next.run(request).await;
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        edge.observer.refused(failure.code);
+        let written = response.headers().clone();
+        response = problem::render(failure, &request_id.0);
+        keep_cors(response.headers_mut(), &written);
+    } else if is_bare_error(&response) {
+        let status = response.status();
+        let written = response.headers().clone();
+        response = problem::render(bare_failure(status, response.headers()), &request_id.0);
+        keep_cors(response.headers_mut(), &written);
+    }
+    drop(in_flight);
+    let status = response.status();
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    let record = AccessLogRecord {
+        request_id: &identifier(&request_id.0),
+        trace: context.trace(),
+        parent,
+        caller: context.caller().map(|name| &**name),
+        method: &method,
+        route,
+        status,
+        began,
+        took: Duration::ZERO,
+        calls: context.calls(),
+    };
+    let allowance = context.allowance();
+    edge.finish(response.headers_mut(), allowance, start, record, |took| {
+        edge.observer.request(route, status, took);
+    });
+    response
+}
+
 /// Refuses what is over a limit, and ends a request whose place is needed for another caller. Below the layer for other origins, so that pages can
 /// read why.
-pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let request = match receive(&app, request).await {
+pub async fn limit(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+    let request = match receive(&edge.limits, request).await {
         Ok(request) => request,
         Err(failure) => return failure.into_response(),
     };
-    let notes = Notes::of(request.extensions());
+    let context = RequestContext::of(request.extensions());
     tokio::select! {
         biased;
         response = next.run(request) => response,
-        () = notes.0.given_up.notified() => {
-            app.metrics().turned_away(TurnedAway::GivenUp);
+        () = context.given_up() => {
+            edge.observer.turned_away(TurnedAway::GivenUp);
             shares::given_up().into_response()
         }
     }
 }
 
 /// Takes what is over a limit off, and the body, which no operation reads.
-async fn receive(app: &App, request: Request) -> Result<Request, Failure> {
-    let limits = &app.edge().limits;
+async fn receive(limits: &EdgeLimits, request: Request) -> Result<Request, Failure> {
     let target = request.uri().path_and_query();
     if target.is_some_and(|target| target.as_str().len() > limits.max_url_bytes) {
         let most = limits.max_url_bytes;
@@ -307,97 +300,6 @@ fn keep_cors(headers: &mut HeaderMap, written: &HeaderMap) {
     }
 }
 
-/// What a browser may do with an answer of the API: nothing but show it as text.
-const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-
-/// What Swagger UI needs: its own scripts, styles and pictures, and the API beside it. It writes styles into its elements.
-pub(crate) const PAGES_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// Tells browsers what they must not do with an answer.
-pub(crate) fn secure(headers: &mut HeaderMap, tls: bool) {
-    headers
-        .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static(DATA_POLICY));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
-    if tls {
-        secure_transport(headers);
-    }
-}
-
-/// Tells browsers to come over TLS only.
-pub(crate) fn secure_transport(headers: &mut HeaderMap) {
-    headers.insert(
-        header::STRICT_TRANSPORT_SECURITY,
-        HeaderValue::from_static("max-age=31536000"),
-    );
-}
-
-/// Writes the whole response to something that cannot be read as a request, or that came too late, and notes it as one. `detail` says what is
-/// wrong with it where the code does not.
-pub(crate) fn refuse(app: &App, code: Code, detail: Option<&'static str>) -> Vec<u8> {
-    let detail = detail.unwrap_or(match code {
-        Code::HeadersTooLarge => {
-            "the headers are larger than this gateway accepts; an ordinary request has a few hundred bytes"
-        }
-        Code::UriTooLong => "path and query are longer than this gateway accepts",
-        Code::RequestTimeout => "the request did not arrive in time; send it without pauses",
-        Code::Unavailable => "the connection limit is reached; try again later",
-        _ => "malformed HTTP/1.1 request",
-    });
-    let began = app.now();
-    let request_id = RequestId::new(&HeaderMap::new(), app);
-    let failure = Failure::new(code, detail);
-    let retry_after = failure.retry_after_s;
-    let body = serde_json::to_vec(&failure.into_problem(&request_id.0)).unwrap_or_default();
-    let status = code.status();
-    let mut headers = HeaderMap::new();
-    secure(&mut headers, app.edge().certificates.is_some());
-    let mut text = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\ncache-control: no-store\r\n{X_REQUEST_ID}: {}\r\n",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or_default(),
-        problem::CONTENT_TYPE,
-        body.len(),
-        request_id.0,
-    );
-    if let Some(seconds) = retry_after {
-        text.push_str(&format!("retry-after: {seconds}\r\n"));
-    }
-    for (name, value) in &headers {
-        text.push_str(&format!(
-            "{name}: {}\r\n",
-            value.to_str().unwrap_or_default()
-        ));
-    }
-    text.push_str("\r\n");
-    let mut text = text.into_bytes();
-    text.extend(body);
-    app.metrics()
-        .request(NO_ROUTE, status.as_str(), Duration::ZERO);
-    Line {
-        request_id: &request_id.0,
-        trace: None,
-        parent: None,
-        caller: None,
-        method: &UNREAD,
-        route: NO_ROUTE,
-        status,
-        began,
-        took: Duration::ZERO,
-        calls: CallSummary::default(),
-    }
-    .write(app);
-    text
-}
-
 /// An error that some library below wrote in a form of its own.
 fn is_bare_error(response: &Response) -> bool {
     let status = response.status();
@@ -432,73 +334,5 @@ fn bare_failure(status: StatusCode, headers: &HeaderMap) -> Failure {
             Code::Internal,
             "internal error; the gateway's log has the details under this request identifier",
         ),
-    }
-}
-
-/// Turns a panic into a problem; the log has the text of the panic.
-pub fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    // Where it was raised stands in the line of the panic itself.
-    let text = log::text_of(&*panic);
-    tracing::error!("a handler panicked: {text}");
-    Failure::new(
-        Code::Internal,
-        "internal error; the gateway's log has the details under this request identifier",
-    )
-    .into_response()
-}
-
-/// The one line of a request.
-#[derive(Debug)]
-#[cfg_attr(
-    not(feature = "otlp"),
-    expect(dead_code, reason = "two of its fields stand in spans only")
-)]
-pub(crate) struct Line<'a> {
-    pub(crate) request_id: &'a str,
-    /// The trace, and our span in it.
-    pub(crate) trace: Option<TraceParent>,
-    /// The span that we were called from.
-    pub(crate) parent: Option<TraceParent>,
-    pub(crate) caller: Option<&'a Caller>,
-    pub(crate) method: &'a Method,
-    pub(crate) route: &'a str,
-    pub(crate) status: StatusCode,
-    pub(crate) began: OffsetDateTime,
-    pub(crate) took: Duration,
-    pub(crate) calls: CallSummary,
-}
-
-impl Line<'_> {
-    /// Writes it, and the span of the request where traces are exported.
-    pub(crate) fn write(&self, app: &App) {
-        let trace = self.trace.map(|trace| trace.trace_text());
-        let milliseconds = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
-        let (method, route) = (self.method, self.route);
-        tracing::info!(
-            request.id = self.request_id,
-            trace.id = trace,
-            caller = self.caller.map(Caller::name),
-            http.method = %method,
-            http.route = route,
-            http.status = self.status.as_u16(),
-            took_ms = milliseconds(self.took),
-            vendor.calls = self.calls.count,
-            vendor.ms = (self.calls.count > 0).then(|| milliseconds(self.calls.time)),
-            "answered {method} {route}",
-        );
-        app.telemetry().request(self);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_well_formed;
-
-    #[test]
-    fn only_plain_identifiers_are_taken_over() {
-        assert!(is_well_formed("abc-123_X.y"));
-        for text in ["", "a b", "a\"b", "ä", &"x".repeat(65)] {
-            assert!(!is_well_formed(text), "{text}");
-        }
     }
 }

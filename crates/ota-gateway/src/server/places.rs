@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::large_heads;
+use super::observer::CutOff;
+use super::service::Service;
 use super::socket::State;
-use crate::listeners::Service;
-use crate::metrics::CutOff;
 
 /// How many evicted connections may still hold their descriptor. It fits into the descriptors that stay reserved, twice.
 const MAX_CLOSING: usize = 64;
@@ -58,18 +58,18 @@ impl From<IpAddr> for Peer {
 
 /// The place of one connection among the open ones, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Place<S: Service> {
     number: u64,
     pub(super) state: Arc<State>,
     open: Arc<Open>,
-    service: Service,
+    service: S,
 }
 
-impl Drop for Place {
+impl<S: Service> Drop for Place<S> {
     fn drop(&mut self) {
         let mut table = self.open.lock();
         if table.remove(self.number).is_some() {
-            self.service.note_open(table.connections.len());
+            self.service.open_connections(table.connections.len());
         } else {
             table.closing = table.closing.saturating_sub(1);
             self.open.closed.notify_one();
@@ -92,12 +92,12 @@ impl Table {
 
     /// Ends the connection that can best be spared: of those that wait for their client, one of the peer that has the most connections, and of these
     /// the one that has waited for longest. None can be when every one is being answered.
-    fn evict(&mut self, service: &Service) -> bool {
+    fn evict(&mut self, service: &impl Service) -> bool {
         self.evict_of(service, |_, _| true)
     }
 
     /// As [`Table::evict`], of some of them.
-    fn evict_of(&mut self, service: &Service, some: impl Fn(u64, &State) -> bool) -> bool {
+    fn evict_of(&mut self, service: &impl Service, some: impl Fn(u64, &State) -> bool) -> bool {
         let some = self
             .connections
             .iter()
@@ -112,12 +112,12 @@ impl Table {
         };
         self.closing += 1;
         evicted.state.evicted.notify_one();
-        service.note_cut_off(CutOff::Evicted);
+        service.cut_off(CutOff::Evicted);
         true
     }
 }
 
-impl Place {
+impl<S: Service> Place<S> {
     /// Counts so many bytes for the large heads of this connection, until its place is given back, if they are more than before. When there is no
     /// room for them, another connection that has some and waits for its client is ended.
     ///
@@ -146,11 +146,11 @@ impl Place {
 }
 
 /// What happened when a connection asked for a place.
-pub(super) enum Placed {
+pub(super) enum Placed<S: Service> {
     /// There was room.
-    Free(Place),
+    Free(Place<S>),
     /// Another connection was ended for it.
-    Instead(Place),
+    Instead(Place<S>),
     /// Every connection is being answered.
     Full,
 }
@@ -169,7 +169,12 @@ impl Open {
     }
 
     /// Takes a place for a connection, which makes another one end when all are taken.
-    pub(super) fn place(self: &Arc<Self>, number: u64, peer: IpAddr, service: &Service) -> Placed {
+    pub(super) fn place<S: Service>(
+        self: &Arc<Self>,
+        number: u64,
+        peer: IpAddr,
+        service: &S,
+    ) -> Placed<S> {
         let state = Arc::new(State::new());
         let peer = Peer::from(peer);
         let mut table = self.lock();
@@ -183,7 +188,7 @@ impl Open {
         };
         table.connections.insert(number, entry);
         *table.peers.entry(peer).or_default() += 1;
-        service.note_open(table.connections.len());
+        service.open_connections(table.connections.len());
         let place = Place {
             number,
             state,
@@ -197,7 +202,7 @@ impl Open {
     }
 
     /// Ends the connection that can best be spared, because what it takes of the operating system is needed.
-    pub(super) fn evict(&self, service: &Service) {
+    pub(super) fn evict(&self, service: &impl Service) {
         self.lock().evict(service);
     }
 }
@@ -205,9 +210,8 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::{MAX_CLOSING, Open, Peer, Place, Placed};
-    use crate::config::Config;
-    use crate::listeners::Service;
     use crate::server::large_heads;
+    use crate::server::service::tests::TestService;
     use std::net::IpAddr;
     use std::sync::Arc;
     use std::task::{Context, Waker};
@@ -224,23 +228,11 @@ mod tests {
         assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
     }
 
-    fn service(max_connections: usize) -> Service {
-        let environment = [
-            (
-                "OTA_GATEWAY__AUTH__HS256_SECRET",
-                "0123456789abcdef0123456789abcdef".to_owned(),
-            ),
-            (
-                "OTA_GATEWAY__SERVER__MAX_CONNECTIONS",
-                max_connections.to_string(),
-            ),
-        ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value));
-        let config = Config::load(None, environment).unwrap();
-        Service::api(crate::assembly::app(&config).unwrap())
+    fn service(max_connections: usize) -> TestService {
+        TestService::new(max_connections)
     }
 
-    fn place(placed: Placed) -> Option<Place> {
+    fn place(placed: Placed<TestService>) -> Option<Place<TestService>> {
         match placed {
             Placed::Free(place) | Placed::Instead(place) => Some(place),
             Placed::Full => None,
@@ -257,7 +249,8 @@ mod tests {
         for number in 1..30 {
             others.push(place(open.place(number, greedy, &service)).unwrap());
         }
-        let is_open = |place: &Place| open.lock().connections.contains_key(&place.number);
+        let is_open =
+            |place: &Place<TestService>| open.lock().connections.contains_key(&place.number);
         assert!(is_open(&first));
         assert_eq!(others.iter().filter(|place| is_open(place)).count(), 9);
         drop((first, others));
@@ -293,7 +286,8 @@ mod tests {
             .map(|number| place(open.place(number, peer, &service)).unwrap())
             .collect();
         let all = large_heads::budget(4);
-        let is_open = |place: &Place| open.lock().connections.contains_key(&place.number);
+        let is_open =
+            |place: &Place<TestService>| open.lock().connections.contains_key(&place.number);
         assert!(places[0].may_hold(all / 2) && places[1].may_hold(all / 2));
         // Less than before, and the same, take nothing.
         assert!(places[0].may_hold(all / 4) && places[0].may_hold(all / 2));

@@ -10,11 +10,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use ota_core::clock::after;
 use quick_cache::sync::Cache;
 
-use crate::config::RateLimit;
+use super::limits::RateLimit;
 use crate::problem::{Code, Failure};
 
-pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// What a caller has left.
+pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// What a caller may send.
+pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The most callers that are told apart; who was not seen for longest is forgotten, and may then send a whole window's requests.
 const MAX_CALLERS: usize = 10_000;
@@ -23,7 +25,7 @@ const MAX_CALLERS: usize = 10_000;
 type Paid = Arc<Mutex<Instant>>;
 
 /// Counts the requests of each caller.
-pub(crate) struct RateLimiter {
+pub struct RateLimiter {
     limit: RateLimit,
     callers: Cache<String, Paid>,
 }
@@ -38,7 +40,7 @@ impl std::fmt::Debug for RateLimiter {
 
 /// What a caller has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Allowance {
+pub struct Allowance {
     limit: RateLimit,
     remaining: u32,
     /// Until the whole allowance is there again.
@@ -48,7 +50,9 @@ pub(crate) struct Allowance {
 }
 
 impl RateLimiter {
-    pub(crate) fn new(limit: RateLimit) -> Self {
+    /// Creates a limiter that has seen no caller yet.
+    #[must_use]
+    pub fn new(limit: RateLimit) -> Self {
         Self {
             limit,
             callers: Cache::new(MAX_CALLERS),
@@ -56,7 +60,7 @@ impl RateLimiter {
     }
 
     /// Counts a request of a caller.
-    pub(crate) fn count(&self, caller: &str, now: Instant) -> Allowance {
+    pub fn count(&self, caller: &str, now: Instant) -> Allowance {
         let paid = match self.callers.get(caller) {
             Some(paid) => paid,
             None => {
@@ -94,12 +98,14 @@ impl RateLimiter {
 
 impl Allowance {
     /// Returns whether the request is one too many.
-    pub(crate) fn is_used_up(&self) -> bool {
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
         self.wait.is_some()
     }
 
     /// Returns the refusal of a request that is one too many.
-    pub(crate) fn refusal(&self) -> Option<Failure> {
+    #[must_use]
+    pub fn refusal(&self) -> Option<Failure> {
         let wait = seconds(self.wait?);
         let (requests, window) = (self.limit.requests, self.limit.window.as_secs());
         Some(Failure {
@@ -114,7 +120,7 @@ impl Allowance {
     }
 
     /// Writes the fields of draft-ietf-httpapi-ratelimit-headers.
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+    pub fn write(&self, headers: &mut HeaderMap) {
         let (requests, window) = (self.limit.requests, self.limit.window.as_secs());
         let policy = format!("\"caller\";q={requests};w={window}");
         let left = format!("\"caller\";r={};t={}", self.remaining, seconds(self.reset));
@@ -135,7 +141,7 @@ fn seconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::RateLimiter;
-    use crate::config::RateLimit;
+    use crate::server::limits::RateLimit;
     use axum::http::HeaderMap;
     use ota_core::clock::{Clock as _, ManualClock};
     use std::time::{Duration, Instant};

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::config::Places;
+use super::limits::Places;
 use crate::problem::{Code, Failure};
 
 /// Whom a place is counted for. A type of its own, so that no `sub` can be taken for one of the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Account {
+pub enum Account {
     /// A caller, by the `sub` of the token.
     Subject(Arc<str>),
     /// All callers whose tokens have no `sub`.
@@ -25,14 +25,16 @@ pub(crate) enum Account {
 
 impl Account {
     /// Returns the account of a caller with this `sub`.
-    pub(crate) fn of(subject: Option<&str>) -> Self {
-        subject.map_or(Self::Anonymous, |subject| Self::Subject(Arc::from(subject)))
+    pub fn of(subject: Option<&Arc<str>>) -> Self {
+        subject.map_or(Self::Anonymous, |subject| {
+            Self::Subject(Arc::clone(subject))
+        })
     }
 }
 
 /// The requests that are under way, by caller.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub struct Shares {
     places: Places,
     table: Mutex<Table>,
 }
@@ -53,7 +55,7 @@ struct Taken {
 
 /// The place of one request, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub struct Share {
     shares: Arc<Shares>,
     caller: Account,
     number: u64,
@@ -61,7 +63,7 @@ pub(crate) struct Share {
 
 /// Why a request gets no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoPlace {
+pub enum NoPlace {
     /// Its caller has as many as one may have.
     Limit(usize),
     /// All are taken, and its caller has no fewer than others.
@@ -86,7 +88,7 @@ impl From<NoPlace> for Failure {
 }
 
 /// The answer to a request whose place was given to another caller.
-pub(crate) fn given_up() -> Failure {
+pub fn given_up() -> Failure {
     Failure::new(
         Code::Unavailable,
         "the gateway is at its limit of concurrent requests, and you have more of them than other callers; try again later",
@@ -94,7 +96,9 @@ pub(crate) fn given_up() -> Failure {
 }
 
 impl Shares {
-    pub(crate) fn new(places: Places) -> Self {
+    /// Creates the table, with all places free.
+    #[must_use]
+    pub fn new(places: Places) -> Self {
         Self {
             places,
             table: Mutex::default(),
@@ -106,7 +110,7 @@ impl Shares {
     }
 
     /// Takes a place for a request of a caller. `given_up` is notified when it is needed for another caller's.
-    pub(crate) fn take(
+    pub fn take(
         self: &Arc<Self>,
         caller: &Account,
         given_up: &Arc<Notify>,
@@ -182,7 +186,7 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::{Account, NoPlace, Share, Shares};
-    use crate::config::Places;
+    use crate::server::limits::Places;
     use std::sync::Arc;
     use tokio::sync::Notify;
 
@@ -192,7 +196,10 @@ mod tests {
 
     fn take(shares: &Arc<Shares>, caller: &str) -> (Result<Share, NoPlace>, Arc<Notify>) {
         let notify = Arc::<Notify>::default();
-        (shares.take(&Account::of(Some(caller)), &notify), notify)
+        (
+            shares.take(&Account::of(Some(&Arc::from(caller))), &notify),
+            notify,
+        )
     }
 
     #[tokio::test]
@@ -238,7 +245,8 @@ mod tests {
         let unverified = [take(Account::Unverified), take(Account::Unverified)];
         assert!(unverified.iter().all(Result::is_ok));
         // The limit holds for others, and no `sub` is taken for what has none.
-        let named = ["(unverified)", "(anonymous)"].map(|sub| take(Account::of(Some(sub))));
+        let named =
+            ["(unverified)", "(anonymous)"].map(|sub| take(Account::of(Some(&Arc::from(sub)))));
         assert!(named.iter().all(Result::is_ok));
         let anonymous = take(Account::of(None));
         assert!(anonymous.is_ok());

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::framing::{Refusal, Scanner, ended_early};
 use super::large_heads::{self, Collected};
-use crate::config::EdgeLimits;
+use super::limits::EdgeLimits;
 use crate::problem::Code;
 
 /// What happens on a connection.
@@ -39,7 +39,7 @@ const GONE_AFTER: Duration = Duration::from_secs(1);
 
 /// What the client of a connection does, and since when.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(super) struct State {
     start: Instant,
     phase: AtomicU8,
     /// Milliseconds since the start.
@@ -81,22 +81,22 @@ impl Serving {
 
 /// What those who answer a request say of its body and learn of its client.
 #[derive(Clone, Debug)]
-pub(crate) struct ClientWatch(Arc<State>);
+pub struct ClientWatch(Arc<State>);
 
 impl ClientWatch {
     /// Notes that the body has not come yet: the connection may make room for another.
-    pub(crate) fn waits(&self) {
+    pub fn waits(&self) {
         self.0.enter(Phase::Head);
     }
 
     /// Notes that it is not waited for any more: it has come whole, or it is given up.
-    pub(crate) fn waits_no_more(&self, whole: bool) {
+    pub fn waits_no_more(&self, whole: bool) {
         self.0.enter(Phase::Serving);
         self.0.unread.store(!whole, Ordering::Relaxed);
     }
 
     /// Returns when the client has most likely hung up.
-    pub(crate) async fn gone(&self) {
+    pub async fn gone(&self) {
         self.0.gone().await;
     }
 }
@@ -145,7 +145,7 @@ impl State {
         Serving(Arc::clone(self))
     }
 
-    pub(crate) fn client_watch(self: &Arc<Self>) -> ClientWatch {
+    pub(super) fn client_watch(self: &Arc<Self>) -> ClientWatch {
         ClientWatch(Arc::clone(self))
     }
 

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use time::OffsetDateTime;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{ConfigError, Mistakes, Origin, TlsFiles};
+use super::limits::TlsFiles;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const REMIND: Duration = Duration::from_secs(24 * 3600);
 
 /// The present certificate of the gateway.
-pub(crate) struct Certificates {
+pub struct Certificates {
     files: TlsFiles,
     current: RwLock<Identity>,
 }
@@ -50,14 +50,8 @@ impl Certificates {
     ///
     /// # Errors
     /// Names each key of the configuration whose file cannot be used.
-    pub(crate) fn new(files: TlsFiles, origin: &Origin) -> Result<Arc<Self>, ConfigError> {
-        let mut mistakes = Mistakes::default();
-        let loaded = load(&files).map_err(|errors| {
-            for error in errors {
-                mistakes.push(origin.error(error.key, error.what));
-            }
-        });
-        let current = mistakes.finish(|| loaded.ok())?;
+    pub fn new(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
+        let current = load(&files).map_err(TlsError)?;
         Ok(Arc::new(Self {
             files,
             current: RwLock::new(current),
@@ -65,13 +59,15 @@ impl Certificates {
     }
 
     /// Returns when the present certificate is valid, if that can be read.
-    pub(crate) fn validity(&self) -> Option<Validity> {
+    #[must_use]
+    pub fn validity(&self) -> Option<Validity> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.validity
     }
 
     /// Says that the certificate is not valid yet, has ended or is about to.
-    pub(crate) fn warning(&self, now: OffsetDateTime) -> Option<String> {
+    #[must_use]
+    pub fn warning(&self, now: OffsetDateTime) -> Option<String> {
         let what = format!(
             "the gateway's own certificate (server.tls_cert_file, `{}`)",
             self.files.cert_file.display()
@@ -83,7 +79,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When the library supports no version of TLS.
-    pub(crate) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, rustls::Error> {
+    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -99,7 +95,7 @@ impl Certificates {
 
     /// Reads the files whenever they have changed, for as long as the future is polled. What does not fit together is not taken: most likely one of
     /// two files has been replaced so far. Says once a day that the certificate is about to end.
-    pub(crate) async fn keep_fresh(&self, clock: &dyn Clock) {
+    pub async fn keep_fresh(&self, clock: &dyn Clock) {
         let mut known = Some(self.version());
         let mut failing = false;
         let mut reminded = clock.monotonic();
@@ -140,11 +136,25 @@ impl Certificates {
     }
 }
 
+/// What is wrong with the files of the certificate, without anything that only follows from it.
+#[derive(Clone, Debug)]
+pub struct TlsError(pub Vec<Unusable>);
+
+impl std::fmt::Display for TlsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&shown(&self.0))
+    }
+}
+
+impl std::error::Error for TlsError {}
+
 /// What is wrong with one of the files.
-struct Unusable {
+#[derive(Clone, Debug)]
+pub struct Unusable {
     /// The key of the configuration that names it.
-    key: &'static str,
-    what: String,
+    pub key: &'static str,
+    /// What is wrong, without any part of a key.
+    pub what: String,
 }
 
 impl std::fmt::Display for Unusable {
@@ -195,7 +205,7 @@ fn load(files: &TlsFiles) -> Result<Identity, Vec<Unusable>> {
 #[cfg(test)]
 mod tests {
     use super::{Certificates, LOOK};
-    use crate::config::{Origin, TlsFiles};
+    use crate::server::limits::TlsFiles;
     use ota_core::clock::SystemClock;
     use std::path::Path;
     use std::sync::Arc;
@@ -221,7 +231,7 @@ mod tests {
             cert_file: folder.path().join("cert.pem"),
             key_file: folder.path().join("key.pem"),
         };
-        let certificates = Certificates::new(files, &Origin::default()).unwrap();
+        let certificates = Certificates::new(files).unwrap();
         let kept = Arc::clone(&certificates);
         tokio::spawn(async move { kept.keep_fresh(&SystemClock).await });
         // The clock stands still but for these.

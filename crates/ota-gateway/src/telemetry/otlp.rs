@@ -26,7 +26,7 @@ use ota_http::{Client, Options, SecretSource};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::TelemetryConfig;
-use crate::server::layer::Line;
+use crate::server::access_log::AccessLogRecord;
 
 /// Spans that wait to be sent; more are dropped, and counted in the log.
 const WAITING: usize = 4096;
@@ -153,33 +153,36 @@ impl Exporter {
         self.sample_ratio > 0.0 && share <= self.sample_ratio
     }
 
-    pub(super) fn request(&self, line: &Line<'_>) {
-        let Some(trace) = line.trace else { return };
-        let began = SystemTime::from(line.began);
+    pub(super) fn request(&self, record: &AccessLogRecord<'_>) {
+        let Some(trace) = record.trace else { return };
+        let began = SystemTime::from(record.began);
         let mut attributes = vec![
-            KeyValue::new("http.request.method", line.method.as_str().to_owned()),
-            KeyValue::new("http.route", line.route.to_owned()),
-            KeyValue::new("http.response.status_code", i64::from(line.status.as_u16())),
-            KeyValue::new("ota.request_id", line.request_id.to_owned()),
-            KeyValue::new("ota.vendor_calls", i64::from(line.calls.count)),
+            KeyValue::new("http.request.method", record.method.as_str().to_owned()),
+            KeyValue::new("http.route", record.route.to_owned()),
+            KeyValue::new(
+                "http.response.status_code",
+                i64::from(record.status.as_u16()),
+            ),
+            KeyValue::new("ota.request_id", record.request_id().to_owned()),
+            KeyValue::new("ota.vendor_calls", i64::from(record.calls.count)),
         ];
-        if let Some(caller) = line.caller {
-            attributes.push(KeyValue::new("enduser.id", caller.name().to_owned()));
+        if let Some(caller) = record.caller {
+            attributes.push(KeyValue::new("enduser.id", caller.to_owned()));
         }
-        let status = match line.status.is_server_error() {
+        let status = match record.status.is_server_error() {
             true => Status::error(""),
             false => Status::Unset,
         };
         self.push(SpanData {
             span_context: context(trace),
-            parent_span_id: line
+            parent_span_id: record
                 .parent
                 .map_or(SpanId::INVALID, |parent| SpanId::from_bytes(parent.span_id)),
-            parent_span_is_remote: line.parent.is_some(),
+            parent_span_is_remote: record.parent.is_some(),
             span_kind: SpanKind::Server,
-            name: Cow::Owned(format!("{} {}", line.method, line.route)),
+            name: Cow::Owned(format!("{} {}", record.method, record.route)),
             start_time: began,
-            end_time: began + line.took,
+            end_time: began + record.took,
             attributes,
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
@@ -331,7 +334,7 @@ mod tests {
     use super::Exporter;
     use crate::auth::{ClaimNames, Mint, READ};
     use crate::config::Config;
-    use crate::{assembly, server};
+    use crate::{assembly, listeners};
     use ota_core::clock::{Clock as _, SystemClock};
     use ota_core::random::SequenceRandom;
     use std::sync::{Arc, Mutex};

@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::{Coding, Rendered};
+use super::{ContentCoding, Rendered};
 
 #[track_caller]
-fn check(accepted: &'static str, expected: Option<Coding>) {
+fn check(accepted: &'static str, expected: Option<ContentCoding>) {
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accepted))]);
-    assert_eq!(Coding::choose(&headers).ok(), expected, "{accepted}");
+    assert_eq!(ContentCoding::choose(&headers).ok(), expected, "{accepted}");
 }
 
 #[test]
 fn the_caller_chooses_the_coding() {
-    use Coding::{Brotli, Gzip, Identity};
-    assert_eq!(Coding::choose(&HeaderMap::new()).unwrap(), Identity);
+    use ContentCoding::{Brotli, Gzip, Identity};
+    assert_eq!(ContentCoding::choose(&HeaderMap::new()).unwrap(), Identity);
     for (accepted, coding) in [
         ("", Identity),
         ("gzip", Gzip),
@@ -90,7 +90,7 @@ fn rows() -> Value {
 
 fn body(rendered: &Rendered, stale: bool) -> Value {
     let (form, _) = rendered.form(stale);
-    serde_json::from_slice(&form.body(Coding::Identity).0).unwrap()
+    serde_json::from_slice(&form.body(ContentCoding::Identity).0).unwrap()
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn every_form_is_made_once_and_holds_the_same() {
     let rendered = page(datetime!(2026-01-01 00:00 UTC), &rows());
     for stale in [false, true] {
         let (form, _) = rendered.form(stale);
-        let plain = form.body(Coding::Identity);
+        let plain = form.body(ContentCoding::Identity);
         assert_eq!(plain.1, None);
-        for (coding, name) in [(Coding::Gzip, "gzip"), (Coding::Brotli, "br")] {
+        for (coding, name) in [(ContentCoding::Gzip, "gzip"), (ContentCoding::Brotli, "br")] {
             assert!(!form.has(coding));
             assert_eq!(form.body(coding), plain, "nothing is packed on the way");
             let made = form.pack(coding);
@@ -143,7 +143,7 @@ fn every_form_is_made_once_and_holds_the_same() {
             assert!(made == packed.len() && made < plain.0.len());
             let mut unpacked = Vec::new();
             match coding {
-                Coding::Gzip => {
+                ContentCoding::Gzip => {
                     flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked)
                 }
                 _ => brotli::Decompressor::new(&packed[..], 4096).read_to_end(&mut unpacked),
@@ -160,6 +160,9 @@ fn what_is_short_is_not_packed() {
     let rendered = Rendered::undated(at(datetime!(2026-01-01 00:00 UTC)), &json!({"id": "a"}));
     let rendered = rendered.unwrap();
     let (form, _) = rendered.form(false);
-    assert!(form.has(Coding::Gzip) && form.pack(Coding::Gzip) == 0);
-    assert_eq!(form.body(Coding::Gzip), form.body(Coding::Identity));
+    assert!(form.has(ContentCoding::Gzip) && form.pack(ContentCoding::Gzip) == 0);
+    assert_eq!(
+        form.body(ContentCoding::Gzip),
+        form.body(ContentCoding::Identity)
+    );
 }

@@ -1,8 +1,8 @@
 use super::{Listener, Overdue, Phase, Socket, State, bare_refusal};
-use crate::config::EdgeLimits;
 use crate::problem::Code;
 use crate::server::framing::Refusal;
 use crate::server::large_heads::PART;
+use crate::server::limits::EdgeLimits;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};

@@ -1,0 +1,105 @@
+//! Permissions as extractor types: a handler that takes a [`Reader`] or an [`Admin`] cannot be reached without the scope.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use crate::auth::{ADMIN, Access, AuthError, Caller, LookedFor, READ, TokenError};
+use crate::problem::{Code, Failure};
+use crate::server::TurnedAway;
+use crate::server::request_context::{RequestContext, RequestId};
+use crate::server::shares::Account;
+use crate::state::App;
+
+/// A caller who may read.
+#[derive(Clone, Debug)]
+pub struct Reader(pub Arc<Caller>);
+
+/// A caller who may make the gateway check a provider.
+#[derive(Clone, Debug)]
+pub struct Admin(pub Arc<Caller>);
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        admit(parts, app, READ).await.map(Self)
+    }
+}
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        admit(parts, app, ADMIN).await.map(Self)
+    }
+}
+
+/// Decides whether a request may do what needs this scope. A token of an unknown key makes the gateway look whether there are new keys.
+async fn admit(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Caller>, Failure> {
+    let mut authorized = authorize(parts, app, scope);
+    if let (Err(AuthError::Token(TokenError::UnknownKey)), Access::Jwt(verifier)) =
+        (&authorized, app.access())
+    {
+        // Anybody can name a key that does not exist, and the key server may take its time; all such requests together have the share of one caller.
+        let shares = app.shares();
+        let _place = RequestContext::of(&parts.extensions)
+            .place_for(&Account::Unverified, shares)
+            .inspect_err(|_| app.metrics().turned_away(TurnedAway::Full))?;
+        match verifier.keys().look_for_new(app.clock()).await {
+            // They may have been read between the look at them and the question.
+            LookedFor::Read | LookedFor::ReadBefore => {
+                authorized = authorize(parts, app, scope);
+            }
+            // Whether the key is good cannot be said, so nothing is said about the token.
+            LookedFor::NoAnswer => authorized = Err(AuthError::Token(TokenError::NoKeys)),
+        }
+    }
+    if let Err(AuthError::Token(TokenError::Foreign { detail, came })) = &authorized {
+        let RequestId(request_id) = RequestId::of(&parts.extensions);
+        tracing::info!(
+            request.id = &*request_id,
+            "a token was refused: {detail}; {came}"
+        );
+    }
+    let caller = authorized.map_err(Failure::from)?;
+    let context = RequestContext::of(&parts.extensions);
+    context.set_caller(caller.shared_name());
+    if let Some(limiter) = app.rate_limiter() {
+        let allowance = limiter.count(caller.name(), app.monotonic());
+        context.set_allowance(allowance);
+        if let Some(refusal) = allowance.refusal() {
+            return Err(refusal);
+        }
+    }
+    context
+        .take_place(&Account::of(caller.subject.as_ref()), app.shares())
+        .inspect_err(|_| app.metrics().turned_away(TurnedAway::Full))?;
+    Ok(caller)
+}
+
+/// Decides by what the request shows.
+fn authorize(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Caller>, AuthError> {
+    app.authorize(&parts.headers, &parts.uri, scope)
+}
+
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Self {
+        let (code, challenge) = match &error {
+            AuthError::Token(TokenError::NoKeys) => (Code::KeysUnavailable, None),
+            AuthError::Token(_) => (
+                Code::Unauthenticated,
+                Some("Bearer error=\"invalid_token\""),
+            ),
+            AuthError::NoToken(_) => (Code::Unauthenticated, Some("Bearer")),
+            AuthError::Scope(_) => (Code::Forbidden, Some("Bearer error=\"insufficient_scope\"")),
+            AuthError::NotLoopback => (Code::MisdirectedRequest, None),
+            AuthError::OtherOrigin => (Code::Forbidden, None),
+        };
+        Self {
+            challenge,
+            ..Self::new(code, error.to_string())
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The scopes that open something.
+
+/// The scope for everything that only reads.
+pub const READ: &str = "ota:read";
+
+/// The scope for checks.
+pub const ADMIN: &str = "ota:admin";
+
+/// Every scope that opens something.
+pub const KNOWN_SCOPES: &[&str] = &[READ, ADMIN];
