@@ -130,12 +130,15 @@ fn outcome(job: &ota_sim::JobTruth) -> Option<JobOutcome> {
     }
 }
 
-/// Device type, model and manufacturer of the simulator's products; the last one gets software.
-const PRODUCTS: [(&str, &str, &str); 3] = [
+/// Device type, model and manufacturer of the simulator's products. Loggers get software; the last one has names that have to be escaped.
+const PRODUCTS: [(&str, &str, &str); 4] = [
     ("Gateway", "GW-200", "Example Works"),
     ("WaterMeter", "NBIoTDevice", "示例科技 & Co"),
     ("Logger", "CL-7", "Example Works"),
+    (ODD_TYPE, "model 08 %2F *", "Example, Works; & Söhne"),
 ];
+
+const ODD_TYPE: &str = "Odd/Type +8";
 
 fn job_examples(fleet: &FleetTruth) -> Vec<Example> {
     let none = JobFilter::default;
@@ -148,7 +151,7 @@ fn job_examples(fleet: &FleetTruth) -> Vec<Example> {
                 kind: Some(JobKind::Firmware),
                 ..none()
             },
-            jobs: of_type(&["Gateway", "WaterMeter"]),
+            jobs: of_type(&["Gateway", "WaterMeter", ODD_TYPE]),
         },
         Example {
             filter: JobFilter {

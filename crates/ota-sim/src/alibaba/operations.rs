@@ -245,15 +245,15 @@ impl Call<'_> {
             return Err(Error::unknown_product());
         }
         let version = self.param("DestVersion");
-        // Newest first.
-        let packages: Vec<&Package> = self
+        let mut packages: Vec<&Package> = self
             .fleet
             .packages
             .iter()
-            .rev()
             .filter(|one| key.is_none_or(|key| self.fleet.product_of(one).id == key))
             .filter(|one| version.is_none_or(|version| one.version == version))
             .collect();
+        // Newest first.
+        packages.sort_by_key(|one| std::cmp::Reverse(one.created));
         let mut rows: Vec<Value> = slice(&packages, &page)
             .iter()
             .map(|package| to_value(self.rows().firmware(package)))

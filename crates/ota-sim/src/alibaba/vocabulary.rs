@@ -37,6 +37,14 @@ impl Vocabulary for Words {
             .into_iter()
             .find(|stage| task_status(*stage).eq_ignore_ascii_case(status))
     }
+
+    /// `DeviceName`: 4 to 32 letters, digits and `-_@.:` (page of RegisterDevice).
+    fn takes_device_name(&self, name: &str) -> bool {
+        (4..=32).contains(&name.len())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_@.:".contains(c))
+    }
 }
 
 /// `TaskStatus`

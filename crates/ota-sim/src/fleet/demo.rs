@@ -1,5 +1,6 @@
 //! Seeded fleets: the one for trying things out, an even one and a huge one.
 
+use super::nasty;
 use super::plan::{Job, Package, Product, Scope, Still};
 use super::vocabulary::Vocabulary;
 
@@ -11,6 +12,11 @@ const DAY: i64 = 24 * HOUR;
 const LATER_JOBS: u32 = 288;
 /// Time between two of them.
 const LATER_EVERY: i64 = 10 * MINUTE;
+
+/// The place of the product with the nasty names.
+const NASTY_PRODUCT: usize = 3;
+/// The place of the first package of that product.
+const NASTY_PACKAGE: usize = 5;
 
 pub(super) fn products(seed: u64, words: &dyn Vocabulary) -> Vec<Product> {
     let id = |number| words.product_id(seed, number);
@@ -39,6 +45,7 @@ pub(super) fn products(seed: u64, words: &dyn Vocabulary) -> Vec<Product> {
             model: "CL-7",
             manufacturer: "Example Works",
         },
+        nasty::product(seed, words, NASTY_PRODUCT as u64),
     ]
 }
 
@@ -60,7 +67,7 @@ fn package(seed: u64, words: &dyn Vocabulary, number: u64) -> Package {
 }
 
 pub(super) fn demo_packages(seed: u64, words: &dyn Vocabulary) -> Vec<Package> {
-    vec![
+    let mut packages = vec![
         Package {
             description: "Fixes the watchdog",
             ..package(seed, words, 0)
@@ -97,7 +104,10 @@ pub(super) fn demo_packages(seed: u64, words: &dyn Vocabulary) -> Vec<Package> {
             status: 3,
             ..package(seed, words, 4)
         },
-    ]
+    ];
+    let first = NASTY_PACKAGE as u64;
+    packages.extend(nasty::packages(seed, words, NASTY_PRODUCT, first));
+    packages
 }
 
 /// Gives a job its number and the identifier that follows from it.
@@ -109,7 +119,8 @@ fn numbered(seed: u64, words: &dyn Vocabulary, index: u32, job: Job) -> Job {
     }
 }
 
-/// A dozen jobs that cover every status, type, selection, schedule and policy, and more that appear with time.
+/// A dozen jobs that cover every status, type, selection, schedule and policy, more that appear with time, and
+/// nasty ones.
 pub(super) fn demo_jobs(seed: u64, words: &dyn Vocabulary) -> Vec<Job> {
     let mut jobs = vec![
         // A running batch with everything set, like a vendor's own sample.
@@ -316,6 +327,7 @@ pub(super) fn demo_jobs(seed: u64, words: &dyn Vocabulary) -> Vec<Job> {
             ..Job::default()
         });
     }
+    jobs.extend(nasty::jobs(NASTY_PACKAGE));
     (0_u32..)
         .zip(jobs)
         .map(|(index, job)| numbered(seed, words, index, job))

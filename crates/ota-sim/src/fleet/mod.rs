@@ -5,6 +5,7 @@
 
 mod demo;
 mod life;
+mod nasty;
 mod plan;
 mod seed;
 mod truth;
@@ -192,6 +193,10 @@ impl Fleet {
 
     /// Name of the device that task `index` of `job` is for.
     pub(crate) fn device_name(&self, job: &Job, index: u32) -> String {
+        let given = job.names.get(index as usize);
+        if let Some(name) = given.filter(|name| self.words.takes_device_name(name)) {
+            return (*name).to_owned();
+        }
         let product = self.product_of(self.package_of(job));
         let number = job.first_device.wrapping_add(index);
         format!("{}-{number:05}", product.device_prefix)
@@ -199,8 +204,12 @@ impl Fleet {
 
     /// Number of the task of `job` that is for the device of this name.
     pub(crate) fn task_of_device(&self, job: &Job, device_name: &str) -> Option<u32> {
-        let number: u32 = device_name.rsplit_once('-')?.1.parse().ok()?;
-        let index = number.wrapping_sub(job.first_device);
+        let by_number = || {
+            let number: u32 = device_name.rsplit_once('-')?.1.parse().ok()?;
+            Some(number.wrapping_sub(job.first_device))
+        };
+        let given = job.names.iter().position(|name| *name == device_name);
+        let index = given.map_or_else(by_number, |place| u32::try_from(place).ok())?;
         (index < job.tasks && self.device_name(job, index) == device_name).then_some(index)
     }
 

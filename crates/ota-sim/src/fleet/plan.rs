@@ -97,6 +97,8 @@ pub(crate) struct Job {
     pub(crate) tasks: u32,
     /// Number of the first device of the product that takes part.
     pub(crate) first_device: u32,
+    /// Names of the first devices where they are not made of the product's prefix and the number.
+    pub(crate) names: &'static [&'static str],
     pub(crate) verify: bool,
     /// Dynamic batches never end by themselves; 1 or 2.
     pub(crate) dynamic_mode: Option<u8>,
@@ -139,6 +141,7 @@ impl Default for Job {
             package: 0,
             tasks: 0,
             first_device: 0,
+            names: &[],
             verify: false,
             dynamic_mode: None,
             scope: Scope::All,

@@ -24,4 +24,9 @@ pub(crate) trait Vocabulary: Send + Sync {
 
     /// Returns the stage that a task status stands for, or the usual one of several; `None` for what is no status.
     fn stage(&self, status: &str) -> Option<Stage>;
+
+    /// Tells whether a device can have this name.
+    fn takes_device_name(&self, _name: &str) -> bool {
+        true
+    }
 }
