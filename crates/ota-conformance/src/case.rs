@@ -88,6 +88,7 @@ cases! {
     "C55" rows::an_unknown_field_leaves_the_page_whole,
     "C56" rows::drift_is_told,
     "C57" rows::words_of_a_text_are_no_reason_of_a_failure,
+    "C57" fields::filled_fields_are_declared,
     "C58" rows::an_odd_value_leaves_the_page_whole,
     "C59" rows::what_is_no_row_costs_no_other_row,
     "C60" stats::statistics_equal_the_truth,

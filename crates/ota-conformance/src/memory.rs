@@ -14,6 +14,7 @@ use ota_core::capability::{
     TaskFilterSupport,
 };
 use ota_core::clock::Clock;
+use ota_core::fields::FieldSupport;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome};
 use ota_core::provider::{JobFilter, Provider, TaskFilter};
@@ -29,6 +30,59 @@ pub const VENDOR: &str = "memory";
 
 /// The secret of the provider, which nothing may show.
 pub const SECRET: &str = "memory/secret+1=";
+
+/// What the vendor in memory reports.
+const FIELDS: FieldSupport = FieldSupport {
+    job_row: &[
+        "outcome",
+        "kind",
+        "name",
+        "package.id",
+        "package.name",
+        "package.version",
+        "package.product_id",
+        "target.product_id",
+        "target.device_type",
+        "target.model",
+        "target.manufacturer",
+        "created_at",
+    ],
+    job: &[
+        "outcome",
+        "kind",
+        "name",
+        "description",
+        "package.id",
+        "package.name",
+        "package.version",
+        "package.product_id",
+        "target.product_id",
+        "target.device_type",
+        "target.model",
+        "target.manufacturer",
+        "created_at",
+    ],
+    job_stats: &[
+        "total",
+        "not_started",
+        "pending",
+        "in_progress",
+        "succeeded",
+        "failed",
+        "canceled",
+        "unknown",
+        "timed_out",
+        "outcome",
+    ],
+    task: &[
+        "device.id",
+        "device.name",
+        "device.product_id",
+        "progress_percent",
+        "failure",
+        "created_at",
+    ],
+};
 
 /// Returns the capability that has everything.
 #[must_use]
@@ -58,6 +112,7 @@ pub fn full_capability() -> Capability {
             native: true,
             calls: 1,
         },
+        fields: FIELDS,
         actions: Vec::new(),
         quota: DocumentedQuota {
             calls: 1000,

@@ -1,6 +1,7 @@
 //! What a provider can do, in plain fields.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fields::FieldSupport;
 use crate::filter::{JobFilter, TaskFilter};
 use crate::word::words;
 
@@ -45,6 +46,8 @@ pub struct Capability {
     pub max_device_names: u32,
     /// How statistics are answered.
     pub job_stats: StatsSupport,
+    /// The neutral fields that this provider fills.
+    pub fields: FieldSupport,
     /// Names of the changing operations that this provider has.
     pub actions: Vec<&'static str>,
     /// The quota that the vendor documents.

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod context;
 pub mod drift;
 pub mod error;
+pub mod fields;
 pub mod filter;
 pub mod gate;
 pub mod id;

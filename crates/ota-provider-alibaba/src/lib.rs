@@ -9,6 +9,7 @@ mod config;
 mod counts;
 mod credentials;
 mod error;
+mod fields;
 pub mod internals;
 mod jobs;
 mod map;

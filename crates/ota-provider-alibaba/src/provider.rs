@@ -18,6 +18,7 @@ use crate::account::Account;
 use crate::answers;
 use crate::client::Client;
 use crate::config::{Config, QUOTA, VENDOR};
+use crate::fields::FIELDS;
 use crate::jobs::LIST_PACKAGES;
 use crate::params::Params;
 use crate::refused::RefusedKeys;
@@ -88,6 +89,7 @@ pub(crate) fn capability() -> Capability {
             // One for each word, one for all tasks, and one for the batch where the counts can prove how it ended.
             calls: 9,
         },
+        fields: FIELDS,
         actions: Vec::new(),
         quota: QUOTA,
     }

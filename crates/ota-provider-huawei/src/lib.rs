@@ -5,6 +5,7 @@ mod answers;
 mod client;
 mod config;
 mod error;
+mod fields;
 pub mod internals;
 mod jobs;
 mod map;

@@ -17,6 +17,7 @@ use ota_core::{Context, Result};
 
 use crate::client::{Client, MAX_PAGE_SIZE};
 use crate::config::{Config, QUOTA, VENDOR};
+use crate::fields::FIELDS;
 use crate::jobs;
 use crate::tasks;
 use crate::token::TokenPool;
@@ -78,6 +79,7 @@ pub(crate) fn capability() -> Capability {
             native: true,
             calls: 1,
         },
+        fields: FIELDS,
         actions: Vec::new(),
         quota: QUOTA,
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ota_core::adapter::Descriptor;
+use ota_core::fields::{self, FieldSupport};
 use ota_gateway::api::provider::Capabilities;
 use ota_gateway::vendors;
 
@@ -82,7 +83,44 @@ pub(crate) fn text() -> String {
         &vendors,
         |vendor| vendor.descriptor.default_calls.to_string(),
     );
+    table_of_fields(&mut page, &vendors);
     page
+}
+
+/// Lists the neutral fields that each vendor fills.
+fn table_of_fields(page: &mut String, vendors: &[Vendor]) {
+    page.push_str(
+        "\n## Fields\n\n\
+         The fields that a response can have, if the vendor sends them; a vendor's other fields are in `vendor.fields`. Every job has `provider`, `id`, \
+         `status`, `vendor` and `detail`, every task `provider`, `job_id`, `id`, `status` and `vendor`.\n",
+    );
+    let support = |vendor: &Vendor| (vendor.descriptor.capability)().fields;
+    let mut table = |title: &str, names: &[&str], cell: &dyn Fn(FieldSupport, &str) -> String| {
+        let _ = write!(page, "\n### {title}\n\n| |");
+        head(page, vendors);
+        for name in names {
+            row(page, &format!("`{name}`"), vendors, |vendor| {
+                cell(support(vendor), name)
+            });
+        }
+    };
+    let yes = |is_filled: bool| if is_filled { "yes" } else { "" }.to_owned();
+    table(
+        "Jobs, in lists and in detail",
+        fields::JOB,
+        &|of, name| match (of.job_row.contains(&name), of.job.contains(&name)) {
+            (true, true) => "list, detail".to_owned(),
+            (true, false) => "list".to_owned(),
+            (false, true) => "detail".to_owned(),
+            (false, false) => String::new(),
+        },
+    );
+    table("Statistics of a job", fields::JOB_STATS, &|of, name| {
+        yes(of.job_stats.contains(&name))
+    });
+    table("Tasks", fields::TASK, &|of, name| {
+        yes(of.task.contains(&name))
+    });
 }
 
 /// Says which filters are answered only together with others.

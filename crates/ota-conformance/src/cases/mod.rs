@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod errors;
+pub(crate) mod fields;
 pub(crate) mod filters;
 pub(crate) mod identity;
 pub(crate) mod lists;

@@ -63,6 +63,7 @@ enum Flaw {
     EmptyVendorWord,
     EndsInSilence,
     FailsOnUnknownJob,
+    FillsUndeclaredFields,
     FindsHostileIds,
     ForgetsDetail,
     GuessesFailure,
@@ -547,6 +548,10 @@ fn flawed(flaw: Flaw) -> Subject {
     } else {
         full_capability()
     };
+    let mut capability = capability;
+    if flaw == Flaw::FillsUndeclaredFields {
+        capability.fields.task = &["failure"];
+    }
     let mut other = small_capability();
     if flaw == Flaw::SillyCapability {
         other.max_page_size = 0;

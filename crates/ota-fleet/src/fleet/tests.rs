@@ -169,6 +169,7 @@ impl Bench {
                     native: true,
                     calls: 1,
                 },
+                fields: ota_core::fields::FieldSupport::default(),
                 actions: Vec::new(),
                 quota: DocumentedQuota {
                     calls: 1,

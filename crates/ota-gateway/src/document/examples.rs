@@ -357,6 +357,7 @@ fn provider() -> Provider {
             native: false,
             calls: 9,
         },
+        fields: ota_core::fields::FieldSupport::default(),
         actions: Vec::new(),
         quota: DocumentedQuota {
             calls: 10,

@@ -5,6 +5,7 @@ mod answers;
 mod clock;
 mod credentials;
 mod decoder;
+mod fields;
 mod mapping;
 mod odd_lists;
 mod partial;

@@ -6,6 +6,7 @@
 )]
 
 mod decoder;
+mod fields;
 mod job;
 mod jobs;
 mod refusals;

@@ -63,6 +63,7 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::DropsOddRows, &["C54", "C55", "C58"]),
     (Flaw::EmptyVendorWord, &["C51"]),
     (Flaw::FailsOnUnknownJob, &["C31", "C32"]),
+    (Flaw::FillsUndeclaredFields, &["filled_fields_are_declared"]),
     (Flaw::FindsHostileIds, &["C32"]),
     (Flaw::ForgetsDetail, &["C30"]),
     (
