@@ -38,14 +38,18 @@ pub struct Connection {
 }
 
 impl ConnectionSettings {
-    /// Checks the settings and reads the files that they name. `errors` is given every key that is wrong, with what to do; `example` is an endpoint of this
-    /// vendor's that the advice on a missing one shows.
-    pub fn into_connection(self, example: &str, errors: &mut SettingErrors) -> Option<Connection> {
-        let endpoint = errors.check(endpoint(
-            self.endpoint.as_deref(),
-            self.allow_http.unwrap_or(false),
-            example,
-        ));
+    /// Checks the settings and reads the files that they name. `errors` is given every key that is wrong, with what to do. `address` is given what `endpoint`
+    /// holds and returns the address: [`required_address`] for a vendor whose endpoint must be given.
+    pub fn into_connection(
+        self,
+        address: impl FnOnce(Option<String>) -> Result<String, SettingError>,
+        errors: &mut SettingErrors,
+    ) -> Option<Connection> {
+        let allow_http = self.allow_http.unwrap_or(false);
+        let endpoint = errors.check(address(self.endpoint).and_then(|address| {
+            Endpoint::parse(address.trim(), allow_http)
+                .map_err(|message| SettingError::new("endpoint", message))
+        }));
         let tls = TlsSettings {
             ca_file: self.ca_file,
             client_cert_file: self.client_cert_file,
@@ -61,16 +65,18 @@ impl ConnectionSettings {
     }
 }
 
-fn endpoint(text: Option<&str>, allow_http: bool, example: &str) -> Result<Endpoint, SettingError> {
-    let text = text.ok_or_else(|| {
+/// Returns the address of an endpoint that must be given; the advice on a missing one shows `example`.
+///
+/// # Errors
+/// When it is missing.
+pub fn required_address(endpoint: Option<String>, example: &str) -> Result<String, SettingError> {
+    endpoint.ok_or_else(|| {
         SettingError::missing(
             "endpoint",
             &["endpoint"],
             format!("it is missing; give the platform's address, for instance {example}"),
         )
-    })?;
-    Endpoint::parse(text.trim(), allow_http)
-        .map_err(|message| SettingError::new("endpoint", message))
+    })
 }
 
 impl Connection {
@@ -100,11 +106,14 @@ mod tests {
     use ota_core::id::ProviderName;
     use ota_core::provider::SettingErrors;
 
-    use super::{Connection, ConnectionSettings};
+    use super::{Connection, ConnectionSettings, required_address};
 
     fn connection(settings: ConnectionSettings) -> Result<Connection, SettingErrors> {
         let mut errors = SettingErrors::default();
-        let connection = settings.into_connection("https://acme.example.com", &mut errors);
+        let connection = settings.into_connection(
+            |endpoint| required_address(endpoint, "https://acme.example.com"),
+            &mut errors,
+        );
         errors.finish(|| connection)
     }
 

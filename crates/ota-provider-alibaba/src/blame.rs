@@ -3,12 +3,10 @@
 //! The vendor's codes say that an argument is bad or that something does not exist. That is the caller's mistake only if the caller gave
 //! the argument: page numbers, status words and package identifiers that a walk found are the gateway's.
 
+use ota_adapter::error::{code, not_the_callers};
 use ota_core::{Error, ErrorKind};
 
 use crate::params::Params;
-
-const OURS: &str =
-    "the vendor refused an argument that the gateway added to the call; see `vendor`";
 
 /// The product's codes that name a parameter in words of their own (vendor notes, section 5.1), in lower case.
 const NAMED: &[(&str, &str)] = &[
@@ -69,17 +67,10 @@ pub(crate) fn blame(error: Error, params: &Params, callers: &[&str]) -> Error {
     ) {
         return error;
     }
-    let vendor = error.vendor();
-    let code = vendor.and_then(|vendor| vendor.code.as_deref());
-    let text = vendor.and_then(|vendor| vendor.message.as_deref());
-    match is_callers(
-        code.unwrap_or_default(),
-        text.unwrap_or_default(),
-        params,
-        callers,
-    ) {
+    let text = error.vendor().and_then(|vendor| vendor.message.as_deref());
+    match is_callers(code(&error), text.unwrap_or_default(), params, callers) {
         true => error,
-        false => error.as_kind(ErrorKind::Rejected, OURS),
+        false => not_the_callers(error),
     }
 }
 
@@ -134,14 +125,9 @@ fn is_for_any(code: &str) -> bool {
     FOR_ANY.contains(&code) || argument_of(code).is_some_and(unnamed)
 }
 
-fn code_of(error: &Error) -> String {
-    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
-    code.unwrap_or_default().to_ascii_lowercase()
-}
-
 /// Whether a refusal is about a device.
 pub(crate) fn speaks_of_device(error: &Error) -> bool {
-    subject(&code_of(error)).is_some_and(|names| names.contains(&"DeviceName"))
+    subject(&code(error).to_ascii_lowercase()).is_some_and(|names| names.contains(&"DeviceName"))
 }
 
 /// Whether a refusal can mean the value of this parameter: its code names the parameter, or is one for any parameter and its text names no other.
@@ -154,7 +140,7 @@ pub(crate) fn can_mean(error: &Error, parameter: &str) -> bool {
     if !refused.contains(&error.kind()) {
         return false;
     }
-    let code = code_of(error);
+    let code = code(error).to_ascii_lowercase();
     if let Some(names) = subject(&code) {
         return names.contains(&parameter);
     }

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
-use ota_adapter::lenient::LenientScalar;
+use ota_adapter::account::PageFields;
+use ota_adapter::error::{has_code, too_many_rows, with_wait};
+use ota_adapter::{Account, LenientScalar, Meaning};
 use ota_core::context::Context;
 use ota_core::drift::DriftKind;
 use ota_core::error::Retry;
 use ota_core::gate::{self, VendorCall};
-use ota_core::provider::{Dependencies, SettingError};
+use ota_core::paging::{Fetched, Window};
+use ota_core::provider::SettingError;
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::encode::query;
-use ota_http::json::Budget;
 use ota_http::redact::Hidden;
-use ota_http::{Client as HttpClient, Options, Request, Response};
+use ota_http::{Request, Response};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
@@ -25,8 +27,8 @@ use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
 use crate::credentials::{Credentials, Secrets};
 use crate::error::{
-    self, Refusal, advised, is_credential_refusal, is_time_refusal, refusal, shows_credential,
-    wait_of, with_wait,
+    self, NO_SUCH_PAGE, OUT_OF_ORDER, SLOW_DOWN, advised, is_credential_refusal, is_time_refusal,
+    refusal, shows_credential, wait_of,
 };
 use crate::params::Params;
 use crate::refused::{Key, RefusedKeys};
@@ -46,12 +48,12 @@ const MAX_QUERY_BYTES: usize = 4096;
 /// Sends signed calls to one account.
 #[derive(Debug)]
 pub(crate) struct Client {
-    config: Config,
-    http: HttpClient,
+    pub(crate) account: Account,
+    pub(crate) config: Config,
+    pub(crate) refused: Arc<RefusedKeys>,
+    http: ota_http::Client,
     credentials: Credentials,
     skew: Skew,
-    pub(crate) refused: Arc<RefusedKeys>,
-    pub(crate) deps: Dependencies,
 }
 
 /// The data of a successful answer.
@@ -65,28 +67,47 @@ pub(crate) struct Answer {
     pub(crate) page_size: Option<u32>,
 }
 
-impl Client {
-    pub(crate) fn new(config: Config, deps: Dependencies) -> Result<Self, SettingError> {
-        let options = Options {
-            tls: config.tls.clone(),
-            direct: config.endpoint.is_loopback(),
-            ..Options::default()
-        };
-        let http = HttpClient::new(&options)
-            .map_err(|error| SettingError::new("endpoint", error.to_string()))?;
-        let credentials = Credentials::new(&config, &deps)?;
-        Ok(Self {
-            config,
-            http,
-            credentials,
-            skew: Skew::default(),
-            refused: Arc::default(),
-            deps,
-        })
-    }
+/// The vendor's names of what a page has around and beside its rows.
+pub(crate) const PAGE: PageFields = PageFields {
+    size: "PageSize",
+    rows: "Data",
+    total: "Total",
+};
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
+/// The vendor counts pages from 1.
+pub(crate) fn page_params(window: Window) -> [(String, String); 2] {
+    [
+        ("CurrentPage".to_owned(), (window.index + 1).to_string()),
+        ("PageSize".to_owned(), window.size.to_string()),
+    ]
+}
+
+/// Reads "there is no such page" behind the end of a list as what it means: a list that does not report its total ends with it.
+pub(crate) fn end_of_list<R>(window: Window, result: Result<Fetched<R>>) -> Result<Fetched<R>> {
+    let ended = |error: &Error| window.index > 0 && has_code(error, &[NO_SUCH_PAGE]);
+    match result {
+        Err(error) if ended(&error) => Ok(Fetched::nothing(None)),
+        other => other,
+    }
+}
+
+impl Client {
+    /// Creates the client of an account.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up on this machine.
+    pub(crate) fn new(account: Account, config: Config) -> Result<Self, SettingError> {
+        let http = config
+            .connection
+            .client(&account.name, &*account.deps.clock)?;
+        Ok(Self {
+            credentials: Credentials::new(&config, &account.deps)?,
+            account,
+            config,
+            refused: Arc::default(),
+            http,
+            skew: Skew::default(),
+        })
     }
 
     /// Calls a reading operation through the gate; every attempt is signed afresh. `callers` names the parameters whose values the
@@ -101,7 +122,7 @@ impl Client {
         // Before the gate: what a credential costs is no call of the vendor's API, and its failure says nothing about that API. Neither is it a call where
         // the vendor has refused the credential a short while ago.
         self.usable(cx, operation).await?;
-        let gate = Arc::clone(&self.deps.gate);
+        let gate = Arc::clone(&self.account.deps.gate);
         gate::call(&*gate, cx, VendorCall::read(operation), |_| {
             self.attempt(cx, operation, &params)
         })
@@ -120,7 +141,7 @@ impl Client {
             Some(newer) => newer,
             None => secrets,
         };
-        let now = self.deps.clock.monotonic();
+        let now = self.account.deps.clock.monotonic();
         match self.refused.answer(self.key(&secrets), now) {
             None => Ok(secrets),
             Some(refusal) => Err(advised(
@@ -132,7 +153,7 @@ impl Client {
 
     fn key(&self, secrets: &Secrets) -> Key {
         let config = &self.config;
-        Key::new(config.endpoint.base(), config.signature, secrets)
+        Key::new(config.connection.endpoint.base(), config.signature, secrets)
     }
 
     async fn attempt(
@@ -148,14 +169,15 @@ impl Client {
             .map_err(Error::with_unsent)?;
         let key = self.key(&secrets);
         self.refused
-            .begin(key, self.deps.clock.monotonic())
+            .begin(key, self.account.deps.clock.monotonic())
             .map_err(Error::with_unsent)?;
         let result = self.send(cx, operation, params, &secrets).await;
         match &result {
             Err(error) if error.is_superseded() => self.refused.end(key),
             Err(error) if is_credential_refusal(error) => {
-                let now = self.deps.clock.monotonic();
-                self.refused.note(key, error, now, &*self.deps.random);
+                let now = self.account.deps.clock.monotonic();
+                self.refused
+                    .note(key, error, now, &*self.account.deps.random);
             }
             Err(error) if !shows_credential(error) => self.refused.end(key),
             _ => self.refused.taken(key),
@@ -171,15 +193,16 @@ impl Client {
         params: &Params,
         secrets: &Secrets,
     ) -> Result<Answer> {
-        let signed_at = self.skew.correct(self.deps.clock.now());
+        let signed_at = self.skew.correct(self.account.deps.clock.now());
         let request = self.request(operation, params, secrets, signed_at)?;
         let response = self.http.send(cx, request).await?;
+        let source = self.account.source(operation);
         let result = interpret(&response, secrets, &|kind, field| {
-            self.deps.drift.observe(kind, operation, field)
+            source.report(kind, field)
         });
         match result {
             Err(error) if is_time_refusal(&error) => {
-                let own = self.deps.clock.now();
+                let own = self.account.deps.clock.now();
                 let mended = response
                     .believable_date(own)
                     .is_some_and(|vendors| self.skew.learn(own, vendors, signed_at));
@@ -209,7 +232,7 @@ impl Client {
         let timestamp = now.format(TIMESTAMP).map_err(|error| {
             Error::new(ErrorKind::Unexpected, "the clock shows no valid time").with_source(error)
         })?;
-        let nonce = self.deps.random.nonce()?;
+        let nonce = self.account.deps.random.nonce()?;
         let mut params = params.clone();
         if let Some(instance) = &self.config.instance_id {
             params.push(("IotInstanceId".to_owned(), instance.clone()));
@@ -237,7 +260,7 @@ impl Client {
         };
         let hash = sha256_hex(body.as_bytes());
         let mut headers = vec![
-            ("host", self.config.endpoint.authority()),
+            ("host", self.config.connection.endpoint.authority()),
             ("x-acs-action", operation),
             ("x-acs-version", VERSION),
             ("x-acs-date", timestamp),
@@ -261,8 +284,8 @@ impl Client {
             access_key_secret: secrets.access_key_secret.expose_secret(),
         });
         let target = match (in_body, encoded.is_empty()) {
-            (false, false) => format!("{}/?{encoded}", self.config.endpoint.base()),
-            _ => format!("{}/", self.config.endpoint.base()),
+            (false, false) => format!("{}/?{encoded}", self.config.connection.endpoint.base()),
+            _ => format!("{}/", self.config.connection.endpoint.base()),
         };
         let mut request = Request::new(Method::POST, target);
         for (name, value) in headers {
@@ -332,7 +355,7 @@ impl Client {
             common.extend(params);
         }
         let encoded = Zeroizing::new(encode(&common));
-        let base = self.config.endpoint.base();
+        let base = self.config.connection.endpoint.base();
         let mut request = Request::new(Method::POST, format!("{base}/?{}", *encoded));
         if in_body {
             request.header(header::CONTENT_TYPE, FORM, false)?;
@@ -366,7 +389,7 @@ pub(crate) fn interpret(
     }
     let Decoded { members, odd } = wire::decode(&response.body).map_err(|error| match error {
         Undecodable::Malformed(reason) => unreadable(reason),
-        Undecodable::TooMuch => too_much(response),
+        Undecodable::TooMuch => too_many_rows(),
     })?;
     // Whatever text the vendor sends may repeat what was sent to it.
     let hidden = Hidden::new(error::hidden(secrets));
@@ -377,9 +400,6 @@ pub(crate) fn interpret(
     // The rows are not copied with the rest: they are nearly all of the answer.
     let data = members.remove("Data").unwrap_or_default();
     let firmware_info = members.remove("FirmwareInfo").unwrap_or_default();
-    if rows_of(&data).max(rows_of(&firmware_info)) > Budget::MAX_ROWS {
-        return Err(too_much(response));
-    }
     let envelope: Envelope = serde_json::from_value(Value::Object(members))
         .map_err(|_| unreadable("its members have no known form".to_owned()))?;
     let Envelope {
@@ -411,17 +431,14 @@ pub(crate) fn interpret(
             Value::String(text) if !text.is_empty() => Some(text),
             _ => None,
         };
+        let message = text(message).or_else(|| text(error_message));
+        let code = code.unwrap_or_default();
         return Err(refusal(
-            Refusal {
-                code: code.unwrap_or_default(),
-                message: text(message).or_else(|| text(error_message)),
-                request_id: request_id
-                    .text()
-                    .or_else(|| response.header("x-acs-request-id").map(str::to_owned)),
-                http_status: response.status,
-                retry_after: wait_of(response),
-            },
+            response,
             secrets,
+            &code,
+            message,
+            request_id.text(),
         ));
     }
     let data = if data.is_null() { firmware_info } else { data };
@@ -435,37 +452,14 @@ pub(crate) fn interpret(
     })
 }
 
-/// Counts the rows of a list, in its wrapper or without it, before anything is made of them.
-fn rows_of(data: &Value) -> usize {
-    let length = |value: &Value| value.as_array().map_or(0, Vec::len);
-    let wrapped = data
-        .as_object()
-        .into_iter()
-        .flat_map(serde_json::Map::values);
-    wrapped.map(length).fold(length(data), usize::max)
-}
-
-/// An answer that would take more memory than any page that was asked for. The next one would be the same.
-fn too_much(response: &Response) -> Error {
-    Error::new(
-        ErrorKind::Protocol,
-        format!(
-            "the vendor's answer holds far more than was asked for; at most {} rows are read of one answer",
-            Budget::MAX_ROWS
-        ),
-    )
-    .with_context("http_status", response.status.to_string())
-    .with_context("bytes", response.body.len().to_string())
-}
-
-/// An answer that is none of the vendor's forms. The status tells whether the vendor is out of order or somebody else spoke.
+/// An answer that is none of the vendor's forms. The status says whether the vendor is out of order or something else answered.
 fn unreadable(response: &Response, reason: &str) -> Error {
-    let (kind, message) = match response.status {
-        429 => (ErrorKind::Throttled, "the vendor asked to slow down"),
-        500..=599 => (ErrorKind::Unavailable, "the vendor is out of order"),
-        _ => (ErrorKind::Protocol, "the vendor's answer cannot be read"),
+    let meaning = match response.status {
+        429 => SLOW_DOWN,
+        500..=599 => OUT_OF_ORDER,
+        _ => Meaning::new(ErrorKind::Protocol, "the vendor's answer cannot be read"),
     };
-    with_wait(Error::new(kind, message), wait_of(response))
+    with_wait(meaning.error(), wait_of(response))
         .with_retry(Retry::Later)
         .with_context("reason", reason)
         .with_context("http_status", response.status.to_string())

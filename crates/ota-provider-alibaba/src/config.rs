@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use ota_adapter::settings::{non_empty, one_of};
+use ota_adapter::{Connection, ConnectionSettings};
 use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::provider::{SettingError, SettingErrors};
-use ota_http::endpoint::Endpoint;
-use ota_http::tls::{TlsOptions, TlsSettings};
 use serde::Deserialize;
 
 mod credentials;
@@ -95,19 +95,24 @@ pub enum Format {
     Xml,
 }
 
+const SIGNATURES: &[(&str, Signature)] = &[
+    ("acs3", Signature::Acs3),
+    ("hmac-sha1", Signature::HmacSha1),
+];
+
+const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("xml", Format::Xml)];
+
 /// Checked settings of one account.
 #[derive(Debug)]
 pub struct Config {
-    /// The API's address.
-    pub endpoint: Endpoint,
+    /// How the API is reached.
+    pub connection: Connection,
     /// The region, sent as `RegionId` with the older signature.
     pub region: Option<String>,
     /// Sent as `IotInstanceId`; left out when the instance has no ID.
     pub instance_id: Option<String>,
     /// Where the credential comes from.
     pub credentials: CredentialSettings,
-    /// TLS; `None` for an endpoint without TLS.
-    pub tls: Option<TlsOptions>,
     /// How requests are signed.
     pub signature: Signature,
     /// The form of answers that is asked for.
@@ -130,7 +135,7 @@ impl Config {
             CredentialSettings::Rrsa(rrsa) => format!("rrsa {}", rrsa.role_arn),
             CredentialSettings::Command(words) => format!("command {}", words.join(" ")),
         };
-        format!("{VENDOR} {} {id}", self.endpoint.base())
+        format!("{VENDOR} {} {id}", self.connection.endpoint.base())
     }
 }
 
@@ -149,44 +154,30 @@ impl Settings {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Config, SettingErrors> {
         let mut errors = SettingErrors::default();
-        let address = errors.check(address(self.endpoint.take(), self.region.as_deref()));
-        let endpoint = address.and_then(|address| {
-            let endpoint = Endpoint::parse(&address, self.allow_http.unwrap_or(false));
-            errors.check(endpoint.map_err(|message| SettingError::new("endpoint", message)))
-        });
-        let tls = TlsSettings {
+        let connection = ConnectionSettings {
+            endpoint: self.endpoint.take(),
+            allow_http: self.allow_http,
+            // The services that give out credentials are reached with it too.
             ca_file: self.ca_file.clone(),
             client_cert_file: self.client_cert_file.take(),
             client_key_file: self.client_key_file.take(),
             server_name: self.server_name.take(),
             verify_hostname: self.verify_hostname,
         }
-        .into_options(endpoint.as_ref(), &mut errors);
+        .into_connection(
+            |endpoint| address(endpoint, self.region.as_deref()),
+            &mut errors,
+        );
         let credentials = credentials::read(&mut self, environment, &mut errors);
-        let signature = errors.check(match self.signature.as_deref() {
-            None | Some("acs3") => Ok(Signature::Acs3),
-            Some("hmac-sha1") => Ok(Signature::HmacSha1),
-            Some(other) => Err(SettingError::new(
-                "signature",
-                format!("`{other}` is not known; use `acs3` or `hmac-sha1`"),
-            )),
-        });
-        let format = errors.check(match self.format.as_deref() {
-            None | Some("json") => Ok(Format::Json),
-            Some("xml") => Ok(Format::Xml),
-            Some(other) => Err(SettingError::new(
-                "format",
-                format!("`{other}` is not known; use `json` or `xml`"),
-            )),
-        });
+        let signature = errors.check(one_of("signature", self.signature.as_deref(), SIGNATURES));
+        let format = errors.check(one_of("format", self.format.as_deref(), FORMATS));
         errors.finish(|| {
             Some(Config {
-                endpoint: endpoint?,
+                connection: connection?,
                 region: self.region,
                 // Neither signature sends an empty `IotInstanceId`: an instance without an ID must leave the parameter out.
-                instance_id: present(self.instance_id),
+                instance_id: non_empty(self.instance_id),
                 credentials: credentials?,
-                tls,
                 signature: signature?,
                 format: format?,
             })
@@ -213,11 +204,6 @@ fn address(endpoint: Option<String>, region: Option<&str>) -> Result<String, Set
     }
 }
 
-fn present(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Config, SettingErrors, Settings, Signature};
@@ -238,7 +224,7 @@ mod tests {
     fn the_endpoint_comes_from_the_region() {
         let config = config(json!({})).unwrap();
         assert_eq!(
-            config.endpoint.base(),
+            config.connection.endpoint.base(),
             "https://iot.cn-shanghai.aliyuncs.com"
         );
         assert_eq!(config.signature, Signature::Acs3);

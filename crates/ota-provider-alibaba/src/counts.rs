@@ -1,4 +1,4 @@
-//! Statistics of a job: the vendor has none, so the tasks in each word are counted.
+//! Statistics of a job: the vendor has none, so the tasks in each status are counted.
 
 use futures_util::future::try_join_all;
 use ota_core::Result;
@@ -8,82 +8,80 @@ use ota_core::id::JobId;
 use ota_core::job::JobStats;
 use ota_core::task::TaskStatus;
 
-use crate::account::Account;
-use crate::map::status::TASK_WORDS;
-use crate::tasks::LIST_TASKS;
+use crate::client::Client;
+use crate::map::status::TASK_STATUSES;
+use crate::tasks::{LIST_TASKS, count, count_status};
 
-impl Account {
-    /// Counts by eight one-row calls: one without a filter, then one for each word, side by side.
-    ///
-    /// Tasks move while the calls run: one that is counted in two words, or in none, makes numbers that do not fit. They are then read
-    /// once more. The outcome is left to the caller, who knows whether the batch still runs.
-    pub(crate) async fn count_tasks(&self, cx: &Context, job_id: &JobId) -> Result<JobStats> {
-        let first = self.read_counts(cx, job_id).await?;
-        if first.fit() {
-            return Ok(first.stats(true));
-        }
-        let second = self.read_counts(cx, job_id).await?;
-        // The same numbers twice, and no task that could be on its way: what is in no known word is in an unknown one. While tasks are
-        // open, the same numbers prove nothing: one task may have come into a word as another one left it.
-        let stable = first == second && !second.open();
-        let explained = second.fit() || (stable && second.rest().is_some());
-        if !explained {
-            let drift = &self.client.deps.drift;
-            drift.observe(DriftKind::Page, LIST_TASKS, "Total");
-        }
-        Ok(second.stats(stable))
+/// Counts by eight one-row calls: one without a filter, then one for each status, side by side.
+///
+/// Tasks move while the calls run: one that is counted in two statuses, or in none, makes numbers that do not fit. They are then read
+/// once more. The outcome is left to the caller, who knows whether the batch still runs.
+pub(crate) async fn count_tasks(client: &Client, cx: &Context, job_id: &JobId) -> Result<JobStats> {
+    let first = read_counts(client, cx, job_id).await?;
+    if first.fit() {
+        return Ok(first.stats(true));
     }
+    let second = read_counts(client, cx, job_id).await?;
+    // The same numbers twice, and no task that could be on its way: what is in no known status is in an unknown one. While tasks are
+    // open, the same numbers prove nothing: one task may have come into a status as another one left it.
+    let stable = first == second && !second.open();
+    let explained = second.fit() || (stable && second.rest().is_some());
+    if !explained {
+        let source = client.account.source(LIST_TASKS);
+        source.report(DriftKind::Page, "Total");
+    }
+    Ok(second.stats(stable))
+}
 
-    async fn read_counts(&self, cx: &Context, job_id: &JobId) -> Result<Counts> {
-        // By itself, before the others: a job that the vendor does not know, or a call that it refuses, costs one call and not eight.
-        let total = self.count(cx, job_id, None).await?;
-        // The first error ends the calls that have not been sent yet.
-        let words = TASK_WORDS
-            .iter()
-            .map(|(word, _, _)| self.count_word(cx, job_id, word));
-        let words = try_join_all(words).await?;
-        Ok(Counts { total, words })
-    }
+async fn read_counts(client: &Client, cx: &Context, job_id: &JobId) -> Result<Counts> {
+    // Before the others: a job that the vendor does not know, or a call that it refuses, costs one call and not eight.
+    let total = count(client, cx, job_id, None).await?;
+    // The first error ends the calls that have not been sent yet.
+    let counts = TASK_STATUSES
+        .iter()
+        .map(|(status, _, _)| count_status(client, cx, job_id, status));
+    let statuses = try_join_all(counts).await?;
+    Ok(Counts { total, statuses })
 }
 
 /// What one reading of a job's counts gave.
 #[derive(Debug, PartialEq, Eq)]
 struct Counts {
     total: Option<u64>,
-    /// One for each of [`TASK_WORDS`]; none for a word that the platform does not know.
-    words: Vec<Option<u64>>,
+    /// One for each of [`TASK_STATUSES`]; none for a status that the platform does not know.
+    statuses: Vec<Option<u64>>,
 }
 
 impl Counts {
-    /// The tasks in all counted words; none for more than a number holds.
+    /// The tasks in all counted statuses; none for more than a number holds.
     fn sum(&self) -> Option<u64> {
-        let mut words = self.words.iter().flatten();
-        words.try_fold(0_u64, |sum, count| sum.checked_add(*count))
+        let mut statuses = self.statuses.iter().flatten();
+        statuses.try_fold(0_u64, |sum, count| sum.checked_add(*count))
     }
 
-    /// The tasks in none of the counted words; none when the words count more than there are.
+    /// The tasks in none of the counted statuses; none when the statuses count more than there are.
     fn rest(&self) -> Option<u64> {
         self.total?.checked_sub(self.sum()?)
     }
 
-    /// Whether a task is in a word that it may leave.
+    /// Whether a task is in a status that it may leave.
     fn open(&self) -> bool {
-        let words = TASK_WORDS.iter().zip(&self.words);
-        words
+        let statuses = TASK_STATUSES.iter().zip(&self.statuses);
+        statuses
             .filter(|((_, of, _), _)| matches!(of, TaskStatus::Pending | TaskStatus::InProgress))
             .any(|(_, count)| *count != Some(0))
     }
 
-    fn every_word_counts(&self) -> bool {
-        self.words.iter().all(Option::is_some)
+    fn every_status_counts(&self) -> bool {
+        self.statuses.iter().all(Option::is_some)
     }
 
-    /// Whether the numbers fit each other by themselves. Where a word cannot be counted, a rest is nothing odd.
+    /// Whether the numbers fit each other. Where a status cannot be counted, a rest is nothing odd.
     fn fit(&self) -> bool {
         self.total.is_none()
             || match self.rest() {
                 Some(0) => true,
-                Some(_) => !self.every_word_counts(),
+                Some(_) => !self.every_status_counts(),
                 None => false,
             }
     }
@@ -91,15 +89,15 @@ impl Counts {
     /// Makes statistics of the counts; `stable` says that no task can have moved while they were read.
     fn stats(&self, stable: bool) -> JobStats {
         let sum = |status: TaskStatus| {
-            let words = TASK_WORDS.iter().zip(&self.words);
-            let mut counts = words.filter(|((_, of, _), _)| *of == status);
+            let statuses = TASK_STATUSES.iter().zip(&self.statuses);
+            let mut counts = statuses.filter(|((_, of, _), _)| *of == status);
             let mut counts = counts.by_ref().filter_map(|(_, count)| *count);
             let first = counts.next()?;
             counts.try_fold(first, u64::checked_add)
         };
         let rest = self.rest();
-        // Without the number of CONFIRM the pending ones are told only where nothing is left that could be among them.
-        let whole = rest == Some(0) || self.every_word_counts();
+        // Without the number of CONFIRM the pending ones are given only where nothing is left that could be among them.
+        let whole = rest == Some(0) || self.every_status_counts();
         JobStats {
             not_started: None,
             // A total that is smaller than its parts is none.
@@ -110,8 +108,8 @@ impl Counts {
             failed: sum(TaskStatus::Failed),
             canceled: sum(TaskStatus::Canceled),
             skipped: None,
-            // A rest is tasks in unknown words only if no task was on its way from one word to the next.
-            unknown: rest.filter(|rest| *rest == 0 || (stable && self.every_word_counts())),
+            // A rest is tasks in unknown statuses only if no task was on its way from one status to the next.
+            unknown: rest.filter(|rest| *rest == 0 || (stable && self.every_status_counts())),
             timed_out: None,
             outcome: None,
         }
@@ -120,16 +118,16 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, TASK_WORDS};
+    use super::{Counts, TASK_STATUSES};
 
     #[test]
     fn counts_beyond_every_number_fit_nothing() {
-        let mut words = vec![Some(0); TASK_WORDS.len()];
-        words[0] = Some(u64::MAX);
-        words[1] = Some(5);
+        let mut statuses = vec![Some(0); TASK_STATUSES.len()];
+        statuses[0] = Some(u64::MAX);
+        statuses[1] = Some(5);
         let counts = Counts {
             total: Some(u64::MAX),
-            words,
+            statuses,
         };
         assert!(!counts.fit());
         let stats = counts.stats(true);

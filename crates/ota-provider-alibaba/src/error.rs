@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use ota_adapter::Meaning;
+use ota_adapter::error::{MAX_MESSAGE_CHARS, code, has_code, vendor_error, with_wait};
 use ota_adapter::slower::asks_to_slow_down;
 use ota_core::error::{Retry, VendorError};
 use ota_core::{Error, ErrorKind};
@@ -14,53 +16,42 @@ use ota_http::{Response, redact};
 use crate::config::CredentialSettings;
 use crate::credentials::Secrets;
 
-/// The longest vendor text that is passed on, in characters.
-const MAX_MESSAGE_CHARS: usize = 300;
+/// "There is no such page", under which a list may end.
+pub(crate) const NO_SUCH_PAGE: &str = "iot.common.InvalidPageParams";
 
-/// The longest hint to wait that is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Refusals of the time that a request was signed with. The second one's text says that the time is missing, but it comes for a time that is hours off
+/// (aliyun/aliyun-openapi-python-sdk issue 41, aliyun/aliyun-cli issue 18): setting the clock cured it.
+const TIME: &[&str] = &["InvalidTimeStamp.Expired", "IllegalTimestamp"];
 
-/// A refusal as the vendor words it.
-pub(crate) struct Refusal {
-    pub(crate) code: String,
-    pub(crate) message: Option<String>,
-    pub(crate) request_id: Option<String>,
-    pub(crate) http_status: u16,
-    /// How long the vendor asks to wait.
-    pub(crate) retry_after: Option<Duration>,
-}
+/// Refusals of the signature, whose texts echo the string-to-sign: key id, token and every parameter.
+const SIGNATURE: &[&str] = &[
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "InvalidAccessKeySecret",
+];
 
 /// Turns a refusal into our error, without the secrets that the vendor echoes.
-pub(crate) fn refusal(refusal: Refusal, secrets: &Secrets) -> Error {
-    let (kind, retry, message) = classify(&refusal.code, refusal.http_status);
-    let vendor = VendorError {
-        message: refusal
-            .message
-            .and_then(|text| match echoes_signed(&refusal.code) {
+pub(crate) fn refusal(
+    response: &Response,
+    secrets: &Secrets,
+    code: &str,
+    message: Option<String>,
+    request_id: Option<String>,
+) -> Error {
+    let request_id = request_id.as_deref();
+    let request_id = request_id.or_else(|| response.header("x-acs-request-id"));
+    let hidden: Vec<&str> = hidden(secrets).collect();
+    let vendor = vendor_error(response, &hidden, Some(code), None, request_id);
+    let error = classify(code, response.status)
+        .error()
+        .with_vendor(VendorError {
+            message: message.and_then(|text| match echoes_signed(code) {
                 true => first_words(&text),
                 false => Some(clean(&text, secrets)),
             }),
-        code: Some(redact::secrets(&refusal.code, hidden(secrets), 100))
-            .filter(|code| !code.is_empty()),
-        request_id: refusal
-            .request_id
-            .map(|id| redact::secrets(&id, hidden(secrets), 100)),
-        http_status: Some(refusal.http_status),
-    };
-    let error = Error::new(kind, message)
-        .with_retry(retry)
-        .with_vendor(vendor);
-    with_wait(error, refusal.retry_after)
-}
-
-/// Adds how long the vendor asks to wait, where a wait helps.
-pub(crate) fn with_wait(error: Error, wait: Option<Duration>) -> Error {
-    match wait {
-        Some(wait) if matches!(error.kind(), ErrorKind::Throttled | ErrorKind::Unavailable) => {
-            error.with_retry_after(wait)
-        }
-        _ => error,
-    }
+            ..vendor
+        });
+    with_wait(error, wait_of(response))
 }
 
 /// Reads how long the vendor asks to wait: `x-acs-retry-after` in milliseconds, which its current SDKs honour; `TimeLeft` in milliseconds of
@@ -81,17 +72,11 @@ pub(crate) fn wait_of(response: &Response) -> Option<Duration> {
         .or_else(|| left("x-ratelimit-user"))
         .or_else(|| response.retry_after())
         .filter(|wait| !wait.is_zero())
-        .map(|wait| wait.min(MAX_RETRY_AFTER))
 }
 
 /// Whether the vendor refused the time that a request was signed with.
 pub(crate) fn is_time_refusal(error: &Error) -> bool {
-    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
-    code.is_some_and(|code| {
-        ["InvalidTimeStamp.Expired", "IllegalTimestamp"]
-            .iter()
-            .any(|known| code.eq_ignore_ascii_case(known))
-    })
+    has_code(error, TIME)
 }
 
 /// Adds what mends a refused credential, by where it comes from: only settings that exist there are advised.
@@ -150,11 +135,7 @@ pub(crate) fn is_credential_refusal(error: &Error) -> bool {
     let Some(vendor) = error.vendor().filter(|_| error.kind() == ErrorKind::Auth) else {
         return false;
     };
-    let code = vendor
-        .code
-        .as_deref()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let code = code(error).to_ascii_lowercase();
     let of_credentials = [
         "invalidaccesskey",
         "missingaccesskey",
@@ -179,18 +160,14 @@ pub(crate) fn shows_credential(error: &Error) -> bool {
 
 /// Whether the vendor found the signature wrong, which can come from what was signed as well as from the secret.
 pub(crate) fn is_signature_refusal(error: &Error) -> bool {
-    let code = error.vendor().and_then(|vendor| vendor.code.as_deref());
-    code.is_some_and(echoes_signed)
+    echoes_signed(code(error))
 }
 
-/// Codes whose texts echo the string-to-sign: key id, token and every parameter.
+/// Whether a code is one whose texts echo the string-to-sign.
 fn echoes_signed(code: &str) -> bool {
-    [
-        "signaturedoesnotmatch",
-        "incompletesignature",
-        "invalidaccesskeysecret",
-    ]
-    .contains(&code.to_ascii_lowercase().as_str())
+    SIGNATURE
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(code))
 }
 
 /// Takes the plain words that such a text begins with: nothing that is signed looks like them.
@@ -228,122 +205,193 @@ fn clean(text: &str, secrets: &Secrets) -> String {
     redact::secrets(kept, hidden(secrets), MAX_MESSAGE_CHARS)
 }
 
-const SLOW_DOWN: &str = "the vendor asked to slow down";
-const OUT_OF_ORDER: &str = "the vendor is out of order";
-const NO_SUCH: &str = "the vendor does not have what was requested";
-const CREDENTIAL: &str = "the vendor refused the credential of this provider";
-const RIGHT: &str = "the vendor account of this provider lacks the permission for this operation";
-const ARGUMENT: &str = "the vendor refused an argument of the request";
+pub(crate) const SLOW_DOWN: Meaning =
+    Meaning::new(ErrorKind::Throttled, "the vendor asked to slow down");
+pub(crate) const OUT_OF_ORDER: Meaning =
+    Meaning::new(ErrorKind::Unavailable, "the vendor is out of order");
+const NO_SUCH: Meaning = Meaning::new(
+    ErrorKind::NotFound,
+    "the vendor does not have what was requested",
+);
+const CREDENTIAL: Meaning = Meaning::new(
+    ErrorKind::Auth,
+    "the vendor refused the credential of this provider",
+);
+const RIGHT: Meaning = Meaning::new(
+    ErrorKind::Auth,
+    "the vendor account of this provider lacks the permission for this operation",
+);
+const ARGUMENT: Meaning = Meaning::new(
+    ErrorKind::InvalidArgument,
+    "the vendor refused an argument of the request",
+);
+const REFUSED: Meaning = Meaning::new(ErrorKind::Rejected, "the vendor refused the request");
 
-/// Returns kind, retry advice and public message for a code.
-fn classify(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
-    use ErrorKind::{
-        Auth, InvalidArgument, Misconfigured, NotFound, Rejected, Throttled, Unavailable,
-    };
-    let code = code.to_ascii_lowercase();
-    match code.as_str() {
-        // Gateway: before the product is reached. DOC-GW, DOC-SIG.
-        "throttling" | "throttling.user" | "throttling.api" | "iot.messagebroker.ratelimit" => {
-            (Throttled, Retry::Later, SLOW_DOWN)
-        }
-        "serviceunavailable"
-        | "serviceunavailabletemporary"
-        | "internalerror"
-        | "internalfailure"
-        | "unknownerror" => (Unavailable, Retry::Later, OUT_OF_ORDER),
-        // The second one's text says that the time is missing, but it comes for a time that is hours off
-        // (aliyun/aliyun-openapi-python-sdk issue 41, aliyun/aliyun-cli issue 18): setting the clock cured it.
-        "invalidtimestamp.expired" | "illegaltimestamp" => (
-            Auth,
-            Retry::Once,
+/// The documented codes. Those of the gateway come before the product is reached; those of the product (`iot.`) come under HTTP 200.
+const DOCUMENTED: &[(&[&str], Meaning)] = &[
+    (
+        &[
+            "Throttling",
+            "Throttling.User",
+            "Throttling.Api",
+            "iot.messagebroker.RateLimit",
+        ],
+        SLOW_DOWN,
+    ),
+    (
+        &[
+            "ServiceUnavailable",
+            "ServiceUnavailableTemporary",
+            "InternalError",
+            "InternalFailure",
+            "UnknownError",
+            "iot.system.SystemException",
+        ],
+        OUT_OF_ORDER,
+    ),
+    (
+        TIME,
+        Meaning::new(
+            ErrorKind::Auth,
             "the vendor refused the time of the request; check the clock of the gateway's machine",
-        ),
-        "invalidtimestamp.format" => (
-            Auth,
-            Retry::Never,
+        )
+        .with_retry(Retry::Once),
+    ),
+    (
+        &["InvalidTimeStamp.Format"],
+        Meaning::new(
+            ErrorKind::Auth,
             "the vendor refused the form of the request's time",
         ),
-        // A repeated nonce is often a hidden repetition in the transport; a new one helps once.
-        "signaturenonceused" => (
-            Unavailable,
-            Retry::Once,
+    ),
+    // A repeated nonce is often a hidden repetition in the transport; a new one helps once.
+    (
+        &["SignatureNonceUsed"],
+        Meaning::new(
+            ErrorKind::Unavailable,
             "the vendor had seen the request before",
-        ),
-        "signaturedoesnotmatch" | "incompletesignature" | "invalidaccesskeysecret" => {
-            (Auth, Retry::Never, "the vendor refused the signature")
-        }
-        "invalidaccesskeyid.notfound"
-        | "invalidaccesskeyid.inactive"
-        | "invalidaccesskeyid"
-        | "missingaccesskeyid" => (
-            Auth,
-            Retry::Never,
+        )
+        .with_retry(Retry::Once),
+    ),
+    (
+        SIGNATURE,
+        Meaning::new(ErrorKind::Auth, "the vendor refused the signature"),
+    ),
+    (
+        &[
+            "InvalidAccessKeyId.NotFound",
+            "InvalidAccessKeyId.Inactive",
+            "InvalidAccessKeyId",
+            "MissingAccessKeyId",
+        ],
+        Meaning::new(
+            ErrorKind::Auth,
             "the AccessKey does not exist at the vendor, or it is disabled",
         ),
-        "missingsecuritytoken"
-        | "invalidsecuritytoken.malformed"
-        | "invalidsecuritytoken.mismatchwithaccesskey"
-        | "invalidsecuritytoken.expired" => {
-            (Auth, Retry::Never, "the vendor refused the STS token")
-        }
-        "forbidden.ram"
-        | "forbidden"
-        | "nopermission"
-        | "iot.common.ramactionpermissiondeny"
-        | "iot.common.authactionpermissiondeny" => (Auth, Retry::Never, RIGHT),
-        "invalidaction.notfound" | "invalidversion" | "nosuchversion" | "unsupportedhttpmethod" => {
-            (
-                Misconfigured,
-                Retry::Never,
-                "the vendor does not have the operation; check `endpoint` and `region`",
-            )
-        }
-        "invalidprotocol.needssl" => (
-            Misconfigured,
-            Retry::Never,
+    ),
+    (
+        &[
+            "MissingSecurityToken",
+            "InvalidSecurityToken.Malformed",
+            "InvalidSecurityToken.MismatchWithAccessKey",
+            "InvalidSecurityToken.Expired",
+        ],
+        Meaning::new(ErrorKind::Auth, "the vendor refused the STS token"),
+    ),
+    (
+        &[
+            "Forbidden.RAM",
+            "Forbidden",
+            "NoPermission",
+            "iot.common.RamActionPermissionDeny",
+            "iot.common.AuthActionPermissionDeny",
+        ],
+        RIGHT,
+    ),
+    (
+        &[
+            "InvalidAction.NotFound",
+            "InvalidVersion",
+            "NoSuchVersion",
+            "UnsupportedHTTPMethod",
+        ],
+        Meaning::new(
+            ErrorKind::Misconfigured,
+            "the vendor does not have the operation; check `endpoint` and `region`",
+        ),
+    ),
+    (
+        &["InvalidProtocol.NeedSsl"],
+        Meaning::new(
+            ErrorKind::Misconfigured,
             "the vendor takes encrypted requests only; use https in `endpoint`",
         ),
-        // Product: under HTTP 200. DOC-ERR.
-        "iot.system.systemexception" => (Unavailable, Retry::Later, OUT_OF_ORDER),
-        "iot.system.instancenotfound"
-        | "iot.sre.iotinstancenotfound"
-        | "missingiotinstanceid"
-        | "invalidiotinstanceid" => (
-            Misconfigured,
-            Retry::Never,
+    ),
+    (
+        &[
+            "iot.system.InstanceNotFound",
+            "iot.Sre.IotInstanceNotFound",
+            "MissingIotInstanceId",
+            "InvalidIotInstanceId",
+        ],
+        Meaning::new(
+            ErrorKind::Misconfigured,
             "the vendor does not find the instance; check `instance_id` (required if the instance has an ID) and `region`",
         ),
-        "iot.common.apinotsupportedininstance" => (
-            Misconfigured,
-            Retry::Never,
+    ),
+    (
+        &["iot.common.APINotSupportedInInstance"],
+        Meaning::new(
+            ErrorKind::Misconfigured,
             "the vendor's instance does not have this operation",
         ),
-        "iot.system.uidnotfound" => (
-            Misconfigured,
-            Retry::Never,
+    ),
+    (
+        &["iot.system.UidNotFound"],
+        Meaning::new(
+            ErrorKind::Misconfigured,
             "the vendor account has not enabled the IoT Platform in this region",
         ),
-        "iot.system.billisoverdue" => (Rejected, Retry::Never, "the vendor account is overdue"),
-        "iot.common.invalidtenant" => {
-            (Misconfigured, Retry::Never, "the vendor refused the tenant")
-        }
-        "iot.common.invalidpageparams"
-        | "iot.check.invalidformattedparameter"
-        | "iot.common.invalidformattedparameter"
-        | "iot.system.illegalrequest"
-        | "iot.check.parameterisnotlessthanmax"
-        | "iot.prod.nullproductkey"
-        | "iot.prod.invalidformattedproductkey"
-        | "iot.device.invalidformatteddevicename"
-        | "iot.device.invalidiotid"
-        | "iot.device.nonedevicenameelement"
-        | "iot.device.nulldevicename" => (InvalidArgument, Retry::Never, ARGUMENT),
-        // The code for an unknown job is in no public document; this is the form of its neighbours.
-        "iot.prod.notexistedproduct"
-        | "iot.device.notexisteddevice"
-        | "iot.ota.firmwarenotfound" => (NotFound, Retry::Never, NO_SUCH),
-        _ => by_form(&code, http_status),
-    }
+    ),
+    (
+        &["iot.system.BillIsOverDue"],
+        Meaning::new(ErrorKind::Rejected, "the vendor account is overdue"),
+    ),
+    (
+        &["iot.common.InvalidTenant"],
+        Meaning::new(ErrorKind::Misconfigured, "the vendor refused the tenant"),
+    ),
+    (
+        &[
+            NO_SUCH_PAGE,
+            "iot.check.InvalidFormattedParameter",
+            "iot.common.InvalidFormattedParameter",
+            "iot.system.IllegalRequest",
+            "iot.check.ParameterIsNotLessThanMax",
+            "iot.prod.NullProductKey",
+            "iot.prod.InvalidFormattedProductKey",
+            "iot.device.InvalidFormattedDeviceName",
+            "iot.device.InvalidIoTId",
+            "iot.device.NoneDeviceNameElement",
+            "iot.device.NullDeviceName",
+        ],
+        ARGUMENT,
+    ),
+    // The code for an unknown job is in no public document; this is the form of its neighbours.
+    (
+        &[
+            "iot.prod.NotExistedProduct",
+            "iot.device.NotExistedDevice",
+            "iot.ota.FirmwareNotFound",
+        ],
+        NO_SUCH,
+    ),
+];
+
+/// Returns what a code means.
+fn classify(code: &str, http_status: u16) -> Meaning {
+    let known = Meaning::find(DOCUMENTED, code);
+    known.unwrap_or_else(|| by_form(&code.to_ascii_lowercase(), http_status))
 }
 
 /// Whether a code says that something does not exist.
@@ -354,402 +402,61 @@ pub(crate) fn is_absence(code: &str) -> bool {
         .any(|mark| code.contains(mark))
 }
 
-/// Judges a code that no document lists by its form.
-fn by_form(code: &str, http_status: u16) -> (ErrorKind, Retry, &'static str) {
-    let product = code.starts_with("iot.");
+/// Judges a code in lower case that no document lists by its form.
+fn by_form(code: &str, http_status: u16) -> Meaning {
     if asks_to_slow_down(code) || http_status == 429 {
-        return (ErrorKind::Throttled, Retry::Later, SLOW_DOWN);
+        return SLOW_DOWN;
     }
-    // "backend query failed": iot.common.Query*ActionError, iot.device.Query*Failed.
-    if product
-        && code.contains(".query")
-        && (code.ends_with("actionerror") || code.ends_with("failed"))
-    {
-        return (ErrorKind::Unavailable, Retry::Later, OUT_OF_ORDER);
+    if let Some(code) = code.strip_prefix("iot.") {
+        return by_products_form(code);
     }
-    if code.starts_with("invalidjobid") || (product && code.contains("invalidjobid")) {
-        return (ErrorKind::NotFound, Retry::Never, NO_SUCH);
-    }
-    if product && is_absence(code) {
-        // Only what a request names can be missing for its sender; a missing tenant or user is a matter of our settings.
-        let named = ["iot.ota.", "job", "task", "firmware", "product", "device"]
-            .iter()
-            .any(|mark| code.contains(mark));
-        return match named {
-            true => (ErrorKind::NotFound, Retry::Never, NO_SUCH),
-            false => (
-                ErrorKind::Misconfigured,
-                Retry::Never,
-                "the vendor does not find something that this provider's settings name",
-            ),
-        };
-    }
-    if product {
-        return (
-            ErrorKind::Rejected,
-            Retry::Never,
-            "the vendor refused the request",
-        );
+    if code.starts_with("invalidjobid") {
+        return NO_SUCH;
     }
     if code.starts_with("invalidaccesskey") || code.starts_with("signature") {
-        return (ErrorKind::Auth, Retry::Never, CREDENTIAL);
+        return CREDENTIAL;
     }
     if http_status >= 500 {
-        return (ErrorKind::Unavailable, Retry::Later, OUT_OF_ORDER);
+        return OUT_OF_ORDER;
     }
     // `Missing<Param>` and `Invalid<Param>`.
     if code.starts_with("missing") || code.starts_with("invalid") {
-        return (ErrorKind::InvalidArgument, Retry::Never, ARGUMENT);
+        return ARGUMENT;
     }
     match http_status {
-        401 => (ErrorKind::Auth, Retry::Never, CREDENTIAL),
-        403 => (ErrorKind::Auth, Retry::Never, RIGHT),
+        401 => CREDENTIAL,
+        403 => RIGHT,
         // Jobs and other things that do not exist have codes of the product, under 200. A 404 with any other code is of something in between.
-        404 => (
+        404 => Meaning::new(
             ErrorKind::Misconfigured,
-            Retry::Never,
             "the 404 does not come from the vendor's API; check `endpoint` and `region`",
         ),
-        _ => (
-            ErrorKind::Rejected,
-            Retry::Never,
-            "the vendor refused the request",
+        _ => REFUSED,
+    }
+}
+
+/// Judges a code of the product, without its `iot.`.
+fn by_products_form(code: &str) -> Meaning {
+    // "backend query failed": iot.common.Query*ActionError, iot.device.Query*Failed.
+    if code.contains(".query") && (code.ends_with("actionerror") || code.ends_with("failed")) {
+        return OUT_OF_ORDER;
+    }
+    if code.contains("invalidjobid") {
+        return NO_SUCH;
+    }
+    if !is_absence(code) {
+        return REFUSED;
+    }
+    // Only what a request names can be missing for its sender; a missing tenant or user is a matter of our settings.
+    let named = ["job", "task", "firmware", "product", "device"];
+    match code.starts_with("ota.") || named.iter().any(|name| code.contains(name)) {
+        true => NO_SUCH,
+        false => Meaning::new(
+            ErrorKind::Misconfigured,
+            "the vendor does not find something that this provider's settings name",
         ),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{CredentialSettings, Refusal, Secrets, advised, classify, refusal};
-    use http::{HeaderMap, HeaderName, HeaderValue};
-    use ota_core::ErrorKind::{self, *};
-    use ota_core::error::Retry;
-    use ota_http::{Response, SecretSource};
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    fn secrets() -> Secrets {
-        Secrets {
-            access_key_id: "LTAIexample".into(),
-            access_key_secret: "very/secret+key".into(),
-            security_token: Some("CAIS/token=".into()),
-        }
-    }
-
-    #[track_caller]
-    fn check(code: &str, status: u16, kind: ErrorKind, retry: Retry) {
-        let (actual_kind, actual_retry, _) = classify(code, status);
-        assert_eq!((actual_kind, actual_retry), (kind, retry), "{code}");
-    }
-
-    #[test]
-    fn every_documented_code_has_its_meaning() {
-        for code in [
-            "Throttling.User",
-            "Throttling.Api",
-            "Throttling",
-            "iot.messagebroker.RateLimit",
-        ] {
-            check(code, 400, Throttled, Retry::Later);
-        }
-        for code in [
-            "ServiceUnavailable",
-            "ServiceUnavailableTemporary",
-            "InternalError",
-            "InternalFailure",
-            "UnknownError",
-        ] {
-            check(code, 503, Unavailable, Retry::Later);
-        }
-        check("InvalidTimeStamp.Expired", 400, Auth, Retry::Once);
-        check("InvalidTimeStamp.Format", 400, Auth, Retry::Never);
-        check("IllegalTimestamp", 400, Auth, Retry::Once);
-        check("SignatureNonceUsed", 400, Unavailable, Retry::Once);
-        for code in [
-            "SignatureDoesNotMatch",
-            "IncompleteSignature",
-            "InvalidAccessKeyId.NotFound",
-            "InvalidAccessKeyId.Inactive",
-            "MissingAccessKeyId",
-            "MissingSecurityToken",
-            "InvalidSecurityToken.Malformed",
-            "InvalidSecurityToken.MismatchWithAccessKey",
-            "InvalidSecurityToken.Expired",
-            "Forbidden.RAM",
-            "Forbidden",
-            "NoPermission",
-        ] {
-            check(code, 403, Auth, Retry::Never);
-        }
-        check(
-            "iot.common.RamActionPermissionDeny",
-            200,
-            Auth,
-            Retry::Never,
-        );
-        check(
-            "iot.common.AuthActionPermissionDeny",
-            200,
-            Auth,
-            Retry::Never,
-        );
-        for code in [
-            "InvalidAction.NotFound",
-            "InvalidVersion",
-            "NoSuchVersion",
-            "InvalidProtocol.NeedSsl",
-            "UnsupportedHTTPMethod",
-        ] {
-            check(code, 404, Misconfigured, Retry::Never);
-        }
-        check("MissingFirmwareId", 400, InvalidArgument, Retry::Never);
-        check("InvalidPageSize", 400, InvalidArgument, Retry::Never);
-        check("iot.system.SystemException", 200, Unavailable, Retry::Later);
-        for code in [
-            "iot.common.InvalidPageParams",
-            "iot.check.InvalidFormattedParameter",
-            "iot.common.InvalidFormattedParameter",
-            "iot.system.IllegalRequest",
-            "iot.check.ParameterIsNotLessThanMax",
-            "iot.prod.NullProductKey",
-            "iot.prod.InvalidFormattedProductkey",
-            "iot.device.InvalidFormattedDeviceName",
-            "iot.device.InvalidIoTId",
-            "iot.device.NoneDeviceNameElement",
-            "iot.device.NullDeviceName",
-        ] {
-            check(code, 200, InvalidArgument, Retry::Never);
-        }
-        for code in [
-            "iot.system.InstanceNotFound",
-            "iot.Sre.IotInstanceNotFound",
-            "iot.common.APINotSupportedInInstance",
-            "iot.system.UidNotFound",
-            "iot.common.InvalidTenant",
-        ] {
-            check(code, 200, Misconfigured, Retry::Never);
-        }
-        check("Iot.system.BillIsOverDue", 200, Rejected, Retry::Never);
-        check("iot.prod.NotExistedProduct", 200, NotFound, Retry::Never);
-        check("iot.device.NotExistedDevice", 200, NotFound, Retry::Never);
-        check("iot.ota.FirmwareNotFound", 200, NotFound, Retry::Never);
-        check(
-            "iot.common.QueryDeviceActionError",
-            200,
-            Unavailable,
-            Retry::Later,
-        );
-        check(
-            "iot.device.QueryDeviceFailed",
-            200,
-            Unavailable,
-            Retry::Later,
-        );
-    }
-
-    #[test]
-    fn a_code_of_no_document_is_judged_by_its_form() {
-        check("iot.ota.JobNotFound", 200, NotFound, Retry::Never);
-        check("iot.ota.NotExistedJob", 200, NotFound, Retry::Never);
-        check("InvalidJobId.NotFound", 404, NotFound, Retry::Never);
-        check("iot.ota.InvalidJobId", 200, NotFound, Retry::Never);
-        check(
-            "iot.system.TenantNotFound",
-            200,
-            Misconfigured,
-            Retry::Never,
-        );
-        check("iot.ota.SomethingNew", 200, Rejected, Retry::Never);
-        for code in [
-            "New.Throttling",
-            "FlowControlError",
-            "SystemBusy",
-            "LastTokenProcessing",
-            "iot.system.SystemBusy",
-            "iot.ota.FlowControl",
-        ] {
-            check(code, 400, Throttled, Retry::Later);
-            check(code, 200, Throttled, Retry::Later);
-        }
-        check("Whatever", 404, Misconfigured, Retry::Never);
-        check("404", 404, Misconfigured, Retry::Never);
-        check("NoSuchKey", 404, Misconfigured, Retry::Never);
-        check("NotFound", 404, Misconfigured, Retry::Never);
-        check("InvalidJobId.NotFound", 404, NotFound, Retry::Never);
-        check("Whatever", 429, Throttled, Retry::Later);
-        check("Whatever", 502, Unavailable, Retry::Later);
-        check("Whatever", 400, Rejected, Retry::Never);
-        check("Whatever", 403, Auth, Retry::Never);
-    }
-
-    #[test]
-    fn the_advice_names_only_settings_of_the_credentials_source() {
-        let refused = |code: &str| {
-            let refused = Refusal {
-                code: code.into(),
-                message: None,
-                request_id: None,
-                http_status: 403,
-                retry_after: None,
-            };
-            refusal(refused, &secrets())
-        };
-        let keys = || {
-            let source = |text: &str| Arc::new(SecretSource::value(text.into()));
-            CredentialSettings::Keys {
-                access_key_id: source("id"),
-                access_key_secret: source("secret"),
-                security_token: None,
-            }
-        };
-        let command = || CredentialSettings::Command(vec!["sts".to_owned()]);
-        let ecs = || CredentialSettings::EcsRamRole {
-            role: None,
-            endpoint: String::new(),
-        };
-        for code in [
-            "InvalidSecurityToken.Expired",
-            "SignatureDoesNotMatch",
-            "InvalidAccessKeyId.NotFound",
-            "Forbidden.RAM",
-        ] {
-            let right = code == "Forbidden.RAM";
-            for (source, key) in [
-                (keys(), "`access_key_id`"),
-                (command(), "`credentials_command`"),
-                (ecs(), "RAM role"),
-            ] {
-                let error = advised(refused(code), &source);
-                let text = format!("{} {}", error.message(), error.advice().unwrap());
-                assert!(
-                    text.contains(key) || (right && text.contains("user of the AccessKey")),
-                    "{text}"
-                );
-                let of_keys = matches!(source, CredentialSettings::Keys { .. });
-                let named = text.contains("`access_key") || text.contains("`security_token");
-                assert!(of_keys || !named, "{text}");
-                assert_eq!(text.contains("the rights"), right, "{text}");
-            }
-        }
-        // The clock is no matter of the credential, and of other errors nothing is known.
-        for code in ["InvalidTimeStamp.Expired", "Throttling.User"] {
-            assert_eq!(advised(refused(code), &command()).advice(), None);
-        }
-    }
-
-    #[test]
-    fn the_echoed_string_to_sign_is_cut() {
-        let error = refusal(
-            Refusal {
-                code: "SignatureDoesNotMatch".into(),
-                message: Some(
-                    "Specified signature is not matched with our calculation. server string to sign is:POST&%2F&AccessKeyId%3DLTAIexample%26SecurityToken%3DCAIS%252Ftoken%253D".into(),
-                ),
-                request_id: Some("R-1".into()),
-                http_status: 400,
-                retry_after: None,
-            },
-            &secrets(),
-        );
-        let vendor = error.vendor().unwrap();
-        assert_eq!(
-            vendor.message.as_deref(),
-            Some("Specified signature is not matched with our calculation.")
-        );
-        for text in [format!("{error:?}"), error.to_string()] {
-            for secret in ["LTAIexample", "CAIS", "secret+key", "POST&"] {
-                assert!(!text.contains(secret), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_refused_signature_shows_no_part_of_what_was_signed() {
-        for (text, expected) in [
-            (
-                "Signature mismatch, expected over [POST\n/\n\nx-acs-signature-nonce:1] got ACS3-HMAC-SHA256 Signature=90242b",
-                Some("Signature mismatch, expected over"),
-            ),
-            ("POST&%2F&AccessKeyId", None),
-            ("", None),
-        ] {
-            let refused = Refusal {
-                code: "signaturedoesnotmatch".into(),
-                message: Some(text.into()),
-                request_id: None,
-                http_status: 400,
-                retry_after: None,
-            };
-            let error = refusal(refused, &secrets());
-            assert_eq!(error.vendor().unwrap().message.as_deref(), expected);
-        }
-    }
-
-    #[track_caller]
-    fn check_wait(headers: &[(&'static str, &'static str)], millis: Option<u64>) {
-        let pairs = headers.iter().map(|(name, value)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        });
-        let response = Response {
-            status: 400,
-            headers: HeaderMap::from_iter(pairs),
-            body: Default::default(),
-        };
-        let wait = super::wait_of(&response);
-        assert_eq!(wait, millis.map(Duration::from_millis), "{headers:?}");
-    }
-
-    #[test]
-    fn a_hint_to_wait_is_read_in_every_form_and_kept_up_to_a_minute() {
-        check_wait(&[("x-acs-retry-after", "250")], Some(250));
-        check_wait(&[("x-acs-retry-after", "0")], None);
-        check_wait(
-            &[("x-acs-retry-after", "18446744073709551615")],
-            Some(60_000),
-        );
-        check_wait(
-            &[("x-acs-retry-after", "99999999999999999999")],
-            Some(60_000),
-        );
-        check_wait(
-            &[("x-ratelimit-user", "TimeLeft:99999999999999999999")],
-            Some(60_000),
-        );
-        check_wait(&[("retry-after", "18446744073709551615")], Some(60_000));
-        check_wait(&[("x-acs-retry-after", "soon")], None);
-        check_wait(
-            &[("x-ratelimit-user-api", "Limit:10,Remain:0,TimeLeft:700")],
-            Some(700),
-        );
-        check_wait(&[("x-ratelimit-user", "TimeLeft:300, Limit:10")], Some(300));
-        check_wait(&[("retry-after", "2")], Some(2000));
-        check_wait(
-            &[("x-acs-retry-after", "40"), ("retry-after", "2")],
-            Some(40),
-        );
-        check_wait(&[], None);
-    }
-
-    #[test]
-    fn a_wait_is_passed_on_only_where_waiting_helps() {
-        for (code, expected) in [
-            ("Throttling.User", true),
-            ("ServiceUnavailable", true),
-            ("SignatureDoesNotMatch", false),
-            ("InvalidPageSize", false),
-        ] {
-            let refused = Refusal {
-                code: code.into(),
-                message: None,
-                request_id: None,
-                http_status: 400,
-                retry_after: Some(Duration::from_millis(250)),
-            };
-            let error = refusal(refused, &secrets());
-            assert_eq!(error.retry_after().is_some(), expected, "{code}");
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use ota_adapter::Source;
 use ota_core::Result;
 use ota_core::drift::DriftCounter;
 use ota_core::id::{JobId, ProviderName};
@@ -12,8 +13,8 @@ use ota_http::Response;
 
 use crate::answers;
 use crate::client::interpret;
+use crate::config::VENDOR;
 use crate::credentials::Secrets;
-use crate::map::Source;
 
 pub use crate::sign::{Acs3, acs3, canonical_query, rpc};
 pub use crate::wire::{decode, xml};
@@ -44,7 +45,7 @@ impl Operation {
     ];
 }
 
-/// What an answer holds. A row that nobody can read stands as `None`.
+/// What an answer holds. A row that cannot be read stands as `None`.
 #[derive(Debug)]
 pub enum Read {
     /// A job, or none under the identifier.
@@ -78,6 +79,7 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
         DriftCounter::default(),
     );
     let source = |operation| Source {
+        vendor: VENDOR,
         provider: &provider,
         operation,
         drift: &drift,
@@ -96,7 +98,10 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
         }
         Operation::Packages => {
             let packages = answers::packages(source("ListOTAFirmware"), answer)?.rows;
-            Read::Packages(packages.iter().map(|row| row.firmware_id.text()).collect())
+            let ids = packages
+                .into_iter()
+                .map(|row| row?.firmware_id.identifier());
+            Read::Packages(ids.collect())
         }
     })
 }

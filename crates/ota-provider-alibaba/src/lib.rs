@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod account;
 mod adapter;
 mod answers;
 mod blame;
@@ -11,14 +10,17 @@ mod credentials;
 mod error;
 mod fields;
 pub mod internals;
+mod job_list;
 mod jobs;
 mod map;
 mod package_cursor;
+mod packages;
 mod params;
 mod provider;
 mod refused;
 mod sign;
 mod skew;
+mod task_cursor;
 mod tasks;
 mod wire;
 

@@ -5,6 +5,8 @@ use ota_core::provider::Cursor;
 use ota_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::wire::Firmware;
+
 /// A package as the walk needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WalkedPackage {
@@ -15,6 +17,17 @@ pub(crate) struct WalkedPackage {
     pub(crate) version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) product: Option<String>,
+}
+
+impl From<Firmware> for WalkedPackage {
+    fn from(row: Firmware) -> Self {
+        Self {
+            id: row.firmware_id.identifier().unwrap_or_default(),
+            name: row.firmware_name.text(),
+            version: row.dest_version.text(),
+            product: row.product_key.identifier(),
+        }
+    }
 }
 
 /// Where the walk over packages stands.
@@ -96,16 +109,13 @@ impl PackageCursor {
         }
     }
 
-    pub(crate) fn with_jobs_position(self, jobs: Position) -> Self {
-        Self {
-            offset: jobs.offset,
-            fingerprint: jobs.fingerprint,
-            size: jobs.size,
-            least: jobs.least,
-            short: jobs.short,
-            total: jobs.total,
-            ..self
-        }
+    pub(crate) fn set_jobs_position(&mut self, jobs: Position) {
+        self.offset = jobs.offset;
+        self.fingerprint = jobs.fingerprint;
+        self.size = jobs.size;
+        self.least = jobs.least;
+        self.short = jobs.short;
+        self.total = jobs.total;
     }
 
     /// Where the walk over the list of packages stands.
@@ -120,24 +130,20 @@ impl PackageCursor {
         }
     }
 
-    pub(crate) fn with_packages_position(self, packages: Position) -> Self {
-        Self {
-            index: packages.offset,
-            packages_fingerprint: packages.fingerprint,
-            packages_size: packages.size,
-            packages_least: packages.least,
-            packages_short: packages.short,
-            packages_total: packages.total,
-            ..self
-        }
+    pub(crate) fn set_packages_position(&mut self, packages: Position) {
+        self.index = packages.offset;
+        self.packages_fingerprint = packages.fingerprint;
+        self.packages_size = packages.size;
+        self.packages_least = packages.least;
+        self.packages_short = packages.short;
+        self.packages_total = packages.total;
     }
 
-    pub(crate) fn next_package(self) -> Self {
-        Self {
-            index: self.index + 1,
-            package: None,
-            ..self.with_jobs_position(Position::default())
-        }
+    /// Goes on to the package behind the present one.
+    pub(crate) fn pass_package(&mut self) {
+        self.index += 1;
+        self.package = None;
+        self.set_jobs_position(Position::default());
     }
 
     pub(crate) fn encode(mut self) -> Result<Cursor> {

@@ -2,34 +2,34 @@
 
 use std::sync::Arc;
 
+use ota_adapter::Account;
+use ota_adapter::error::found;
 use ota_core::capability::{
     Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
 use ota_core::context::Context;
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobStats, JobStatus};
+use ota_core::paging::Window;
 use ota_core::provider::{
     Dependencies, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, SettingError,
 };
 use ota_core::task::Task;
 use ota_core::{ErrorKind, Result};
 
-use crate::account::Account;
-use crate::answers;
-use crate::client::Client;
+use crate::client::{Client, page_params};
 use crate::config::{Config, QUOTA, VENDOR};
+use crate::counts::count_tasks;
 use crate::fields::FIELDS;
-use crate::jobs::LIST_PACKAGES;
-use crate::params::Params;
+use crate::jobs;
+use crate::packages::LIST_PACKAGES;
 use crate::refused::RefusedKeys;
-use crate::tasks::MAX_DEVICE_NAMES;
-
-const QUERY_JOB: &str = "QueryOTAJob";
+use crate::tasks::{MAX_DEVICE_NAMES, tasks_page};
 
 /// One Alibaba Cloud account.
 #[derive(Debug)]
 pub struct AlibabaProvider {
-    account: Account,
+    client: Client,
 }
 
 impl AlibabaProvider {
@@ -42,21 +42,20 @@ impl AlibabaProvider {
         config: Config,
         deps: Dependencies,
     ) -> Result<Self, SettingError> {
-        if let Some(tls) = &config.tls {
-            tls.warn(name.as_str(), deps.clock.now());
-        }
         let account = Account {
+            vendor: VENDOR,
             name,
             capability: capability(),
-            client: Client::new(config, deps)?,
+            deps,
         };
-        Ok(Self { account })
+        let client = Client::new(account, config)?;
+        Ok(Self { client })
     }
 
     /// Shares the refusals of credentials with other providers.
     #[must_use]
     pub fn sharing(mut self, refused: Arc<RefusedKeys>) -> Self {
-        self.account.client.refused = refused;
+        self.client.refused = refused;
         self
     }
 }
@@ -65,7 +64,7 @@ pub(crate) fn capability() -> Capability {
     Capability {
         job_filters: JobFilterSupport {
             status: Support::Here,
-            // The vendor does not tell how a batch ended, and nine calls for each row of a list are not its price.
+            // The vendor does not report how a batch ended, and nine calls for each row of a list are not its price.
             outcome: Support::No,
             kind: Support::Here,
             package_id: Support::Native,
@@ -86,7 +85,7 @@ pub(crate) fn capability() -> Capability {
         max_device_names: MAX_DEVICE_NAMES,
         job_stats: StatsSupport {
             native: false,
-            // One for each word, one for all tasks, and one for the batch where the counts can prove how it ended.
+            // One for each status, one for all tasks, and one for the batch where the counts can prove how it ended.
             calls: 9,
         },
         fields: FIELDS,
@@ -98,7 +97,7 @@ pub(crate) fn capability() -> Capability {
 #[async_trait::async_trait]
 impl Provider for AlibabaProvider {
     fn name(&self) -> &ProviderName {
-        &self.account.name
+        &self.client.account.name
     }
 
     fn vendor(&self) -> &'static str {
@@ -106,23 +105,22 @@ impl Provider for AlibabaProvider {
     }
 
     fn endpoint(&self) -> &str {
-        self.account.client.config().endpoint.base()
+        self.client.config.connection.endpoint.base()
     }
 
     fn capability(&self) -> &Capability {
-        &self.account.capability
+        &self.client.account.capability
     }
 
     async fn check(&self, cx: &Context) -> Result<()> {
-        let params: Params = vec![
-            ("CurrentPage".to_owned(), "1".to_owned()),
-            ("PageSize".to_owned(), "1".to_owned()),
-        ];
-        self.account
-            .client
-            .read(cx, LIST_PACKAGES, params, &[])
-            .await
-            .map(drop)
+        let first = Window {
+            index: 0,
+            size: 1,
+            skip: 0,
+        };
+        let params = page_params(first).into();
+        let answer = self.client.read(cx, LIST_PACKAGES, params, &[]).await;
+        answer.map(drop)
     }
 
     fn jobs(&self) -> Option<&dyn JobReader> {
@@ -135,7 +133,7 @@ impl JobReader for AlibabaProvider {
     async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
         let filter = &request.filter;
         let named = filter.package_id.is_some() || filter.product_id.is_some();
-        match self.account.jobs_page(cx, request).await {
+        match jobs::jobs_page(&self.client, cx, request).await {
             // No such package, product or device: nothing matches the filter, which is no error.
             Err(error) if named && error.kind() == ErrorKind::NotFound => Ok(Page::empty()),
             other => other,
@@ -143,27 +141,11 @@ impl JobReader for AlibabaProvider {
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
-        let params: Params = vec![("JobId".to_owned(), request.job_id.as_str().to_owned())];
-        let Some(answer) = found(
-            self.account
-                .client
-                .read(cx, QUERY_JOB, params, &["JobId"])
-                .await,
-        )?
-        else {
-            return Ok(None);
-        };
-        let Some(mut job) = answers::job(self.account.source(QUERY_JOB), answer)? else {
-            return Ok(None);
-        };
-        if job.id.as_str().is_empty() {
-            job.id = request.job_id;
-        }
-        Ok(Some(job))
+        jobs::job(&self.client, cx, &request.job_id).await
     }
 
     async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
-        let Some(mut stats) = found(self.account.count_tasks(cx, &request.job_id).await)? else {
+        let Some(mut stats) = found(count_tasks(&self.client, cx, &request.job_id).await)? else {
             return Ok(None);
         };
         // A batch that does not exist may have no tasks, and one that runs may get more of them: the batch itself says so.
@@ -171,7 +153,7 @@ impl JobReader for AlibabaProvider {
         if stats.total != Some(0) && proven.is_none() {
             return Ok(Some(stats));
         }
-        let job = self.get_job(cx, request).await?;
+        let job = jobs::job(&self.client, cx, &request.job_id).await?;
         Ok(job.map(|job| {
             stats.outcome = stats.proven_outcome(job.status);
             stats
@@ -179,27 +161,16 @@ impl JobReader for AlibabaProvider {
     }
 
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
-        let (job_id, first) = (
-            request.job_id.clone(),
-            request.cursor.is_none() && request.filter == Default::default(),
-        );
-        let Some(page) = found(self.account.tasks_page(cx, request).await)? else {
+        let first = request.cursor.is_none() && request.filter == Default::default();
+        // Only a refusal that speaks of the job comes here as not found: the walk has answered for devices.
+        let Some(page) = found(tasks_page(&self.client, cx, &request).await)? else {
             return Ok(None);
         };
         // What the vendor answers for a batch that does not exist is in no public document; it may be a list of nothing.
-        match first && page.items.is_empty() && page.next.is_none() {
-            true => Ok(self.get_job(cx, GetJob { job_id }).await?.map(|_| page)),
-            false => Ok(Some(page)),
+        if first && page.items.is_empty() && page.next.is_none() {
+            let job = jobs::job(&self.client, cx, &request.job_id).await?;
+            return Ok(job.map(|_| page));
         }
-    }
-}
-
-/// Turns the refusal of an unknown identifier into "nothing found". Only identifiers that the caller sent come here as not found, and of these the
-/// tasks' own walk answers for devices.
-fn found<T>(result: Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Ok(Some(page))
     }
 }

@@ -258,8 +258,8 @@ where
                 self.walked.read += 1;
                 let key = (self.key)(&row).unwrap_or_default();
                 // A row without an identifier cannot be compared, so it is never taken for a repetition.
-                let repeated = !key.is_empty() && !seen.insert(key.to_owned());
-                if !repeated && (self.keep)(self.position.segment, &row) {
+                let wanted = (self.keep)(self.position.segment, &row);
+                if wanted && (key.is_empty() || seen.insert(key.to_owned())) {
                     self.walked.rows.push(row);
                     self.walked.places.push(place);
                 }

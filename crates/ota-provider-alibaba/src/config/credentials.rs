@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ota_adapter::settings::{CredentialKeys, non_empty};
 use ota_core::provider::{SettingError, SettingErrors};
 use ota_http::SecretSource;
 use ota_http::endpoint::Endpoint;
 use ota_http::tls::{TlsOptions, TlsSettings};
 
-use super::{Settings, present};
+use super::Settings;
 
 /// The address of the metadata service on every ECS instance.
 const ECS_METADATA: &str = "http://100.100.100.200";
@@ -17,6 +18,18 @@ const KEYS: &str = "keys";
 const ECS: &str = "ecs-ram-role";
 const RRSA: &str = "rrsa";
 const COMMAND: &str = "command";
+
+const SECRET: CredentialKeys = CredentialKeys {
+    key: "access_key_secret",
+    file_key: "access_key_secret_file",
+    keys: &["access_key_secret_file", "access_key_secret"],
+};
+
+const TOKEN: CredentialKeys = CredentialKeys {
+    key: "security_token",
+    file_key: "security_token_file",
+    keys: &["security_token_file", "security_token"],
+};
 
 /// Where the credential comes from.
 #[derive(Debug)]
@@ -86,46 +99,45 @@ pub(super) fn read(
 
 /// Refuses keys that another kind of credential has: they would be ignored in silence.
 fn only_keys_of(settings: &Settings, kind: &str, errors: &mut SettingErrors) {
-    let of = |is: bool, of: &'static str, key: &'static str| (is, of, key);
+    let Settings {
+        access_key_id,
+        access_key_id_file,
+        access_key_secret,
+        access_key_secret_file,
+        security_token,
+        security_token_file,
+        ecs_ram_role,
+        ecs_metadata_endpoint,
+        role_arn,
+        oidc_provider_arn,
+        oidc_token_file,
+        sts_endpoint,
+        credentials_command,
+        ..
+    } = settings;
     let given = [
-        of(settings.access_key_id.is_some(), KEYS, "access_key_id"),
-        of(
-            settings.access_key_id_file.is_some(),
-            KEYS,
-            "access_key_id_file",
-        ),
-        of(
-            settings.access_key_secret.is_some(),
-            KEYS,
-            "access_key_secret",
-        ),
-        of(
-            settings.access_key_secret_file.is_some(),
+        (access_key_id.is_some(), KEYS, "access_key_id"),
+        (access_key_id_file.is_some(), KEYS, "access_key_id_file"),
+        (access_key_secret.is_some(), KEYS, "access_key_secret"),
+        (
+            access_key_secret_file.is_some(),
             KEYS,
             "access_key_secret_file",
         ),
-        of(settings.security_token.is_some(), KEYS, "security_token"),
-        of(
-            settings.security_token_file.is_some(),
-            KEYS,
-            "security_token_file",
-        ),
-        of(settings.ecs_ram_role.is_some(), ECS, "ecs_ram_role"),
-        of(
-            settings.ecs_metadata_endpoint.is_some(),
+        (security_token.is_some(), KEYS, "security_token"),
+        (security_token_file.is_some(), KEYS, "security_token_file"),
+        (ecs_ram_role.is_some(), ECS, "ecs_ram_role"),
+        (
+            ecs_metadata_endpoint.is_some(),
             ECS,
             "ecs_metadata_endpoint",
         ),
-        of(settings.role_arn.is_some(), RRSA, "role_arn"),
-        of(
-            settings.oidc_provider_arn.is_some(),
-            RRSA,
-            "oidc_provider_arn",
-        ),
-        of(settings.oidc_token_file.is_some(), RRSA, "oidc_token_file"),
-        of(settings.sts_endpoint.is_some(), RRSA, "sts_endpoint"),
-        of(
-            settings.credentials_command.is_some(),
+        (role_arn.is_some(), RRSA, "role_arn"),
+        (oidc_provider_arn.is_some(), RRSA, "oidc_provider_arn"),
+        (oidc_token_file.is_some(), RRSA, "oidc_token_file"),
+        (sts_endpoint.is_some(), RRSA, "sts_endpoint"),
+        (
+            credentials_command.is_some(),
             COMMAND,
             "credentials_command",
         ),
@@ -146,25 +158,12 @@ fn keys(settings: &mut Settings, errors: &mut SettingErrors) -> Option<Credentia
         settings.access_key_id_file.take(),
     );
     let id = errors.check(id);
-    let secret = SecretSource::credential(
-        "access_key_secret",
+    let secret = errors.check(SECRET.required(
         settings.access_key_secret.take(),
-        "access_key_secret_file",
         settings.access_key_secret_file.take(),
-    );
-    let secret = errors.check(secret.and_then(|secret| {
-        secret.ok_or_else(|| {
-            SettingError::missing(
-                "access_key_secret_file",
-                &["access_key_secret_file", "access_key_secret"],
-                "it is missing; give `access_key_secret_file` or `access_key_secret`",
-            )
-        })
-    }));
-    let token = errors.check(SecretSource::credential(
-        "security_token",
+    ));
+    let token = errors.check(TOKEN.optional(
         settings.security_token.take(),
-        "security_token_file",
         settings.security_token_file.take(),
     ));
     Some(CredentialSettings::Keys {
@@ -213,7 +212,7 @@ fn ecs_ram_role(settings: &mut Settings, errors: &mut SettingErrors) -> Option<C
         .map_err(|message| SettingError::new("ecs_metadata_endpoint", message));
     let endpoint = errors.check(endpoint)?;
     Some(CredentialSettings::EcsRamRole {
-        role: present(settings.ecs_ram_role.take()),
+        role: non_empty(settings.ecs_ram_role.take()),
         endpoint: endpoint.base().to_owned(),
     })
 }
@@ -224,7 +223,7 @@ fn rrsa(
     errors: &mut SettingErrors,
 ) -> Option<CredentialSettings> {
     let given = |value: Option<String>, key: &'static str, variable: &str| {
-        present(value).or_else(|| environment(variable)).ok_or_else(|| {
+        non_empty(value).or_else(|| environment(variable)).ok_or_else(|| {
             SettingError::missing(
                 key,
                 &[],
@@ -253,7 +252,7 @@ fn rrsa(
                 .map_err(|error| SettingError::new("oidc_token_file", error.to_string()))?;
             Ok(path)
         });
-    let address = match (present(settings.sts_endpoint.take()), &settings.region) {
+    let address = match (non_empty(settings.sts_endpoint.take()), &settings.region) {
         (Some(address), _) => address,
         (None, Some(region)) => format!("https://sts.{region}.aliyuncs.com"),
         (None, None) => "https://sts.aliyuncs.com".to_owned(),

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use ota_adapter::lenient::LenientScalar;
-use ota_core::drift::DriftKind;
+use ota_adapter::{FieldReader, LenientObject, LenientScalar, Source};
 use ota_core::id::{JobId, PackageId, ProductId};
 use ota_core::job::{
     Detail, Group, Job, JobStatus, Overwrite, Package, Policy, Schedule, ScheduleMode, Scope,
@@ -11,89 +10,77 @@ use ota_core::job::{
 };
 use ota_core::vendor::VendorDetail;
 
-use super::Source;
-use super::reading::Reading;
+use super::TIME;
 use super::status::{job_status, job_type};
-use crate::config::VENDOR;
 use crate::wire::{OtaJob, SrcVersions, Tag, Tags};
 
-/// Maps a job. `detail` tells whether the wire form was complete.
+/// Maps a job. `detail` says whether the wire form was complete.
 pub(crate) fn job(source: Source<'_>, wire: OtaJob, detail: Detail) -> Job {
-    let mut reading = Reading::new(source, wire.other);
-    let status_word = wire.job_status.text();
-    let status = status_word
-        .as_deref()
-        .and_then(job_status)
-        .unwrap_or_else(|| {
-            reading.unknown_status("JobStatus");
-            JobStatus::Unknown
-        });
-    let id = JobId::from(wire.job_id.text().unwrap_or_default());
+    let mut row = source.row();
+    let id = row.identifier("JobId", wire.job_id).unwrap_or_default();
+    let status = row.status("JobStatus", wire.job_status, job_status);
     let mut job = Job::new(
         source.provider.clone(),
-        id,
-        status,
+        JobId::from(id),
+        status.unwrap_or(JobStatus::Unknown),
         detail,
         VendorDetail::default(),
     );
-    if let Some((kind, purpose)) = reading.word("JobType", wire.job_type, job_type) {
+    if let Some((kind, purpose)) = row.value("JobType", wire.job_type, job_type) {
         job.kind = Some(kind);
         job.purpose = Some(purpose);
     }
-    job.description = reading.text("JobDesc", wire.job_desc);
-    let product_id = reading
-        .text("ProductKey", wire.product_key)
+    job.description = row.text("JobDesc", wire.job_desc);
+    let product_id = row
+        .identifier("ProductKey", wire.product_key)
         .map(ProductId::from);
     job.package = some_package(Package {
-        id: reading
-            .text("FirmwareId", wire.firmware_id)
+        id: row
+            .identifier("FirmwareId", wire.firmware_id)
             .map(PackageId::from),
-        name: reading.text("Name", wire.name),
-        version: reading.text("DestVersion", wire.dest_version),
+        name: row.text("Name", wire.name),
+        version: row.text("DestVersion", wire.dest_version),
         product_id: product_id.clone(),
     });
-    job.source_versions = source_versions(&mut reading, wire.src_versions);
+    job.source_versions = source_versions(&mut row, wire.src_versions);
     job.target = Target {
-        selection: reading.word("SelectionType", wire.selection_type, selection),
-        scope: reading.word("TargetSelection", wire.target_selection, scope),
-        percentage: reading.percent("GrayPercent", wire.gray_percent),
+        selection: row.value("SelectionType", wire.selection_type, selection),
+        scope: row.value("TargetSelection", wire.target_selection, scope),
+        percentage: row.percent("GrayPercent", wire.gray_percent),
         groups: group(
-            reading.text("GroupId", wire.group_id),
-            reading.text("GroupName", wire.group_name),
+            row.identifier("GroupId", wire.group_id),
+            row.text("GroupName", wire.group_name),
         ),
         product_id,
         ..Target::default()
     };
-    let starts_at = reading.time("UtcScheduleTime", wire.utc_schedule_time);
-    let ends_at = reading.time("UtcScheduleFinishTime", wire.utc_schedule_finish_time);
+    let starts_at = row.time("UtcScheduleTime", wire.utc_schedule_time, TIME);
+    let ends_at = row.time("UtcScheduleFinishTime", wire.utc_schedule_finish_time, TIME);
     job.schedule = Schedule {
-        // The vendor tells the time of scheduled batches only; its absence is not a statement that a batch is immediate.
+        // The vendor reports the time of scheduled batches only; its absence is not a statement that a batch is immediate.
         mode: starts_at.map(|_| ScheduleMode::Scheduled),
         starts_at,
         ends_at,
     };
     job.policy = Policy {
-        max_retries: reading.count("RetryCount", wire.retry_count),
-        retry_interval_s: reading.minutes("RetryInterval", wire.retry_interval),
-        timeout_s: reading.minutes("TimeoutInMinutes", wire.timeout_in_minutes),
-        max_devices_per_minute: reading.count("MaximumPerMinute", wire.maximum_per_minute),
-        requires_confirmation: reading.flag("NeedConfirm", wire.need_confirm),
-        pushed: reading.flag("NeedPush", wire.need_push),
-        overwrite: reading.word("OverwriteMode", wire.overwrite_mode, overwrite),
-        download_protocol: reading.text("DownloadProtocol", wire.download_protocol),
+        max_retries: row.count("RetryCount", wire.retry_count),
+        retry_interval_s: row.minutes("RetryInterval", wire.retry_interval),
+        timeout_s: row.minutes("TimeoutInMinutes", wire.timeout_in_minutes),
+        max_devices_per_minute: row.count("MaximumPerMinute", wire.maximum_per_minute),
+        requires_confirmation: row.flag("NeedConfirm", wire.need_confirm),
+        pushed: row.flag("NeedPush", wire.need_push),
+        overwrite: row.value("OverwriteMode", wire.overwrite_mode, overwrite),
+        download_protocol: row.text("DownloadProtocol", wire.download_protocol),
     };
-    job.tags = tags(&mut reading, wire.tags);
-    job.created_at = reading.time("UtcCreate", wire.utc_create);
-    job.updated_at = reading.time("UtcModified", wire.utc_modified);
-    job.started_at = reading.time("UtcStartTime", wire.utc_start_time);
-    job.ended_at = reading.time("UtcEndTime", wire.utc_end_time);
-    reading.keep("DynamicMode", wire.dynamic_mode);
-    reading.keep("MultiModuleMode", wire.multi_module_mode);
-    job.vendor = VendorDetail {
-        name: VENDOR,
-        status: status_word,
-        fields: reading.into_fields(),
-    };
+    job.tags = tags(&mut row, wire.tags);
+    job.created_at = row.time("UtcCreate", wire.utc_create, TIME);
+    job.updated_at = row.time("UtcModified", wire.utc_modified, TIME);
+    job.started_at = row.time("UtcStartTime", wire.utc_start_time, TIME);
+    job.ended_at = row.time("UtcEndTime", wire.utc_end_time, TIME);
+    row.keep("DynamicMode", wire.dynamic_mode);
+    row.keep("MultiModuleMode", wire.multi_module_mode);
+    row.unknown(wire.other);
+    job.vendor = row.finish();
     job
 }
 
@@ -101,38 +88,33 @@ fn some_package(package: Package) -> Option<Package> {
     (package != Package::default()).then_some(package)
 }
 
-fn source_versions(reading: &mut Reading<'_>, wire: SrcVersions) -> Vec<String> {
-    match wire {
-        SrcVersions::Wrapped { list } => list.0.iter().filter_map(LenientScalar::text).collect(),
-        SrcVersions::Other(leaf) => {
-            reading.odd("SrcVersions", leaf);
-            Vec::new()
-        }
-    }
+fn source_versions(row: &mut FieldReader<'_>, wire: LenientObject<SrcVersions>) -> Vec<String> {
+    let texts = |_: &mut FieldReader<'_>, versions: SrcVersions| {
+        let versions = versions.list.0.iter();
+        versions.filter_map(LenientScalar::text).collect()
+    };
+    row.object("SrcVersions", wire, texts).unwrap_or_default()
 }
 
-fn tags(reading: &mut Reading<'_>, wire: Tags) -> Vec<(String, String)> {
-    match wire {
-        Tags::Wrapped { list } => {
-            let verbatim = verbatim(&list.0);
-            let count = list.0.len();
-            let tags: Vec<(String, String)> = list
-                .0
-                .into_iter()
-                .filter_map(|tag| Some((tag.key.text()?, tag.value.text().unwrap_or_default())))
-                .collect();
-            let names: HashSet<&str> = tags.iter().map(|(key, _)| key.as_str()).collect();
-            if names.len() < count {
-                // A name twice, or none: as labels they cannot all be shown.
-                reading.keep("Tags", verbatim);
-            }
-            tags
-        }
-        Tags::Other(leaf) => {
-            reading.odd("Tags", leaf);
-            Vec::new()
-        }
+fn tags(row: &mut FieldReader<'_>, wire: LenientObject<Tags>) -> Vec<(String, String)> {
+    let LenientObject::Object(Tags { list }) = wire else {
+        return row
+            .object("Tags", wire, |_, _| Vec::new())
+            .unwrap_or_default();
+    };
+    let verbatim = verbatim(&list.0);
+    let count = list.0.len();
+    let tags: Vec<(String, String)> = list
+        .0
+        .into_iter()
+        .filter_map(|tag| Some((tag.key.text()?, tag.value.text().unwrap_or_default())))
+        .collect();
+    let names: HashSet<&str> = tags.iter().map(|(key, _)| key.as_str()).collect();
+    if names.len() < count {
+        // A name twice, or none: as labels they cannot all be shown.
+        row.keep("Tags", verbatim);
     }
+    tags
 }
 
 fn verbatim(tags: &[Tag]) -> LenientScalar {
@@ -155,7 +137,7 @@ fn selection(word: &str) -> Option<Selection> {
     }
 }
 
-/// `GROUP` is documented for creating only, and still to be expected when reading.
+/// `GROUP` is documented for creating only, and still to be expected when row.
 fn scope(word: &str) -> Option<Scope> {
     match word.to_ascii_uppercase().as_str() {
         "ALL" => Some(Scope::All),
@@ -171,15 +153,5 @@ fn overwrite(word: &str) -> Option<Overwrite> {
         "1" => Some(Overwrite::KeepPending),
         "2" => Some(Overwrite::ReplacePending),
         _ => None,
-    }
-}
-
-impl Reading<'_> {
-    /// Keeps a list that did not come in its documented wrapper.
-    fn odd(&mut self, name: &str, leaf: LenientScalar) {
-        if !leaf.is_absent() {
-            self.observe(DriftKind::Value, name);
-            self.keep(name, leaf);
-        }
     }
 }

@@ -1,18 +1,11 @@
-//! From the vendor's words to ours. Pure functions.
+//! From the vendor's values to ours. Pure functions.
 
 mod failure;
 pub(crate) mod job;
-mod reading;
 pub(crate) mod status;
 pub(crate) mod task;
 
-use ota_core::drift::DriftObserver;
-use ota_core::id::ProviderName;
+use ota_adapter::TimeFormat;
 
-/// Where a row came from.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    pub(crate) provider: &'a ProviderName,
-    pub(crate) operation: &'static str,
-    pub(crate) drift: &'a dyn DriftObserver,
-}
+/// `2019-12-28T02:43:10.000Z`
+const TIME: TimeFormat = TimeFormat::Rfc3339;

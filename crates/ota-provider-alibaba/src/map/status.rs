@@ -1,12 +1,12 @@
-//! Status words of jobs and tasks.
+//! Statuses of jobs and tasks.
 //!
-//! Source: field tables of `QueryOTAJob` and `ListOTATaskByJob`, all editions (read 2026-11-23). Words are compared without regard to
+//! Source: field tables of `QueryOTAJob` and `ListOTATaskByJob`, all editions (read 2026-11-23). Values are compared without regard to
 //! case; the spelling `COMPLETE` stands in the older English edition.
 
 use ota_core::job::{JobKind, JobPurpose, JobStatus};
 use ota_core::task::{TaskStage, TaskStatus};
 
-/// The job statuses that this vendor can show; `unknown` stands for words of no document.
+/// The job statuses that this vendor can show; `unknown` stands for values of no document.
 pub(crate) const JOB_STATUSES: &[JobStatus] = &[
     JobStatus::Pending,
     JobStatus::InProgress,
@@ -15,8 +15,8 @@ pub(crate) const JOB_STATUSES: &[JobStatus] = &[
     JobStatus::Unknown,
 ];
 
-/// The task words, in the order of a task's life.
-pub(crate) const TASK_WORDS: &[(&str, TaskStatus, Option<TaskStage>)] = &[
+/// The task statuses, in the order of a task's life.
+pub(crate) const TASK_STATUSES: &[(&str, TaskStatus, Option<TaskStage>)] = &[
     (
         "CONFIRM",
         TaskStatus::Pending,
@@ -34,11 +34,11 @@ pub(crate) const TASK_WORDS: &[(&str, TaskStatus, Option<TaskStage>)] = &[
     ("CANCELED", TaskStatus::Canceled, None),
 ];
 
-/// The task word that platforms before its introduction do not know and refuse as a filter.
+/// The task status that platforms before its introduction do not know and refuse as a filter.
 pub(crate) const CONFIRM: &str = "CONFIRM";
 
-pub(crate) fn job_status(word: &str) -> Option<JobStatus> {
-    match word.trim().to_ascii_uppercase().as_str() {
+pub(crate) fn job_status(value: &str) -> Option<JobStatus> {
+    match value.trim().to_ascii_uppercase().as_str() {
         "PLANNED" => Some(JobStatus::Pending),
         "IN_PROGRESS" => Some(JobStatus::InProgress),
         "COMPLETED" | "COMPLETE" => Some(JobStatus::Completed),
@@ -48,19 +48,19 @@ pub(crate) fn job_status(word: &str) -> Option<JobStatus> {
 }
 
 /// `VERFIY_FIRMWARE` stands in every English edition, `VERIFY_FIRMWARE` in the Chinese ones.
-pub(crate) fn job_type(word: &str) -> Option<(JobKind, JobPurpose)> {
-    match word.to_ascii_uppercase().as_str() {
+pub(crate) fn job_type(value: &str) -> Option<(JobKind, JobPurpose)> {
+    match value.to_ascii_uppercase().as_str() {
         "UPGRADE_FIRMWARE" => Some((JobKind::Firmware, JobPurpose::Upgrade)),
         "VERIFY_FIRMWARE" | "VERFIY_FIRMWARE" => Some((JobKind::Firmware, JobPurpose::Verify)),
         _ => None,
     }
 }
 
-pub(crate) fn task_status(word: &str) -> Option<(TaskStatus, Option<TaskStage>)> {
-    let word = word.trim();
-    TASK_WORDS
+pub(crate) fn task_status(value: &str) -> Option<(TaskStatus, Option<TaskStage>)> {
+    let value = value.trim();
+    TASK_STATUSES
         .iter()
-        .find(|(known, _, _)| known.eq_ignore_ascii_case(word))
+        .find(|(known, _, _)| known.eq_ignore_ascii_case(value))
         .map(|(_, status, stage)| (*status, *stage))
 }
 

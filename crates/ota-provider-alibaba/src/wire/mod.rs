@@ -5,7 +5,7 @@
 
 pub mod xml;
 
-use ota_adapter::lenient::{LenientList, LenientScalar};
+use ota_adapter::{LenientList, LenientObject, LenientScalar};
 use ota_http::json::{self, Odd, Unreadable};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -117,7 +117,7 @@ pub(crate) struct OtaJob {
     pub(crate) name: LenientScalar,
     pub(crate) dest_version: LenientScalar,
     pub(crate) product_key: LenientScalar,
-    pub(crate) src_versions: SrcVersions,
+    pub(crate) src_versions: LenientObject<SrcVersions>,
     pub(crate) selection_type: LenientScalar,
     pub(crate) target_selection: LenientScalar,
     pub(crate) gray_percent: LenientScalar,
@@ -133,7 +133,7 @@ pub(crate) struct OtaJob {
     pub(crate) download_protocol: LenientScalar,
     pub(crate) dynamic_mode: LenientScalar,
     pub(crate) multi_module_mode: LenientScalar,
-    pub(crate) tags: Tags,
+    pub(crate) tags: LenientObject<Tags>,
     pub(crate) utc_create: LenientScalar,
     pub(crate) utc_modified: LenientScalar,
     pub(crate) utc_start_time: LenientScalar,
@@ -144,38 +144,18 @@ pub(crate) struct OtaJob {
     pub(crate) other: Map<String, Value>,
 }
 
-/// The wrapper around source versions. Any other shape is kept as it came.
+/// The wrapper around source versions.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum SrcVersions {
-    Wrapped {
-        #[serde(rename = "SrcVersion")]
-        list: LenientList<LenientScalar>,
-    },
-    Other(LenientScalar),
+pub(crate) struct SrcVersions {
+    #[serde(rename = "SrcVersion")]
+    pub(crate) list: LenientList<LenientScalar>,
 }
 
-impl Default for SrcVersions {
-    fn default() -> Self {
-        Self::Other(LenientScalar::default())
-    }
-}
-
-/// The wrapper around tags. Any other shape is kept as it came.
+/// The wrapper around tags.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Tags {
-    Wrapped {
-        #[serde(rename = "OtaTagDTO")]
-        list: LenientList<Tag>,
-    },
-    Other(LenientScalar),
-}
-
-impl Default for Tags {
-    fn default() -> Self {
-        Self::Other(LenientScalar::default())
-    }
+pub(crate) struct Tags {
+    #[serde(rename = "OtaTagDTO")]
+    pub(crate) list: LenientList<Tag>,
 }
 
 #[derive(Debug, Default, Deserialize)]

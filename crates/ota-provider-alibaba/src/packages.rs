@@ -1,0 +1,378 @@
+//! Listing all jobs: packages are listed, then the jobs of each. A cursor carries the package that the walk stands in, so that going on costs no call for
+//! finding it again.
+
+use std::collections::VecDeque;
+
+use ota_adapter::error::code;
+use ota_core::context::Context;
+use ota_core::id::{PackageId, ProductId};
+use ota_core::job::{Job, Package};
+use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
+use ota_core::provider::{JobFilter, Page, PageProblem};
+use ota_core::{Error, ErrorKind, Result};
+
+use crate::answers;
+use crate::client::{Client, PAGE, end_of_list, page_params};
+use crate::error::is_absence;
+use crate::job_list::{JobList, MAX_BY_PACKAGE, filters_here, matches};
+use crate::package_cursor::{PackageCursor, WalkedPackage};
+use crate::params::Params;
+
+pub(crate) const LIST_PACKAGES: &str = "ListOTAFirmware";
+
+/// "PageSize: maximum 100" of `ListOTAFirmware`; the largest page makes the fewest calls.
+const PACKAGES_IN_PAGE: u32 = 100;
+
+/// A walk over the jobs of all packages until a page of ours is full.
+pub(crate) struct PackageWalk<'a> {
+    client: &'a Client,
+    cx: &'a Context,
+    filter: &'a JobFilter,
+    page_size: u32,
+    /// Where the walk stands.
+    at: PackageCursor,
+    calls: u32,
+    /// Jobs that came from the vendor, whether they are given or not.
+    read: u64,
+    items: Vec<Job>,
+    problems: Vec<PageProblem>,
+    /// The package whose calls have failed last, and are made once more.
+    failed: Option<u64>,
+    /// What the call before, for another package, met if it found the vendor out of order.
+    out_of_order: Option<Error>,
+    packages: Option<Packages>,
+}
+
+/// Packages that were read and not yet walked.
+struct Packages {
+    /// Each with its number in the vendor's list.
+    rows: VecDeque<(u64, WalkedPackage)>,
+    /// Where the list goes on behind them.
+    next: Option<Position>,
+}
+
+/// What a step of the walk comes to.
+enum Step {
+    /// The jobs of this package are next.
+    Package(WalkedPackage),
+    /// The next step follows.
+    Next,
+    /// The page ends here, and the list goes on.
+    PageEnds,
+    /// The list ends here.
+    ListEnds,
+}
+
+impl<'a> PackageWalk<'a> {
+    pub(crate) fn new(
+        client: &'a Client,
+        cx: &'a Context,
+        filter: &'a JobFilter,
+        page_size: u32,
+        at: PackageCursor,
+    ) -> Self {
+        Self {
+            client,
+            cx,
+            filter,
+            page_size,
+            at,
+            calls: 0,
+            read: 0,
+            items: Vec::new(),
+            problems: Vec::new(),
+            failed: None,
+            out_of_order: None,
+            packages: None,
+        }
+    }
+
+    /// Fills the page.
+    ///
+    /// # Errors
+    /// What a call met that is not of one package alone, where nothing has been read before.
+    pub(crate) async fn run(mut self) -> Result<Page<Job>> {
+        loop {
+            let step = match self.next_package().await? {
+                Step::Package(package) => self.walk_package(package).await?,
+                step => step,
+            };
+            let next = match step {
+                Step::Package(_) | Step::Next => continue,
+                Step::PageEnds => Some(self.at.clone().encode()?),
+                Step::ListEnds => None,
+            };
+            return Ok(Page {
+                items: self.items,
+                next,
+                total: None,
+                truncated: self.at.gap,
+                problems: self.problems,
+            });
+        }
+    }
+
+    fn max_calls(&self) -> u32 {
+        self.client.account.deps.max_calls_per_page
+    }
+
+    /// Whether the page takes no more.
+    fn is_full(&self) -> bool {
+        self.items.len() >= self.page_size as usize || self.calls >= self.max_calls()
+    }
+
+    /// Finds the package that the walk stands in.
+    async fn next_package(&mut self) -> Result<Step> {
+        let ended = self.at.packages.is_some_and(|end| self.at.index >= end);
+        let spent = self.calls >= self.max_calls();
+        // Out of order for each package that was asked for, and for more than one: that is the vendor, and none is passed over.
+        if let Some(error) = self.out_of_order.take_if(|_| ended || spent)
+            && self.read == 0
+            && self.problems.len() > 1
+            && all_out_of_order(&self.problems)
+        {
+            return Err(error);
+        }
+        if ended {
+            return Ok(Step::ListEnds);
+        }
+        let read = self.packages.as_mut();
+        let package = match self.at.package.take() {
+            Some(package) => package,
+            None => match read.and_then(|packages| packages.rows.pop_front()) {
+                Some((index, package)) => {
+                    self.at.index = index;
+                    package
+                }
+                None => return self.more_packages().await,
+            },
+        };
+        if package.id.is_empty() {
+            // Nothing can be asked for it, so its jobs are missing from the list.
+            self.at.gap = true;
+            self.at.pass_package();
+            return Ok(Step::Next);
+        }
+        if self.is_full() {
+            self.at.package = Some(package);
+            return Ok(Step::PageEnds);
+        }
+        Ok(Step::Package(package))
+    }
+
+    /// Reads the next page of packages.
+    async fn more_packages(&mut self) -> Result<Step> {
+        if let Some(read) = self.packages.take() {
+            match read.next {
+                Some(position) => self.at.set_packages_position(position),
+                None => return Ok(Step::ListEnds),
+            }
+        }
+        if self.is_full() {
+            return Ok(Step::PageEnds);
+        }
+        let walked = match self.read_packages().await {
+            Ok(walked) => walked,
+            // What came before is given first; the next request meets the error again.
+            Err(error) if self.ends_early(&error) => return Ok(Step::PageEnds),
+            Err(error) => return Err(error.with_operation(LIST_PACKAGES)),
+        };
+        self.calls += walked.calls;
+        self.at.gap |= walked.gap;
+        if walked.next.is_none() {
+            // Behind the last one that was read, nothing has to be asked for.
+            let end = walked.places.last().map(|place| place + 1);
+            self.at.packages = end.or(Some(self.at.index));
+        }
+        self.packages = Some(Packages {
+            rows: walked.places.into_iter().zip(walked.rows).collect(),
+            next: walked.next,
+        });
+        Ok(Step::Next)
+    }
+
+    /// Reads jobs of a package.
+    async fn walk_package(&mut self, package: WalkedPackage) -> Result<Step> {
+        let walked = match self.read_jobs(&package).await {
+            Ok(walked) => walked,
+            Err(error) => return self.pass_or_end(package, error),
+        };
+        self.calls += walked.calls;
+        self.read += walked.read;
+        self.out_of_order = None;
+        self.at.gap |= walked.gap;
+        let jobs = walked.rows.into_iter();
+        self.items
+            .extend(jobs.map(|job| with_package(job, &package)));
+        match walked.next {
+            Some(position) => {
+                self.at.set_jobs_position(position);
+                self.at.package = Some(package);
+                if walked.error.is_some() {
+                    return Ok(Step::PageEnds);
+                }
+            }
+            None => self.at.pass_package(),
+        }
+        Ok(Step::Next)
+    }
+
+    /// Says what follows where the jobs of a package could not be read: it is passed over, tried once more, or the page ends.
+    fn pass_or_end(&mut self, package: WalkedPackage, error: Error) -> Result<Step> {
+        // Deleted between the two calls: its jobs are gone with it.
+        if is_unknown_package(&error) {
+            self.calls += 1;
+            self.at.pass_package();
+            return Ok(Step::Next);
+        }
+        // Reported once may be chance; twice, it is this package's trouble. What is out of order has been tried more often by the gate.
+        // A page of one call has none left for that, and the next page would begin anew.
+        let unreadable = error.kind() == ErrorKind::Protocol;
+        if unreadable && self.failed != Some(self.at.index) && self.max_calls() > 1 {
+            self.calls += 1;
+            self.failed = Some(self.at.index);
+            self.at.package = Some(package);
+            return Ok(Step::Next);
+        }
+        if is_of_package(&error) && (self.out_of_order.is_none() || self.read == 0) {
+            self.calls += 1;
+            self.problems.push(problem(&package, &error));
+            self.out_of_order = Some(error).filter(|error| error.kind() == ErrorKind::Unavailable);
+            self.at.gap = true;
+            self.at.pass_package();
+            return Ok(Step::Next);
+        }
+        if self.ends_early(&error) {
+            self.at.package = Some(package);
+            return Ok(Step::PageEnds);
+        }
+        Err(error)
+    }
+
+    /// Whether an error ends the page early, so that what came before is not lost.
+    fn ends_early(&self, error: &Error) -> bool {
+        error.ends_a_page_early() && (self.read > 0 || !all_out_of_order(&self.problems))
+    }
+
+    async fn read_jobs(&self, package: &WalkedPackage) -> Result<Walked<Job>> {
+        let missing = self.page_size - u32::try_from(self.items.len()).unwrap_or(self.page_size);
+        let walk = Walk {
+            spent: self.calls,
+            filtered: filters_here(self.filter),
+            ..self
+                .client
+                .account
+                .walk(1, self.at.jobs_position(), missing, MAX_BY_PACKAGE)
+        };
+        let list = &JobList::of_package(&package.id, &[]);
+        let is_new = |job: &Job| !self.items.iter().any(|seen| seen.id == job.id);
+        walk.list(
+            |_, window| Box::pin(list.fetch(self.client, self.cx, window)),
+            |job| job.id.as_str(),
+            |_, job| matches(self.filter, job) && is_new(job),
+        )
+        .await
+    }
+
+    /// Reads one page of packages, or more where the vendor's answer leaves a doubt.
+    async fn read_packages(&self) -> Result<Walked<WalkedPackage>> {
+        let from = self.at.packages_position();
+        let walk = Walk {
+            page_size: PACKAGES_IN_PAGE,
+            max_calls: 1,
+            ..self
+                .client
+                .account
+                .walk(1, from, PACKAGES_IN_PAGE, PACKAGES_IN_PAGE)
+        };
+        walk.run(
+            |_, window| Box::pin(self.fetch_packages(window)),
+            |package| &package.id,
+            |_| true,
+        )
+        .await
+    }
+
+    /// Reads one page of packages. A row that cannot be read, or has no identifier, has no jobs that could be asked for, but keeps its place.
+    async fn fetch_packages(&self, window: Window) -> Result<Fetched<WalkedPackage>> {
+        let mut params: Params = page_params(window).into();
+        let mut callers: &[&str] = &[];
+        if let Some(product) = &self.filter.product_id {
+            params.push(("ProductKey".to_owned(), product.as_str().to_owned()));
+            callers = &["ProductKey"];
+        }
+        let account = &self.client.account;
+        let answer = self
+            .client
+            .read(self.cx, LIST_PACKAGES, params, callers)
+            .await;
+        let fetched =
+            answer.and_then(|answer| answers::packages(account.source(LIST_PACKAGES), answer));
+        let Fetched { rows, total, size } = end_of_list(window, fetched)?;
+        let rows = rows.into_iter().map(Option::unwrap_or_default);
+        let fetched = Fetched {
+            rows: rows.map(WalkedPackage::from).collect(),
+            total,
+            size,
+        };
+        account.report_page(LIST_PACKAGES, PAGE, window, &fetched);
+        Ok(fetched)
+    }
+}
+
+/// Whether the vendor was out of order for all packages that were passed over; so it is where there are none.
+fn all_out_of_order(problems: &[PageProblem]) -> bool {
+    let mut kinds = problems.iter().map(|problem| problem.kind);
+    kinds.all(|kind| kind == ErrorKind::Unavailable)
+}
+
+/// Whether an error is one of the package alone, as far as it shows that: the vendor's API has answered, and has refused neither the credential
+/// nor the number of calls. Errors of the whole provider are never passed over.
+fn is_of_package(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Rejected | ErrorKind::Protocol | ErrorKind::NotFound => true,
+        // A system error under the vendor's own code; a proxy, or a vendor that is down, has none.
+        ErrorKind::Unavailable => error.vendor().is_some_and(|vendor| vendor.code.is_some()),
+        ErrorKind::InvalidArgument
+        | ErrorKind::Conflict
+        | ErrorKind::Unsupported
+        | ErrorKind::Auth
+        | ErrorKind::Throttled
+        | ErrorKind::Misconfigured
+        | ErrorKind::Timeout
+        | ErrorKind::Unexpected => false,
+    }
+}
+
+fn problem(package: &WalkedPackage, error: &Error) -> PageProblem {
+    PageProblem {
+        package_id: PackageId::from(package.id.as_str()),
+        product_id: package.product.as_deref().map(ProductId::from),
+        kind: error.kind(),
+        message: error.message().to_owned(),
+        vendor: error.vendor().cloned(),
+    }
+}
+
+/// Whether the vendor does not know a package that its own list has named a moment before.
+fn is_unknown_package(error: &Error) -> bool {
+    // A key, an instance or an account that does not exist is no package.
+    error.kind() == ErrorKind::NotFound && is_absence(code(error))
+}
+
+/// Fills in what a list row leaves out from the package that the walk came through.
+fn with_package(mut job: Job, walked: &WalkedPackage) -> Job {
+    let package = job.package.get_or_insert_with(Package::default);
+    let other = |id: &PackageId| id.as_str() != walked.id;
+    if package.id.as_ref().is_some_and(other) {
+        return job;
+    }
+    package
+        .id
+        .get_or_insert_with(|| PackageId::from(walked.id.as_str()));
+    package.name = package.name.take().or_else(|| walked.name.clone());
+    package.version = package.version.take().or_else(|| walked.version.clone());
+    let product = || walked.product.as_deref().map(ProductId::from);
+    package.product_id = package.product_id.take().or_else(product);
+    job
+}
