@@ -1,6 +1,6 @@
 //! What the fuzz targets do with their input. Each panics where something that must hold does not.
 //!
-//! `tests/tests/all/fuzz.rs` includes this file and runs every target over its seeds, so that no target rots while nobody fuzzes.
+//! `tests/tests/all/fuzz.rs` includes this file and runs every target over its seeds, so that no target rots while no one fuzzes.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

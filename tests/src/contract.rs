@@ -31,7 +31,7 @@ pub fn text() -> String {
 /// Returns the document.
 ///
 /// # Panics
-/// When the file is no JSON.
+/// When the file is not JSON.
 pub fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| serde_json::from_str(&text()).expect("document is JSON"))

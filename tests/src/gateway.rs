@@ -171,7 +171,7 @@ impl Gateway {
         line.map_or(0.0, |value| value.parse().expect("a sample is a number"))
     }
 
-    /// Lets requests under way finish and ends.
+    /// Lets requests in flight finish and ends.
     ///
     /// # Panics
     /// When it fails or does not end.
@@ -285,7 +285,7 @@ pub fn carries_no_secret(reply: &Reply) {
     ];
     for hidden in secrets.iter().chain(&marks) {
         assert!(!all.contains(hidden), "the answer shows `{hidden}`");
-        // Percent-encoded, as it stands in URLs and strings to sign.
+        // Percent-encoded, as it is in URLs and strings to sign.
         let encoded = hidden
             .replace('/', "%2F")
             .replace('+', "%2B")

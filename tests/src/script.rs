@@ -58,7 +58,7 @@ pub enum Answer {
     Whole(u16, &'static str, String),
     /// Sends these bytes: status line, headers and body.
     Raw(Vec<u8>),
-    /// Sends 200 and then a body without announced length, for as long as somebody reads.
+    /// Sends 200 and then a body without announced length, for as long as someone reads.
     Endless,
     /// Takes the request and never answers.
     Silent,

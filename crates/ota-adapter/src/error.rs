@@ -21,7 +21,7 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 pub struct Meaning {
     /// The kind.
     pub kind: ErrorKind,
-    /// Whether the same call may work when it is sent again; `None` for what the kind suggests.
+    /// Whether a retry may succeed; `None` for the default of the kind.
     pub retry: Option<Retry>,
     /// The public message: lower case, no full stop, fit for any caller.
     pub message: &'static str,

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::lenient::{LenientList, LenientObject, LenientScalar};
 use crate::timestamp::TimeFormat;
 
-/// Where a row came from: what its neutral form names, and who is told about what the vendor's documents do not have.
+/// Where a row comes from: the names for its neutral form, and the observer of undocumented values.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// The vendor as configuration names it.
@@ -19,7 +19,7 @@ pub struct Source<'a> {
     pub provider: &'a ProviderName,
     /// The vendor's operation that was called.
     pub operation: &'static str,
-    /// Is told about unknown values and fields.
+    /// Receives unknown values and fields.
     pub drift: &'a dyn DriftObserver,
 }
 
@@ -86,7 +86,7 @@ impl<'a> FieldReader<'a> {
         self.known(DriftKind::Word, name, scalar, value)
     }
 
-    /// Reads the status. It stands in `vendor.status` as the vendor wrote it, whether `table` knows it or not.
+    /// Reads the status. It is in `vendor.status` as the vendor wrote it, whether `table` knows it or not.
     pub fn status<T>(
         &mut self,
         name: &str,
@@ -159,7 +159,7 @@ impl<'a> FieldReader<'a> {
         values
     }
 
-    /// Reads a nested object with `read`, in which names are those of the object's fields. Whatever else stands in its place is kept.
+    /// Reads a nested object with `read`, in which names are those of the object's fields. Any other value in its place is kept verbatim.
     pub fn object<W, T>(
         &mut self,
         name: &'static str,

@@ -133,7 +133,7 @@ impl<T: serde::de::DeserializeOwned> From<Value> for LenientList<T> {
     }
 }
 
-/// A nested object of a vendor's answer, or whatever else stands in its place. `null` where an object is documented costs the object, never the row.
+/// A nested object of a vendor's answer, or whatever else is in its place. `null` where an object is documented costs the object, never the row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LenientObject<T> {
     /// The object.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::error::too_many_rows;
 use crate::fields::Source;
 
-/// Takes the rows out of the value that stands in the place of a list: an array, one bare row for which `is_row` holds, or nothing.
+/// Takes the rows out of the value in the place of a list: an array, one bare row for which `is_row` holds, or nothing.
 ///
 /// Returns `None` for anything else: taken for an empty list, it would hide rows.
 #[must_use]
@@ -37,7 +37,7 @@ pub fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Maps the rows of a list. What is no row is reported under the vendor's name of the list, and stands as `None`: the vendor has numbered it, so the rows
+/// Maps the rows of a list. What is not a row is reported under the vendor's name of the list, and is `None`: the vendor has numbered it, so the rows
 /// behind it keep their place.
 ///
 /// # Errors

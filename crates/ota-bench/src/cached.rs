@@ -1,4 +1,4 @@
-//! A kept page of tasks, beside nginx and a bare axum route.
+//! A cached page of tasks, beside nginx and a bare axum route.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -13,7 +13,7 @@ use crate::{Outcome, Setting};
 const SCENARIO: &str = "hostile";
 const MEGABYTE: f64 = 1e6;
 
-/// What `docs/operations.md` says that a gateway without kept answers takes at most: 128 KiB for each of 2048 connections.
+/// What `docs/operations.md` says that a gateway without cached responses takes at most: 128 KiB for each of 2048 connections.
 const PROMISED: f64 = 2048.0 * 131_072.0 / MEGABYTE;
 
 /// As long as the gateway takes no more, a client has sent what it can.

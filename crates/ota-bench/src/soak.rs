@@ -189,7 +189,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// Asks how much memory the kept answers take.
+/// Asks how much memory the cached responses take.
 async fn kept_bytes(client: &reqwest::Client, metrics: SocketAddr) -> Outcome<f64> {
     let url = format!("http://{metrics}/metrics");
     let text = client.get(url).send().await?.text().await?;

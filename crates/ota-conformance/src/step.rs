@@ -9,7 +9,7 @@ pub struct Step {
     pub rules: &'static [&'static str],
 }
 
-/// Every step, in order. Each rule that has a case stands in one of them.
+/// Every step, in order. Each rule that has a case is in one of them.
 pub const STEPS: &[Step] = &[
     Step {
         title: "settings, identity and capability",

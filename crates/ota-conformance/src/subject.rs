@@ -25,7 +25,7 @@ pub struct Subject {
     pub provider: Arc<dyn Provider>,
     /// The clock that the provider and its gate were built with.
     pub clock: Arc<dyn Clock>,
-    /// Moves that clock, if it does not move by itself.
+    /// Advances that clock, if it does not advance automatically.
     pub pass_time: Option<Box<dyn Fn(Duration) + Send + Sync>>,
     /// What the gate promises that the provider was built with.
     pub gate: GateUnderTest,
@@ -80,7 +80,7 @@ pub struct Truth {
     pub job_statuses: Vec<JobStatus>,
     /// The task statuses that this vendor has words for.
     pub task_statuses: Vec<TaskStatus>,
-    /// Filters of the job list other than `status`, and what they find. Each filter that the capability has should stand in one.
+    /// Filters of the job list other than `status`, and what they find. Each filter that the capability has should be in one.
     pub job_examples: Vec<Example>,
     /// The same for the task list.
     pub task_examples: Vec<TaskExample>,
@@ -136,7 +136,7 @@ pub enum Proxy {
     Framework,
 }
 
-/// What can stand in the place of a row or a list.
+/// What can replace a row or a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Odd {
     /// Nothing; an empty list where a list belongs.
@@ -184,9 +184,9 @@ pub enum Trouble {
     Drop,
     /// Never answers.
     Hang,
-    /// Gives one row of each answer a status word that nobody knows.
+    /// Gives one row of each answer a status word that no one knows.
     UnknownStatusRow,
-    /// Gives one row of each answer a date that nobody can read.
+    /// Gives one row of each answer a date that no one can read.
     BadDateRow,
     /// Gives rows a field that no document mentions.
     UnknownField,
@@ -220,7 +220,7 @@ pub enum Trouble {
     GzipGarbage,
     /// As [`Trouble::Gzip`], with more in it than is read of one answer.
     GzipBomb,
-    /// Answers with a content coding that nobody asked for.
+    /// Answers with a content coding that no one asked for.
     OtherCoding,
     /// Refuses as if its quota were used up, with a word of an API gateway that the vendor's documents do not have.
     SlowerWord,

@@ -27,7 +27,7 @@ pub(crate) struct Step<T> {
     pub(crate) cost: u64,
 }
 
-/// A row that can be told from others.
+/// A row with a key.
 pub(crate) trait Row {
     fn key(&self) -> &str;
 }

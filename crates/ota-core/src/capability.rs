@@ -85,25 +85,25 @@ pub struct TaskFilterSupport {
     pub device_id: Support,
 }
 
-/// How statistics of a job are answered.
+/// How job statistics are obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatsSupport {
-    /// Whether the vendor counts; otherwise the gateway asks for each count.
+    /// Whether the vendor returns all counts in one call; otherwise the gateway requests each count.
     pub native: bool,
-    /// How many vendor calls one answer costs.
+    /// Number of vendor calls per response.
     pub calls: u32,
 }
 
 /// The quota that the vendor documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentedQuota {
-    /// Calls in one window.
+    /// Number of calls per window.
     pub calls: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
     /// What is counted together.
     pub per: QuotaPer,
-    /// Operations with another number of calls in a window. Where each operation is counted by itself, each has its own; where writes are counted apart,
+    /// Operations with another number of calls in a window. Where each operation is counted separately, each has its own; where writes are counted apart,
     /// these are the writes, counted together, and the smallest figure holds.
     pub exceptions: &'static [(&'static str, u32)],
 }

@@ -101,7 +101,7 @@ impl Clock for ManualClock {
         let target = instant.saturating_duration_since(self.start);
         let sender = Arc::clone(&self.elapsed);
         Box::pin(async move {
-            // The sender is held, so the channel cannot close while somebody waits.
+            // The sender is held, so the channel cannot close while someone waits.
             let _sender = sender;
             let _ = elapsed.wait_for(|now| *now >= target).await;
         })

@@ -14,7 +14,7 @@ use crate::trace::TraceParent;
 pub enum Priority {
     /// A person or a dashboard.
     Interactive,
-    /// Nobody: a sync, a probe.
+    /// No one: a sync, a probe.
     Background,
 }
 
@@ -92,7 +92,7 @@ const NAMED: usize = 16;
 /// How many vendor calls an answer took, how long, and since when it is true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallSummary {
-    /// Number of calls (attempts) that were sent, those under way included.
+    /// Number of calls (attempts) that were sent, including those in flight.
     pub count: u32,
     /// The sum of the durations of those that have ended; calls side by side count each.
     pub time: Duration,
@@ -123,7 +123,7 @@ impl Moment {
 }
 
 impl CallLog {
-    /// Notes that an attempt leaves now; the gate does this. What the attempt costs counts from here, whatever becomes of its caller.
+    /// Records that an attempt leaves now; the gate does this. What the attempt costs counts from here, whatever becomes of its caller.
     pub fn begin(&self, operation: &'static str) {
         let mut calls = self.lock();
         calls.summary.count = calls.summary.count.saturating_add(1);
@@ -132,7 +132,7 @@ impl CallLog {
         }
     }
 
-    /// Notes how an attempt ended; the gate does this.
+    /// Records how an attempt ended; the gate does this.
     pub fn end(&self, sent: Moment, took: Duration, answered: bool) {
         let summary = &mut self.lock().summary;
         summary.time = summary.time.saturating_add(took);

@@ -51,7 +51,7 @@ pub fn shown_name(field: &str) -> &str {
     end.map_or(field, |(end, _)| &field[..end])
 }
 
-/// Is told about every unknown word, unknown field, unreadable value and page that differs which an adapter meets.
+/// Receives every unknown value, unknown field, unreadable value and unexpected page that an adapter finds.
 pub trait DriftObserver: Send + Sync + std::fmt::Debug {
     /// Notes one meeting. `operation` is the vendor's operation and `field` the vendor's field; a field that the vendor
     /// invented arrives under its own name, so an implementation must bound how many names it keeps.
@@ -66,7 +66,7 @@ pub type DriftKey = (DriftKind, &'static str, String);
 pub struct DriftCounter(Mutex<BTreeMap<DriftKey, u64>>);
 
 impl DriftCounter {
-    /// How many different fields are told apart; further ones are counted under `(other)`.
+    /// How many different fields are distinguished; further ones are counted under `(other)`.
     pub const MAX_KEYS: usize = 256;
 
     /// Returns the counts so far.

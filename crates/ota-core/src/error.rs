@@ -11,11 +11,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 words!(
     /// What went wrong, as far as a caller acts on it.
     ErrorKind {
-        /// The caller's request cannot be understood or is out of range.
+        /// The caller's request is invalid or out of range.
         InvalidArgument = "invalid_argument",
         /// What the request names does not exist.
         NotFound = "not_found",
-        /// The state of the thing forbids it.
+        /// The state of the resource does not allow it.
         Conflict = "conflict",
         /// This provider cannot do it; decided before any call was sent.
         Unsupported = "unsupported",
@@ -23,13 +23,13 @@ words!(
         Auth = "auth",
         /// The vendor, or our own quota for it, says "slow down".
         Throttled = "throttled",
-        /// The vendor refused for good: overdue account, unknown code.
+        /// The vendor rejected the request, and a retry does not help: overdue account, unknown code.
         Rejected = "rejected",
         /// Our settings for the vendor are wrong: instance, region, API not enabled.
         Misconfigured = "misconfigured",
         /// No answer in time.
         Timeout = "timeout",
-        /// The vendor cannot be reached or is out of order.
+        /// The vendor cannot be reached, or fails.
         Unavailable = "unavailable",
         /// The answer cannot be read.
         Protocol = "protocol",
@@ -38,7 +38,7 @@ words!(
     }
 );
 
-/// Whether the same call may work when it is sent again.
+/// Whether a retry of the same call may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
     /// It will fail again.
@@ -109,7 +109,7 @@ struct Inner {
     superseded: bool,
     local: bool,
     unsent: bool,
-    /// Shared, so that everybody who waited for one call gets its error whole.
+    /// Shared, so that all callers that waited for one call get its complete error.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -221,7 +221,7 @@ impl Error {
         self
     }
 
-    /// Notes that what the vendor refused is a credential or a token that has been replaced since, or is about to be: a call with the new one follows, so
+    /// Records that what the vendor refused is a credential or a token that has been replaced since, or is about to be: a call with the new one follows, so
     /// the refusal says nothing about the settings and is not counted as one. With [`Retry::Once`] the gate makes that call, otherwise the adapter.
     #[must_use]
     pub fn with_superseded(mut self) -> Self {
@@ -229,14 +229,14 @@ impl Error {
         self
     }
 
-    /// Notes that the gateway decided this itself, as when its own quota or the time of the request is used up: it says nothing about the vendor.
+    /// Records that the gateway decided this itself, as when its own quota or the time of the request is used up: it says nothing about the vendor.
     #[must_use]
     pub fn with_local(mut self) -> Self {
         self.0.local = true;
         self
     }
 
-    /// Notes that nothing of the call left for the vendor, as when no connection could be opened: the vendor cannot have counted it.
+    /// Records that nothing of the call left for the vendor, as when no connection could be opened: the vendor cannot have counted it.
     #[must_use]
     pub fn with_unsent(mut self) -> Self {
         self.0.unsent = true;
@@ -259,7 +259,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns whether the same call may work when it is sent again.
+    /// Returns whether a retry of the same call may succeed.
     #[must_use]
     pub fn retry(&self) -> Retry {
         self.0.retry

@@ -17,7 +17,7 @@ pub type Fields = BTreeSet<&'static str>;
 pub struct FieldSupport {
     /// Of a job in a list.
     pub job_row: &'static [&'static str],
-    /// Of a job that is read by itself.
+    /// Of a job that is read in detail.
     pub job: &'static [&'static str],
     /// Of a job's statistics.
     pub job_stats: &'static [&'static str],

@@ -1,6 +1,6 @@
 //! Newtypes for every identifier.
 //!
-//! A vendor's identifier is opaque: it is passed on letter for letter and never parsed.
+//! A vendor's identifier is opaque: it is passed on verbatim and never parsed.
 
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident) => {

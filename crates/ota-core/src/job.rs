@@ -15,7 +15,7 @@ words!(
         Pending = "pending",
         /// Running.
         InProgress = "in_progress",
-        /// Stopped for a while by somebody.
+        /// Paused by a user.
         Paused = "paused",
         /// Being canceled.
         Canceling = "canceling",
@@ -100,7 +100,7 @@ words!(
 );
 
 words!(
-    /// When the devices of a job are told.
+    /// When the devices of a job are notified.
     ScheduleMode {
         /// At once.
         Immediate = "immediate",
@@ -150,17 +150,17 @@ pub struct Job {
     pub name: Option<String>,
     /// Free text given by its creator.
     pub description: Option<String>,
-    /// The package that it installs.
+    /// The package that the job installs.
     pub package: Option<Package>,
-    /// The versions that it starts from.
+    /// The versions that the job updates from.
     pub source_versions: Vec<String>,
-    /// The devices that it is for.
+    /// The devices that the job updates.
     pub target: Target,
-    /// When it runs.
+    /// When the job runs.
     pub schedule: Schedule,
-    /// How it runs.
+    /// How the job runs.
     pub policy: Policy,
-    /// Counts of its tasks, when they come with the job.
+    /// Counts of the job's tasks, if the vendor returns them together with the job.
     pub stats: Option<JobStats>,
     /// Labels, in the vendor's order.
     pub tags: Vec<(String, String)>,
@@ -172,7 +172,7 @@ pub struct Job {
     pub started_at: Option<OffsetDateTime>,
     /// When it ended, or is to end: some vendors tell it of a running job.
     pub ended_at: Option<OffsetDateTime>,
-    /// The vendor's own words.
+    /// The vendor's own values.
     pub vendor: VendorDetail,
     /// How much of the job this is.
     pub detail: Detail,
@@ -223,7 +223,7 @@ pub struct Package {
     pub name: Option<String>,
     /// The version that a device has afterwards.
     pub version: Option<String>,
-    /// The product that it is made for.
+    /// The product that the package is made for.
     pub product_id: Option<ProductId>,
 }
 
@@ -273,21 +273,21 @@ pub struct Schedule {
 /// How a job runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// How often a failed device is tried again; 0 when the vendor says that it never is.
+    /// Maximum number of retries for a failed device; 0 if the vendor reports that there are none.
     pub max_retries: Option<u64>,
-    /// Seconds between two tries.
+    /// Time between two attempts, in seconds.
     pub retry_interval_s: Option<u64>,
     /// Seconds that a device has, counted by the vendor's rule.
     pub timeout_s: Option<u64>,
-    /// How many devices are told in a minute.
+    /// Maximum number of devices notified per minute.
     pub max_devices_per_minute: Option<u64>,
-    /// Whether somebody must confirm each device.
+    /// Whether the update of each device must be confirmed.
     pub requires_confirmation: Option<bool>,
-    /// Whether the platform tells the devices by itself.
+    /// Whether the platform pushes the update to the devices.
     pub pushed: Option<bool>,
     /// What happens to a device's task of an earlier job.
     pub overwrite: Option<Overwrite>,
-    /// The protocol that devices download with, in the vendor's spelling.
+    /// The download protocol of the devices, in the vendor's spelling.
     pub download_protocol: Option<String>,
 }
 
@@ -298,7 +298,7 @@ pub struct JobStats {
     pub not_started: Option<u64>,
     /// All tasks. Absent when the vendor's numbers do not fit each other, as they may while tasks move.
     pub total: Option<u64>,
-    /// Tasks not started.
+    /// Tasks that have not started.
     pub pending: Option<u64>,
     /// Running tasks.
     pub in_progress: Option<u64>,
@@ -312,7 +312,7 @@ pub struct JobStats {
     pub skipped: Option<u64>,
     /// Tasks in a status that this version does not know.
     pub unknown: Option<u64>,
-    /// The part of `failed` that ran out of time.
+    /// The tasks in `failed` that timed out.
     pub timed_out: Option<u64>,
     /// How the job ended, when the counts prove it.
     pub outcome: Option<JobOutcome>,

@@ -159,7 +159,7 @@ impl PageFingerprint {
     /// Returns the fingerprint of a page whose first row has this identifier; none without an identifier.
     #[must_use]
     pub fn of(first: &str) -> Option<Self> {
-        // FNV-1a: the same everywhere and for ever, as what stands in a cursor must be.
+        // FNV-1a: the same everywhere and for ever, as what is in a cursor must be.
         let hash = first.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
@@ -212,7 +212,7 @@ impl Window {
             .clamp(1, max_size)
             .min(u32::try_from(room).unwrap_or(u32::MAX));
         let mut best: Option<(u32, Self)> = None;
-        // Smallest page first: it brings the fewest rows that nobody asked for.
+        // Smallest page first: it brings the fewest rows that no one asked for.
         for size in 1..=max_size {
             let index = offset / u64::from(size);
             let skip = u32::try_from(offset % u64::from(size)).unwrap_or(u32::MAX);

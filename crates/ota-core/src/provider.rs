@@ -24,7 +24,7 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// Randomness for nonces.
     pub random: Arc<dyn Random>,
-    /// Is told about words and fields that the adapter does not know.
+    /// Receives words and fields that the adapter does not know.
     pub drift: Arc<dyn DriftObserver>,
     /// The most vendor calls that filling one page may cost.
     pub max_calls_per_page: u32,
@@ -134,7 +134,7 @@ impl std::error::Error for SettingError {}
 
 /// One configured account at one vendor.
 ///
-/// Roles are separate traits: a vendor implements what it has, and a role that comes later breaks nobody.
+/// Roles are separate traits: a vendor implements what it has, and a new role breaks no adapter.
 #[async_trait::async_trait]
 pub trait Provider: Send + Sync + std::fmt::Debug {
     /// Returns the configured name.
@@ -204,7 +204,7 @@ pub trait JobReader: Send + Sync {
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>>;
 }
 
-/// The cursor of a provider: where its list goes on. Opaque to everybody else; at most [`Cursor::MAX_LEN`] bytes.
+/// The cursor of a provider: where its list goes on. Opaque to all others; at most [`Cursor::MAX_LEN`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
@@ -220,7 +220,7 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the list goes on; absent at its end.
     pub next: Option<Cursor>,
-    /// The exact number of matching rows, when the vendor tells it.
+    /// The exact number of matching rows, if the vendor reports it.
     pub total: Option<u64>,
     /// Whether matching rows exist that no cursor of this walk reaches.
     pub truncated: bool,
@@ -240,7 +240,7 @@ pub struct PageProblem {
     pub kind: ErrorKind,
     /// The public message of the error.
     pub message: String,
-    /// What the vendor said.
+    /// The vendor's own error.
     pub vendor: Option<VendorError>,
 }
 

@@ -29,11 +29,11 @@ words!(
 words!(
     /// Where inside its status a task is.
     TaskStage {
-        /// Somebody must confirm it first.
+        /// It must be confirmed first.
         AwaitingConfirmation = "awaiting_confirmation",
-        /// The device is still to be told.
+        /// The device has not been notified yet.
         Queued = "queued",
-        /// The device was told and has not answered.
+        /// The device was notified and has not answered.
         Notified = "notified",
         /// The device has reported progress.
         Updating = "updating",
@@ -57,9 +57,9 @@ words!(
         Incompatible = "incompatible",
         /// The device had no room.
         Storage = "storage",
-        /// Another update was under way.
+        /// Another update was in progress.
         Conflict = "conflict",
-        /// The device or somebody refused.
+        /// The device or a user refused.
         Rejected = "rejected",
         /// Any other text, or none.
         Other = "other",
@@ -71,7 +71,7 @@ words!(
 pub struct Task {
     /// The configured provider that the task was read from.
     pub provider: ProviderName,
-    /// The job that it belongs to.
+    /// The job that the task belongs to.
     pub job_id: JobId,
     /// The vendor's identifier.
     pub id: TaskId,
@@ -85,15 +85,15 @@ pub struct Task {
     pub progress_percent: Option<f64>,
     /// The package that is installed.
     pub package_id: Option<PackageId>,
-    /// The version that the device had.
+    /// The version that the device had before the update.
     pub from_version: Option<String>,
-    /// The version that the device is to have.
+    /// The version that the device is updated to.
     pub to_version: Option<String>,
-    /// The vendor's text about the status, whole.
+    /// The vendor's text about the status, complete.
     pub message: Option<String>,
     /// Why it failed; only for failed tasks.
     pub failure: Option<Failure>,
-    /// Seconds that the device has.
+    /// Time limit of the device, in seconds.
     pub timeout_s: Option<u64>,
     /// When it was created.
     pub created_at: Option<OffsetDateTime>,
@@ -103,7 +103,7 @@ pub struct Task {
     pub started_at: Option<OffsetDateTime>,
     /// When it ended.
     pub ended_at: Option<OffsetDateTime>,
-    /// The vendor's own words.
+    /// The vendor's own values.
     pub vendor: VendorDetail,
 }
 
@@ -145,7 +145,7 @@ impl Task {
 pub struct Device {
     /// The vendor's identifier.
     pub id: Option<DeviceId>,
-    /// Its name inside its product.
+    /// The device name, unique within its product.
     pub name: Option<DeviceName>,
     /// Its product.
     pub product_id: Option<ProductId>,

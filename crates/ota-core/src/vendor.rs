@@ -19,7 +19,7 @@ impl std::error::Error for NotAWord {}
 pub struct VendorDetail {
     /// The vendor as configuration names it, for instance `alibaba-iot`.
     pub name: &'static str,
-    /// The vendor's own status word, letter for letter; absent when the vendor sent none.
+    /// The vendor's own status value, verbatim; absent if the vendor sent none.
     pub status: Option<String>,
     /// Every field that has no neutral home, or whose value could not be understood, verbatim.
     pub fields: Map<String, Value>,

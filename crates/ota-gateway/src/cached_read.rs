@@ -130,7 +130,7 @@ impl Live {
         }
     }
 
-    /// Answers from what is kept, from an equal read that is under way, or by `fetch`, which runs as a task of its own.
+    /// Answers from what is kept, from an equal read that is in flight, or by `fetch`, which runs as a task of its own.
     ///
     /// # Errors
     /// What the read met; `nothing_cached` for `only-if-cached` when nothing is kept.
@@ -233,7 +233,7 @@ impl Live {
         }
     }
 
-    /// Answers with something that is not kept: what the gateway knows by itself, or what a call has just told.
+    /// Answers with something that is not kept: what the gateway knows separately, or what a call has just told.
     ///
     /// # Errors
     /// `internal` when the content cannot be written.

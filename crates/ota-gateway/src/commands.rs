@@ -44,7 +44,7 @@ impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(error) => write!(f, "configuration error: {error}"),
-            // Names of files and words of the configuration can stand in it.
+            // Names of files and words of the configuration can be in it.
             Self::Other(text) => f.write_str(&escaped(text)),
         }
     }

@@ -64,7 +64,7 @@ pub struct Config {
     pub log: LogConfig,
     /// `[telemetry]`
     pub telemetry: TelemetryConfig,
-    /// `[providers.NAME]`; what stands in one belongs to its vendor's adapter.
+    /// `[providers.NAME]`; what is in one belongs to its vendor's adapter.
     pub providers: BTreeMap<ProviderName, Section>,
     /// Where each key comes from, to point at what is found wrong later.
     pub origin: Origin,

@@ -124,7 +124,7 @@ catalog! {
         "Memory of the process (Linux only).";
 }
 
-/// Limits of the histogram's buckets, in seconds: from a kept answer to a request's usual time limit.
+/// Limits of the histogram's buckets, in seconds: from a cached response to a request's usual time limit.
 const BUCKETS: &[f64] = &[
     0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
@@ -132,7 +132,7 @@ const BUCKETS: &[f64] = &[
 /// The label of a field that no document has: a vendor's invention must not become a label.
 const NEW_FIELD: &str = "(new)";
 
-/// The field of what is malformed: it may stand in any field, documented or not.
+/// The field of what is malformed: it may be in any field, documented or not.
 const ANY_FIELD: &str = "(any)";
 
 /// The codes of requests that are not let in.
@@ -149,11 +149,11 @@ const REFRESH_RESULTS: [&str; 2] = ["ok", "failed"];
 /// How a read was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadResult {
-    /// From a kept answer.
+    /// From a cached response.
     Hit,
     /// By asking the vendor.
     Fetched,
-    /// By an equal read that was under way.
+    /// By an equal read that was in flight.
     Joined,
     /// By an older answer, because the vendor did not answer.
     Stale,
@@ -352,28 +352,28 @@ impl Metrics {
         let _first = self.log.set(dropped);
     }
 
-    /// Notes how many connections are open.
+    /// Records how many connections are open.
     pub(crate) fn connections(&self, open: usize) {
         let open = i64::try_from(open).unwrap_or(i64::MAX);
         self.connections.with_label_values(&NONE).set(open);
     }
 
-    /// Notes that a connection was ended from this side.
+    /// Records that a connection was ended from this side.
     pub(crate) fn cut_off(&self, reason: CutOff) {
         self.cut_off.with_label_values(&[reason.as_str()]).inc();
     }
 
-    /// Notes that a request found no place.
+    /// Records that a request found no place.
     pub(crate) fn turned_away(&self, reason: TurnedAway) {
         self.turned_away.with_label_values(&[reason.as_str()]).inc();
     }
 
-    /// Notes that no descriptor was left for a connection.
+    /// Records that no descriptor was left for a connection.
     pub(crate) fn accept_failure(&self) {
         self.accept_failures.with_label_values(&NONE).inc();
     }
 
-    /// Notes that a request was not let in.
+    /// Records that a request was not let in.
     pub(crate) fn not_let_in(&self, code: Code) {
         if NOT_LET_IN.contains(&code) {
             self.auth_failures.with_label_values(&[code.as_str()]).inc();
@@ -394,12 +394,12 @@ impl Metrics {
             .set(at.unix_timestamp());
     }
 
-    /// Notes that a request is being answered, until [`Metrics::request_ends`].
+    /// Records that a request is being answered, until [`Metrics::request_ends`].
     pub(crate) fn request_begins(&self) {
         self.http_running.with_label_values(&NONE).inc();
     }
 
-    /// Notes that a request has its answer, or was given up.
+    /// Records that a request has its answer, or was given up.
     pub(crate) fn request_ends(&self) {
         self.http_running.with_label_values(&NONE).dec();
     }
@@ -429,7 +429,7 @@ impl Metrics {
         }
     }
 
-    /// Notes how a read was answered.
+    /// Records how a read was answered.
     pub(crate) fn read(&self, provider: &str, operation: &'static str, result: ReadResult) {
         let labels = [provider, operation, result.as_str()];
         self.reads.with_label_values(&labels).inc();

@@ -76,7 +76,7 @@ fn finished(routes: Router<App>, app: App) -> Router {
 
 /// Turns a panic into a problem; the log has the text of the panic.
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    // Where it was raised stands in the line of the panic itself.
+    // Where it was raised is in the line of the panic itself.
     let text = log::text_of(&*panic);
     tracing::error!("a handler panicked: {text}");
     Failure::new(
@@ -86,7 +86,7 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     .into_response()
 }
 
-/// Says whether requests should be sent here. Vendors do not decide it: another process would call the same ones.
+/// Returns whether requests should be sent here. Vendors do not decide it: another process would call the same ones.
 async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
     app.ready()?;
     let mut counts = serde_json::json!({"ok": 0, "degraded": 0, "down": 0, "unknown": 0});

@@ -1,6 +1,6 @@
 //! The pages that need no token: their bodies are compressed once, and every answer shares the same bytes.
 //!
-//! Compressing anew costs 10 ms of a processor for the largest file of Swagger UI, and each answer that nobody reads holds a compressor and what it
+//! Compressing anew costs 10 ms of a processor for the largest file of Swagger UI, and each answer that no one reads holds a compressor and what it
 //! has written. Anybody can ask for these pages, so an answer must cost neither.
 
 use std::collections::HashMap;

@@ -178,7 +178,7 @@ impl App {
         tasks
     }
 
-    /// Notes that no more connections are accepted, so that nobody sends more requests here.
+    /// Records that no more connections are accepted, so that no one sends more requests here.
     pub(crate) fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
     }

@@ -30,7 +30,7 @@ pub fn names() -> Vec<&'static str> {
 /// Why a section could not be read as settings, and at which key.
 pub type ReadError = serde_path_to_error::Error<toml::de::Error>;
 
-/// An adapter without its types, so that adapters stand in one list.
+/// An adapter without its types, so that adapters are in one list.
 pub trait Vendor: Sync {
     /// Returns the facts of the vendor.
     fn descriptor(&self) -> &'static Descriptor;

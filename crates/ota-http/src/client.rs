@@ -87,7 +87,7 @@ impl Request {
     /// Adds a header; `sensitive` keeps its value out of the debug output of libraries below.
     ///
     /// # Errors
-    /// `misconfigured` when the value cannot stand in a header, which only happens with a damaged credential or setting.
+    /// `misconfigured` when the value cannot be in a header, which only happens with a damaged credential or setting.
     pub fn header(&mut self, name: HeaderName, value: &str, sensitive: bool) -> Result<()> {
         let unfit = || {
             Error::new(
@@ -119,7 +119,7 @@ impl Request {
     }
 }
 
-/// Bytes whose memory is cleared when nobody holds them any more.
+/// Bytes whose memory is cleared when no one holds them any more.
 fn cleared(text: String) -> Bytes {
     Bytes::from_owner(Zeroizing::new(text.into_bytes()))
 }

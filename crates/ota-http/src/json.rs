@@ -383,7 +383,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads a number, `true`, `false`, `null` or a word that stands in their place, such as `NaN`.
+    /// Reads a number, `true`, `false`, `null` or a word that is in their place, such as `NaN`.
     fn token(&mut self) -> Result<Value, Unreadable> {
         let rest = &self.bytes[self.at..];
         let of_token =

@@ -11,7 +11,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// Looks through the identifiers of one page: none for what is no row, empty for a row that has no identifier.
+    /// Looks through the identifiers of one page: none for what is not a row, empty for a row that has no identifier.
     pub fn note<'a>(&self, ids: impl IntoIterator<Item = Option<&'a str>>) {
         let mut seen = HashSet::new();
         for id in ids {
@@ -24,7 +24,7 @@ impl Losses {
         }
     }
 
-    /// Returns whether something stood in the place of a row that is no row: the list is not whole without it.
+    /// Returns whether an element was not a row: the list is incomplete without it.
     #[must_use]
     pub fn unreadable(&self) -> bool {
         self.unreadable.load(Ordering::Relaxed)

@@ -75,7 +75,7 @@ impl<'a> Scan<'a, '_> {
 fn without_url_secrets(text: &str, whole: bool, examined: &mut usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut scan = Scan { text, examined };
-    // Everything before `copied` stands in `out`.
+    // Everything before `copied` is in `out`.
     let (mut at, mut copied) = (0, 0);
     while let Some(colon) = scan.next(at, b':') {
         let Some(mark) = MARKS.iter().find(|mark| text[colon..].starts_with(**mark)) else {

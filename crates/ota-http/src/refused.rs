@@ -1,4 +1,4 @@
-//! A credential that the vendor has refused is left alone for a while.
+//! A credential that the vendor has refused is not used for a while.
 //!
 //! Asking again with the same credential brings the same refusal, costs the account's quota, and some vendors lock a key after a few of them. So the
 //! refusal is the answer until the credential changes, or until it is time to see whether the vendor takes it now: at first soon, then less and less

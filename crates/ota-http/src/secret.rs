@@ -84,7 +84,7 @@ impl SecretSource {
         }
     }
 
-    /// A secret that stands in a file; white space around it is cut off, and a byte order mark before it.
+    /// A secret that is in a file; white space around it is cut off, and a byte order mark before it.
     ///
     /// # Errors
     /// When the file cannot be read, is no regular file, is empty, is too large or is not UTF-8. The error names the path, never the content.

@@ -30,7 +30,7 @@ pub(crate) fn job(source: Source<'_>, body: Map<String, Value>) -> Result<Job> {
 /// Reads `queryUpgradeTaskList`.
 ///
 /// # Errors
-/// When the answer is no list.
+/// When the answer is not a list.
 pub(crate) fn jobs(source: Source<'_>, body: Map<String, Value>) -> Result<Fetched<Option<Job>>> {
     page(source, body, |row| map::job(source, row))
 }
@@ -38,7 +38,7 @@ pub(crate) fn jobs(source: Source<'_>, body: Map<String, Value>) -> Result<Fetch
 /// Reads `queryUpgradeSubTaskList` of one job.
 ///
 /// # Errors
-/// When the answer is no list.
+/// When the answer is not a list.
 pub(crate) fn tasks(
     source: Source<'_>,
     body: Map<String, Value>,

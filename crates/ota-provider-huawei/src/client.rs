@@ -121,7 +121,7 @@ impl Client {
             cx,
             VendorCall::read(operation),
             |_| async move {
-                // The gate may have made us wait; a login of somebody else has then killed the token that we came with.
+                // The gate may have made us wait; a login of someone else has then killed the token that we came with.
                 let token = self.tokens.newest().unwrap_or_else(|| Arc::clone(token));
                 let result = self.read_once(cx, operation, target, &token.access).await;
                 let is_refused = result.as_ref().is_err_and(is_token_refusal);
@@ -267,7 +267,7 @@ impl Issuer for Client {
                 ("secret", secret),
             ]))
         };
-        // Repeatable: a second login kills the first one's token, which nobody has seen.
+        // Repeatable: a second login kills the first one's token, which no one has seen.
         let call = VendorCall {
             operation: "login",
             repeatable: true,

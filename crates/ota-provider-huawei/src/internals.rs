@@ -35,7 +35,7 @@ impl Operation {
     pub const ALL: [Self; 4] = [Self::Token, Self::Job, Self::Jobs, Self::Tasks];
 }
 
-/// What an answer holds. A row that cannot be read stands as `None`.
+/// What an answer holds. A row that cannot be read is `None`.
 #[derive(Debug)]
 pub enum Read {
     /// A token, which is not shown.

@@ -106,7 +106,7 @@ pub(crate) struct Token {
     accepted: AtomicBool,
 }
 
-/// The one valid token of an application, and its renewal when one is under way.
+/// The one valid token of an application, and its renewal when one is in progress.
 #[derive(Default)]
 pub(crate) struct TokenCell {
     state: Mutex<State>,
@@ -134,7 +134,7 @@ impl State {
     }
 }
 
-/// A login or refresh under way.
+/// A login or refresh in progress.
 #[derive(Clone)]
 struct Renewal {
     result: Shared<BoxFuture<'static, Result<Arc<Token>>>>,
@@ -162,7 +162,7 @@ impl TokenCell {
         self.state().token.clone()
     }
 
-    /// Notes that the vendor has answered a call with a token.
+    /// Records that the vendor has answered a call with a token.
     pub(crate) fn accepted(&self, token: &Token) {
         if token.accepted.swap(true, Ordering::Relaxed) {
             return;
@@ -173,14 +173,14 @@ impl TokenCell {
         }
     }
 
-    /// Whether a token is the one in use, and no login is under way.
+    /// Whether a token is the one in use, and no login is in progress.
     pub(crate) fn is_newest(&self, token: &Token) -> bool {
         let state = self.state();
         let newest = state.token.as_ref();
         newest.is_some_and(|newest| newest.generation == token.generation)
     }
 
-    /// Notes that the vendor has refused a token with this error, and returns whether it was the newest one.
+    /// Records that the vendor has refused a token with this error, and returns whether it was the newest one.
     ///
     /// A platform that refuses the tokens it gives would cost a login for each request; so after two such tokens in a row logins pause as after a refused
     /// one.
@@ -190,7 +190,7 @@ impl TokenCell {
         if newest.is_none_or(|newest| newest.generation != token.generation) {
             return false;
         }
-        // Nobody else is to try it.
+        // No one else is to try it.
         state.token = None;
         if !token.accepted.load(Ordering::Relaxed) {
             state.useless = state.useless.saturating_add(1);
@@ -226,7 +226,7 @@ impl TokenCell {
             let paused = state.paused_until.is_some_and(|until| now < until);
             let is_due = now >= token.renew_at && !paused && state.renewal.is_none();
             if is_due && state.refusal(&**issuer, now).is_none() {
-                // Its call is nobody's: whoever happens to come now does not wait for it.
+                // No caller waits for its call.
                 let beside = Context {
                     calls: Arc::new(CallLog::default()),
                     ..cx.clone()
@@ -294,7 +294,7 @@ impl TokenCell {
         }
     }
 
-    /// Joins the renewal under way or begins one.
+    /// Joins the renewal in progress or begins one.
     fn renewal(
         self: &Arc<Self>,
         state: &mut State,
@@ -398,7 +398,7 @@ impl TokenCell {
     }
 }
 
-/// Forgets the renewal when its task ends, however it ends, so that nobody joins one that is over.
+/// Forgets the renewal when its task ends, however it ends, so that no one joins one that is over.
 struct End<'a>(&'a TokenCell);
 
 impl Drop for End<'_> {
@@ -410,7 +410,7 @@ impl Drop for End<'_> {
 /// What a caller who needs a token does next.
 enum Step {
     Done(Arc<Token>),
-    /// Waits for the renewal under way, or begins one, with this refresh token or with a login.
+    /// Waits for the renewal in progress, or begins one, with this refresh token or with a login.
     Renew(Option<Secret>),
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn with_headers(mut response: Response<Body>, faults: &Drawn) -> Resp
     response
 }
 
-/// Answers that somebody else than the vendor gives.
+/// Answers that someone else than the vendor gives.
 pub(crate) fn foreign_answer(faults: &Drawn) -> Option<Response<Body>> {
     if faults.has(FaultKind::Html502) {
         return Some(page(StatusCode::BAD_GATEWAY));

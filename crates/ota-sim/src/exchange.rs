@@ -31,7 +31,7 @@ impl Arrival {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Tells whether the body is of this media type, whatever its parameters.
+    /// Returns whether the body is of this media type, whatever its parameters.
     pub(crate) fn is(&self, media_type: &str) -> bool {
         self.header("content-type")
             .and_then(|value| value.split(';').next())
@@ -115,7 +115,7 @@ pub(crate) trait Vendor: Send + Sync + 'static {
         &[]
     }
 
-    /// Tells whether this module serves a kind of fault; one that it does not serve is left alone. By default those of
+    /// Returns whether this module serves a kind of fault; one that it does not serve is left alone. By default those of
     /// the transport, which need nothing from the module.
     fn serves(&self, kind: FaultKind) -> bool {
         kind.is_of_transport()

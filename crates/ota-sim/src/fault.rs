@@ -44,7 +44,7 @@ pub enum FaultKind {
     EchoSignature,
     /// Refuses the token as one that has expired (vendors that hand out tokens).
     TokenExpired,
-    /// Gives one row of the answer a status word that nobody knows.
+    /// Gives one row of the answer a status word that no one knows.
     UnknownStatus,
     /// Gives one row of the answer a date that cannot be parsed.
     BadDate,
@@ -84,7 +84,7 @@ pub enum FaultKind {
     VagueText,
     /// Says of every job that it runs, whatever its tasks say.
     StillRunning,
-    /// Compresses the answer although nobody asked: `gzip`, or what `coding` says, packed as `packing` says.
+    /// Compresses the answer although no one asked: `gzip`, or what `coding` says, packed as `packing` says.
     Compress,
     /// Refuses the request's time as one that is missing (vendors with signed calls).
     IllegalTimestamp,
@@ -334,7 +334,7 @@ impl Fault {
 }
 
 impl FaultKind {
-    /// Tells whether the server injects the fault without the help of a vendor's module.
+    /// Returns whether the server injects the fault without the help of a vendor's module.
     pub(crate) fn is_of_transport(self) -> bool {
         matches!(
             self,
@@ -354,7 +354,7 @@ impl FaultKind {
         )
     }
 
-    /// Tells whether the fault leaves nothing of the normal answer, or spoils all of it.
+    /// Returns whether the fault leaves nothing of the normal answer, or spoils all of it.
     pub(crate) fn decides(self) -> bool {
         match self {
             Self::Delay

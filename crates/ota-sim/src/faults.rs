@@ -64,7 +64,7 @@ impl Drawn {
         self.faults.iter().find_map(header).map(String::as_str)
     }
 
-    /// Puts something else in the place of rows: another row, what is no row, or a mark for [`FaultKind::ManyRows`].
+    /// Puts something else in the place of rows: another row, what is not a row, or a mark for [`FaultKind::ManyRows`].
     ///
     /// A list without rows stays as it is, and the first row stays a row.
     pub(crate) fn replace_rows(&self, rows: &mut [Value]) {
@@ -84,7 +84,7 @@ impl Drawn {
         }
     }
 
-    /// What stands in the place of a list.
+    /// What replaces a list.
     pub(crate) fn list(&self, list: Value) -> Value {
         match self.get(FaultKind::NoList) {
             Some(fault) => fault.value.clone().unwrap_or_else(|| "a list".into()),

@@ -168,7 +168,7 @@ fn used(module: &[String], text: &str, files: &Files) -> BTreeSet<Vec<String>> {
     used
 }
 
-/// Reads a path, with all that stands in its braces, and returns where it ends.
+/// Reads a path, with all that is in its braces, and returns where it ends.
 fn tree<'a>(
     words: &[&'a str],
     mut at: usize,
@@ -258,7 +258,7 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// Leaves out comments, and what stands in strings and characters.
+/// Leaves out comments, and what is in strings and characters.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -323,7 +323,7 @@ fn character(text: &str) -> Option<usize> {
 
 const FOR_TESTS: &str = "#[cfg(test)]";
 
-/// Returns the modules that are declared for tests only and stand in files.
+/// Returns the modules that are declared for tests only and are in files.
 fn test_files(text: &str) -> Vec<String> {
     let declared = text.split(FOR_TESTS).skip(1).filter_map(|after| {
         let head = after.split([';', '{']).next()?;

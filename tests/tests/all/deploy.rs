@@ -72,7 +72,7 @@ async fn served() -> Served {
     served
 }
 
-/// The variable parts of a template: what stands in `{{…}}`, without `prefix`.
+/// The variable parts of a template: what is in `{{…}}`, without `prefix`.
 fn placeholders(template: &str, prefix: &str) -> Labels {
     let parts = template.split("{{").skip(1);
     let names = parts.map(|part| part.split_once("}}").unwrap().0.trim());

@@ -1,4 +1,4 @@
-//! The fuzz targets over their seeds, so that they are built and keep passing while nobody fuzzes.
+//! The fuzz targets over their seeds, so that they are built and keep passing while no one fuzzes.
 
 #[path = "../../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "it is a library where it is fuzzed")]

@@ -66,7 +66,7 @@ pub(crate) async fn task_status_filters_are_exact(subject: &Subject) -> Verdict 
         } else {
             TaskStatus::ALL.iter().map(|status| vec![*status]).collect()
         };
-        // Every task is told apart by the unfiltered list, so the two must agree task by task.
+        // The unfiltered list has the status of every task, so the two must agree task by task.
         let all = walk_tasks(subject, &job.id, &TaskFilter::default(), 100).await?;
         for status in selections {
             let what = format!("tasks of `{}` in {status:?}", job.id);

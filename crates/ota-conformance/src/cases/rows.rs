@@ -336,7 +336,7 @@ pub(crate) async fn an_odd_value_leaves_the_page_whole(subject: &Subject) -> Ver
     passed()
 }
 
-/// What stands in the place of a row costs that row only, and the pages behind it say that the list is not whole.
+/// What replaces a row costs that row only, and the pages behind it say that the list is not whole.
 fn lost<T: Row>(what: &str, before: &Walked<T>, after: &Walked<T>) -> Result<(), String> {
     let rows: BTreeSet<&str> = before.rows().map(Row::key).collect();
     let mut came = BTreeSet::new();

@@ -178,7 +178,7 @@ fn keep_running(trouble: Trouble, job: &mut Job) {
     }
 }
 
-/// Refuses an answer that is no list, or has more rows than any page has.
+/// Refuses an answer that is not a list, or has more rows than any page has.
 fn is_list(trouble: Trouble) -> Result<()> {
     match trouble {
         Trouble::NoList(_) => Err(Error::new(
@@ -202,7 +202,7 @@ struct Losses {
 }
 
 impl Losses {
-    /// Puts something else in the place of the second row, and notes it. What is no row has an empty identifier.
+    /// Puts something else in the place of the second row, and notes it. What is not a row has an empty identifier.
     fn make<T: Clone>(&self, trouble: Trouble, rows: &mut [T], no_row: impl Fn(&mut T)) {
         let [first, second, ..] = rows else { return };
         match trouble {

@@ -25,7 +25,7 @@ pub(crate) const MAX_CALLS: u32 = 5;
 
 const ATTEMPT: Duration = Duration::from_secs(8);
 
-/// How far the clock is moved at once where somebody waits for it.
+/// How far the clock is moved at once where someone waits for it.
 const NUDGE: Duration = Duration::from_millis(50);
 
 /// Which gate the provider gets.
@@ -55,9 +55,9 @@ impl Through {
     }
 }
 
-/// The real gate, with somebody who moves the clock while a caller waits for it: before a repetition, or during a pause of the account.
+/// The real gate, with someone who moves the clock while a caller waits for it: before a repetition, or during a pause of the account.
 ///
-/// Only the time in which no attempt is under way is moved, so no attempt runs out of time by it. Nothing sleeps.
+/// Only the time in which no attempt is in progress is moved, so no attempt runs out of time by it. Nothing sleeps.
 #[derive(Debug)]
 struct Nudged {
     guard: Guard,
@@ -66,7 +66,7 @@ struct Nudged {
     vendors: ota_sim::Clock,
 }
 
-/// An attempt that is counted while it is under way.
+/// An attempt that is counted while it is in progress.
 struct Counted<'a>(&'a mut dyn Attempt, &'a watch::Sender<u32>);
 
 struct UnderWay<'a>(&'a watch::Sender<u32>);

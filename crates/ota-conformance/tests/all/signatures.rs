@@ -1,4 +1,4 @@
-//! What the adapter signs is what the simulator verifies, whatever stands in the parameters. The two share no code.
+//! What the adapter signs is what the simulator verifies, whatever is in the parameters. The two share no code.
 
 use std::time::Duration;
 

@@ -156,7 +156,7 @@ impl Walk {
             .await
     }
 
-    /// Walks as [`Walk::run`] through lists in which something may stand in the place of a row that cannot be read. It keeps its place, for the vendor has
+    /// Walks as [`Walk::run`] through lists in which something may be in the place of a row that cannot be read. It keeps its place, for the vendor has
     /// numbered it, and is not returned: the list is not whole without it, so the walk has a gap from there on.
     ///
     /// `id` returns a row's identifier, empty for a row that has none. `wanted` is given the segment too: a vendor that ignores a filter answers rows that
@@ -640,7 +640,7 @@ where
     }
 
     /// Settles a page that has fewer rows than belong into it, although the total says that there are more. `shown` says that the row at the
-    /// position has been asked for by itself, and did not come.
+    /// position has been asked for separately, and did not come.
     async fn short_page(
         &mut self,
         window: Window,
@@ -712,7 +712,7 @@ where
     }
 
     /// Settles a page that begins with the next row and is short: rows are missing in it, or the vendor's pages have become smaller still. The
-    /// next row, asked for by itself, tells.
+    /// next row, asked for separately, tells.
     async fn part_of_a_page(&mut self, part: Window, answer: Fetched<R>) -> Result<Step<R>, Stop> {
         let single = Window::holding(self.position.offset, 1);
         let row = self.ask(single).await?;

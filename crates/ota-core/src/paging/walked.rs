@@ -59,7 +59,7 @@ impl<R> From<&Walk> for Walked<R> {
 }
 
 impl<R> Walked<Option<R>> {
-    /// Leaves out what is no row. Without it the list is not whole, here and in the parts that follow.
+    /// Leaves out what is not a row. Without it the list is not whole, here and in the parts that follow.
     pub(super) fn readable(mut self) -> Walked<R> {
         if self.unreadable {
             self.gap = true;

@@ -16,7 +16,7 @@ use super::token::Verifier;
 pub enum Access {
     /// By a signed token.
     Jwt(Box<Verifier>),
-    /// Everybody may do everything; only on a loopback address, and only for a loopback `Host`.
+    /// Everyone may do everything; only on a loopback address, and only for a loopback `Host`.
     Disabled,
 }
 
@@ -99,7 +99,7 @@ pub fn authorize(
         Access::Disabled => {
             // A page of another site can make a browser send requests here, but not with a loopback name in `Host`.
             // Every name that the request gives must be one: a second header, or a whole URL in the request line, could be the one that
-            // somebody else goes by.
+            // someone else goes by.
             let names = headers
                 .get_all(HOST)
                 .iter()

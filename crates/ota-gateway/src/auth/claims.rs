@@ -167,7 +167,7 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Token
 enum Found<'a> {
     Nothing,
     Value(&'a Value),
-    /// A part of the path holds something that nothing can stand in.
+    /// A part of the path holds something that nothing can be in.
     Blocked(&'a Value, String),
 }
 

@@ -28,7 +28,7 @@ const SKEW_S: f64 = 60.0;
 
 /// Verifies tokens.
 ///
-/// Callers send the same token with each request. What stands in a token that was good once is read once. Its times are compared every time, an
+/// Callers send the same token with each request. What is in a token that was good once is read once. Its times are compared every time, an
 /// HMAC is computed every time; a signature by a public key, which takes a hundred times as long, holds for the same text and the same keys.
 pub struct Verifier {
     keys: Arc<Keys>,

@@ -1,4 +1,4 @@
-//! Answers as they are kept: written once, and packed once for each form that somebody asks for.
+//! Answers as they are kept: written once, and packed once for each form that someone asks for.
 
 use std::io::Write as _;
 use std::ops::Range;

@@ -12,7 +12,7 @@ use super::section::{self, Section};
 pub struct CacheConfig {
     /// The oldest answer that is given without asking the vendor.
     pub max_age: Duration,
-    /// Nobody makes the vendor be asked twice within this time.
+    /// No one makes the vendor be asked twice within this time.
     pub min_age: Duration,
     /// As `max_age`, for statistics.
     pub stats_max_age: Duration,
@@ -20,7 +20,7 @@ pub struct CacheConfig {
     pub stale_if_error: Duration,
     /// How long a refusal (not found, refused credential, misconfigured, rejected) is given again without asking the vendor.
     pub error_age: Duration,
-    /// The memory that kept answers may take.
+    /// The memory that cached responses may take.
     pub max_bytes: u64,
 }
 

@@ -29,12 +29,12 @@ impl Mistakes {
         }
     }
 
-    /// Notes that a key cannot be relied on: its mistake has been named.
+    /// Records that a key cannot be relied on: its mistake has been named.
     pub(super) fn broke(&mut self, key: &str) {
         self.broken.push(key.to_owned());
     }
 
-    /// Notes that an unknown key was most likely meant to be this one, so that it is not called missing as well.
+    /// Records that an unknown key was most likely meant to be this one, so that it is not called missing as well.
     pub(super) fn meant(&mut self, key: &str) {
         self.meant.push(key.to_owned());
     }

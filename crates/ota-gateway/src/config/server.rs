@@ -30,7 +30,7 @@ pub struct ServerConfig {
     pub rate_limit: Option<RateLimit>,
     /// The address of the API in its document, without a slash at the end. Without it the document says that the API is beside it.
     pub public_url: Option<String>,
-    /// How many requests may be under way.
+    /// How many requests may be in progress.
     pub places: Places,
 }
 

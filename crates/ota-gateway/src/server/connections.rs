@@ -27,7 +27,7 @@ use super::service::Service;
 use super::socket::{Listener, Overdue, Socket};
 use crate::problem::Code;
 
-/// How much longer than a request may take the gateway waits for requests under way once it was told to stop.
+/// How much longer than a request may take the gateway waits for requests in flight once it was told to stop.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// How long nothing is accepted after the operating system has refused to: some file descriptors must be closed first.
@@ -213,7 +213,7 @@ impl<S: Service> Threads<S> {
     }
 }
 
-/// Starts a thread that serves the connections it is sent, until nobody can send it any more.
+/// Starts a thread that serves the connections it is sent, until no one can send it any more.
 fn spawn_thread<S: Service>(
     number: usize,
     service: &S,
@@ -330,7 +330,7 @@ where
                 told = true;
             }
             () = state.evicted.notified() => return,
-            // Its answer would most likely be read by nobody, and the end would wait for it.
+            // Its answer would most likely be read by no one, and the end would wait for it.
             () = state.gone(), if told => return,
             () = tokio::time::sleep_until(look) => match state.overdue(&limits) {
                 Ok(next) => look = next,

@@ -62,7 +62,7 @@ enum Part {
     Head,
     /// So many bytes of a body.
     Body(u64),
-    /// A body in chunks. No other request follows it on the connection, so nobody needs to know where it ends.
+    /// A body in chunks. No other request follows it on the connection, so no one needs to know where it ends.
     Chunks,
 }
 

@@ -129,7 +129,7 @@ fn detail_of(code: Code) -> &'static str {
     }
 }
 
-/// Writes the identifier of a request, which is taken over or made so that it can stand in a header.
+/// Writes the identifier of a request, which is taken over or made so that it can be in a header.
 fn identifier(id: &str) -> HeaderValue {
     HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
 }

@@ -31,7 +31,7 @@ pub struct RateLimit {
     pub window: Duration,
 }
 
-/// How many requests may be under way.
+/// How many requests may be in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
     /// Of all callers: fewer than there are connections, so that probes and new callers find one.

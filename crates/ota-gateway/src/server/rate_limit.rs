@@ -18,7 +18,7 @@ pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// What a caller may send.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The most callers that are told apart; who was not seen for longest is forgotten, and may then send a whole window's requests.
+/// The most callers that are distinguished; who was not seen for longest is forgotten, and may then send a whole window's requests.
 const MAX_CALLERS: usize = 10_000;
 
 /// When the requests that a caller has sent are paid off.

@@ -42,16 +42,16 @@ pub trait Service: Clone + std::fmt::Debug + Send + Sync + Unpin + 'static {
     /// When the library supports no version of TLS.
     fn acceptor(&self) -> Result<Option<TlsAcceptor>, rustls::Error>;
 
-    /// Notes how many connections are open.
+    /// Records how many connections are open.
     fn open_connections(&self, open: usize);
 
-    /// Notes that a connection was ended from this side.
+    /// Records that a connection was ended from this side.
     fn cut_off(&self, reason: CutOff);
 
-    /// Notes that the operating system had no descriptor for a connection.
+    /// Records that the operating system had no descriptor for a connection.
     fn accept_failed(&self);
 
-    /// Notes that no more connections are accepted.
+    /// Records that no more connections are accepted.
     fn drain(&self);
 }
 

@@ -1,6 +1,6 @@
-//! Fair shares of the places for requests under way.
+//! Fair shares of the places for requests in flight.
 //!
-//! A request waits for a vendor as long as half a minute, and takes a connection meanwhile. So fewer requests may be under way than there are
+//! A request waits for a vendor as long as half a minute, and takes a connection meanwhile. So fewer requests may be in progress than there are
 //! connections: the rest are free for probes, and for callers whose requests are judged here. While there are places, anybody may have as many as he
 //! asks for. When there are none, a caller who has fewer than another gets one of that other's: the request that came last is answered with 503.
 
@@ -32,7 +32,7 @@ impl Account {
     }
 }
 
-/// The requests that are under way, by caller.
+/// The requests that are in flight, by caller.
 #[derive(Debug)]
 pub struct Shares {
     places: Places,

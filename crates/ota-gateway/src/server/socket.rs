@@ -30,7 +30,7 @@ pub(super) enum Phase {
     Answering = 3,
 }
 
-/// A client that takes nothing of its answer for so long may have to make room for another; a moment is nobody's fault.
+/// A client that takes nothing of its answer for so long may have to make room for another; a moment is no one's fault.
 const SLOW_READER: Duration = Duration::from_secs(1);
 
 /// A client that has sent no more for so long has most likely hung up: closing a connection and shutting down its sending half look alike from here,
@@ -84,12 +84,12 @@ impl Serving {
 pub struct ClientWatch(Arc<State>);
 
 impl ClientWatch {
-    /// Notes that the body has not come yet: the connection may make room for another.
+    /// Records that the body has not come yet: the connection may make room for another.
     pub fn waits(&self) {
         self.0.enter(Phase::Head);
     }
 
-    /// Notes that it is not waited for any more: it has come whole, or it is given up.
+    /// Records that it is not waited for any more: it has come whole, or it is given up.
     pub fn waits_no_more(&self, whole: bool) {
         self.0.enter(Phase::Serving);
         self.0.unread.store(!whole, Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl State {
         }
     }
 
-    /// Notes that a handler runs, until the returned value is dropped.
+    /// Records that a handler runs, until the returned value is dropped.
     pub(super) fn serve(self: &Arc<Self>, has_body: bool) -> Serving {
         self.enter(Phase::Serving);
         self.unread.store(has_body, Ordering::Relaxed);
@@ -149,7 +149,7 @@ impl State {
         ClientWatch(Arc::clone(self))
     }
 
-    /// Notes that the client sends no more.
+    /// Records that the client sends no more.
     fn half_close(&self) {
         self.half_closed.store(self.now() + 1, Ordering::Relaxed);
         self.half_closes.notify_waiters();
@@ -197,7 +197,7 @@ impl State {
     }
 
     /// Returns since when this connection waits for its client, if so: for a request, for its body, or for the answer to be taken. One whose client
-    /// sends no more counts as well: most likely nobody waits for the answer.
+    /// sends no more counts as well: most likely no one waits for the answer.
     pub(super) fn idle_since(&self) -> Option<Idle> {
         let at = |milliseconds| self.start + Duration::from_millis(milliseconds);
         let blocked = self.blocked.load(Ordering::Relaxed);
@@ -222,7 +222,7 @@ impl State {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Notes how many bytes are counted for its large heads.
+    /// Records how many bytes are counted for its large heads.
     pub(super) fn set_held(&self, bytes: usize) {
         self.held.store(bytes, Ordering::Relaxed);
     }
@@ -507,7 +507,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         Poll::Pending
     }
 
-    /// Notes that the client sends no more.
+    /// Records that the client sends no more.
     fn end(&mut self) {
         if self.scanner.in_head() && self.refused.is_none() {
             self.refused = Some(ended_early());

@@ -231,7 +231,7 @@ impl Exporter {
         });
     }
 
-    /// Hands a span over; one that finds the queue full is lost, so that a slow collector slows nobody else.
+    /// Hands a span over; one that finds the queue full is lost, so that a slow collector slows no one else.
     fn push(&self, span: SpanData) {
         if self.spans.try_send(span).is_ok() {
             return;

@@ -154,7 +154,7 @@ fn the_example_shows_every_key_and_no_other() {
             .cloned()
             .collect();
         let mut known = known_keys(&section, folder.path());
-        // One that another one excludes, or that has no default, stands in a comment of its section.
+        // One that another one excludes, or that has no default, is in a comment of its section.
         let text = text_of(&section);
         known.retain(|key| {
             shown.contains(key)

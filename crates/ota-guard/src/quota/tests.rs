@@ -416,7 +416,7 @@ async fn a_throttled_account_is_slowed_as_a_whole_and_longer_each_time() {
         let sent = clock.monotonic();
         drop(take(&quota, "a").await);
         quota.throttled(sent, None, &random);
-        // What was under way tells nothing new.
+        // Responses to calls that were in flight say nothing new.
         quota.throttled(sent, None, &random);
         assert_eq!(quota.remaining(), 0);
         let waiter = wait(&quota, Interactive, sent + ms(60_000));

@@ -71,7 +71,7 @@ impl Facts {
 fn certificate(der: &[u8]) -> der::Result<Facts> {
     AnyRef::from_der(der)?.sequence(|outer| {
         let facts = outer.sequence(body)?;
-        // The algorithm and the signature, which stand in the body too and are webpki's to check.
+        // The algorithm and the signature, which are in the body too and are webpki's to check.
         AnyRef::decode(outer)?;
         AnyRef::decode(outer)?;
         Ok::<_, der::Error>(facts)

@@ -309,7 +309,7 @@ async fn version_1_is_trusted_when_pinned_and_named_when_not() {
         &["self-signed", "X.509 version 1"],
         &["put the server's own certificate into `ca_file`"],
     );
-    // One that a CA has signed is trusted by itself, and not by its CA.
+    // One that a CA has signed is trusted because it is listed, not because of its CA.
     let ca_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name = rcgen::DistinguishedName::new();

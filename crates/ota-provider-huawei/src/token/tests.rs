@@ -214,7 +214,7 @@ async fn a_refused_token_is_replaced_by_one_login_for_all() {
     let old = current(&cell, &issuer).await.unwrap();
     let new = after_refusal(&cell, &issuer, &old).await.unwrap();
     assert_eq!(new.access.expose_secret(), "access-2");
-    // Somebody whose call with the old token comes back late.
+    // Someone whose call with the old token comes back late.
     let late = after_refusal(&cell, &issuer, &old).await.unwrap();
     assert_eq!(late.access.expose_secret(), "access-2");
     assert_eq!(issuer.calls(), ["login", "login"]);

@@ -48,7 +48,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The rows as text that can be compared, `None` for what is no row.
+/// The rows as text that can be compared, `None` for what is not a row.
 fn rows(read: Read) -> Vec<Option<String>> {
     fn shown<T: std::fmt::Debug>(rows: Vec<Option<T>>) -> Vec<Option<String>> {
         let rows = rows.into_iter();
@@ -172,7 +172,7 @@ fn one_value_that_is_not_as_it_should_be_costs_no_row() {
         panic!("a list of jobs");
     };
     assert_eq!(jobs.len(), 3);
-    // What cannot be cut into rows is no list.
+    // What cannot be cut into rows is not a list.
     assert!(read(Operation::Jobs, 200, &page_with(b"\"x")).is_err());
     assert!(read(Operation::Jobs, 200, &page_with(b"]")).is_err());
 }

@@ -88,7 +88,7 @@ async fn fifty_callers_make_one_login() {
 
 #[tokio::test]
 async fn a_refused_token_is_renewed_once_and_the_call_repeated_once() {
-    // Somebody else has logged in: the first token is dead.
+    // Someone else has logged in: the first token is dead.
     let vendor = Vendor::with_logins(|seen| accept(seen, "access-token-0002")).await;
     let subject = Subject::new(&vendor.endpoint);
     let cx = subject.context();
@@ -127,7 +127,7 @@ async fn tokens_that_are_refused_at_once_cost_no_login_for_each_request() {
 
 #[tokio::test]
 async fn a_token_that_other_logins_end_again_and_again_fails_no_call() {
-    // While the slow call is under way its token is ended by the login of somebody else, three times.
+    // While the slow call is in progress its token is ended by the login of someone else, three times.
     let holds: Arc<[_; 3]> = Arc::new(std::array::from_fn(|_| watch::Sender::new(false)));
     let ended = watch::Sender::new(0_usize);
     let (held, ends) = (Arc::clone(&holds), ended.clone());
@@ -224,7 +224,7 @@ async fn a_late_refusal_of_an_old_token_repeats_without_a_login() {
         tokio::spawn(async move { subject.provider.check(&subject.context()).await })
     };
     vendor.has_seen(2).await;
-    // Meanwhile the token is renewed for somebody else.
+    // Meanwhile the token is renewed for someone else.
     subject.clock.advance(Duration::from_secs(3300));
     let other = {
         let subject = Arc::clone(&subject);

@@ -60,7 +60,7 @@ pub(super) fn task_status(stage: Stage) -> &'static str {
     }
 }
 
-/// `TaskDesc` of a failed task. Only the first text stands in a vendor document (sample of ListOTATaskByJob); the others
+/// `TaskDesc` of a failed task. Only the first text is in a vendor document (sample of ListOTATaskByJob); the others
 /// follow the meanings of the error steps -1 to -4 that devices report, and one is hostile on purpose.
 pub(super) fn failure_text(failure: Failure) -> &'static str {
     match failure {

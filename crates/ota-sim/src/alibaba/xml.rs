@@ -9,7 +9,7 @@ pub(super) fn document(root: &str, content: &Value) -> String {
     text
 }
 
-/// The error document of the gateway; the advice stands in a CDATA section, as the vendor writes it.
+/// The error document of the gateway; the advice is in a CDATA section, as the vendor writes it.
 pub(super) fn gateway_error(
     request_id: &str,
     host_id: &str,

@@ -41,7 +41,7 @@ impl Failure {
         Self::ALL[(number % Self::ALL.len() as u64) as usize]
     }
 
-    /// Tells whether a timeout was the cause.
+    /// Returns whether a timeout was the cause.
     fn is_timeout(self) -> bool {
         matches!(self, Self::NeverOnline | Self::NoReport)
     }

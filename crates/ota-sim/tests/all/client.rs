@@ -40,7 +40,7 @@ impl Raw {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Tells whether the body is as long as the head announced.
+    /// Returns whether the body is as long as the head announced.
     pub(crate) fn is_complete(&self) -> bool {
         self.header("content-length")
             .and_then(|text| text.parse().ok())

@@ -160,7 +160,7 @@ impl KeyServer {
         )
     }
 
-    /// Waits until the server was asked twice more: the first of them may have been under way.
+    /// Waits until the server was asked twice more: the first of them may have been in progress.
     async fn asked_again(&self) {
         let before = self.server.seen().len();
         wire::until(async || self.server.seen().len() >= before + 2).await;
@@ -191,7 +191,7 @@ async fn keys_of_a_server_are_rotated_without_a_restart() {
     assert_eq!(keys.server.seen().len(), before + 1);
     assert_eq!(status(&gateway, &old.token(&claims())).await, 200);
 
-    // Tokens of keys that nobody knows do not make the server be asked each time.
+    // Tokens of keys that no one knows do not make the server be asked each time.
     let stranger = Signer::new("stranger");
     for _ in 0..5 {
         let reply = gateway.ask("GET", "/v1/providers");

@@ -28,7 +28,7 @@ async fn operations(world: &World) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Tokens that nobody may get in with.
+/// Tokens that no one may get in with.
 fn refused() -> Vec<(&'static str, String)> {
     let with = |changes: Value| signed(SECRET, &claims_with(changes));
     let good = signed(SECRET, &claims());
@@ -197,7 +197,7 @@ async fn a_token_for_some_providers_sees_no_others() {
             .send()
             .await
             .problem(404, "not_found");
-        // One that is hidden cannot be told from one that is not there.
+        // One that is hidden cannot be distinguished from one that is not there.
         assert_eq!(hidden["detail"], unknown["detail"]);
         assert_eq!(hidden["field"], unknown["field"]);
     }

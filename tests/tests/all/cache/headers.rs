@@ -229,7 +229,7 @@ async fn only_if_cached_makes_no_vendor_call() {
     }
     assert_eq!(world.alibaba.counters().total_calls(), 0);
     assert_eq!(world.huawei.counters().total_calls(), 0);
-    // What the gateway knows by itself is there.
+    // What the gateway knows without a call is there.
     for path in ["/v1/providers".to_owned(), format!("/v1/providers/{ALI}")] {
         let reply = world
             .gateway

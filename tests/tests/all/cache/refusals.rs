@@ -210,7 +210,7 @@ async fn each_refusal_is_given_again_for_its_age_and_sooner_asked_for_only_by_wi
             };
             let login = usize::from(said.vendor == HUA);
             check("", 1 + login).await;
-            // Within `min_age_s` nobody gets the vendor asked again.
+            // Within `min_age_s` no one gets the vendor asked again.
             for wish in ["", "no-cache", "max-age=0", "no-store"] {
                 check(wish, 0).await;
             }

@@ -309,7 +309,7 @@ async fn only_pages_of_configured_origins_may_call() {
     let section = ota_tests::Section::alibaba(ALI, &alibaba.url());
     let text = head.replacen("[server]\n", &line, 1) + &section.to_toml();
     let gateway = Gateway::with_file(&text).await;
-    // What a browser asks for by itself is no operation of the document.
+    // What a browser requests on its own is not an operation of the document.
     let preflight = async |origin: &str| {
         let headers = [
             ("Host", gateway.address().to_string()),

@@ -101,7 +101,7 @@ async fn what_the_vendor_does_not_let_anybody_reach_is_said_from_the_first_page(
     window_is_respected(&sim);
 }
 
-/// Nobody has the device that is asked for, so every row is read and none is written: the quickest walk through everything.
+/// No one has the device that is asked for, so every row is read and none is written: the quickest walk through everything.
 #[tokio::test]
 async fn a_truncated_walk_reads_each_window_to_its_end_and_says_so_to_the_last_page() {
     let counts = [("SUCCEEDED", 100_300), ("FAILED", 450), ("QUEUED", 250)];

@@ -296,7 +296,7 @@ async fn serve_answers_with_a_token_of_the_program_and_ends_cleanly_on_sigterm()
     signal(&child, "HUP").await;
     get("/v1/providers", &token).await.ok();
 
-    // A request under way when the end is asked for is finished.
+    // A request in flight when the end is asked for is finished.
     sim.set_faults(vec![
         Fault::once(FaultKind::Delay).delay(std::time::Duration::from_millis(500)),
     ]);
@@ -310,7 +310,7 @@ async fn serve_answers_with_a_token_of_the_program_and_ends_cleanly_on_sigterm()
         .await
         .unwrap();
         signal(&child, "TERM").await;
-        // Nobody new is let in, while the one under way is waited for.
+        // No one new is let in, while the one in progress is waited for.
         wire::until(async || tokio::net::TcpStream::connect(address).await.is_err()).await;
     };
     futures_util::future::join(slow, end).await;

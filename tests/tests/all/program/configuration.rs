@@ -267,7 +267,7 @@ async fn a_file_that_is_no_configuration_is_refused() {
     refused("[server\nlisten = 1\n", Some("[server"), &["TOML"]).await;
     refused("a = \n", Some("a = "), &["TOML"]).await;
     refused("listen = \"127.0.0.1:1\"\n", Some("listen"), &["listen"]).await;
-    // An empty file lacks the secret; that the gateway would serve nobody is no reason to start it open.
+    // An empty file lacks the secret; that the gateway would serve no one is no reason to start it open.
     for text in ["", "# nothing\n", "[server]\n"] {
         refused(text, None, &["auth.hs256_secret_file"]).await;
     }

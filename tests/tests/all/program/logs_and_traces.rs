@@ -317,7 +317,7 @@ async fn each_request_has_one_line_with_everything_to_find_it_by() {
         assert_eq!(line["vendor.calls"].as_u64().unwrap() > 0, calls, "{line}");
         assert_eq!(line.get("vendor.ms").is_some(), calls, "{line}");
     }
-    // A failure too, and a request that nobody is known for.
+    // A failure too, and a request that no one is known for.
     let more = [("X-Request-Id", "third")];
     running
         .ask("GET", "/v1/providers", "x", &more)

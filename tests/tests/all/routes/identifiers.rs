@@ -4,7 +4,7 @@ use ota_sim::RecordedRequest;
 
 use crate::setup::{ALI, HUA, World};
 
-/// What stands in the path, and what it means.
+/// What is in the path, and what it means.
 fn odd() -> Vec<(String, String)> {
     let chinese = "设备升级任务";
     let escaped =

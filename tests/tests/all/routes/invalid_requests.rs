@@ -390,7 +390,7 @@ async fn a_large_body_is_refused_unread() {
         }
     }
     no_vendor_call(&world);
-    // A small body, which nobody asked for, does no harm.
+    // A small body, which no one asked for, does no harm.
     let reply = world
         .gateway
         .ask("POST", &check)

@@ -72,7 +72,7 @@ async fn trouble_at_the_login_has_its_code_and_the_next_request_logs_in() {
         sim.set_faults(Vec::new());
         sim.reset_counters();
         if kind == FaultKind::ProductError {
-            // The platform has refused what the login was made with, so it is left alone for a while.
+            // The platform has refused what the login was made with, so it is not used for a while.
             let reply = gateway.get(&World::jobs_path(HUA)).await;
             faults::is(&reply, HUA, expected);
             assert_eq!(sim.counters().logins, 0);

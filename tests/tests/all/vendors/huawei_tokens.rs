@@ -15,7 +15,7 @@ use crate::setup::{HUA, World, ids, rows, walk};
 /// `e2e/app+secret=Kj4` as a form writes it.
 const SECRET_IN_FORM: &str = "e2e%2Fapp%2Bsecret%3DKj4";
 
-/// Logs in as somebody else does with the same application; ends every token before.
+/// Logs in as someone else does with the same application; ends every token before.
 async fn login(address: SocketAddr) -> (String, String) {
     let form = format!("appId={APP_ID}&secret={SECRET_IN_FORM}");
     let headers = [

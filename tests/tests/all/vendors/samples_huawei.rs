@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::setup::{HUA, World};
 
-/// A platform that logs everybody in and gives every other call the same answer.
+/// A platform that logs everyone in and gives every other call the same answer.
 async fn answer(body: &'static str, path: &str) -> Value {
     let script = Script::start(move |seen| match seen.path() {
         "/iocm/app/sec/v1.1.0/login" => {

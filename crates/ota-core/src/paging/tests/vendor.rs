@@ -383,7 +383,7 @@ proptest! {
         let vendor = Vendor { totals: Totals::EachCall, claims, echo, cap, floor, empty, ..Vendor::of(rows) };
         let end = walk(&vendor, page_size, max_calls, filtered);
         let came = end.rows.iter().collect::<BTreeSet<_>>().len() as u64;
-        // Rows that no answer has counted cannot be missed, and neither can one that does not even come when it is asked for by itself.
+        // Rows that no response has counted cannot be missing, and neither can one that is not returned when it is requested alone.
         let hidden = empty.is_some_and(|(page, _)| came == page);
         prop_assert!(end.honest(rows) || end.gap || end.claimed <= came || hidden || end.disguised, "{:?}", end);
         // Behind rows that stay away no answer shows whether a smaller cap has shifted the rest; the gap is said.

@@ -212,7 +212,7 @@ fn a_claim_is_found_by_its_whole_name_and_by_its_path() {
     assert!(read("a.b.c", json!({"a": {"x": 1}, "a.b": {"c": roles}})));
     assert!(read("https://x.y/r", json!({"https://x.y/r": roles})));
     assert!(read("a", json!({"a": "openid  ota:read"})));
-    // A name in a list is one name, whatever stands in it.
+    // A name in a list is one name, whatever is in it.
     assert!(!read("a", json!({"a": ["x ota:read"]})));
     assert!(!read("a", json!({"a": null})) && !read("a.b", json!({"a": null})));
     assert!(!read("a.b", json!({"b": roles})) && !read("b", json!({"a": {"b": roles}})));
