@@ -24,7 +24,7 @@ pub use claims::{ClaimNames, Claims, Rules, unknown_scope};
 pub use error::TokenError;
 pub use jwk::{AllLeftOut, LeftOut};
 pub use keys::{KeyError, KeySet, MIN_SECRET_BYTES};
-pub use mint::Mint;
+pub use mint::TokenIssuer;
 pub use scope::{ADMIN, KNOWN_SCOPES, READ};
 pub use source::{KeySource, Keys, LookedFor};
 pub use token::Verifier;

@@ -11,7 +11,7 @@ use ota_core::context::{CallSummary, Context, Moment, Priority};
 use ota_fleet::{CacheLimits, ConfiguredProvider, Fetch, Fetched, Source};
 
 use crate::cache::conditional::{ConditionalRequest, Freshness};
-use crate::cache::response::Rendered;
+use crate::cache::response::CachedResponse;
 use crate::cache::targets::ResolvedTarget;
 use crate::metrics::ReadResult;
 use crate::problem::{Code, Failure};
@@ -25,7 +25,7 @@ pub struct Live {
     request_id: RequestId,
     request: RequestContext,
     conditional: ConditionalRequest,
-    /// Its path and query, where the same ones always ask the same: not with a cursor, which expires.
+    /// Its path and query, if equal ones are always the same read; not with a cursor, which expires.
     target: Option<Uri>,
     route: Option<MatchedPath>,
     client: Option<ClientWatch>,
@@ -60,13 +60,13 @@ pub struct Read<'a> {
     pub member: &'a ConfiguredProvider,
     /// Which operation of ours.
     pub operation: &'static str,
-    /// Everything that the answer depends on: equal keys are equal questions. What the caller may see is not in it, and was decided before.
+    /// Everything that the response depends on: equal keys are equal reads. What the caller may see is not part of it; it has been decided before.
     pub key: String,
-    /// Whether it is a count, which costs the vendor more and may be older.
+    /// Whether it is a count, which costs more vendor calls and may be older.
     pub is_count: bool,
 }
 
-/// Returns how old answers of a provider may be.
+/// Returns the cache limits of a provider.
 pub(crate) fn limits(app: &App, attempt_timeout: Duration, is_count: bool) -> CacheLimits {
     let cache = app.cache();
     CacheLimits {
@@ -102,11 +102,11 @@ impl Live {
         Failure::of_provider(error, provider, &self.request_id.0)
     }
 
-    /// Waits for an answer that may cost a vendor call. It is given up when the client has most likely hung up before a call was sent, so that it costs
-    /// the quota nothing.
+    /// Waits for a result that may need a vendor call. The wait ends if the client has most likely disconnected before a call was sent, so that no quota is
+    /// used.
     ///
     /// # Errors
-    /// `unavailable` when it is given up.
+    /// `unavailable` if the wait ended.
     pub async fn unless_gone<T>(
         &self,
         answer: impl Future<Output = T>,
@@ -130,21 +130,21 @@ impl Live {
         }
     }
 
-    /// Answers from what is kept, from an equal read that is in flight, or by `fetch`, which runs as a task of its own.
+    /// Responds from the cache, from an equal read in flight, or by `fetch`, which runs in a separate task.
     ///
     /// # Errors
-    /// What the read met; `nothing_cached` for `only-if-cached` when nothing is kept.
+    /// The error of the read; `nothing_cached` for `only-if-cached` if nothing is cached.
     pub async fn read<F>(
         &self,
         read: Read<'_>,
         fetch: impl FnOnce(App, Context) -> F,
     ) -> Result<Response, Failure>
     where
-        F: Future<Output = ota_core::Result<(Rendered, Moment)>> + Send + 'static,
+        F: Future<Output = ota_core::Result<(CachedResponse, Moment)>> + Send + 'static,
     {
         let limits = limits(&self.app, read.member.attempt_timeout(), read.is_count);
         let start = |until| {
-            // Others may wait for it who have more time.
+            // Other requests with more time may wait for it.
             let cx = Context {
                 deadline: until,
                 ..self.context()
@@ -200,18 +200,18 @@ impl Live {
             Source::Coalesced => ReadResult::Joined,
             Source::Fetched => ReadResult::Fetched,
         });
-        let packed = self.conditional.encode(&served.value, served.stale).await;
+        let compressed = self.conditional.encode(&served.value, served.stale).await;
         let (response, made) = self
             .conditional
             .respond(&served.value, Freshness::from(&served));
-        if made + packed > 0 {
-            store.grow(&read.key, &served.value, made + packed);
+        if made + compressed > 0 {
+            store.grow(&read.key, &served.value, made + compressed);
         }
         self.remember(read);
         Ok(response)
     }
 
-    /// Remembers what the request asked for, so that the next equal one takes the fast path.
+    /// Records the target of the request, so that the next equal one takes the fast path.
     fn remember(&self, read: Read<'_>) {
         let target = self.target.as_ref().and_then(Uri::path_and_query);
         if let (Some(target), Some(route)) = (target, &self.route)
@@ -233,7 +233,7 @@ impl Live {
         }
     }
 
-    /// Answers with something that is not kept: what the gateway knows separately, or what a call has just told.
+    /// Responds with content that is not cached: what the gateway knows, or the result of a call.
     ///
     /// # Errors
     /// `internal` when the content cannot be written.
@@ -243,7 +243,7 @@ impl Live {
         calls: CallSummary,
         body: &T,
     ) -> Result<Response, Failure> {
-        let rendered = Rendered::undated(as_of, body)
+        let rendered = CachedResponse::undated(as_of, body)
             .map_err(|error| Failure::new(Code::Internal, error.message()))?;
         let rendered = Arc::new(rendered);
         self.conditional.encode(&rendered, false).await;

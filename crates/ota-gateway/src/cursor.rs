@@ -1,7 +1,7 @@
 //! The cursor of a list: the provider's own cursor, bound to the list that it came from.
 //!
-//! A cursor holds a position, no right: whoever changes one on purpose only gets another page of a list that is open to him. The checksum
-//! is there so that a damaged cursor, or one of another list, is told from a good one.
+//! A cursor holds a position and grants nothing: a client that changes one only gets another page of a list that it may read. The checksum distinguishes a
+//! damaged cursor, or one of another list, from a valid one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ use crate::problem::{Code, Failure};
 const VERSION: u8 = 1;
 const CHECK_BYTES: usize = 12;
 
-/// A cursor is good on the day it was given (UTC) and the day after: the position means less the longer ago it was true.
+/// A cursor is valid on the day it was issued (UTC) and the day after: positions change over time.
 const LIFE_DAYS: i32 = 1;
 
 /// The longest cursor, in characters; longer ones are refused unread.

@@ -1,4 +1,4 @@
-//! The log: lines that are written by a thread of their own, so that whoever reads them never stops the service.
+//! The log: its lines are written by a separate thread, so that a stalled reader never stops the service.
 //!
 //! A line is put into memory and the caller goes on. When the reader has stopped and the memory is full, lines are dropped and counted; as soon as
 //! there is room again one line says how many. Nothing else of the program writes to standard error.

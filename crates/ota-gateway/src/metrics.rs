@@ -157,7 +157,7 @@ pub enum ReadResult {
     Joined,
     /// By an older answer, because the vendor did not answer.
     Stale,
-    /// Not: nothing was kept and the vendor was not to be asked.
+    /// Nothing was cached, and no vendor call was allowed.
     NothingCached,
     /// Not: with an error.
     Failed,

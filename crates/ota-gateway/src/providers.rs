@@ -163,12 +163,12 @@ fn scope(calls: u32, documented: &DocumentedQuota) -> QuotaScope {
 
 /// A provider's quota as the API shows it.
 #[derive(Debug)]
-struct KeptQuota {
+struct ProviderQuota {
     gate: Arc<Guard>,
     window_s: u32,
 }
 
-impl Quota for KeptQuota {
+impl Quota for ProviderQuota {
     fn limit(&self) -> u32 {
         self.gate.quota().limits().calls
     }
@@ -382,7 +382,7 @@ impl Builder<'_> {
             mistakes.check(provider.map_err(|error| section.error(error.key, &error.message)))
         });
         mistakes.finish(|| {
-            let kept = KeptQuota {
+            let kept = ProviderQuota {
                 gate: Arc::clone(&gate),
                 window_s: limits.window_s,
             };

@@ -256,7 +256,7 @@ fn unknown(name: &str, known: &[&str]) -> Failure {
     Failure::invalid(shown, detail)
 }
 
-/// Shortens what a caller sent before it is shown to him.
+/// Shortens a value of the request before it is shown in a problem.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(60).collect()
 }

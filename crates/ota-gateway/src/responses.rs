@@ -1,6 +1,6 @@
 //! The responses that operations have beside their 200. An operation names one of these kinds in its `#[utoipa::path]`:
 //!
-//! - [`LocalRead`]: a GET that the gateway answers separately.
+//! - [`LocalRead`]: a GET without a vendor call.
 //! - [`VendorRead`]: a GET that may call a vendor.
 //! - [`VendorList`]: a GET that may call a vendor, and takes a cursor.
 //! - [`Command`]: a POST.
@@ -109,7 +109,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A GET that the gateway answers separately.
+    /// A GET without a vendor call.
     LocalRead { unchanged: true, codes: [ANY] }
     /// A GET that may call a vendor.
     VendorRead { unchanged: true, codes: [ANY, VENDOR] }

@@ -1,7 +1,7 @@
-//! The pages that need no token: their bodies are compressed once, and every answer shares the same bytes.
+//! The pages that need no token: their bodies are compressed once, and all responses share the same bytes.
 //!
-//! Compressing anew costs 10 ms of a processor for the largest file of Swagger UI, and each answer that no one reads holds a compressor and what it
-//! has written. Anybody can ask for these pages, so an answer must cost neither.
+//! Compressing the largest file of Swagger UI takes 10 ms of processor time, and a response that the client does not read holds a compressor and its
+//! output. Anyone can request these pages, so a response must cost neither.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -40,14 +40,14 @@ struct Page {
 pub(crate) struct SharedBodies {
     pages: Arc<Mutex<HashMap<&'static str, Arc<Page>>>>,
     /// One body is compressed at a time: however many ask, the other processors and the memory are left to others.
-    packing: Arc<Semaphore>,
+    compression: Arc<Semaphore>,
 }
 
 impl Default for SharedBodies {
     fn default() -> Self {
         Self {
             pages: Arc::default(),
-            packing: Arc::new(Semaphore::new(1)),
+            compression: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -94,7 +94,7 @@ pub(crate) async fn serve(
             }
         }
     };
-    page.respond(coding, &shared.packing).await
+    page.respond(coding, &shared.compression).await
 }
 
 /// Reads the body of a page, or returns the answer when it is none.
@@ -122,8 +122,12 @@ async fn read(response: Response) -> Result<Page, Response> {
 }
 
 impl Page {
-    async fn respond(self: Arc<Self>, coding: ContentCoding, packing: &Arc<Semaphore>) -> Response {
-        let (body, coding) = self.body(coding, packing).await;
+    async fn respond(
+        self: Arc<Self>,
+        coding: ContentCoding,
+        compression: &Arc<Semaphore>,
+    ) -> Response {
+        let (body, coding) = self.body(coding, compression).await;
         let mut response = Response::new(Body::from(body));
         *response.headers_mut() = self.headers.clone();
         if let Some(coding) = coding.header() {
@@ -144,17 +148,17 @@ impl Page {
     async fn body(
         self: &Arc<Self>,
         coding: ContentCoding,
-        packing: &Arc<Semaphore>,
+        compression: &Arc<Semaphore>,
     ) -> (Bytes, ContentCoding) {
         let plain = || (self.plain.clone(), ContentCoding::Identity);
         let Some(slot) = self.slot(coding) else {
             return plain();
         };
         if slot.get().is_none() {
-            self.pack(coding, packing).await;
+            self.compress(coding, compression).await;
         }
         match slot.get() {
-            // Where packing saves nothing, as with pictures, the plain form is as good.
+            // Where compression saves nothing, as with pictures, the plain form is as good.
             Some(made) if !made.is_empty() && made.len() < self.plain.len() => {
                 (made.clone(), coding)
             }
@@ -164,8 +168,8 @@ impl Page {
 
     /// Makes a form of the body at most once, on a thread that serves no connections. It is finished although the client may have gone meanwhile, so
     /// that no client can make the work begin again.
-    async fn pack(self: &Arc<Self>, coding: ContentCoding, packing: &Arc<Semaphore>) {
-        let Ok(permit) = Arc::clone(packing).acquire_owned().await else {
+    async fn compress(self: &Arc<Self>, coding: ContentCoding, compression: &Arc<Semaphore>) {
+        let Ok(permit) = Arc::clone(compression).acquire_owned().await else {
             return;
         };
         let page = Arc::clone(self);
@@ -176,13 +180,13 @@ impl Page {
         if slot.get().is_some() {
             return;
         }
-        let packed = tokio::task::spawn_blocking(move || {
+        let compressed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             if let Some(slot) = page.slot(coding) {
-                slot.get_or_init(|| response::pack(&page.plain, coding).unwrap_or_default());
+                slot.get_or_init(|| response::compress(&page.plain, coding).unwrap_or_default());
             }
         });
-        if packed.await.is_err() {
+        if compressed.await.is_err() {
             tracing::error!("a page cannot be compressed and is sent as it is");
         }
     }
@@ -314,8 +318,8 @@ mod tests {
         let path = "/docs/swagger-ui.css";
         let _whole = ask(&router, "GET", path, "identity").await;
         let page = Arc::clone(&app.shared_bodies().lock()[path]);
-        // One place for packing, which this test holds while requests come and go.
-        let permit = Arc::clone(&app.shared_bodies().packing).acquire_owned();
+        // One place for compression, which this test holds while requests come and go.
+        let permit = Arc::clone(&app.shared_bodies().compression).acquire_owned();
         let permit = permit.await.unwrap();
         for _ in 0..3 {
             let request = ask(&router, "GET", path, "br");

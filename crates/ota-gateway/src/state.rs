@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::auth::{Access, AuthError, Caller, Credentials, Listener, TokenError, authorize};
-use crate::cache::response::Rendered;
+use crate::cache::response::CachedResponse;
 use crate::cache::targets::ResolvedTargets;
 use crate::config::CacheConfig;
 use crate::log::DroppedLines;
@@ -32,7 +32,7 @@ use crate::server::shares::Shares;
 use crate::shared_bodies::SharedBodies;
 use crate::telemetry::Telemetry;
 
-/// What every handler shares. Clones are cheap.
+/// The state that all handlers share. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct App(Arc<Inner>);
 
@@ -43,9 +43,9 @@ pub struct Parts {
     pub fleet: Fleet,
     /// The gate of each provider.
     pub gates: Vec<(ProviderName, Arc<Guard>)>,
-    /// How callers are known.
+    /// How callers are identified.
     pub access: Access,
-    /// How old answers may be, and how many are kept.
+    /// The limits of the cache.
     pub cache: CacheConfig,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -61,7 +61,7 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
 }
 
-/// What the listeners and the layer around every handler are told.
+/// The settings of the listeners and of the layer around every handler.
 #[derive(Debug)]
 pub struct ServerParts {
     /// What a client may take of the listener for the API.
@@ -84,7 +84,7 @@ pub struct ServerParts {
 struct Inner {
     parts: Parts,
     edge: Arc<Edge>,
-    store: ResponseCache<Rendered>,
+    store: ResponseCache<CachedResponse>,
     targets: ResolvedTargets,
     shared_bodies: SharedBodies,
     draining: AtomicBool,
@@ -284,7 +284,7 @@ impl App {
         tasks.join_next().await?.ok()
     }
 
-    pub(crate) fn store(&self) -> &ResponseCache<Rendered> {
+    pub(crate) fn store(&self) -> &ResponseCache<CachedResponse> {
         &self.0.store
     }
 

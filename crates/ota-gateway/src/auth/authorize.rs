@@ -11,7 +11,7 @@ use super::error::TokenError;
 use super::loopback::is_loopback_host;
 use super::token::Verifier;
 
-/// How callers are known.
+/// How callers are identified.
 #[derive(Debug)]
 pub enum Access {
     /// By a signed token.

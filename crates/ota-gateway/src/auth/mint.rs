@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 use super::claims::{ClaimNames, put};
 use super::crypto;
 
-/// Signs a token with the HS256 secret.
+/// Issues tokens that are signed with the HS256 secret.
 #[derive(Clone, Debug)]
-pub struct Mint<'a> {
+pub struct TokenIssuer<'a> {
     /// The secret.
     pub secret: &'a Secret,
     /// `iss`.
@@ -29,7 +29,7 @@ pub struct Mint<'a> {
     pub names: &'a ClaimNames,
 }
 
-impl Mint<'_> {
+impl TokenIssuer<'_> {
     /// Returns the token.
     ///
     /// # Errors

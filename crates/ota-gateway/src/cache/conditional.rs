@@ -1,4 +1,4 @@
-//! What a request says about the response that it wants: conditional requests, cache directives and encodings; and the response that follows.
+//! Conditional requests, cache directives and content codings of a request, and the response that follows from them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use axum::response::Response;
 use ota_core::context::CallSummary;
 use ota_fleet::{CacheAnswer, CacheDirectives, Source};
 
-use super::response::{ContentCoding, Rendered};
+use super::response::{CachedResponse, ContentCoding};
 use crate::problem::Failure;
 
 /// How the response was obtained.
@@ -18,7 +18,7 @@ pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-tim
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Reads `Cache-Control`. Directives that mean nothing here, or cannot be read, are passed over as HTTP demands.
+/// Reads `Cache-Control`. Unknown and malformed directives are ignored (RFC 9111, section 5.2).
 fn directives(headers: &HeaderMap) -> CacheDirectives {
     let mut directives = CacheDirectives::default();
     let values = headers
@@ -46,13 +46,13 @@ fn directives(headers: &HeaderMap) -> CacheDirectives {
     directives
 }
 
-/// Returns a tag without its mark of weakness.
+/// Returns a tag without the prefix of a weak tag.
 fn opaque(tag: &str) -> &str {
     let tag = tag.trim();
     tag.strip_prefix("W/").unwrap_or(tag)
 }
 
-/// Whether a client's tag is our own, or our own with what a proxy appended to it when it compressed the answer.
+/// Whether a client's tag is our own, possibly with a suffix that a proxy appended when it compressed the response.
 ///
 /// Apache httpd appends `-gzip` and `-br` (its version 2.2 behind the closing quote), Jetty `--gzip`, others `;gzip` or `:gzip`, and pass the tag on
 /// as it is when a client sends it back.
@@ -70,7 +70,7 @@ fn is_same(tag: &str, own: &str) -> bool {
     appended().is_some_and(|coding| CODINGS.contains(&coding))
 }
 
-/// What a request says about the answer that it wants.
+/// The headers of a request that determine its response.
 #[derive(Debug)]
 pub(crate) struct ConditionalRequest {
     pub(crate) directives: CacheDirectives,
@@ -82,7 +82,7 @@ impl ConditionalRequest {
     /// Reads them.
     ///
     /// # Errors
-    /// `not_acceptable` when no form of an answer is taken.
+    /// `not_acceptable` if no encoding is accepted.
     pub(crate) fn read(method: &Method, headers: &HeaderMap) -> Result<Self, Failure> {
         let tags = headers.get_all(IF_NONE_MATCH).iter();
         Ok(Self {
@@ -109,30 +109,34 @@ impl ConditionalRequest {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|tags| tags.split(','));
-        // A lone star stands for every answer; beside others it is none of the forms.
+        // A single star matches every response; beside other tags it is not valid.
         let any = matches!(self.if_none_match.as_slice(), [only] if only == "*");
         any || tags.any(|tag| is_same(opaque(tag), own))
     }
 
-    /// Whether nothing has to be packed for the response.
-    pub(crate) fn has_encoding(&self, rendered: &Rendered, stale: bool) -> bool {
+    /// Whether the response needs no compression.
+    pub(crate) fn has_encoding(&self, rendered: &CachedResponse, stale: bool) -> bool {
         let form = rendered.form(stale).0;
         form.has(self.coding) || self.know(form.etag())
     }
 
-    /// Sees to it that nothing has to be packed for the response, on a thread that serves no connections, and tells how many bytes had to be made.
-    pub(crate) async fn encode(&self, rendered: &Arc<Rendered>, stale: bool) -> usize {
+    /// Compresses the body if the response needs it, on a thread that serves no connections, and returns the number of bytes added.
+    pub(crate) async fn encode(&self, rendered: &Arc<CachedResponse>, stale: bool) -> usize {
         if self.has_encoding(rendered, stale) {
             return 0;
         }
         let (rendered, coding) = (Arc::clone(rendered), self.coding);
-        let packing = move || rendered.form(stale).0.pack(coding);
-        tokio::task::spawn_blocking(packing).await.unwrap_or(0)
+        let compression = move || rendered.form(stale).0.compress(coding);
+        tokio::task::spawn_blocking(compression).await.unwrap_or(0)
     }
 
-    /// Writes the response, and tells how many bytes had to be made for it. `Age` and the `OTA-` headers are those of now, also on a 304. A body that
-    /// has not been packed is sent as it is.
-    pub(crate) fn respond(&self, rendered: &Rendered, freshness: Freshness) -> (Response, usize) {
+    /// Creates the response, and returns the number of bytes added for it. `Age` and the `OTA-` headers are current, also on a 304. A body that has not been
+    /// compressed is sent uncompressed.
+    pub(crate) fn respond(
+        &self,
+        rendered: &CachedResponse,
+        freshness: Freshness,
+    ) -> (Response, usize) {
         let (form, made) = rendered.form(freshness.stale);
         let mut response = Response::new(Body::empty());
         *response.headers_mut() = form.headers().clone();
@@ -154,7 +158,7 @@ impl ConditionalRequest {
     }
 }
 
-/// How old an answer is and what it cost.
+/// The age of a response and its cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freshness {
     pub(crate) age: Duration,
@@ -174,7 +178,7 @@ impl<V> From<&CacheAnswer<V>> for Freshness {
     }
 }
 
-/// Number and time of the vendor calls made for this caller, and how the answer was come by.
+/// Number and duration of the vendor calls made for this caller, and where the response comes from.
 fn timing(freshness: Freshness) -> HeaderValue {
     let CallSummary { count, time, .. } = freshness.calls;
     if count == 0 {
@@ -195,7 +199,7 @@ fn timing(freshness: Freshness) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::{ConditionalRequest, Freshness, Source, directives};
-    use crate::cache::response::Rendered;
+    use crate::cache::response::CachedResponse;
     use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING};
     use axum::http::{HeaderMap, HeaderValue, Method};
     use futures_util::FutureExt as _;
@@ -250,7 +254,7 @@ mod tests {
             .max_blocking_threads(1)
             .build()
             .unwrap();
-        let rendered = Rendered::undated(Moment::now(&SystemClock), &vec!["row"; 1000]);
+        let rendered = CachedResponse::undated(Moment::now(&SystemClock), &vec!["row"; 1000]);
         let rendered = Arc::new(rendered.unwrap());
         let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))]);
         let conditional = ConditionalRequest::read(&Method::GET, &headers).unwrap();
@@ -269,12 +273,12 @@ mod tests {
             // The only thread for such work is busy.
             let (release, released) = mpsc::channel::<()>();
             let busy = tokio::task::spawn_blocking(move || released.recv());
-            let mut packing = std::pin::pin!(conditional.encode(&rendered, false));
-            assert!(packing.as_mut().now_or_never().is_none());
+            let mut compression = std::pin::pin!(conditional.encode(&rendered, false));
+            assert!(compression.as_mut().now_or_never().is_none());
             assert!(!conditional.has_encoding(&rendered, false));
             assert_eq!(coding(), None);
             drop(release);
-            assert!(packing.await > 0);
+            assert!(compression.await > 0);
             assert!(busy.await.unwrap().is_err());
             assert!(conditional.has_encoding(&rendered, false));
             assert_eq!(coding().unwrap(), "gzip");

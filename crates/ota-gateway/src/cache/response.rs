@@ -1,4 +1,4 @@
-//! Answers as they are kept: written once, and packed once for each form that someone asks for.
+//! Cached responses: serialized once, and compressed once per requested encoding.
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -15,31 +15,31 @@ use crate::api::own_timestamp;
 use crate::problem::{Code, Failure};
 use crate::server::security_headers;
 
-/// When the answer was true.
+/// The time of the data.
 pub const OTA_AS_OF: HeaderName = HeaderName::from_static("ota-as-of");
 
-/// Whether it is older than asked for because the vendor did not answer.
+/// Whether it is older than requested because the vendor did not answer.
 pub const OTA_STALE: HeaderName = HeaderName::from_static("ota-stale");
 
-/// A client keeps the answer but asks each time whether it changed.
-const KEEP_AND_ASK: HeaderValue = HeaderValue::from_static("private, no-cache");
+/// A client may store the response and must revalidate it.
+const PRIVATE_NO_CACHE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// The form of the body depends on this header of the request.
+/// The encoding of the body depends on this request header.
 const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
-/// Bodies shorter than this are not packed: they would hardly become shorter.
+/// Shorter bodies are not compressed: it would save little.
 const LEAST_PACKED: usize = 200;
 
-/// How hard packing tries. An answer is packed once for all its readers, so it may try a little; beyond these levels a few percent cost
-/// many times the time.
+/// The compression levels. A response is compressed once for all its readers, so some effort is worth it; beyond these levels a few percent take many times
+/// as long.
 const GZIP_LEVEL: u32 = 6;
 const BROTLI_QUALITY: u32 = 5;
 const BROTLI_WINDOW: u32 = 20;
 
-/// How a body is packed.
+/// The content coding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentCoding {
-    /// Not at all.
+    /// Uncompressed.
     Identity,
     /// With gzip.
     Gzip,
@@ -48,10 +48,10 @@ pub enum ContentCoding {
 }
 
 impl ContentCoding {
-    /// Chooses what the caller likes best (RFC 9110, section 12.5.3), the shortest form among what he likes equally.
+    /// Chooses the coding that the client prefers (RFC 9110, section 12.5.3); among equals, the one with the shortest body.
     ///
     /// # Errors
-    /// `not_acceptable` when he takes none of them.
+    /// `not_acceptable` if the client accepts none of them.
     pub fn choose(headers: &HeaderMap) -> Result<Self, Failure> {
         let (mut gzip, mut brotli, mut identity, mut others) = (None, None, None, None);
         let values = headers
@@ -75,7 +75,7 @@ impl ContentCoding {
             };
             *slot = Some(quality);
         }
-        // What is not named is refused, but for the plain form, which is the last resort unless it is forbidden.
+        // A coding that is not named is not accepted, except for the uncompressed body, unless it is excluded.
         let wish = |named: Option<f32>, otherwise: f32| named.or(others).unwrap_or(otherwise);
         let mut best = (Self::Identity, wish(identity, f32::MIN_POSITIVE));
         for (coding, quality) in [
@@ -105,11 +105,11 @@ impl ContentCoding {
     }
 }
 
-/// A body with its validator, in every form that was asked for so far.
+/// A body with its validator, in every encoding that has been requested.
 #[derive(Debug)]
 pub struct EncodedBody {
     etag: HeaderValue,
-    /// What every response with it says, put together once.
+    /// The headers of every response with this body.
     headers: HeaderMap,
     plain: Bytes,
     gzip: OnceLock<Bytes>,
@@ -126,8 +126,8 @@ impl EncodedBody {
         let stale = if stale { "true" } else { "false" };
         headers.insert(OTA_STALE, HeaderValue::from_static(stale));
         headers.insert(ETAG, etag.clone());
-        headers.insert(CACHE_CONTROL, KEEP_AND_ASK);
-        // Written here once and not with each answer.
+        headers.insert(CACHE_CONTROL, PRIVATE_NO_CACHE);
+        // Serialized once and not per response.
         security_headers::secure(&mut headers, false);
         Self {
             etag,
@@ -144,7 +144,7 @@ impl EncodedBody {
         &self.etag
     }
 
-    /// Returns what every response with it says, a 304 too: validator, time, staleness.
+    /// Returns the headers of every response with this body, also of a 304: validator, time, staleness.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -159,39 +159,39 @@ impl EncodedBody {
         }
     }
 
-    /// Whether the body is there in a form, so that nothing has to be packed for it.
+    /// Whether the body exists in an encoding, so that nothing has to be compressed.
     #[must_use]
     pub fn has(&self, coding: ContentCoding) -> bool {
         self.slot(coding).is_none_or(|slot| slot.get().is_some())
     }
 
-    /// Returns the body in a form and the name of that form; the plain body where it has not been packed.
+    /// Returns the body in an encoding and the name of the encoding; the uncompressed body if it has not been compressed.
     #[must_use]
     pub fn body(&self, coding: ContentCoding) -> (Bytes, Option<HeaderValue>) {
         match self.slot(coding).and_then(OnceLock::get) {
-            // Packing into memory does not fail; if it did, the plain form is as good.
-            Some(packed) if !packed.is_empty() => (packed.clone(), coding.header()),
+            // Compressing into memory does not fail; if it did, the uncompressed body is served.
+            Some(compressed) if !compressed.is_empty() => (compressed.clone(), coding.header()),
             _ => (self.plain.clone(), None),
         }
     }
 
-    /// Packs the body if that form is not there yet, and returns how many bytes had to be made. It takes milliseconds of a processor, so it has no
-    /// place on a thread that serves connections.
-    pub fn pack(&self, coding: ContentCoding) -> usize {
+    /// Compresses the body if that encoding does not exist yet, and returns the size of the new one. It takes milliseconds of processor time, so it must not
+    /// run on a thread that serves connections.
+    pub fn compress(&self, coding: ContentCoding) -> usize {
         let mut made = 0;
         if let Some(slot) = self.slot(coding) {
             slot.get_or_init(|| {
-                let packed = pack(&self.plain, coding).unwrap_or_default();
-                made = packed.len();
-                packed
+                let compressed = compress(&self.plain, coding).unwrap_or_default();
+                made = compressed.len();
+                compressed
             });
         }
         made
     }
 }
 
-/// Packs a body.
-pub(crate) fn pack(plain: &[u8], coding: ContentCoding) -> Option<Bytes> {
+/// Compresses a body.
+pub(crate) fn compress(plain: &[u8], coding: ContentCoding) -> Option<Bytes> {
     match coding {
         ContentCoding::Identity => None,
         ContentCoding::Gzip => gzip(plain).map(Bytes::from),
@@ -215,12 +215,12 @@ fn brotli(plain: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// An answer, written.
+/// A serialized response in the cache.
 #[derive(Debug)]
-pub struct Rendered {
+pub struct CachedResponse {
     as_of: HeaderValue,
     fresh: EncodedBody,
-    /// Whether the body itself tells its time and whether it is stale.
+    /// Whether the body itself states its time and whether it is stale.
     dated: bool,
     stale: OnceLock<EncodedBody>,
 }
@@ -228,8 +228,8 @@ pub struct Rendered {
 const NOT_STALE: &[u8] = b"\"stale\":false";
 const STALE: &[u8] = b"\"stale\":true";
 
-impl Rendered {
-    /// Writes a body that does not tell its time.
+impl CachedResponse {
+    /// Serializes a body that does not state its time.
     ///
     /// # Errors
     /// `unexpected` when it cannot be written.
@@ -238,11 +238,11 @@ impl Rendered {
         Self::new(&text, body, false)
     }
 
-    /// Writes a body that tells its time. `body` makes it for one, and is a structure in which `as_of` and then `stale` (false) stand behind
-    /// everything that comes from a vendor.
+    /// Serializes a body that states its time. `body` creates it for a time; it is a structure in which `as_of` and then `stale` (false) come after
+    /// everything that is from a vendor.
     ///
     /// # Errors
-    /// As [`Rendered::undated`].
+    /// As [`CachedResponse::undated`].
     pub fn dated<T: Serialize>(
         as_of: Moment,
         body: impl FnOnce(Option<String>) -> T,
@@ -274,13 +274,13 @@ impl Rendered {
         })
     }
 
-    /// Returns what it weighs, in bytes.
+    /// Returns its size in bytes.
     #[must_use]
     pub fn weight(&self) -> u32 {
         u32::try_from(self.fresh.plain.len()).unwrap_or(u32::MAX)
     }
 
-    /// Returns it as it is, or as one that is older than asked for, with how many bytes had to be made for that.
+    /// Returns the fresh or the stale variant, and the number of bytes that had to be added for it.
     #[must_use]
     pub fn form(&self, stale: bool) -> (&EncodedBody, usize) {
         if !stale {
@@ -314,7 +314,7 @@ fn last(text: &[u8], part: &[u8]) -> Option<Range<usize>> {
     Some(start..start + part.len())
 }
 
-/// A weak validator over the content without its time, and over whether it is stale.
+/// A weak validator of the content without its time, and of whether it is stale.
 fn etag(content: &[u8], without_time: Option<&HeaderValue>, stale: bool) -> HeaderValue {
     let mut hash = Sha256::new();
     hash.update([u8::from(stale)]);

@@ -134,7 +134,7 @@ fn usual_advice(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Says what is wrong with its causes: whoever runs the command holds the credentials and needs them to mend it.
+/// Describes an error with its causes: the operator who runs the command has the credentials and needs the causes to fix it.
 fn explained(error: &ota_core::Error) -> String {
     let mut text = format!(
         "{}: {error}",

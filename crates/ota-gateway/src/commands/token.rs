@@ -4,7 +4,7 @@ use ota_core::clock::{Clock, SystemClock};
 use ota_core::id::ProviderName;
 
 use super::Failed;
-use crate::auth::{self, Mint};
+use crate::auth::{self, TokenIssuer};
 use crate::config::{AuthMode, Config, ConfigError};
 
 /// The longest life of a token, in seconds: ten years. A longer one would outlive every secret.
@@ -80,7 +80,7 @@ pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
     let secret = source
         .read()
         .map_err(|error| ConfigError::new(error.to_string()))?;
-    let mint = Mint {
+    let mint = TokenIssuer {
         secret: &secret,
         issuer: config.auth.issuer(),
         audience: config.auth.audience(),

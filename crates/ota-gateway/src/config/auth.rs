@@ -45,7 +45,7 @@ const TLS_KEYS: KeyNames = KeyNames {
 /// Who may call.
 #[derive(Debug)]
 pub struct AuthConfig {
-    /// How callers are known.
+    /// How callers are identified.
     pub mode: AuthMode,
     /// What tokens must say.
     pub rules: Rules,
@@ -53,7 +53,7 @@ pub struct AuthConfig {
     pub warnings: Vec<String>,
 }
 
-/// How callers are known.
+/// How callers are identified.
 #[derive(Debug)]
 pub enum AuthMode {
     /// By a token signed with this HS256 secret.

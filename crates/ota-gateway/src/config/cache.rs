@@ -7,20 +7,20 @@ use serde::Deserialize;
 use super::error::ConfigError;
 use super::section::{self, Section};
 
-/// How old answers may be.
+/// The limits of the cache.
 #[derive(Clone, Debug)]
 pub struct CacheConfig {
-    /// The oldest answer that is given without asking the vendor.
+    /// The maximum age of a cached response that is served without a vendor call.
     pub max_age: Duration,
-    /// No one makes the vendor be asked twice within this time.
+    /// The same read is not sent to the vendor twice within this time.
     pub min_age: Duration,
     /// As `max_age`, for statistics.
     pub stats_max_age: Duration,
-    /// The oldest answer that is given when the vendor does not answer.
+    /// The maximum age of a stale response that is served when the vendor does not answer.
     pub stale_if_error: Duration,
-    /// How long a refusal (not found, refused credential, misconfigured, rejected) is given again without asking the vendor.
+    /// How long a refusal (not found, refused credential, misconfigured, rejected) is cached.
     pub error_age: Duration,
-    /// The memory that cached responses may take.
+    /// The maximum memory of the cached responses.
     pub max_bytes: u64,
 }
 

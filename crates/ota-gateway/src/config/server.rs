@@ -34,7 +34,7 @@ pub struct ServerConfig {
     pub places: Places,
 }
 
-/// So many connections are kept free when the configuration does not say it, though not more than an eighth.
+/// The default of reserved connections, but at most an eighth of all.
 const RESERVED: u64 = 64;
 
 impl ServerConfig {

@@ -15,7 +15,7 @@ use super::section::{self, Section};
 pub struct TelemetryConfig {
     /// The collector; none when traces are not exported.
     pub otlp: Option<Collector>,
-    /// The share of traces that begin here which are exported, from 0 to 1. A caller who sends `traceparent` decides for their own.
+    /// The share of the traces started by the gateway that are exported, from 0 to 1. For a request with `traceparent`, the caller decides.
     pub sample_ratio: f64,
     /// The name of this service in traces.
     pub service_name: String,

@@ -10,7 +10,7 @@ use super::read;
 use crate::access::Reader;
 use crate::api::job::Job;
 use crate::auth;
-use crate::cache::response::Rendered;
+use crate::cache::response::CachedResponse;
 use crate::cached_read::Live;
 use crate::parameters::Query;
 use crate::problem::Failure;
@@ -40,7 +40,7 @@ pub async fn get_job(
     let member = Arc::clone(member);
     live.read(read, |_, cx| async move {
         let answer = member.get_job(&cx, request).await?;
-        let rendered = Rendered::undated(answer.as_of, &Job::from(answer.value))?;
+        let rendered = CachedResponse::undated(answer.as_of, &Job::from(answer.value))?;
         Ok((rendered, answer.as_of))
     })
     .await

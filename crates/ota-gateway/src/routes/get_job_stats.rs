@@ -10,7 +10,7 @@ use super::read;
 use crate::access::Reader;
 use crate::api::job::{JobCounts, JobStats};
 use crate::auth;
-use crate::cache::response::Rendered;
+use crate::cache::response::CachedResponse;
 use crate::cached_read::{Live, Read};
 use crate::parameters::Query;
 use crate::problem::Failure;
@@ -41,7 +41,7 @@ pub async fn get_job_stats(
     live.read(Read { is_count, ..read }, |_, cx| async move {
         let answer = member.job_stats(&cx, request).await?;
         let counts = JobCounts::from(answer.value);
-        let rendered = Rendered::dated(answer.as_of, |as_of| JobStats {
+        let rendered = CachedResponse::dated(answer.as_of, |as_of| JobStats {
             counts,
             as_of,
             stale: false,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::api::page::{PageEnd, PageProblem};
-use crate::cache::response::Rendered;
+use crate::cache::response::CachedResponse;
 use crate::cached_read::Read;
 use crate::cursor;
 use crate::parameters::Paging;
@@ -120,7 +120,7 @@ impl List {
         app: &App,
         answer: Answer<Page<Row>>,
         body: fn(Vec<ApiRow>, PageEnd) -> Body,
-    ) -> ota_core::Result<(Rendered, Moment)>
+    ) -> ota_core::Result<(CachedResponse, Moment)>
     where
         ApiRow: From<Row>,
         Body: Serialize,
@@ -130,7 +130,7 @@ impl List {
         let problems = page.problems.into_iter().map(PageProblem::from).collect();
         let next = page.next.as_ref();
         let next_cursor = next.map(|next| cursor::encode(next, &self.binding, app.now()));
-        let rendered = Rendered::dated(answer.as_of, |as_of| {
+        let rendered = CachedResponse::dated(answer.as_of, |as_of| {
             let end = PageEnd {
                 next_cursor,
                 total: page.total,

@@ -1,4 +1,4 @@
-//! Listening and answering, until told to stop.
+//! Listening and serving connections, until the shutdown.
 //!
 //! Connections are handed round to threads that each serve theirs alone. One runtime for all of them moves tasks between its
 //! threads and wakes one thread from the other for nearly every request (`docs/performance.md`). Vendors are called on the runtime that
@@ -27,7 +27,7 @@ use super::service::Service;
 use super::socket::{Listener, Overdue, Socket};
 use crate::problem::Code;
 
-/// How much longer than a request may take the gateway waits for requests in flight once it was told to stop.
+/// Grace period beyond the request timeout for requests in flight at shutdown.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// How long nothing is accepted after the operating system has refused to: some file descriptors must be closed first.
@@ -357,7 +357,7 @@ where
     }
     tokio::select! {
         _best_effort = tokio::time::timeout(LINGER, linger(&mut stream)) => {}
-        // Its place is needed; what it was told it has had the time to read.
+        // Its place is needed, and the client has had time to read the response.
         () = state.evicted.notified() => {}
     }
 }

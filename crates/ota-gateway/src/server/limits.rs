@@ -1,4 +1,4 @@
-//! What a listener is told: what clients may take, and the files of its certificate.
+//! The settings of a listener: the limits of clients, and the files of its certificate.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct EdgeLimits {
     pub max_body_bytes: usize,
     /// How long a client may take for the head of a request, its body, or the TLS handshake.
     pub header_timeout: Duration,
-    /// How long a connection is kept on which nothing is asked.
+    /// How long a connection without a request stays open.
     pub idle_timeout: Duration,
     /// How long a client may take nothing of an answer.
     pub write_timeout: Duration,
@@ -41,7 +41,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// Returns the places that so many connections leave when `reserved` of them are kept free, at least one.
+    /// Returns the limit of concurrent requests for this number of connections, of which `reserved` stay free; at least one.
     #[must_use]
     pub fn new(connections: usize, reserved: usize, each: Option<usize>) -> Self {
         Self {

@@ -21,13 +21,13 @@ pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-pol
 /// The most callers that are distinguished; who was not seen for longest is forgotten, and may then send a whole window's requests.
 const MAX_CALLERS: usize = 10_000;
 
-/// When the requests that a caller has sent are paid off.
-type Paid = Arc<Mutex<Instant>>;
+/// The theoretical arrival time (GCRA) of a caller.
+type ArrivalTime = Arc<Mutex<Instant>>;
 
 /// Counts the requests of each caller.
 pub struct RateLimiter {
     limit: RateLimit,
-    callers: Cache<String, Paid>,
+    callers: Cache<String, ArrivalTime>,
 }
 
 impl std::fmt::Debug for RateLimiter {

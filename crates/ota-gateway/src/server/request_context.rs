@@ -64,10 +64,10 @@ fn is_well_formed(text: &str) -> bool {
 
 /// What is learnt about a request on its way, for its access log record. Clones are one context.
 #[derive(Clone, Debug, Default)]
-pub struct RequestContext(Arc<Learnt>);
+pub struct RequestContext(Arc<RequestState>);
 
 #[derive(Debug, Default)]
-struct Learnt {
+struct RequestState {
     caller: OnceLock<Arc<str>>,
     allowance: OnceLock<Allowance>,
     calls: OnceLock<Arc<CallLog>>,

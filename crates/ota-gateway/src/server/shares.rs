@@ -1,8 +1,8 @@
-//! Fair shares of the places for requests in flight.
+//! The limit of concurrent requests, shared fairly between callers.
 //!
-//! A request waits for a vendor as long as half a minute, and takes a connection meanwhile. So fewer requests may be in progress than there are
-//! connections: the rest are free for probes, and for callers whose requests are judged here. While there are places, anybody may have as many as he
-//! asks for. When there are none, a caller who has fewer than another gets one of that other's: the request that came last is answered with 503.
+//! A request can wait half a minute for a vendor, and holds a connection meanwhile. So the limit of requests is lower than that of connections: the rest is
+//! free for probes and new callers. Below the limit, a caller may have any number of requests. At the limit, a caller with fewer requests than another one
+//! gets one of the other's places: the most recent request of that caller is answered with 503.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::limits::Places;
 use crate::problem::{Code, Failure};
 
-/// Whom a place is counted for. A type of its own, so that no `sub` can be taken for one of the others.
+/// The account of a request. A separate type, so that no `sub` can be mistaken for one of the other accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Account {
     /// A caller, by the `sub` of the token.
@@ -43,7 +43,7 @@ pub struct Shares {
 struct Table {
     taken: usize,
     next: u64,
-    /// Of each caller, in the order of their coming.
+    /// The requests of each caller, oldest first.
     callers: HashMap<Account, Vec<Taken>>,
 }
 
@@ -53,7 +53,7 @@ struct Taken {
     given_up: Arc<Notify>,
 }
 
-/// The place of one request, given back when dropped.
+/// The place of one request, released when dropped.
 #[derive(Debug)]
 pub struct Share {
     shares: Arc<Shares>,
@@ -61,12 +61,12 @@ pub struct Share {
     number: u64,
 }
 
-/// Why a request gets no place.
+/// Why a request is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPlace {
-    /// Its caller has as many as one may have.
+    /// Its caller is at the limit per caller.
     Limit(usize),
-    /// All are taken, and its caller has no fewer than others.
+    /// The limit is reached, and its caller has no fewer requests than others.
     Full,
 }
 
@@ -87,7 +87,7 @@ impl From<NoPlace> for Failure {
     }
 }
 
-/// The answer to a request whose place was given to another caller.
+/// The problem of a request whose place was given to another caller.
 pub fn given_up() -> Failure {
     Failure::new(
         Code::Unavailable,

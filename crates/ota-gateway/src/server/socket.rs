@@ -30,7 +30,7 @@ pub(super) enum Phase {
     Answering = 3,
 }
 
-/// A client that takes nothing of its answer for so long may have to make room for another; a moment is no one's fault.
+/// The connection of a client that reads nothing of its response for this long may be closed to make room for another; short pauses are normal.
 const SLOW_READER: Duration = Duration::from_secs(1);
 
 /// A client that has sent no more for so long has most likely hung up: closing a connection and shutting down its sending half look alike from here,
@@ -324,7 +324,7 @@ impl<S, L> Socket<S, L> {
         Self { watched, listener }
     }
 
-    /// Returns the socket itself, and what it must still be told.
+    /// Returns the socket itself, and the bytes that must still be written.
     pub(super) fn into_inner(self) -> (S, Option<Refusal>) {
         (self.watched.inner, self.watched.refused)
     }

@@ -53,7 +53,7 @@ const fill = () => {
   ui.specActions.updateJsonSpec(spec);
 };
 
-// The token that the browser has kept from an earlier visit, under the name that Swagger UI gives it.
+// The token that the browser has stored on an earlier visit, under the name that Swagger UI gives it.
 const keptToken = () => {
   try {
     return JSON.parse(localStorage.getItem("authorized")).bearer.value;
@@ -72,7 +72,7 @@ const readProviders = async (token) => {
     return;
   }
   const list = answer && answer.ok ? await answer.json() : { items: [] };
-  // The user may have signed in as somebody else in the meantime.
+  // The user may have signed in with another token in the meantime.
   if (token === lastToken) {
     examples.provider = list.items.map((item) => item.name);
     examples.job_id = [];

@@ -332,7 +332,7 @@ async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>, sta
 #[cfg(test)]
 mod tests {
     use super::Exporter;
-    use crate::auth::{ClaimNames, Mint, READ};
+    use crate::auth::{ClaimNames, READ, TokenIssuer};
     use crate::config::Config;
     use crate::{assembly, listeners};
     use ota_core::clock::{Clock as _, SystemClock};
@@ -490,7 +490,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(listeners::serve(listener, app, std::future::pending()));
-        let mint = Mint {
+        let mint = TokenIssuer {
             secret: &ota_http::Secret::new(SECRET),
             issuer: None,
             audience: None,

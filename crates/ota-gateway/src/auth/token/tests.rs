@@ -1,6 +1,6 @@
 use super::{Claims, Rules, TokenError, Verifier};
 use crate::auth::source::{KeySource, Keys};
-use crate::auth::{Algorithms, ClaimNames, Mint};
+use crate::auth::{Algorithms, ClaimNames, TokenIssuer};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ota_http::{Secret, SecretSource};
@@ -16,7 +16,7 @@ fn secret() -> Secret {
 }
 
 fn token(secret: &Secret) -> String {
-    Mint {
+    TokenIssuer {
         secret,
         issuer: Some("https://id"),
         audience: Some("ota-gateway"),
@@ -156,7 +156,7 @@ fn a_list_of_providers_that_is_null_is_not_all_of_them() {
 fn issuer_audience_and_end_are_required() {
     let secret = secret();
     let mint = |issuer, audience| {
-        Mint {
+        TokenIssuer {
             secret: &secret,
             issuer,
             audience,
@@ -231,7 +231,7 @@ fn a_token_of_the_program_is_read_by_the_names_of_its_configuration() {
         };
         let secret = secret();
         let only = ["ali".to_owned()];
-        let mint = Mint {
+        let mint = TokenIssuer {
             secret: &secret,
             issuer: None,
             audience: Some("ota-gateway"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::{ContentCoding, Rendered};
+use super::{CachedResponse, ContentCoding};
 
 #[track_caller]
 fn check(accepted: &'static str, expected: Option<ContentCoding>) {
@@ -72,8 +72,8 @@ struct Page {
     truncated: bool,
 }
 
-fn page(as_of: OffsetDateTime, items: &Value) -> Rendered {
-    Rendered::dated(at(as_of), |as_of| Page {
+fn page(as_of: OffsetDateTime, items: &Value) -> CachedResponse {
+    CachedResponse::dated(at(as_of), |as_of| Page {
         items: items.clone(),
         total: 2,
         as_of,
@@ -88,7 +88,7 @@ fn rows() -> Value {
     json!([{"id": "a", "vendor": {"fields": {"stale": false, "as_of": "2026-01-01T00:00:00.000Z"}}}, {"id": "b".repeat(400)}])
 }
 
-fn body(rendered: &Rendered, stale: bool) -> Value {
+fn body(rendered: &CachedResponse, stale: bool) -> Value {
     let (form, _) = rendered.form(stale);
     serde_json::from_slice(&form.body(ContentCoding::Identity).0).unwrap()
 }
@@ -107,14 +107,14 @@ fn a_stale_body_differs_in_one_word() {
 #[test]
 fn a_body_that_does_not_tell_its_time_is_never_changed() {
     let job = json!({"id": "a", "vendor": {"fields": {"stale": false}}});
-    let rendered = Rendered::undated(at(datetime!(2026-01-01 00:00 UTC)), &job).unwrap();
+    let rendered = CachedResponse::undated(at(datetime!(2026-01-01 00:00 UTC)), &job).unwrap();
     assert_eq!(body(&rendered, true), job);
     assert_ne!(rendered.form(true).0.etag(), rendered.form(false).0.etag());
 }
 
 #[test]
 fn the_validator_covers_content_and_not_the_time() {
-    let etag = |rendered: &Rendered, stale| rendered.form(stale).0.etag().clone();
+    let etag = |rendered: &CachedResponse, stale| rendered.form(stale).0.etag().clone();
     let first = page(datetime!(2026-01-01 00:00 UTC), &rows());
     let later = page(datetime!(2026-01-01 00:00:07.5 UTC), &rows());
     let other = page(datetime!(2026-01-01 00:00 UTC), &json!([{"id": "c"}]));
@@ -135,32 +135,35 @@ fn every_form_is_made_once_and_holds_the_same() {
         assert_eq!(plain.1, None);
         for (coding, name) in [(ContentCoding::Gzip, "gzip"), (ContentCoding::Brotli, "br")] {
             assert!(!form.has(coding));
-            assert_eq!(form.body(coding), plain, "nothing is packed on the way");
-            let made = form.pack(coding);
+            assert_eq!(form.body(coding), plain, "nothing is compressed on the way");
+            let made = form.compress(coding);
             assert!(form.has(coding));
-            let (packed, header) = form.body(coding);
+            let (compressed, header) = form.body(coding);
             assert_eq!(header.unwrap(), name);
-            assert!(made == packed.len() && made < plain.0.len());
-            let mut unpacked = Vec::new();
+            assert!(made == compressed.len() && made < plain.0.len());
+            let mut decompressed = Vec::new();
             match coding {
                 ContentCoding::Gzip => {
-                    flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked)
+                    flate2::read::GzDecoder::new(&compressed[..]).read_to_end(&mut decompressed)
                 }
-                _ => brotli::Decompressor::new(&packed[..], 4096).read_to_end(&mut unpacked),
+                _ => {
+                    brotli::Decompressor::new(&compressed[..], 4096).read_to_end(&mut decompressed)
+                }
             }
             .unwrap();
-            assert_eq!(unpacked, plain.0);
-            assert_eq!(form.pack(coding), 0, "made once");
+            assert_eq!(decompressed, plain.0);
+            assert_eq!(form.compress(coding), 0, "made once");
         }
     }
 }
 
 #[test]
 fn what_is_short_is_not_packed() {
-    let rendered = Rendered::undated(at(datetime!(2026-01-01 00:00 UTC)), &json!({"id": "a"}));
+    let rendered =
+        CachedResponse::undated(at(datetime!(2026-01-01 00:00 UTC)), &json!({"id": "a"}));
     let rendered = rendered.unwrap();
     let (form, _) = rendered.form(false);
-    assert!(form.has(ContentCoding::Gzip) && form.pack(ContentCoding::Gzip) == 0);
+    assert!(form.has(ContentCoding::Gzip) && form.compress(ContentCoding::Gzip) == 0);
     assert_eq!(
         form.body(ContentCoding::Gzip),
         form.body(ContentCoding::Identity)
