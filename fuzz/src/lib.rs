@@ -35,7 +35,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("redact", redact),
 ];
 
-/// The secret that both decoders are told to hide.
+/// The secret that both decoders must hide.
 const SECRET: &str = "secret-of-nobody";
 
 const NOW: OffsetDateTime = datetime!(2026-11-23 12:00 UTC);

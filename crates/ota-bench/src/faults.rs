@@ -262,7 +262,7 @@ async fn dead_vendor(setting: &Setting, report: &mut Report) -> Outcome<()> {
             other_before.push(world.timed(&format!("hua/jobs/{job}")).await?.0);
         }
         world.alibaba.set_faults(vec![Fault::always(kind)]);
-        // Reads until the vendor is left alone.
+        // Reads until the circuit is open.
         for job in &ali {
             let path = format!("ali/jobs/{job}/tasks");
             if world.timed(&path).await?.0 < 20.0 {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use ota_core::clock::{Clock, SystemClock};
-use ota_gateway::auth::{ClaimNames, Mint};
+use ota_gateway::auth::{ClaimNames, TokenIssuer};
 use ota_http::Secret;
 use tempfile::TempDir;
 
@@ -103,7 +103,7 @@ impl Gateway {
 
     /// Returns the value of `Authorization` for a caller who may do everything.
     pub(crate) fn authorization(&self) -> Outcome<String> {
-        let mint = Mint {
+        let mint = TokenIssuer {
             secret: &Secret::new(SECRET),
             issuer: Some(ISSUER),
             audience: Some(AUDIENCE),

@@ -1,7 +1,7 @@
 //! Programs that end when the benchmark ends, however it ends.
 //!
 //! Between the benchmark and the program stands a shell that reads from a pipe. The pipe closes when the value here is dropped, and also when the
-//! benchmark is killed; then the shell ends the program. A program with workers of its own, such as nginx, is told to end, since workers whose master was
+//! benchmark is killed; then the shell ends the program. A program with workers of its own, such as nginx, is asked to end, since workers whose master was
 //! killed go on.
 
 use std::ffi::OsStr;
@@ -17,12 +17,12 @@ use crate::Outcome;
 const SCRIPT: &str =
     "\"$@\" >/dev/null & echo $!; exec >/dev/null; read -r _; kill -\"$0\" $! 2>/dev/null; wait $!";
 
-/// How long a program is waited for once it was told to end.
+/// How long a program is waited for once it was asked to end.
 const LONGEST_END: Duration = Duration::from_secs(10);
 
 const LOOK: Duration = Duration::from_millis(2);
 
-/// How a program is told to end.
+/// How a program is asked to end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     /// By SIGKILL: it has started nothing.
@@ -109,7 +109,7 @@ mod tests {
             .unwrap();
     }
 
-    /// A program with a worker, whose process it writes into a file, and which it ends when it is told to end.
+    /// A program with a worker, whose process it writes into a file, and which it ends when it is asked to end.
     fn master(folder: &Path) -> (String, PathBuf) {
         let file = folder.join("worker");
         let script = format!(

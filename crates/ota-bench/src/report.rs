@@ -5,7 +5,7 @@
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
-    /// Nothing: it is told beside the others.
+    /// Nothing: it is reported beside the others.
     None,
 }
 

@@ -41,7 +41,7 @@ pub struct Subject {
     pub make_trouble: Option<Box<dyn Fn(Trouble) -> bool + Send + Sync>>,
     /// A second provider of the same vendor, whose credential can be renewed.
     pub renewal: Option<Renewal>,
-    /// Counts what the drift observer was told, if the subject watches it.
+    /// Counts the reports to the drift observer, if the subject watches it.
     pub drift: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
     /// Texts that must never be shown: secrets of the settings, tokens.
     pub secrets: Vec<String>,

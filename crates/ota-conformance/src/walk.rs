@@ -52,7 +52,7 @@ impl<T: Row> Walked<T> {
         self.0.iter().flat_map(|step| &step.page.items)
     }
 
-    /// Checks that the walk gave exactly the rows of these identifiers, each once, and that every total told is their number.
+    /// Checks that the walk gave exactly the rows of these identifiers, each once, and that every reported total is their number.
     pub(crate) fn gave_exactly<'a>(
         &self,
         what: &str,
@@ -78,7 +78,7 @@ impl<T: Row> Walked<T> {
         Ok(())
     }
 
-    /// Checks every total that a page told.
+    /// Checks every total that a page reported.
     pub(crate) fn totals_are(&self, what: &str, expected: usize) -> Result<(), String> {
         for step in &self.0 {
             if let Some(total) = step.page.total {

@@ -75,7 +75,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves both times forward and wakes whoever waits for them.
+    /// Moves both times forward and wakes the tasks that wait for them.
     pub fn advance(&self, by: Duration) {
         *self.wall.lock().unwrap_or_else(PoisonError::into_inner) += by;
         self.elapsed.send_modify(|elapsed| *elapsed += by);

@@ -582,14 +582,14 @@ mod tests {
         let (breaker, now) = (Breaker::default(), SystemClock.monotonic());
         let waiting = breaker.admit(now, None).unwrap();
         assert!(waiting.still_good(now).is_ok());
-        let told = async { waiting.refused(|| now).await.kind() };
+        let reported = async { waiting.refused(|| now).await.kind() };
         let opens = async {
             tokio::task::yield_now().await;
             for _ in 0..THRESHOLD {
                 fail(&breaker, now, ErrorKind::Unavailable);
             }
         };
-        assert_eq!(tokio::join!(told, opens).0, ErrorKind::Unavailable);
+        assert_eq!(tokio::join!(reported, opens).0, ErrorKind::Unavailable);
         assert!(waiting.still_good(now).is_err());
     }
 }

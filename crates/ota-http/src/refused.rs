@@ -73,7 +73,7 @@ impl<C: PartialEq> Refused<C> {
         &self.error
     }
 
-    /// Returns how long the credential is left alone.
+    /// Returns how long the credential is not used.
     #[must_use]
     pub fn pause(&self, now: Instant) -> Duration {
         self.until.saturating_duration_since(now)

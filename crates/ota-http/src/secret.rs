@@ -19,7 +19,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// Shows the secret to whoever signs or sends with it. The name is long so that it is found by a search.
+    /// Returns the secret, for signing and sending. The name is long so that its uses can be searched for.
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.0
@@ -55,7 +55,7 @@ enum Rule {
 
 /// Where a secret comes from: a setting's value, or a file that is read again whenever it changes.
 ///
-/// Temporary vendor tokens expire, so whoever rotates them writes the file and nothing has to be restarted.
+/// Temporary vendor tokens expire; when they are rotated, the file is written and nothing has to be restarted.
 #[derive(Debug)]
 pub struct SecretSource {
     origin: Origin,

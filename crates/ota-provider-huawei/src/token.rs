@@ -2,7 +2,7 @@
 //!
 //! Only the newest token is valid: each login kills the token before it, and the vendor forbids logins side by side
 //! (northbound API reference, vendor notes section 1.3). So there is one [`TokenCell`] for each application, and in it at most one
-//! renewal at a time. A renewal runs as a task of its own: whoever waits may go away without ending it for the others.
+//! renewal at a time. A renewal runs in a separate task: a call that waits can be cancelled without ending it for the others.
 //!
 //! A token that is about to end is renewed beside the calls that are made with it; only where there is none is the login waited for. A login that the
 //! vendor has refused is not tried again with each request ([`Refused`]).
@@ -32,7 +32,7 @@ const UNTOLD_LIFE: Duration = Duration::from_secs(60);
 /// The longest life that is believed; the documented one is an hour.
 const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a renewal may take, whoever began it.
+/// The time limit of a renewal.
 const RENEWAL_TIME: Duration = Duration::from_secs(30);
 
 /// How many tokens in a row may be refused without having served once before logins pause.
@@ -87,7 +87,7 @@ pub(crate) trait Issuer: Send + Sync {
 pub(crate) struct Issued {
     pub(crate) access: Secret,
     pub(crate) refresh: Option<Secret>,
-    /// `expiresIn`; zero counts as not told.
+    /// `expiresIn`; zero counts as not reported.
     pub(crate) life_s: Option<u64>,
     /// When the request was sent, the safe side of when the life began.
     pub(crate) since: Instant,
@@ -251,7 +251,7 @@ impl TokenCell {
     ) -> Result<Arc<Token>> {
         self.waited_for(cx, issuer, |state| match &state.token {
             Some(token) if token.generation != refused.generation => Step::Done(Arc::clone(token)),
-            // No refresh: whoever killed the access token has most likely killed its refresh token too.
+            // No refresh: what ended the access token has most likely ended its refresh token too.
             _ => Step::Renew(None),
         })
         .await
@@ -309,7 +309,7 @@ impl TokenCell {
             .deadline
             .max(after(issuer.clock().monotonic(), RENEWAL_TIME));
         let cx = Context {
-            // Others may come to wait for it, persons among them and with more time than whoever happened to be first.
+            // Other calls may join it, also interactive ones and with more time than the first one.
             deadline: until,
             priority: Priority::Interactive,
             ..cx.clone()
@@ -355,7 +355,7 @@ impl TokenCell {
                 state.paused_until = Some(after(now, PAUSE_AFTER_FAILURE));
                 if is_lasting(&error) {
                     let before = state.refused.as_ref();
-                    // The first refusal of a secret is told; those after it are the same trouble.
+                    // Only the first refusal of a secret is logged as an error; the following ones have the same cause.
                     let is_new = before.is_none_or(|before| !before.is_of(&credential));
                     let random = issuer.random();
                     let refused = Refused::new(before, credential, error.clone(), now, random);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::{Random, SystemRandom};
-use ota_gateway::auth::Mint;
+use ota_gateway::auth::TokenIssuer;
 use ota_gateway::config::{AuthMode, Config};
 use ota_gateway::{assembly, listeners};
 use ota_sim::{SIMULATORS, Server, Setup, Simulator};
@@ -264,7 +264,7 @@ fn token(config: &Config) -> Result<String, SandboxError> {
     let secret = source
         .read()
         .map_err(|error| failed("the secret cannot be read")(&error))?;
-    let mint = Mint {
+    let mint = TokenIssuer {
         secret: &secret,
         issuer: config.auth.issuer(),
         audience: config.auth.audience(),

@@ -115,7 +115,7 @@ pub(crate) trait Vendor: Send + Sync + 'static {
         &[]
     }
 
-    /// Returns whether this module serves a kind of fault; one that it does not serve is left alone. By default those of
+    /// Returns whether this module serves a kind of fault; one that it does not serve is ignored. By default those of
     /// the transport, which need nothing from the module.
     fn serves(&self, kind: FaultKind) -> bool {
         kind.is_of_transport()

@@ -248,7 +248,7 @@ impl Faults {
         self.lock().faults.clone()
     }
 
-    /// Draws the faults of one call. Faults `served` does not accept (kinds that this vendor does not have) are left alone.
+    /// Draws the faults of one call. Faults `served` does not accept (kinds that this vendor does not have) are ignored.
     ///
     /// At most one fault decides the whole answer: the first that hits; delays and changed rows come on top.
     pub(crate) fn draw(

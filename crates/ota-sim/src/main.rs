@@ -113,7 +113,7 @@ impl Common {
 fn command() -> Command {
     let simulators = SIMULATORS.iter().map(|one| {
         let about = format!(
-            "Simulates {}. Listens on 127.0.0.1:{} unless told otherwise",
+            "Simulates {}. Listens on 127.0.0.1:{} unless configured otherwise",
             one.title, one.port
         );
         Common::augment_args((one.arguments)(Command::new(one.name))).about(about)
@@ -152,7 +152,7 @@ async fn serve(simulator: &Simulator, matches: &ArgMatches) -> io::Result<()> {
     let setup = Common::from_arg_matches(matches)
         .map_err(invalid)?
         .setup(simulator);
-    // Signals are caught before the address is printed, so that whoever reads it can stop the process cleanly.
+    // Signals are caught before the address is printed, so that the reader of the address can stop the process cleanly.
     let ended = end_signal()?;
     let server: Server = (simulator.start)(setup, matches).await?;
     let name = simulator.name;

@@ -19,7 +19,7 @@ enum List<'a> {
 }
 
 impl List<'_> {
-    /// Asks for a page, whose rows are told by their identifiers.
+    /// Reads a page, and returns the identifiers of its rows.
     async fn ask(self, subject: &Subject, cursor: Option<Cursor>) -> Result<Page<String>, Error> {
         let unread = || Error::new(ErrorKind::NotFound, "there is no such job");
         let reader = subject.provider.jobs().ok_or_else(unread)?;
@@ -182,7 +182,7 @@ pub(crate) async fn a_broken_part_of_a_list_is_named_and_passed(subject: &Subjec
             );
             ensure!(
                 step.page.total.is_none(),
-                "a total is told of a list from which rows are missing"
+                "a total is given for a list from which rows are missing"
             );
         }
         ensure!(

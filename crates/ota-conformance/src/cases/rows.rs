@@ -81,7 +81,7 @@ pub(crate) async fn rows_keep_the_vendors_words(subject: &Subject) -> Verdict {
     passed()
 }
 
-pub(crate) async fn told_facts_are_in_range(subject: &Subject) -> Verdict {
+pub(crate) async fn reported_facts_are_in_range(subject: &Subject) -> Verdict {
     let (jobs, tasks) = both(subject).await?;
     for job in jobs.rows() {
         let percentage = job.target.percentage.unwrap_or(0.0);
@@ -389,7 +389,7 @@ pub(crate) async fn what_is_no_row_costs_no_other_row(subject: &Subject) -> Verd
 /// The number of [`Trouble::HugeNumberRow`].
 pub(crate) const HUGE_NUMBER: &str = "1e999";
 
-pub(crate) async fn drift_is_told(subject: &Subject) -> Verdict {
+pub(crate) async fn drift_is_reported(subject: &Subject) -> Verdict {
     let Some(drift) = &subject.drift else {
         return skipped("the subject watches no drift");
     };
@@ -397,7 +397,7 @@ pub(crate) async fn drift_is_told(subject: &Subject) -> Verdict {
     both(subject).await?;
     ensure!(
         drift() == before,
-        "drift is told about rows as the documents have them"
+        "drift is reported for rows as documented"
     );
     for trouble in [
         Trouble::UnknownStatusRow,
@@ -408,7 +408,7 @@ pub(crate) async fn drift_is_told(subject: &Subject) -> Verdict {
         if with_trouble(subject, trouble).await?.is_none() {
             return skipped(format!("the subject cannot make {trouble:?}"));
         }
-        ensure!(drift() > before, "{trouble:?} is told to nobody");
+        ensure!(drift() > before, "{trouble:?} is not reported");
     }
     passed()
 }

@@ -96,7 +96,7 @@ pub(crate) async fn statistics_are_consistent(subject: &Subject) -> Verdict {
             stats.timed_out,
             stats.failed
         );
-        // Where not everything is counted, nothing has to be told.
+        // If not everything is counted, nothing has to be reported.
         let counted = stats.total.is_some() && stats.succeeded.is_some();
         ensure!(
             stats.outcome == job.outcome() || (stats.outcome.is_none() && !counted),
@@ -152,7 +152,7 @@ pub(crate) async fn a_job_that_runs_has_no_outcome(subject: &Subject) -> Verdict
     passed()
 }
 
-/// Tasks that move while they are counted make numbers that do not fit; what is told must.
+/// Tasks that change while they are counted lead to inconsistent numbers; the reported ones must be consistent.
 pub(crate) async fn counts_that_move_fit_each_other(subject: &Subject) -> Verdict {
     subject.warm_up().await?;
     let job = subject.truth.richest_job()?;

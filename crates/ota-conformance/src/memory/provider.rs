@@ -28,7 +28,7 @@ use crate::subject::Trouble;
 /// How long a renewal of the credential is waited for after a refusal.
 const MOMENT: Duration = Duration::from_millis(200);
 
-/// How long a refused credential is left alone.
+/// How long a refused credential is not used.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// A provider that keeps every rule of the contract.
@@ -40,7 +40,7 @@ pub struct MemoryProvider {
     secret: &'static str,
     /// The credential that calls are made with; something else renews it.
     credential: Arc<AtomicU64>,
-    /// How long a refused credential is left alone.
+    /// How long a refused credential is not used.
     pause: Duration,
     refused: Mutex<Option<Refused>>,
 }
@@ -90,7 +90,7 @@ impl MemoryProvider {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the refusal while it is the answer; after that whoever comes first tries the credential for all.
+    /// Returns the refusal while it lasts; after that, the first call tries the credential for all.
     fn refusal(&self, credential: u64, is_call: bool) -> Option<Error> {
         let mut refused = self.refused();
         let refused = refused

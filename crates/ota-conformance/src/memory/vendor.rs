@@ -298,7 +298,7 @@ impl MemoryVendor {
 
 const BAD_DATE: &str = "2019-13-45";
 
-/// Changes the first row as the trouble says; returns what the observer is to be told.
+/// Changes the first row as the trouble says; returns what must be reported to the observer.
 pub(super) fn spoil_job(trouble: Trouble, row: &mut Job) -> Option<(DriftKind, &'static str)> {
     match trouble {
         Trouble::UnknownStatusRow => row.status = JobStatus::Unknown,

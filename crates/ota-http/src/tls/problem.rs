@@ -104,7 +104,7 @@ pub(crate) struct Known {
 /// certificate error").
 const PAGE_WORDS: &[u8] = b"ssl certificate";
 
-/// The statuses of nginx for a client certificate that was refused, and for none. It shows both as 400 unless it is told otherwise.
+/// The statuses of nginx for a client certificate that was refused, and for none. It shows both as 400 unless it is configured otherwise.
 const PAGE_STATUSES: [u16; 2] = [495, 496];
 
 /// The most of a page that is looked at.

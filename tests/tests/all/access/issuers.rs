@@ -71,7 +71,7 @@ impl Issuer {
         }
     }
 
-    /// What a refused token is told.
+    /// The detail of a refused token's problem.
     async fn detail(&self, name: &str) -> String {
         let ask = self.gateway.ask("GET", "/v1/providers");
         let reply = ask.token(self.token(name)).send().await;

@@ -294,7 +294,7 @@ async fn without_any_keys_nothing_is_said_about_the_callers_token() {
     reply.problem(503, "keys_unavailable");
     assert!(reply.header("retry-after").is_some());
     assert!(reply.header("www-authenticate").is_none());
-    // Whoever sends no token is told so all the same.
+    // A request without a token is still answered as such.
     let reply = gateway.ask("GET", "/v1/providers").anonymous().send().await;
     reply.problem(401, "unauthenticated");
     let ready = gateway.ask("GET", "/readyz").anonymous().send().await;

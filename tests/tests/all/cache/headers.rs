@@ -34,7 +34,7 @@ fn has_fresh_headers(reply: &Reply, before: OffsetDateTime) {
     let as_of = reply.must("ota-as-of");
     let now = ota_sim::Clock::system().now();
     assert!(as_of.ends_with('Z') && time(as_of) <= now, "{as_of}");
-    // The time may be told in whole seconds or milliseconds.
+    // The time may be in whole seconds or milliseconds.
     let before = before.replace_nanosecond(0).unwrap();
     assert!(time(as_of) >= before, "{as_of} is before {before}");
     assert_eq!(reply.must("ota-stale"), "false");

@@ -214,7 +214,7 @@ async fn each_refusal_is_given_again_for_its_age_and_sooner_asked_for_only_by_wi
             for wish in ["", "no-cache", "max-age=0", "no-store"] {
                 check(wish, 0).await;
             }
-            // Behind it whoever wishes so does; the others wait for `error_age_s`.
+            // After it, a request with `no-cache` makes a call; the others wait for `error_age_s`.
             asked.pass(2);
             check("", 0).await;
             check("max-age=10", 0).await;

@@ -399,7 +399,7 @@ async fn one_reader_leaves_room_for_probes_and_others() {
         let ask = gateway.ask("GET", &path).token(&of("other"));
         ask.send().await.ok();
     }
-    // The other one's places came from the greedy one's, whose requests are told so.
+    // The other caller's places came from the greedy one, whose requests get a problem.
     let given_up = "ota_requests_turned_away_total{reason=\"given_up\"}";
     assert!(gateway.metric(given_up).await >= 1.0);
     assert_eq!(

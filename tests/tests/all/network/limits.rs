@@ -140,7 +140,7 @@ async fn a_client_that_sends_slowly_is_told_so_and_cut_off() {
             .unwrap()
             .unwrap();
         match begin {
-            // Who says nothing at all is told nothing.
+            // A client that sends nothing gets no response.
             "" => assert_eq!(text, ""),
             _ => {
                 assert!(text.starts_with("HTTP/1.1 408 "), "{text}");

@@ -171,7 +171,7 @@ async fn nothing_secret_is_in_any_output_though_vendors_echo_and_all_is_logged()
             }
         })
     };
-    // A credential that is refused is left alone; one that lacks a right is asked with each time.
+    // A refused credential is not used for a while; one that lacks a permission is used each time.
     let alibaba = refusing("SignatureDoesNotMatch").await;
     let forbidding = refusing("Forbidden.RAM").await;
     let huawei = Script::start(|seen| match seen.path().ends_with("/login") {

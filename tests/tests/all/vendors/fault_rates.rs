@@ -227,7 +227,7 @@ async fn check(provider: &'static str, faults: Vec<Fault>, cache: &str) {
                         && path.ends_with("/stats")
                         && told.get("unknown").is_none()
                     {
-                        // A vendor that refuses to count by CONFIRM looks like an old platform: these two numbers are lost, never told wrongly.
+                        // A vendor that refuses to count by CONFIRM looks like an old platform: these two numbers are lost, never reported wrongly.
                         for lost in ["pending", "unknown"] {
                             truth.as_object_mut().map(|members| members.remove(lost));
                             assert_eq!(
@@ -273,7 +273,7 @@ async fn check(provider: &'static str, faults: Vec<Fault>, cache: &str) {
         assert_eq!(reply.must("ota-stale"), "false", "{what}: {path}");
     }
 
-    // The vendor is well again; its pauses are waited for, as any client does that is told `Retry-After`.
+    // The vendor is well again; its pauses are waited for, as any client does that gets `Retry-After`.
     hurt.set_faults(Vec::new());
     let well = async {
         loop {

@@ -134,7 +134,7 @@ async fn what_is_left_is_shown() {
 #[tokio::test]
 async fn a_wait_that_would_be_too_long_is_told_at_once() {
     let sim = alibaba_sim(FleetShape::uniform(14, 3).frozen()).await;
-    // The clock stands still, so whoever waited would wait for ever.
+    // The clock stands still, so a call that waited would wait for ever.
     let clock = ManualClock::new(ota_sim::Clock::system().now());
     let text = head().replace("[server]", "[server]\nrequest_timeout_ms = 800")
         + &Section::alibaba(ALI, &sim.url())

@@ -239,7 +239,7 @@ async fn a_broken_package_is_named_beside_the_jobs_of_the_others() {
                 .is_some_and(|text| !text.is_empty())
         );
         assert_eq!(problem["vendor"]["code"].as_str(), vendor, "{problem}");
-        // What asks for that package alone is told so.
+        // A request for that package alone gets the error.
         let reply = world.gateway.get(&with(&all, "package_id", broken)).await;
         assert_eq!(reply.json()["code"], code, "{}", reply.text());
         world.alibaba.set_faults(Vec::new());
