@@ -1,4 +1,4 @@
-//! What the gateway is told about this adapter.
+//! The descriptor of this adapter, and how its providers are built.
 
 use std::sync::Arc;
 

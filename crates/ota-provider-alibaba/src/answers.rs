@@ -43,7 +43,7 @@ fn unreadable(source: Source<'_>, reason: &'static str) -> Error {
 /// Reads `ListOTAJobByFirmware` and `ListOTAJobByDevice`.
 ///
 /// # Errors
-/// When the data is no list.
+/// When the data is not a list.
 pub(crate) fn jobs(source: Source<'_>, answer: Answer) -> Result<Fetched<Option<Job>>> {
     page(source, answer, "SimpleOTAJobInfo", |wire: OtaJob| {
         map::job::job(source, wire, Detail::Summary)
@@ -53,7 +53,7 @@ pub(crate) fn jobs(source: Source<'_>, answer: Answer) -> Result<Fetched<Option<
 /// Reads `ListOTATaskByJob` of one job.
 ///
 /// # Errors
-/// When the data is no list.
+/// When the data is not a list.
 pub(crate) fn tasks(
     source: Source<'_>,
     answer: Answer,
@@ -67,7 +67,7 @@ pub(crate) fn tasks(
 /// Reads `ListOTAFirmware`.
 ///
 /// # Errors
-/// When the data is no list.
+/// When the data is not a list.
 pub(crate) fn packages(source: Source<'_>, answer: Answer) -> Result<Fetched<Option<Firmware>>> {
     page(source, answer, "SimpleFirmwareInfo", |wire: Firmware| {
         for name in wire.other.keys() {
@@ -96,7 +96,7 @@ fn page<W: DeserializeOwned, T>(
 
 /// Takes the list out of its wrapper, `Data.SimpleOTATaskInfo[]`; a bare list and a bare row in the wrapper are understood too.
 ///
-/// Returns `None` for what is no list: taken for an empty one, it would hide rows.
+/// Returns `None` for what is not a list: taken for an empty one, it would hide rows.
 fn list(data: Value, wrapper: &str) -> Option<Vec<Value>> {
     let wrapped = |value: &Value| value.get(wrapper).is_some();
     match data {

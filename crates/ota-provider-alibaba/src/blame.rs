@@ -144,7 +144,7 @@ pub(crate) fn can_mean(error: &Error, parameter: &str) -> bool {
     if let Some(names) = subject(&code) {
         return names.contains(&parameter);
     }
-    // Nobody is blamed by this, so a code that only looks like it counts too.
+    // No one is blamed by this, so a code that only looks like it counts too.
     if code.contains(&parameter.to_ascii_lowercase()) {
         return true;
     }

@@ -452,7 +452,7 @@ pub(crate) fn interpret(
     })
 }
 
-/// An answer that is none of the vendor's forms. The status says whether the vendor is out of order or something else answered.
+/// An answer that is none of the vendor's forms. The status says whether the vendor is unavailable or something else answered.
 fn unreadable(response: &Response, reason: &str) -> Error {
     let meaning = match response.status {
         429 => SLOW_DOWN,

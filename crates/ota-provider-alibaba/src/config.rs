@@ -16,7 +16,7 @@ pub use credentials::{CredentialSettings, RrsaSettings};
 pub const VENDOR: &str = "alibaba-iot";
 
 /// "Each Alibaba Cloud account can run up to 10 queries per second" on each operation's page, with another number on a few of them
-/// (read 2026-11-23). Operations that nothing here calls yet stand in it too, so that whoever adds one finds its quota kept.
+/// (read 2026-11-23). Operations that nothing here calls yet are in it too, so that their quota is known when one is added.
 pub const QUOTA: DocumentedQuota = DocumentedQuota {
     calls: 10,
     window_s: 1,

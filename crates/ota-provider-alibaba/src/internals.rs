@@ -45,7 +45,7 @@ impl Operation {
     ];
 }
 
-/// What an answer holds. A row that cannot be read stands as `None`.
+/// What an answer holds. A row that cannot be read is `None`.
 #[derive(Debug)]
 pub enum Read {
     /// A job, or none under the identifier.

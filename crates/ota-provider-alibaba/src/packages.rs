@@ -1,4 +1,4 @@
-//! Listing all jobs: packages are listed, then the jobs of each. A cursor carries the package that the walk stands in, so that going on costs no call for
+//! Listing all jobs: packages are listed, then the jobs of each. A cursor carries the package that the walk is in, so that going on costs no call for
 //! finding it again.
 
 use std::collections::VecDeque;
@@ -121,7 +121,7 @@ impl<'a> PackageWalk<'a> {
         self.items.len() >= self.page_size as usize || self.calls >= self.max_calls()
     }
 
-    /// Finds the package that the walk stands in.
+    /// Finds the package that the walk is in.
     async fn next_package(&mut self) -> Result<Step> {
         let ended = self.at.packages.is_some_and(|end| self.at.index >= end);
         let spent = self.calls >= self.max_calls();
@@ -225,7 +225,7 @@ impl<'a> PackageWalk<'a> {
             self.at.pass_package();
             return Ok(Step::Next);
         }
-        // Reported once may be chance; twice, it is this package's trouble. What is out of order has been tried more often by the gate.
+        // Reported once may be chance; twice, it is this package's trouble. What is unavailable has been tried more often by the gate.
         // A page of one call has none left for that, and the next page would begin anew.
         let unreadable = error.kind() == ErrorKind::Protocol;
         if unreadable && self.failed != Some(self.at.index) && self.max_calls() > 1 {

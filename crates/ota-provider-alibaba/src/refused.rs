@@ -1,6 +1,6 @@
 //! Credentials that the vendor has refused.
 //!
-//! While one is left alone its refusal is the answer to every question; after that one call at a time tries it again. What is remembered of a credential
+//! While one is not used, its refusal is the result of every call; after that, one call at a time tries it again. What is remembered of a credential
 //! is a hash, not the credential.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ const MOST: usize = 100;
 const TRIED_WITHIN: Duration = Duration::from_secs(10);
 
 /// From which refused signature in a row on a credential counts as refused that the vendor has taken before. A single one can come from what was asked: a
-/// text that the vendor reads otherwise than it was signed. Nobody is to shut out all the others by asking for it.
+/// text that the vendor reads otherwise than it was signed. No one is to shut out all the others by asking for it.
 const DOUBTED: u32 = 3;
 
 /// A credential at an endpoint, with the signature that is made with it: a vendor that no longer takes one of the two signatures may take the other.
@@ -133,7 +133,7 @@ impl RefusedKeys {
             .as_ref()
             .and_then(|last| last.answer(&(), now));
         known.trying_until = None;
-        // Calls that were under way together are refused together, which is one refusal.
+        // Calls that were in progress together are refused together, which is one refusal.
         if paused.is_some() {
             return;
         }
@@ -154,7 +154,7 @@ impl RefusedKeys {
         known.refused = Some(refused);
     }
 
-    /// Notes that the vendor has taken the credential.
+    /// Records that the vendor has taken the credential.
     pub(crate) fn taken(&self, key: Key) {
         let mut all = self.known();
         let known = entry(&mut all, key);

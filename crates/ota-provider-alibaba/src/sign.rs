@@ -68,7 +68,7 @@ pub fn acs3(request: Acs3<'_>) -> String {
         .map(|(name, value)| (name.to_ascii_lowercase(), *value))
         .collect();
     headers.sort_unstable();
-    // A token may stand in it, so it has room for all and is cleared.
+    // A token may be in it, so it has room for all and is cleared.
     let lengths = headers
         .iter()
         .map(|(name, value)| name.len() + value.len() + 2);

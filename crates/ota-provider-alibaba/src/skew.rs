@@ -1,4 +1,4 @@
-//! How far the machine's clock is off, as the vendor's `Date` header has told.
+//! The offset of the machine's clock, measured by the vendor's `Date` header.
 //!
 //! The vendor refuses requests whose time is more than 15 minutes off (`InvalidTimeStamp.Expired`, "once, after correcting the clock" in the
 //! vendor notes, section 5.1), or hours off (`IllegalTimestamp`). Nothing is corrected before such a refusal: as long as the vendor takes the machine's time, it is right.

@@ -173,7 +173,7 @@ impl Cell {
                 if let Some(other) = current.filter(|secrets| ***secrets != *refused) {
                     return Some(Arc::clone(other));
                 }
-                // The second one begins when the first has ended, whoever begins it.
+                // The second one begins when the first has ended.
                 let began_before = !second && state.renewal.is_some();
                 (self.renewal(&mut state, cx), began_before)
             };
@@ -191,7 +191,7 @@ impl Cell {
         None
     }
 
-    /// Notes that the source gives out what the vendor has refused.
+    /// Records that the source gives out what the vendor has refused.
     fn mark_hopeless(&self, refused: &Secrets) {
         if let Some(current) = &mut self.state().current
             && *current.secrets == *refused
@@ -247,7 +247,7 @@ impl Cell {
         let fetched = match fetched {
             Ok(fetched) => fetched,
             Err(error) => {
-                // The first failure is told; the ones after it are the same trouble.
+                // Only the first failure is logged as a warning; the following ones have the same cause.
                 let still_good = state
                     .current
                     .as_ref()

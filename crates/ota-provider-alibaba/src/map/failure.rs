@@ -2,7 +2,7 @@
 //!
 //! The vendor documents one text, `report version is not conform` (field table of `ListOTATaskByJob`, read 2026-11-23); the field is free text,
 //! which devices fill. Beside it, texts are known that say nothing but that one step failed, in English and Chinese. Such a text is known
-//! when it is the whole message or begins it. A word inside of a longer text is no reason: "version", "storage" and "signature" stand in
+//! when it is the whole message or begins it. A word inside of a longer text is no reason: "version", "storage" and "signature" are in
 //! texts about anything. What is not known is `other`, and the text is in `message` anyway.
 
 use ota_adapter::phrase::begins_with;

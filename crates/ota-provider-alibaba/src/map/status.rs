@@ -1,7 +1,7 @@
 //! Statuses of jobs and tasks.
 //!
 //! Source: field tables of `QueryOTAJob` and `ListOTATaskByJob`, all editions (read 2026-11-23). Values are compared without regard to
-//! case; the spelling `COMPLETE` stands in the older English edition.
+//! case; the spelling `COMPLETE` is in the older English edition.
 
 use ota_core::job::{JobKind, JobPurpose, JobStatus};
 use ota_core::task::{TaskStage, TaskStatus};
@@ -47,7 +47,7 @@ pub(crate) fn job_status(value: &str) -> Option<JobStatus> {
     }
 }
 
-/// `VERFIY_FIRMWARE` stands in every English edition, `VERIFY_FIRMWARE` in the Chinese ones.
+/// `VERFIY_FIRMWARE` is in every English edition, `VERIFY_FIRMWARE` in the Chinese ones.
 pub(crate) fn job_type(value: &str) -> Option<(JobKind, JobPurpose)> {
     match value.to_ascii_uppercase().as_str() {
         "UPGRADE_FIRMWARE" => Some((JobKind::Firmware, JobPurpose::Upgrade)),

@@ -1,6 +1,6 @@
 //! XML answers as the JSON that they stand for.
 //!
-//! In XML a list of one cannot be told from a single value and every scalar is text; the lenient types behind the wire structs
+//! In XML a list of one cannot be distinguished from a single value and every scalar is text; the lenient types behind the wire structs
 //! take both, so this only turns elements into members.
 
 use std::borrow::Cow;

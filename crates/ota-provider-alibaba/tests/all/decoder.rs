@@ -81,7 +81,7 @@ fn xml(name: &str, value: &Value) -> String {
     }
 }
 
-/// The rows as text that can be compared, `None` for what is no row.
+/// The rows as text that can be compared, `None` for what is not a row.
 fn rows(read: Read) -> Vec<Option<String>> {
     fn shown<T: std::fmt::Debug>(rows: Vec<Option<T>>) -> Vec<Option<String>> {
         let rows = rows.into_iter();

@@ -342,7 +342,7 @@ async fn a_row_that_is_not_understood_arrives_as_far_as_it_was() {
         .await
         .unwrap()
         .unwrap();
-    // One of the four that the vendor counts is no row.
+    // One of the four that the vendor counts is not a row.
     assert_eq!((page.total, page.truncated), (None, true));
     let [first, second, third] = &page.items[..] else {
         panic!("{:?}", page.items)

@@ -1,4 +1,4 @@
-//! A credential that the vendor has refused is left alone for a while, and a mended one is used at once.
+//! A credential that the vendor has refused is not used for a while, and a mended one is used at once.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;

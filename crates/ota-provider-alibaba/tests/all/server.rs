@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// Starts a server that gives one body to everybody.
+    /// Starts a server that gives one body to everyone.
     pub(crate) async fn fixed(
         status: u16,
         content_type: &'static str,

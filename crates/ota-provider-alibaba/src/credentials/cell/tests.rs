@@ -167,7 +167,7 @@ async fn a_refused_credential_is_asked_for_again_once() {
     assert_eq!(rig.asked(), 3);
 }
 
-/// A renewal is under way, and the vendor refuses the credential that it is to replace. `begun_before` is what that renewal comes to.
+/// A renewal is in progress, and the vendor refuses the credential that it is to replace. `begun_before` is what that renewal comes to.
 async fn refused_during_a_renewal(begun_before: Answer, begun_after: Answer) -> (bool, u32) {
     let replaced = refused_during(begun_before, begun_after, false).await;
     // A refusal that is remembered is judged alike.
