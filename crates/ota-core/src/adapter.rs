@@ -21,6 +21,8 @@ pub struct Descriptor {
     pub title: &'static str,
     /// Which of the vendor's products and which version of its API, for people.
     pub product: &'static str,
+    /// The name of a provider of this vendor in examples of requests, and in the sandbox.
+    pub provider: &'static str,
     /// The adapter's crate, `env!("CARGO_PKG_NAME")`.
     pub crate_name: &'static str,
     /// The section of the adapter in the example of a configuration: comments, `[providers.NAME]` with `vendor`, and every key with its default. The part
@@ -34,6 +36,19 @@ pub struct Descriptor {
     pub capability: fn() -> Capability,
     /// Returns what most likely mends an error of this kind at this vendor, where that is something else than at any vendor. It names keys in backticks.
     pub advice: fn(ErrorKind) -> Option<&'static str>,
+}
+
+impl Descriptor {
+    /// Returns the text that a key has in the example of a configuration.
+    #[must_use]
+    pub fn example_of(&self, key: &str) -> Option<String> {
+        let mut values = self.example.lines().filter_map(|line| {
+            let value = line.strip_prefix(key)?.trim_start().strip_prefix('=')?;
+            let (text, _) = value.trim_start().strip_prefix('"')?.split_once('"')?;
+            Some(text.to_owned())
+        });
+        values.next()
+    }
 }
 
 /// An adapter: how the providers of one vendor are configured and built.

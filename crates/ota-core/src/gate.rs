@@ -1,6 +1,6 @@
 //! The gate that every vendor call passes.
 //!
-//! One trait method of a provider can make many vendor calls (statistics at Alibaba make nine), so quota, retry,
+//! One trait method of a provider can make many vendor calls (statistics make nine where the vendor does not count), so quota, retry,
 //! concurrency, breaker, attempt timeout and call metrics act on each vendor call. The adapter names the operation and
 //! says whether it is safe to repeat; the gate decides when and how often the attempt runs.
 

@@ -43,31 +43,31 @@ macro_rules! id {
 }
 
 id!(
-    /// A vendor's identifier of a job (Alibaba `JobId`, Huawei `operationId`).
+    /// A vendor's identifier of a job, such as `JobId` or `operationId`.
     JobId
 );
 id!(
-    /// A vendor's identifier of a task (Alibaba `TaskId`, Huawei `subOperationId`).
+    /// A vendor's identifier of a task, such as `TaskId` or `subOperationId`.
     TaskId
 );
 id!(
-    /// A vendor's identifier of a firmware or software package (Alibaba `FirmwareId`).
+    /// A vendor's identifier of a firmware or software package, such as `FirmwareId`.
     PackageId
 );
 id!(
-    /// A vendor's identifier of a product (Alibaba `ProductKey`).
+    /// A vendor's identifier of a product, such as `ProductKey`.
     ProductId
 );
 id!(
-    /// A vendor's identifier of a device (Alibaba `IotId`, Huawei `deviceId`).
+    /// A vendor's identifier of a device, such as `IotId` or `deviceId`.
     DeviceId
 );
 id!(
-    /// A device's name, unique inside its product (Alibaba `DeviceName`).
+    /// A device's name, unique inside its product.
     DeviceName
 );
 id!(
-    /// The name of one configured provider, such as `aliyun-prod`; checked by [`ProviderName::parse`].
+    /// The name of one configured provider, such as `cloud-prod`; checked by [`ProviderName::parse`].
     ProviderName
 );
 

@@ -140,7 +140,7 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     /// Returns the configured name.
     fn name(&self) -> &ProviderName;
 
-    /// Returns the vendor as configuration names it, such as `alibaba-iot`.
+    /// Returns the vendor as configuration names it, such as `acme-iot`.
     fn vendor(&self) -> &'static str;
 
     /// Returns the base URL of the vendor's API, without user info and query.

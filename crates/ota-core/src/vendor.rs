@@ -17,7 +17,7 @@ impl std::error::Error for NotAWord {}
 /// The part of an answer that keeps the vendor's own words.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VendorDetail {
-    /// The vendor as configuration names it, for instance `alibaba-iot`.
+    /// The vendor as configuration names it, for instance `acme-iot`.
     pub name: &'static str,
     /// The vendor's own status value, verbatim; absent if the vendor sent none.
     pub status: Option<String>,

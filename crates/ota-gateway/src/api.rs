@@ -34,7 +34,7 @@ pub fn own_timestamp(time: OffsetDateTime) -> Option<String> {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Vendor)]
 pub struct VendorDetail {
-    /// The vendor: `alibaba-iot`, `huawei-iot`.
+    /// The vendor: [`crate::vendors::Vendor`].
     pub name: String,
     /// The vendor's own status value, verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     name: VENDOR,
     title: "Huawei",
     product: "IoT platform, classic northbound API (v1.5.0)",
+    provider: "huawei",
     crate_name: env!("CARGO_PKG_NAME"),
     example: include_str!("../config.toml"),
     account: "endpoint + app id",

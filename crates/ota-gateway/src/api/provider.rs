@@ -21,7 +21,7 @@ pub struct ProviderList {
 pub struct Provider {
     /// The configured name, as used in paths.
     pub name: String,
-    /// The vendor: `alibaba-iot`, `huawei-iot`.
+    /// The vendor: [`crate::vendors::Vendor`].
     pub vendor: String,
     /// The base URL of the vendor's API.
     pub endpoint: String,

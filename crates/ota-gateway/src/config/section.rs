@@ -13,7 +13,7 @@ use crate::query::nearest;
 /// One section before it is understood.
 #[derive(Clone)]
 pub struct Section {
-    /// Its place, such as `providers.aliyun-prod`.
+    /// Its place, such as `providers.cloud-prod`.
     pub path: String,
     pub(super) table: Table,
     pub(super) origin: Origin,

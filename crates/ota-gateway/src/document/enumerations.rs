@@ -13,6 +13,7 @@ use ota_core::task::{Failure, TaskStage, TaskStatus};
 use serde_json::Value;
 
 use crate::problem::Code;
+use crate::vendors;
 
 /// Returns the values of an enumeration, by the last part of its path.
 fn values(name: &str) -> Option<String> {
@@ -30,6 +31,7 @@ fn values(name: &str) -> Option<String> {
         "Failure" => listed(Failure::ALL),
         "QuotaPer" => listed(QuotaPer::ALL),
         "Code" => listed(Code::ALL),
+        "Vendor" => listed(&vendors::names()),
         _ => return None,
     })
 }

@@ -1,9 +1,6 @@
 //! Examples: values of the types that are served.
 
-use ota_core::capability::{
-    Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
-    TaskFilterSupport,
-};
+use ota_core::adapter::Descriptor;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
 use ota_core::job::{
     Detail, Group, Job, JobKind, JobPurpose, JobStats, JobStatus, Overwrite, Package, Policy,
@@ -19,16 +16,21 @@ use crate::api::page::{JobPage, PageEnd, PageProblem, TaskPage};
 use crate::api::provider::{Capabilities, Health, HealthProblem, Provider, ProviderList, Quota};
 use crate::api::task as api_task;
 use crate::problem::{Code, Failure, VendorProblem};
+use crate::vendors::ADAPTERS;
 
-const PROVIDER: &str = "aliyun";
 const AS_OF: &str = "2026-11-23T08:15:30Z";
 /// A job that the sandbox has at every start, so that "Try it out" answers.
 const JOB_ID: &str = "JbJuHf4v9VIOAu3jgBuvIM0200";
 
+/// The vendor whose provider the examples show: the first one.
+fn vendor() -> &'static Descriptor {
+    ADAPTERS[0].descriptor()
+}
+
 /// Returns the example of a parameter.
 pub(super) fn of_parameter(name: &str) -> Option<Value> {
     Some(match name {
-        "provider" => json!(PROVIDER),
+        "provider" => json!(vendor().provider),
         "job_id" => json!(JOB_ID),
         _ => return None,
     })
@@ -86,7 +88,7 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
 /// Returns the example of a problem.
 pub(super) fn problem(code: Code) -> Value {
     let of_vendor = |failure: Failure| Failure {
-        provider: Some(PROVIDER.to_owned()),
+        provider: Some(vendor().provider.to_owned()),
         ..failure
     };
     let failure = match code {
@@ -223,13 +225,13 @@ fn page_problem() -> PageProblem {
 }
 
 fn provider_name() -> ProviderName {
-    ProviderName::from(PROVIDER)
+    ProviderName::from(vendor().provider)
 }
 
 fn job() -> api_job::Job {
     let fields = json!({"MultiModuleMode": false});
     let vendor = VendorDetail {
-        name: "alibaba-iot",
+        name: vendor().name,
         status: Some("IN_PROGRESS".to_owned()),
         fields: fields.as_object().cloned().unwrap_or_default(),
     };
@@ -302,7 +304,7 @@ fn counts() -> api_job::JobCounts {
 
 fn task() -> api_task::Task {
     let vendor = VendorDetail {
-        name: "alibaba-iot",
+        name: vendor().name,
         status: Some("FAILED".to_owned()),
         ..VendorDetail::default()
     };
@@ -332,48 +334,16 @@ fn task() -> api_task::Task {
 }
 
 fn provider() -> Provider {
-    let capability = Capability {
-        job_filters: JobFilterSupport {
-            status: Support::Here,
-            outcome: Support::No,
-            kind: Support::Here,
-            package_id: Support::Native,
-            product_id: Support::Native,
-            device_id: Support::No,
-            device_name: Support::Native,
-            device_type: Support::No,
-            model: Support::No,
-            manufacturer: Support::No,
-        },
-        job_filter_needs: &[("device_name", &["package_id", "product_id"])],
-        task_filters: TaskFilterSupport {
-            status: Support::Native,
-            device_name: Support::Native,
-            device_id: Support::Here,
-        },
-        max_page_size: 100,
-        max_device_names: 50,
-        job_stats: StatsSupport {
-            native: false,
-            calls: 9,
-        },
-        fields: ota_core::fields::FieldSupport::default(),
-        actions: Vec::new(),
-        quota: DocumentedQuota {
-            calls: 10,
-            window_s: 1,
-            per: QuotaPer::AccountAndOperation,
-            exceptions: &[("CancelOTATaskByJob", 5)],
-        },
-    };
+    let vendor = vendor();
+    let capability = (vendor.capability)();
     Provider {
-        name: PROVIDER.to_owned(),
-        vendor: "alibaba-iot".to_owned(),
-        endpoint: "https://iot.cn-shanghai.aliyuncs.com".to_owned(),
+        name: vendor.provider.to_owned(),
+        vendor: vendor.name.to_owned(),
+        endpoint: vendor.example_of("endpoint").unwrap_or_default(),
         capabilities: Capabilities::from(&capability),
         quota: Quota {
-            limit: 10,
-            window_s: 1,
+            limit: vendor.default_calls,
+            window_s: capability.quota.window_s,
             remaining: None,
         },
         health: Health {
