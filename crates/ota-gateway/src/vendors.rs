@@ -12,6 +12,7 @@ use toml::{Table, Value};
 
 /// The adapters, one line for each vendor.
 pub const ADAPTERS: &[&dyn Vendor] = &[
+    // `cargo xtask new-provider` adds a line here.
     &ota_provider_alibaba::AlibabaAdapter,
     &ota_provider_huawei::HuaweiAdapter,
 ];

@@ -3,7 +3,11 @@
 use crate::simulator::Simulator;
 
 /// Every simulator. Program, sandbox, benchmark and tests go through this list.
-pub static SIMULATORS: &[&Simulator] = &[&crate::alibaba::SIMULATOR, &crate::huawei::SIMULATOR];
+pub static SIMULATORS: &[&Simulator] = &[
+    // `cargo xtask new-provider` adds a line here.
+    &crate::alibaba::SIMULATOR,
+    &crate::huawei::SIMULATOR,
+];
 
 /// Returns the simulator of this name.
 #[must_use]

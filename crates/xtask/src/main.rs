@@ -3,7 +3,9 @@
 mod bench;
 mod capabilities;
 mod cycles;
+mod guide;
 mod metrics;
+mod new_provider;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -34,8 +36,10 @@ fn main() -> ExitCode {
             metrics::page(&root()).and_then(|text| compare(&metrics_file(), &text, "metrics"))
         }
         ["tidy"] => tidy::run(&root()),
+        ["new-provider", name] => made(&root(), name),
+        ["new-provider", name, "--in", folder] => made(Path::new(folder), name),
         ["bench", rest @ ..] => bench::run(&root(), rest),
-        _ => Err("usage: cargo xtask openapi|capabilities|config|metrics [--check], cargo xtask tidy, cargo xtask bench [--only SCENARIO] [--quick]".to_owned()),
+        _ => Err("usage: cargo xtask openapi|capabilities|config|metrics [--check], cargo xtask tidy, cargo xtask new-provider NAME [--in FOLDER], cargo xtask bench [--only SCENARIO] [--quick]".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +48,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes a new provider into the tree in a folder, and says what to do next.
+fn made(root: &Path, name: &str) -> Result<(), String> {
+    println!("{}", new_provider::run(root, name)?);
+    Ok(())
 }
 
 /// Returns the folder of the workspace: two above this crate's.

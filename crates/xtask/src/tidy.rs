@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use ota_gateway::vendors;
 use serde_json::Value;
 
-use crate::cycles;
+use crate::{cycles, guide};
 
 /// The adapters: one crate for each vendor.
 const ADAPTERS: &str = "ota-provider-*";
@@ -77,6 +78,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         }
     }
     files(root, &mut faults)?;
+    guide::check(root, &mut faults)?;
     match faults.is_empty() {
         true => Ok(()),
         false => Err(faults.join("\n")),
@@ -167,6 +169,11 @@ fn files(root: &Path, faults: &mut Vec<String>) -> Result<(), String> {
                 "{name}: is longer than {MAX_LINES} lines; split it by responsibility"
             ));
         }
+        if let Some(vendor) = vendor_in(name, &content) {
+            faults.push(format!(
+                "{name}: names the vendor `{vendor}`; what is known of a vendor comes from its adapter's descriptor"
+            ));
+        }
         if name != "Cargo.lock" && content.contains(&home) {
             faults.push(format!("{name}: has a path of one machine ({home})"));
         }
@@ -174,9 +181,36 @@ fn files(root: &Path, faults: &mut Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
+/// Crates whose sources may name vendors: each adapter its own, and those that start, measure or compare what one vendor has.
+const MAY_NAME_VENDORS: &[&str] = &[
+    ADAPTERS,
+    "ota-bench",
+    "ota-conformance",
+    "ota-sandbox",
+    "ota-sim",
+];
+
+/// The list of adapters.
+const REGISTRY: &str = "crates/ota-gateway/src/vendors.rs";
+
+/// Returns the vendor that a source file names although it should work for every vendor. Tests may name vendors.
+fn vendor_in(file: &str, text: &str) -> Option<&'static str> {
+    let (name, path) = file.strip_prefix("crates/")?.split_once("/src/")?;
+    let for_tests = path.split(['/', '.']).any(|part| part == "tests");
+    let free = MAY_NAME_VENDORS.iter().any(|of| covers(of, name));
+    if free || for_tests || file == REGISTRY || !path.ends_with(".rs") {
+        return None;
+    }
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let text = text.to_ascii_lowercase();
+    let prefix = ADAPTERS.trim_end_matches('*');
+    let vendors = vendors::descriptors().filter_map(|one| one.crate_name.strip_prefix(prefix));
+    vendors.into_iter().find(|vendor| text.contains(vendor))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::dependencies;
+    use super::{REGISTRY, dependencies, vendor_in};
     use serde_json::json;
 
     #[track_caller]
@@ -205,6 +239,28 @@ mod tests {
             check("ota-fleet", name, None, true);
             check("ota-sim", name, Some("dev"), true);
             check("ota-core", name, Some("dev"), true);
+        }
+    }
+
+    #[test]
+    fn a_vendor_is_named_by_its_own_files_only() {
+        for vendor in ota_gateway::vendors::descriptors() {
+            let word = vendor.crate_name.strip_prefix("ota-provider-").unwrap();
+            let text = format!("// As {} does.", word.to_uppercase());
+            for file in ["crates/ota-core/src/job.rs", "crates/xtask/src/new.rs"] {
+                assert_eq!(vendor_in(file, &text), Some(word));
+            }
+            for file in [
+                REGISTRY,
+                "crates/ota-core/src/paging/tests.rs",
+                "crates/ota-core/README.md",
+                "crates/ota-sim/src/main.rs",
+                &format!("crates/{}/src/lib.rs", vendor.crate_name),
+            ] {
+                assert_eq!(vendor_in(file, &text), None, "{file}");
+            }
+            let in_tests = format!("fn a() {{}}\n#[cfg(test)]\nmod tests {{ {text} }}");
+            assert_eq!(vendor_in("crates/ota-core/src/job.rs", &in_tests), None);
         }
     }
 

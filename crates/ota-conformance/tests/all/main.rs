@@ -24,7 +24,12 @@ use harness::{Arguments, Test, tests};
 use simulated::Vendor;
 
 /// Every vendor that the suite runs for. Its subjects are listed in `CASES/<name>.txt`.
-const VENDORS: &[Vendor] = &[memory::VENDOR, alibaba::VENDOR, huawei::VENDOR];
+const VENDORS: &[Vendor] = &[
+    // `cargo xtask new-provider` adds a line here.
+    memory::VENDOR,
+    alibaba::VENDOR,
+    huawei::VENDOR,
+];
 
 const TESTS: &[Test] = tests!(
     listing::every_provider_keeps_the_contract,

@@ -1,0 +1,106 @@
+//! The adapter of __Name__ against its simulator.
+
+use std::sync::Arc;
+
+use ota_conformance::{Example, TaskExample};
+use ota_core::job::JobStatus;
+use ota_core::provider::{Dependencies, Provider};
+use ota_core::task::TaskStatus;
+use ota_provider___snake__::{__Name__Provider, Settings};
+use ota_sim::__snake__::{Config, start};
+use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
+use serde_json::{Value, json};
+
+use crate::rig::{Rig, Through, provider_name};
+use crate::simulated::{Planned, SecretSetting, Simulated, Started, Vendor};
+
+const TOKEN: SecretSetting = SecretSetting {
+    key: "token",
+    first: "conformance/token+1=",
+    renewed: "renewed-token",
+    hidden: true,
+};
+
+pub(crate) const VENDOR: Vendor = Vendor {
+    name: ota_provider___snake__::VENDOR,
+    subjects,
+};
+
+fn subjects() -> Vec<Planned> {
+    let fleet = || FleetShape::uniform(11, 55);
+    let each =
+        Through::ALL.map(|through| Planned::simulated("__name__", __Name__, fleet(), through));
+    each.into_iter().collect()
+}
+
+struct __Name__;
+
+#[async_trait::async_trait]
+impl Simulated for __Name__ {
+    async fn start(&self, rig: &Rig, fleet: FleetShape) -> Started {
+        let renewed = Renewed::default();
+        let mut config = Config::without_quota(rig.vendors.clone(), fleet);
+        config.token = TOKEN.first.to_owned();
+        config.renewed_token = renewed.clone();
+        let server = start(config).await.unwrap();
+        let renew = move |new| {
+            let token = if new { TOKEN.renewed } else { TOKEN.first };
+            renewed.set(token.to_owned());
+        };
+        Started {
+            server,
+            renew: Box::new(renew),
+        }
+    }
+
+    fn settings(&self, url: &str) -> Value {
+        json!({"endpoint": url})
+    }
+
+    fn secrets(&self) -> Vec<SecretSetting> {
+        vec![TOKEN]
+    }
+
+    fn build(&self, settings: Value, deps: Dependencies) -> Arc<dyn Provider> {
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let config = settings.into_config().unwrap();
+        Arc::new(__Name__Provider::new(provider_name(), config, deps).unwrap())
+    }
+
+    fn refusal(&self) -> FaultKind {
+        FaultKind::TokenExpired
+    }
+
+    fn unknown_job_id(&self) -> &'static str {
+        "00000000-0000-4000-8000-000000000000"
+    }
+
+    fn job_statuses(&self) -> &'static [(&'static str, JobStatus)] {
+        &[
+            ("ready", JobStatus::Pending),
+            ("running", JobStatus::InProgress),
+            ("finished", JobStatus::Completed),
+            ("stopped", JobStatus::Canceled),
+        ]
+    }
+
+    fn task_statuses(&self) -> &'static [(&'static str, TaskStatus)] {
+        &[
+            ("waiting", TaskStatus::Pending),
+            ("running", TaskStatus::InProgress),
+            ("finished", TaskStatus::Succeeded),
+            ("error", TaskStatus::Failed),
+            ("canceled", TaskStatus::Canceled),
+        ]
+    }
+
+    /// One example for each filter that the capability has.
+    fn job_examples(&self, _: &FleetTruth) -> Vec<Example> {
+        Vec::new()
+    }
+
+    /// The same for the list of tasks.
+    fn task_examples(&self, _: &FleetTruth) -> Vec<TaskExample> {
+        Vec::new()
+    }
+}
