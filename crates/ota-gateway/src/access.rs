@@ -46,7 +46,7 @@ async fn admit(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Call
         let shares = app.shares();
         let _place = RequestContext::of(&parts.extensions)
             .place_for(&Account::Unverified, shares)
-            .inspect_err(|_| app.metrics().turned_away(TurnedAway::Full))?;
+            .inspect_err(|_| app.metrics().server.turned_away(TurnedAway::Full))?;
         match verifier.keys().look_for_new(app.clock()).await {
             // They may have been read between the look at them and the question.
             LookedFor::Read | LookedFor::ReadBefore => {
@@ -75,7 +75,7 @@ async fn admit(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Call
     }
     context
         .take_place(&Account::of(caller.subject.as_ref()), app.shares())
-        .inspect_err(|_| app.metrics().turned_away(TurnedAway::Full))?;
+        .inspect_err(|_| app.metrics().server.turned_away(TurnedAway::Full))?;
     Ok(caller)
 }
 

@@ -4,7 +4,38 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ota_core::BoxFuture;
+use time::OffsetDateTime;
 use tokio::task::JoinSet;
+
+use crate::instrument::{NO_LABELS, instruments};
+
+instruments! {
+    /// What is kept fresh beside the requests.
+    pub(crate) struct BackgroundMetrics {
+        /// Attempts to read the keys that tokens are verified with again: ok, failed (the last good ones stay in use).
+        key_refreshes: Counter "ota_auth_key_refreshes_total" ["result" = || REFRESH_RESULTS.to_vec()],
+        /// When the gateway's own certificate ends, in seconds since 1970; there with TLS only.
+        certificate: Gauge "ota_tls_certificate_expiry_seconds" [],
+    }
+}
+
+/// How an attempt to read the keys again ends.
+const REFRESH_RESULTS: [&str; 2] = ["ok", "failed"];
+
+impl BackgroundMetrics {
+    /// Records an attempt to read the keys again.
+    pub(crate) fn key_refresh(&self, ok: bool) {
+        let [good, bad] = REFRESH_RESULTS;
+        let result = if ok { good } else { bad };
+        self.key_refreshes.with_label_values(&[result]).inc();
+    }
+
+    /// Records when the gateway's own certificate ends.
+    pub(crate) fn certificate_ends(&self, at: OffsetDateTime) {
+        let ends = self.certificate.with_label_values(&NO_LABELS);
+        ends.set(at.unix_timestamp());
+    }
+}
 
 /// How long a task of the background that has failed waits until it begins again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);

@@ -11,9 +11,9 @@ use ota_core::context::{CallSummary, Context, Moment, Priority};
 use ota_fleet::{CacheLimits, ConfiguredProvider, Fetch, Fetched, Source};
 
 use crate::cache::conditional::{ConditionalRequest, Freshness};
+use crate::cache::metrics::ReadResult;
 use crate::cache::response::CachedResponse;
 use crate::cache::targets::ResolvedTarget;
-use crate::metrics::ReadResult;
 use crate::problem::{Code, Failure};
 use crate::server::ClientWatch;
 use crate::server::request_context::{RequestContext, RequestId};
@@ -178,7 +178,8 @@ impl Live {
             .await?;
         let provider = read.member.provider().name().as_str();
         let count = |result| {
-            self.app.metrics().read(provider, read.operation, result);
+            let metrics = &self.app.metrics().cache;
+            metrics.read(provider, read.operation, result);
         };
         let served = match served {
             Ok(Some(served)) => served,
@@ -218,14 +219,14 @@ impl Live {
             && !self.app.targets().knows(target.as_str())
         {
             let provider = read.member.provider().name();
-            let counters =
-                self.app
-                    .metrics()
-                    .hit_counters(route.as_str(), provider.as_str(), read.operation);
+            let metrics = self.app.metrics();
             let known = ResolvedTarget {
                 provider: provider.clone(),
                 route: route.clone(),
-                counters,
+                requests: metrics.server.of_route(route.as_str()),
+                hits: metrics
+                    .cache
+                    .of_reads(provider.as_str(), read.operation, ReadResult::Hit),
                 limits: limits(&self.app, read.member.attempt_timeout(), read.is_count),
                 key: read.key,
             };

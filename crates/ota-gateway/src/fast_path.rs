@@ -89,8 +89,9 @@ fn find<B>(app: &App, request: &Request<B>) -> Option<Response> {
     app.edge()
         .finish(headers, allowance.as_ref(), start, record, |took| {
             target
-                .counters
+                .requests
                 .count(status == StatusCode::NOT_MODIFIED, took);
+            target.hits.inc();
         });
     Some(response)
 }

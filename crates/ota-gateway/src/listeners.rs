@@ -142,15 +142,15 @@ impl Service for ApiService {
     }
 
     fn open_connections(&self, open: usize) {
-        self.app.metrics().connections(open);
+        self.app.metrics().server.connections(open);
     }
 
     fn cut_off(&self, reason: CutOff) {
-        self.app.metrics().cut_off(reason);
+        self.app.metrics().server.cut_off(reason);
     }
 
     fn accept_failed(&self) {
-        self.app.metrics().accept_failure();
+        self.app.metrics().server.accept_failure();
     }
 
     fn drain(&self) {
@@ -214,7 +214,7 @@ impl Service for MetricsService {
     fn cut_off(&self, _reason: CutOff) {}
 
     fn accept_failed(&self) {
-        self.app.metrics().accept_failure();
+        self.app.metrics().server.accept_failure();
     }
 
     fn drain(&self) {}

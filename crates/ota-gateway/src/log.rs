@@ -20,6 +20,7 @@ use tracing_subscriber::{Layer as _, fmt};
 
 use crate::config::{BUFFER_BYTES, LogConfig, LogFormat};
 use crate::escape::{OneLine, escaped};
+use crate::instrument::{self, NO_LABELS, instruments};
 
 /// How much more may wait when a line is an error, such as that of a panic.
 const RESERVE_BYTES: usize = 64 << 10;
@@ -309,6 +310,21 @@ impl Drop for Ending {
 /// Counts the lines that an output has dropped.
 #[derive(Clone, Debug)]
 pub struct DroppedLines(Arc<Shared>);
+
+instruments! {
+    /// What the log loses.
+    pub(crate) struct LogMetrics {
+        /// Lines of the log that were dropped because they were not read in time; see log.buffer_bytes.
+        dropped: Counter "ota_log_lines_dropped_total" [],
+    }
+}
+
+impl LogMetrics {
+    /// Records how many lines have been dropped.
+    pub(crate) fn dropped(&self, lines: u64) {
+        instrument::raise(&self.dropped, &NO_LABELS, lines);
+    }
+}
 
 impl DroppedLines {
     /// Returns how many lines have been dropped.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::clock::Clock;
-use ota_core::drift::{DriftCounter, DriftKind, DriftObserver, shown_name};
 use ota_core::id::ProviderName;
 use ota_core::provider::{Dependencies, SettingErrors};
 use ota_core::random::Random;
@@ -57,11 +56,7 @@ impl Shared {
             gate,
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
-            drift: Arc::new(CountedDrift {
-                provider: name.clone(),
-                seen: DriftCounter::default(),
-                metrics: Arc::clone(&self.metrics),
-            }),
+            drift: Arc::new(self.metrics.drift.observer(name)),
             max_calls_per_page: limits.max_calls_per_page,
         }
     }
@@ -179,48 +174,6 @@ impl Quota for ProviderQuota {
 
     fn remaining(&self) -> u32 {
         self.gate.quota().remaining()
-    }
-}
-
-/// Counts what a vendor sends that no document of its has, and says so in the log the first time.
-#[derive(Debug)]
-struct CountedDrift {
-    provider: ProviderName,
-    seen: DriftCounter,
-    metrics: Arc<Metrics>,
-}
-
-impl DriftObserver for CountedDrift {
-    fn observe(&self, kind: DriftKind, operation: &'static str, field: &str) {
-        self.metrics
-            .drifted(self.provider.as_str(), kind, operation, field);
-        if self.seen.count(kind, operation, field) > 1 {
-            return;
-        }
-        match kind {
-            DriftKind::Word | DriftKind::Field | DriftKind::Value => tracing::warn!(
-                provider.name = %self.provider,
-                vendor.operation = operation,
-                vendor.field = shown_name(field),
-                drift = kind.as_str(),
-                "the vendor sent something that is not in its documents; the answer shows it verbatim"
-            ),
-            DriftKind::Malformed => tracing::warn!(
-                provider.name = %self.provider,
-                vendor.operation = operation,
-                vendor.field = shown_name(field),
-                drift = kind.as_str(),
-                "the vendor sent a text, number or name that is not as its format wants it; bytes that cannot be read are replaced, the rest stays as text"
-            ),
-            DriftKind::Page => tracing::warn!(
-                provider.name = %self.provider,
-                vendor.operation = operation,
-                vendor.field = ?field,
-                drift = kind.as_str(),
-                "the vendor answered with another page than was asked for, or with numbers that do not fit each other; \
-                 no row is left out without an error or `truncated`, and a total that does not fit is left out"
-            ),
-        }
     }
 }
 
@@ -374,7 +327,10 @@ impl Builder<'_> {
             quota,
             Arc::clone(&shared.clock),
             Arc::clone(&shared.random),
-            shared.metrics.meter(name, &shared.telemetry, &shared.clock),
+            shared
+                .metrics
+                .vendor_calls
+                .observer(name, &shared.telemetry, &shared.clock),
         ));
         let deps = shared.dependencies(name, &limits, Arc::clone(&gate));
         let provider = account.and_then(|account| {

@@ -106,7 +106,7 @@ impl App {
             clock: Arc::clone(&parts.clock),
             random: Arc::clone(&parts.random),
             observer: Arc::new(RequestObserver {
-                metrics: Arc::clone(&parts.metrics),
+                metrics: parts.metrics.server.clone(),
                 telemetry: Arc::clone(&parts.telemetry),
                 random: Arc::clone(&parts.random),
             }),
@@ -136,7 +136,7 @@ impl App {
     pub fn metrics_text(&self) -> Result<Vec<u8>, prometheus::Error> {
         let gates = self.0.parts.gates.iter();
         if let Some(validity) = self.certificates().and_then(|own| own.validity()) {
-            self.metrics().certificate_ends(validity.ends);
+            self.metrics().background.certificate_ends(validity.ends);
         }
         self.metrics().text(
             gates.map(|(name, gate)| (name, &**gate)),
@@ -166,7 +166,8 @@ impl App {
         if let Access::Jwt(verifier) = self.access() {
             let (keys, app) = (Arc::clone(verifier.keys()), self.clone());
             tasks.push(Box::pin(async move {
-                keys.keep_fresh(|ok| app.metrics().key_refresh(ok)).await;
+                keys.keep_fresh(|ok| app.metrics().background.key_refresh(ok))
+                    .await;
             }));
         }
         if let Some(certificates) = self.certificates() {

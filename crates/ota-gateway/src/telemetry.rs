@@ -14,6 +14,7 @@ use ota_core::trace::TraceParent;
 use ota_guard::Outcome;
 
 use crate::config::{ConfigError, Origin, TelemetryConfig};
+use crate::instrument::{self, NO_LABELS, instruments};
 use crate::server::access_log::AccessLogRecord;
 
 #[cfg(feature = "otlp")]
@@ -73,6 +74,21 @@ mod otlp {
     }
 }
 
+instruments! {
+    /// What the export of traces loses.
+    pub(crate) struct TraceMetrics {
+        /// Spans that were dropped because the collector did not take them, or not in time.
+        dropped: Counter "ota_trace_spans_dropped_total" [],
+    }
+}
+
+impl TraceMetrics {
+    /// Records how many spans have been dropped.
+    pub(crate) fn dropped(&self, spans: u64) {
+        instrument::raise(&self.dropped, &NO_LABELS, spans);
+    }
+}
+
 /// Where traces go: to a collector, or nowhere.
 #[derive(Debug, Default)]
 pub struct Telemetry(Option<otlp::Exporter>);
@@ -120,7 +136,7 @@ impl Telemetry {
         }
     }
 
-    /// Notes an answered request.
+    /// Records an answered request.
     pub(crate) fn request(&self, record: &AccessLogRecord<'_>) {
         if let Some(exporter) = &self.0
             && record.trace.is_some_and(|trace| trace.sampled)
@@ -129,7 +145,7 @@ impl Telemetry {
         }
     }
 
-    /// Notes an attempt at a vendor, which has ended now.
+    /// Records an attempt at a vendor, which has ended now.
     pub(crate) fn attempt(
         &self,
         cx: &Context,

@@ -1,9 +1,9 @@
-//! The table of metrics in `docs/operations.md`, written from the catalog that makes them.
+//! The table of metrics in `docs/operations.md`, written from the declarations that make them.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ota_gateway::metrics::{CATALOG, Kind};
+use ota_gateway::metrics::catalog;
 
 /// The page with the table.
 pub(crate) const FILE: &str = "docs/operations.md";
@@ -24,21 +24,17 @@ pub(crate) fn page(root: &Path) -> Result<String, String> {
 
 fn table() -> String {
     let mut text = "| metric | kind | labels | what it counts |\n|---|---|---|---|\n".to_owned();
-    for metric in CATALOG {
-        let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
+    for metric in catalog() {
         let labels: Vec<String> = metric
             .labels
             .iter()
-            .map(|label| format!("`{label}`"))
+            .map(|label| format!("`{}`", label.name))
             .collect();
         let _infallible = writeln!(
             text,
-            "| `{}` | {kind} | {} | {} |",
+            "| `{}` | {} | {} | {} |",
             metric.name,
+            metric.kind.as_str(),
             labels.join(", "),
             metric.help
         );

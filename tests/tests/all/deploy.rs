@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ota_core::clock::SystemClock;
-use ota_gateway::metrics::{CATALOG, Kind, label_words};
+use ota_gateway::instrument::Kind;
+use ota_gateway::metrics::{catalog, label_values};
 use ota_sim::{Fault, FaultKind, FleetShape};
 use ota_tests::promql::{Labels, Served};
 use ota_tests::vendors::alibaba_sim;
@@ -63,10 +64,10 @@ async fn served() -> Served {
         .filter(|line| !line.contains("ota_tls_certificate_expiry_seconds"))
         .chain(certificate);
     let mut served = Served::read(&lines.collect::<Vec<_>>().join("\n"));
-    for label in CATALOG.iter().flat_map(|metric| metric.labels) {
-        if let Some(words) = label_words(label) {
+    for label in catalog().iter().flat_map(|metric| metric.labels) {
+        if let Some(words) = label_values(label.name) {
             let words = words.into_iter().map(str::to_owned).collect();
-            served.values.insert((*label).to_owned(), words);
+            served.values.insert(label.name.to_owned(), words);
         }
     }
     served
@@ -174,7 +175,7 @@ async fn dashboard_and_alarms_ask_for_metrics_labels_and_words_that_are_served()
             check(&served, expression, &shown, &mut used);
         }
     }
-    for metric in CATALOG {
+    for metric in catalog() {
         let sample = match metric.kind {
             Kind::Counter | Kind::Gauge => metric.name.to_owned(),
             Kind::Histogram => format!("{}_bucket", metric.name),

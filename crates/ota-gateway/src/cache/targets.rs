@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::extract::MatchedPath;
 use ota_core::id::ProviderName;
 use ota_fleet::CacheLimits;
+use prometheus::IntCounter;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::metrics::HitCounters;
+use crate::observer::RouteCounters;
 
 /// The memory that remembered targets may take, in bytes of text: some thousands.
 const MAX_BYTES: u64 = 1 << 20;
@@ -18,7 +19,10 @@ const MAX_BYTES: u64 = 1 << 20;
 pub(crate) struct ResolvedTarget {
     pub(crate) provider: ProviderName,
     pub(crate) route: MatchedPath,
-    pub(crate) counters: HitCounters,
+    /// Counts the requests that are answered.
+    pub(crate) requests: RouteCounters,
+    /// Counts the reads that are answered from the cache.
+    pub(crate) hits: IntCounter,
     pub(crate) limits: CacheLimits,
     /// The key of the answer.
     pub(crate) key: String,
