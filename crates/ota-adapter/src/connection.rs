@@ -38,9 +38,15 @@ pub struct Connection {
 }
 
 impl ConnectionSettings {
-    /// Checks the settings and reads the files that they name. `errors` is given every key that is wrong, with what to do. `address` is given what `endpoint`
-    /// holds and returns the address: [`required_address`] for a vendor whose endpoint must be given.
-    pub fn into_connection(
+    /// Checks the settings of a vendor whose endpoint must be given, and reads the files that they name. `errors` is given every key that is wrong, with what
+    /// to do; `example` is an endpoint that the advice on a missing one shows.
+    pub fn into_connection(self, example: &str, errors: &mut SettingErrors) -> Option<Connection> {
+        self.into_connection_at(|endpoint| required_address(endpoint, example), errors)
+    }
+
+    /// As [`ConnectionSettings::into_connection`], for a vendor whose address follows from other keys: `address` is given what `endpoint` holds and returns the
+    /// address.
+    pub fn into_connection_at(
         self,
         address: impl FnOnce(Option<String>) -> Result<String, SettingError>,
         errors: &mut SettingErrors,
@@ -65,11 +71,7 @@ impl ConnectionSettings {
     }
 }
 
-/// Returns the address of an endpoint that must be given; the advice on a missing one shows `example`.
-///
-/// # Errors
-/// When it is missing.
-pub fn required_address(endpoint: Option<String>, example: &str) -> Result<String, SettingError> {
+fn required_address(endpoint: Option<String>, example: &str) -> Result<String, SettingError> {
     endpoint.ok_or_else(|| {
         SettingError::missing(
             "endpoint",
@@ -106,14 +108,11 @@ mod tests {
     use ota_core::id::ProviderName;
     use ota_core::provider::SettingErrors;
 
-    use super::{Connection, ConnectionSettings, required_address};
+    use super::{Connection, ConnectionSettings};
 
     fn connection(settings: ConnectionSettings) -> Result<Connection, SettingErrors> {
         let mut errors = SettingErrors::default();
-        let connection = settings.into_connection(
-            |endpoint| required_address(endpoint, "https://acme.example.com"),
-            &mut errors,
-        );
+        let connection = settings.into_connection("https://acme.example.com", &mut errors);
         errors.finish(|| connection)
     }
 

@@ -164,7 +164,7 @@ impl Settings {
             server_name: self.server_name.take(),
             verify_hostname: self.verify_hostname,
         }
-        .into_connection(
+        .into_connection_at(
             |endpoint| address(endpoint, self.region.as_deref()),
             &mut errors,
         );

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{HeaderName, header};
-use ota_adapter::connection::required_address;
 use ota_adapter::settings::{CredentialKeys, required};
 use ota_adapter::{Connection, ConnectionSettings};
 use ota_core::capability::{DocumentedQuota, QuotaPer};
@@ -142,10 +141,7 @@ impl Settings {
             server_name: self.server_name,
             verify_hostname: self.verify_hostname,
         }
-        .into_connection(
-            |endpoint| required_address(endpoint, "https://10.0.0.1:8743"),
-            &mut errors,
-        );
+        .into_connection("https://10.0.0.1:8743", &mut errors);
         let app_id = errors.check(app_id(self.app_id));
         let secret = errors.check(SECRET.required(self.secret, self.secret_file));
         let header = self.app_key_header.as_deref().unwrap_or("app_key");

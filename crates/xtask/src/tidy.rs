@@ -20,6 +20,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     // Adapters do not know each other.
     (ADAPTERS, &["ota-adapter", "ota-core", "ota-http"]),
     ("ota-adapter", &["ota-core", "ota-http"]),
+    // For the tests of adapters.
+    ("ota-adapter-test", &["ota-core"]),
     ("ota-fleet", &["ota-core"]),
     (
         "ota-gateway",

@@ -3,12 +3,12 @@ use ota_core::job::JobOutcome;
 use ota_core::provider::JobReader;
 use serde_json::json;
 
-use crate::vendor::{Answer, OPERATIONS, Subject, Vendor, job};
+use crate::vendor::{OPERATIONS, Reply, Subject, Vendor, job};
 
 #[tokio::test]
 async fn one_task_is_read_whole() {
     let vendor = Vendor::with_logins(|_| {
-        Answer::text(
+        Reply::text(
             200,
             "text/plain",
             include_str!("../fixtures/get_all_fields.json"),
@@ -34,7 +34,7 @@ async fn one_task_is_read_whole() {
 #[tokio::test]
 async fn a_task_without_counts_still_has_an_outcome() {
     let vendor =
-        Vendor::with_logins(|_| Answer::ok(&json!({"operationId": "op", "status": "success"})))
+        Vendor::with_logins(|_| Reply::ok(&json!({"operationId": "op", "status": "success"})))
             .await;
     let subject = Subject::new(&vendor.endpoint);
     let cx = subject.context();
@@ -49,7 +49,7 @@ async fn a_task_without_counts_still_has_an_outcome() {
 #[tokio::test]
 async fn an_unknown_task_is_none() {
     let vendor = Vendor::with_logins(|_| {
-        Answer::json(404, include_str!("../fixtures/error_unknown_task.json"))
+        Reply::json(404, include_str!("../fixtures/error_unknown_task.json"))
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
@@ -67,7 +67,7 @@ async fn an_unknown_task_is_none() {
 #[tokio::test]
 async fn any_identifier_is_one_segment_of_the_path() {
     let vendor =
-        Vendor::with_logins(|_| Answer::ok(&json!({"operationId": "op", "status": "wait"}))).await;
+        Vendor::with_logins(|_| Reply::ok(&json!({"operationId": "op", "status": "wait"}))).await;
     let subject = Subject::new(&vendor.endpoint);
     let long = "x".repeat(5000);
     for (id, segment) in [
@@ -100,7 +100,7 @@ async fn another_document_is_no_task() {
         json!({"operationId": {}}),
     ] {
         let text = body.to_string();
-        let vendor = Vendor::with_logins(move |_| Answer::json(200, text.clone())).await;
+        let vendor = Vendor::with_logins(move |_| Reply::json(200, text.clone())).await;
         let subject = Subject::new(&vendor.endpoint);
         let error = subject
             .provider

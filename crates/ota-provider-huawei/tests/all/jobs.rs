@@ -5,12 +5,12 @@ use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::provider::{Cursor, JobFilter, JobReader, ListJobs, Provider};
 use serde_json::json;
 
-use crate::vendor::{Answer, OPERATIONS, Subject, Vendor, jobs, page, paged};
+use crate::vendor::{OPERATIONS, Reply, Subject, Vendor, jobs, page, paged};
 
 #[tokio::test]
 async fn a_list_is_asked_with_its_page_and_its_credentials() {
     let vendor = Vendor::with_logins(|_| {
-        Answer::json(200, include_str!("../fixtures/list_vendor_example.json"))
+        Reply::json(200, include_str!("../fixtures/list_vendor_example.json"))
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
@@ -33,7 +33,7 @@ async fn a_list_is_asked_with_its_page_and_its_credentials() {
     );
     assert_eq!(call.query, "pageNo=0&pageSize=50");
     assert_eq!(call.header("app_key"), "app-1");
-    assert_eq!(call.token(), "Bearer access-token-0001");
+    assert_eq!(call.authorization(), "Bearer access-token-0001");
     assert!(subject.drift.snapshot().is_empty());
     assert_eq!(cx.calls.summary().count, 2, "the login is one of the calls");
 }
@@ -54,10 +54,9 @@ async fn the_header_of_the_application_is_a_setting() {
 
 #[tokio::test]
 async fn odd_values_keep_their_row_and_their_page() {
-    let vendor = Vendor::with_logins(|_| {
-        Answer::json(200, include_str!("../fixtures/list_odd_values.json"))
-    })
-    .await;
+    let vendor =
+        Vendor::with_logins(|_| Reply::json(200, include_str!("../fixtures/list_odd_values.json")))
+            .await;
     let subject = Subject::new(&vendor.endpoint);
     let page = subject
         .provider
@@ -85,18 +84,18 @@ async fn odd_values_keep_their_row_and_their_page() {
 #[tokio::test]
 async fn a_walk_meets_every_row_once() {
     let vendor = Vendor::with_logins(|seen| {
-        let total = match seen.parameter("operationStatus") {
+        let total = match seen.raw_param("operationStatus") {
             Some("success") => 70,
             Some("failed") => 35,
             _ => 0,
         };
-        let word = seen.parameter("operationStatus").unwrap();
-        let number: u64 = seen.parameter("pageNo").unwrap().parse().unwrap();
-        let size: u64 = seen.parameter("pageSize").unwrap().parse().unwrap();
+        let word = seen.raw_param("operationStatus").unwrap();
+        let number: u64 = seen.raw_param("pageNo").unwrap().parse().unwrap();
+        let size: u64 = seen.raw_param("pageSize").unwrap().parse().unwrap();
         let base = if word == "success" { 0 } else { 1000 };
         let start = (number * size).min(total);
         let end = (start + size).min(total);
-        Answer::ok(&page(base + start..base + end, word, total))
+        Reply::ok(&page(base + start..base + end, word, total))
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
@@ -156,7 +155,7 @@ async fn native_filters_are_sent_encoded() {
         ("model", "m%26n"),
         ("manufacturerName", &"m".repeat(5000)),
     ] {
-        assert_eq!(call.parameter(name), Some(value));
+        assert_eq!(call.raw_param(name), Some(value));
     }
 }
 
@@ -222,7 +221,7 @@ async fn the_cursor_is_judged_before_the_filter_and_both_before_a_call() {
 async fn an_outcome_is_filtered_here() {
     let vendor = Vendor::with_logins(|seen| {
         assert_eq!(seen.query, "operationStatus=failed&pageNo=0&pageSize=100");
-        Answer::ok(&json!({"data": [
+        Reply::ok(&json!({"data": [
             {"operationId": "whole", "status": "failed", "staResult": {"success": 0, "fail": 2}},
             {"operationId": "part", "status": "failed", "staResult": {"success": 1, "fail": 1}},
         ], "pageNo": 0, "pageSize": 100, "totalCount": 2}))
@@ -247,7 +246,7 @@ async fn an_outcome_is_filtered_here() {
 #[tokio::test]
 async fn rows_that_contradict_the_filter_are_left_out() {
     let vendor = Vendor::with_logins(|_| {
-        Answer::ok(&json!({"data": [
+        Reply::ok(&json!({"data": [
             {"operationId": "a", "status": "WAIT"},
             {"operationId": "b", "status": "success"},
             {"operationId": "c", "status": "new word"},
@@ -271,7 +270,7 @@ async fn rows_that_contradict_the_filter_are_left_out() {
 
 #[tokio::test]
 async fn a_platform_that_ignores_paging_is_read_all_the_same() {
-    let vendor = Vendor::with_logins(|_| Answer::ok(&page(0..90, "wait", 90))).await;
+    let vendor = Vendor::with_logins(|_| Reply::ok(&page(0..90, "wait", 90))).await;
     let subject = Subject::new(&vendor.endpoint);
     let mut request = jobs(JobFilter::default());
     let mut ids = Vec::new();
@@ -301,7 +300,7 @@ async fn a_list_of_nothing_is_empty_and_another_document_is_not() {
         json!({"totalSize": "0"}),
     ] {
         let text = body.to_string();
-        let vendor = Vendor::with_logins(move |_| Answer::json(200, text.clone())).await;
+        let vendor = Vendor::with_logins(move |_| Reply::json(200, text.clone())).await;
         let subject = Subject::new(&vendor.endpoint);
         let page = subject
             .provider
@@ -317,7 +316,7 @@ async fn a_list_of_nothing_is_empty_and_another_document_is_not() {
         json!({"items": []}),
     ] {
         let text = body.to_string();
-        let vendor = Vendor::with_logins(move |_| Answer::json(200, text.clone())).await;
+        let vendor = Vendor::with_logins(move |_| Reply::json(200, text.clone())).await;
         let subject = Subject::new(&vendor.endpoint);
         let error = subject
             .provider
@@ -332,7 +331,7 @@ async fn a_list_of_nothing_is_empty_and_another_document_is_not() {
 #[tokio::test]
 async fn no_matching_task_is_an_empty_list() {
     let vendor = Vendor::with_logins(|_| {
-        Answer::json(404, include_str!("../fixtures/error_unknown_task.json"))
+        Reply::json(404, include_str!("../fixtures/error_unknown_task.json"))
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);

@@ -6,7 +6,7 @@ use ota_core::id::JobId;
 use ota_core::provider::{GetJob, ListTasks, Provider, TaskFilter};
 use serde_json::json;
 
-use crate::vendor::{Answer, SECRET, Subject, Vendor};
+use crate::vendor::{Reply, SECRET, Subject, Vendor};
 
 #[track_caller]
 fn no_secret(text: &str) {
@@ -16,7 +16,7 @@ fn no_secret(text: &str) {
 }
 
 async fn check(status: u16, content_type: &'static str, body: &'static str, kind: ErrorKind) {
-    let vendor = Vendor::with_logins(move |_| Answer::text(status, content_type, body)).await;
+    let vendor = Vendor::with_logins(move |_| Reply::text(status, content_type, body)).await;
     let subject = Subject::new(&vendor.endpoint);
     let error = subject
         .provider
@@ -63,8 +63,8 @@ async fn nothing_listens_at_the_endpoint() {
 #[tokio::test]
 async fn a_vendor_that_repeats_our_secrets_does_not_publish_them() {
     let vendor = Vendor::start(|seen| {
-        let text = format!("bad: {} {} {}", seen.body, seen.token(), SECRET);
-        Answer::ok(&json!({"error_code": "100208", "error_desc": text}))
+        let text = format!("bad: {} {} {}", seen.body, seen.authorization(), SECRET);
+        Reply::ok(&json!({"error_code": "100208", "error_desc": text}))
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
@@ -85,8 +85,8 @@ async fn a_vendor_that_repeats_our_secrets_does_not_publish_them() {
 #[tokio::test]
 async fn a_refused_read_and_a_refused_refresh_show_no_token() {
     let vendor = Vendor::with_logins(|seen| {
-        let text = format!("bad: {}", seen.token());
-        Answer::json(
+        let text = format!("bad: {}", seen.authorization());
+        Reply::json(
             403,
             json!({"error_code": "100217", "error_desc": text}).to_string(),
         )
@@ -116,7 +116,7 @@ async fn a_code_that_is_not_known_is_not_the_callers_mistake() {
         (400, "InvalidJobId"),
     ] {
         let body = json!({"error_code": code, "error_desc": "Invalid operationId: not found."});
-        let vendor = Vendor::with_logins(move |_| Answer::json(status, body.to_string())).await;
+        let vendor = Vendor::with_logins(move |_| Reply::json(status, body.to_string())).await;
         let subject = Subject::new(&vendor.endpoint);
         let (cx, reader) = (subject.context(), subject.provider.jobs().unwrap());
         let job_id = || JobId::from("5b0ce6a9e4b0a1b2c3d4e5f6");

@@ -3,7 +3,7 @@ use ota_core::provider::{Cursor, JobReader, ListTasks, Page, TaskFilter};
 use ota_core::task::{Failure, Task, TaskStatus};
 use serde_json::json;
 
-use crate::vendor::{Answer, OPERATIONS, SECRET, Subject, Vendor, job, tasks};
+use crate::vendor::{OPERATIONS, Reply, SECRET, Subject, Vendor, job, tasks};
 
 /// The first page of a list that there is.
 async fn page_of(subject: &Subject, job_id: &str, filter: TaskFilter) -> Page<Task> {
@@ -18,7 +18,7 @@ async fn page_of(subject: &Subject, job_id: &str, filter: TaskFilter) -> Page<Ta
 #[tokio::test]
 async fn the_devices_of_a_task_are_listed() {
     let vendor = Vendor::with_logins(|_| {
-        Answer::json(
+        Reply::json(
             200,
             include_str!("../fixtures/list_tasks_vendor_example.json"),
         )
@@ -40,8 +40,8 @@ async fn the_devices_of_a_task_are_listed() {
 #[tokio::test]
 async fn statuses_are_walked_in_the_order_of_a_tasks_life() {
     let vendor = Vendor::with_logins(|seen| {
-        let word = seen.parameter("subOperationStatus").unwrap();
-        Answer::ok(&json!({"data": [{"subOperationId": word, "status": word}], "totalCount": 1}))
+        let word = seen.raw_param("subOperationStatus").unwrap();
+        Reply::ok(&json!({"data": [{"subOperationId": word, "status": word}], "totalCount": 1}))
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
@@ -62,7 +62,7 @@ async fn statuses_are_walked_in_the_order_of_a_tasks_life() {
 async fn a_device_is_looked_for_here() {
     let vendor = Vendor::with_logins(|seen| {
         assert_eq!(seen.query, "pageNo=0&pageSize=100");
-        Answer::ok(&json!({"data": [
+        Reply::ok(&json!({"data": [
             {"subOperationId": "1", "deviceId": "d-1", "status": "wait"},
             {"subOperationId": "2", "deviceId": "d-2", "status": "new word"},
             {"subOperationId": "3", "status": "wait"},
@@ -82,11 +82,11 @@ async fn a_device_is_looked_for_here() {
 #[tokio::test]
 async fn a_page_costs_no_more_calls_than_allowed() {
     let vendor = Vendor::with_logins(|seen| {
-        let number: u64 = seen.parameter("pageNo").unwrap().parse().unwrap();
+        let number: u64 = seen.raw_param("pageNo").unwrap().parse().unwrap();
         let rows: Vec<_> = (number * 100..number * 100 + 100)
             .map(|id| json!({"subOperationId": id, "deviceId": "other", "status": "wait"}))
             .collect();
-        Answer::ok(&json!({"data": rows, "totalCount": 700}))
+        Reply::ok(&json!({"data": rows, "totalCount": 700}))
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
@@ -111,7 +111,7 @@ async fn a_page_costs_no_more_calls_than_allowed() {
 
 #[tokio::test]
 async fn what_needs_no_call_makes_none() {
-    let vendor = Vendor::with_logins(|_| Answer::json(500, "")).await;
+    let vendor = Vendor::with_logins(|_| Reply::json(500, "")).await;
     let subject = Subject::new(&vendor.endpoint);
     let (cx, provider) = (subject.context(), &subject.provider);
     let never = TaskFilter {
@@ -141,7 +141,7 @@ async fn what_needs_no_call_makes_none() {
 #[tokio::test]
 async fn the_tasks_of_an_unknown_job_are_none() {
     let vendor = Vendor::with_logins(|_| {
-        Answer::json(404, include_str!("../fixtures/error_unknown_task.json"))
+        Reply::json(404, include_str!("../fixtures/error_unknown_task.json"))
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
@@ -163,7 +163,7 @@ async fn what_is_no_row_is_said_and_leaves_the_total_out() {
         let shown = second.to_string();
         let vendor = Vendor::with_logins(move |_| {
             let rows = json!([{"subOperationId": "1"}, second, {"subOperationId": "3"}]);
-            Answer::ok(&json!({"data": rows, "totalCount": 3}))
+            Reply::ok(&json!({"data": rows, "totalCount": 3}))
         })
         .await;
         let subject = Subject::new(&vendor.endpoint);
@@ -188,7 +188,7 @@ async fn data_that_is_no_list_is_neither_an_empty_one_nor_a_row() {
     ] {
         let shown = data.to_string();
         let vendor =
-            Vendor::with_logins(move |_| Answer::ok(&json!({"data": data, "totalCount": 1}))).await;
+            Vendor::with_logins(move |_| Reply::ok(&json!({"data": data, "totalCount": 1}))).await;
         let subject = Subject::new(&vendor.endpoint);
         let request = ListTasks {
             page_size: 1,
@@ -209,7 +209,7 @@ async fn data_that_is_no_list_is_neither_an_empty_one_nor_a_row() {
 #[tokio::test]
 async fn an_unknown_device_is_no_unknown_task() {
     let vendor = Vendor::with_logins(|_| {
-        Answer::json(404, r#"{"error_code":"123002","error_desc":"not found"}"#)
+        Reply::json(404, r#"{"error_code":"123002","error_desc":"not found"}"#)
     })
     .await;
     let subject = Subject::new(&vendor.endpoint);
@@ -226,8 +226,8 @@ async fn an_unknown_device_is_no_unknown_task() {
 #[tokio::test]
 async fn rows_do_not_show_what_was_sent_to_the_vendor() {
     let vendor = Vendor::with_logins(|seen| {
-        let token = seen.token();
-        Answer::ok(&json!({"data": [{
+        let token = seen.authorization();
+        Reply::ok(&json!({"data": [{
             "subOperationId": "1", "deviceName": format!("x {SECRET}"),
             "odd": [{format!("{token} n"): token}],
         }], "totalCount": 1}))

@@ -7,7 +7,7 @@ use ota_provider_huawei::TokenPool;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::vendor::{Answer, LOGIN, REFRESH, Seen, Subject, Vendor, job, paged, token};
+use crate::vendor::{LOGIN, REFRESH, Reply, Seen, Subject, Vendor, job, paged, token};
 
 const BAD_TOKEN: &str = include_str!("../fixtures/error_token.json");
 const THROTTLED: &str = include_str!("../fixtures/error_throttled.json");
@@ -16,11 +16,11 @@ fn paths(vendor: &Vendor) -> Vec<String> {
     vendor.seen().into_iter().map(|seen| seen.path).collect()
 }
 
-fn accept(seen: &Seen, good: &str) -> Answer {
-    if seen.token() == format!("Bearer {good}") {
+fn accept(seen: &Seen, good: &str) -> Reply {
+    if seen.authorization() == format!("Bearer {good}") {
         paged(seen, 0, "wait")
     } else {
-        Answer::json(403, BAD_TOKEN)
+        Reply::json(403, BAD_TOKEN)
     }
 }
 
@@ -35,7 +35,7 @@ async fn a_login_is_a_form_and_a_refresh_is_json() {
     // The token is renewed beside the calls.
     subject.provider.check(&subject.context()).await.unwrap();
     vendor.has_seen(5).await;
-    while vendor.seen().last().unwrap().token() != "Bearer access-token-0002" {
+    while vendor.seen().last().unwrap().authorization() != "Bearer access-token-0002" {
         subject.provider.check(&subject.context()).await.unwrap();
     }
     let seen = vendor.seen();
@@ -49,7 +49,7 @@ async fn a_login_is_a_form_and_a_refresh_is_json() {
         "application/x-www-form-urlencoded"
     );
     assert_eq!(login.body, "appId=app-1&secret=s3cret%2Fvalue%2B1");
-    assert_eq!(login.token(), "");
+    assert_eq!(login.authorization(), "");
     let refresh = seen.iter().find(|seen| seen.path == REFRESH).unwrap();
     assert_eq!(
         (refresh.method.as_str(), refresh.path.as_str()),
@@ -66,7 +66,7 @@ async fn a_login_is_a_form_and_a_refresh_is_json() {
 #[tokio::test]
 async fn the_vendors_example_of_a_login_is_read() {
     let vendor = Vendor::start(|seen| match seen.path.as_str() {
-        LOGIN => Answer::json(200, include_str!("../fixtures/login.json")),
+        LOGIN => Reply::json(200, include_str!("../fixtures/login.json")),
         _ => accept(seen, "access-token-0001"),
     })
     .await;
@@ -102,7 +102,7 @@ async fn a_refused_token_is_renewed_once_and_the_call_repeated_once() {
         "one login for all whose token was refused"
     );
 
-    let vendor = Vendor::with_logins(|_| Answer::json(403, BAD_TOKEN)).await;
+    let vendor = Vendor::with_logins(|_| Reply::json(403, BAD_TOKEN)).await;
     let subject = Subject::new(&vendor.endpoint);
     let error = subject
         .provider
@@ -116,7 +116,7 @@ async fn a_refused_token_is_renewed_once_and_the_call_repeated_once() {
 
 #[tokio::test]
 async fn tokens_that_are_refused_at_once_cost_no_login_for_each_request() {
-    let vendor = Vendor::with_logins(|_| Answer::json(403, BAD_TOKEN)).await;
+    let vendor = Vendor::with_logins(|_| Reply::json(403, BAD_TOKEN)).await;
     let subject = Subject::new(&vendor.endpoint);
     for _ in 0..40 {
         let error = subject.provider.check(&subject.context()).await;
@@ -132,12 +132,14 @@ async fn a_token_that_other_logins_end_again_and_again_fails_no_call() {
     let ended = watch::Sender::new(0_usize);
     let (held, ends) = (Arc::clone(&holds), ended.clone());
     let vendor = Vendor::with_logins(move |seen| {
-        let number = seen.token().trim_start_matches("Bearer access-token-");
+        let number = seen
+            .authorization()
+            .trim_start_matches("Bearer access-token-");
         let number: usize = number.parse().unwrap();
         match held.get(number - 1) {
-            Some(held) if seen.path.ends_with("slow") => Answer::json(403, BAD_TOKEN).held(held),
-            None if seen.path.ends_with("slow") => Answer::json(404, "{}"),
-            _ if number <= *ends.borrow() => Answer::json(403, BAD_TOKEN),
+            Some(held) if seen.path.ends_with("slow") => Reply::json(403, BAD_TOKEN).held(held),
+            None if seen.path.ends_with("slow") => Reply::json(404, "{}"),
+            _ if number <= *ends.borrow() => Reply::json(403, BAD_TOKEN),
             _ => paged(seen, 0, "wait"),
         }
     })
@@ -173,10 +175,10 @@ async fn every_form_of_a_refused_token_is_understood() {
         (401, ""),
     ] {
         let vendor = Vendor::with_logins(move |seen| {
-            if seen.token() == "Bearer access-token-0002" {
+            if seen.authorization() == "Bearer access-token-0002" {
                 paged(seen, 0, "wait")
             } else {
-                Answer::json(status, body)
+                Reply::json(status, body)
             }
         })
         .await;
@@ -196,7 +198,7 @@ async fn other_refusals_never_log_in_again() {
         (403, r#"{"error_code":"100217"}"#, ErrorKind::Auth),
         (403, "{}", ErrorKind::Auth),
     ] {
-        let vendor = Vendor::with_logins(move |_| Answer::json(status, body)).await;
+        let vendor = Vendor::with_logins(move |_| Reply::json(status, body)).await;
         let subject = Subject::new(&vendor.endpoint);
         let error = subject
             .provider
@@ -213,8 +215,8 @@ async fn other_refusals_never_log_in_again() {
 async fn a_late_refusal_of_an_old_token_repeats_without_a_login() {
     let hold = watch::Sender::new(false);
     let held = hold.clone();
-    let vendor = Vendor::with_logins(move |seen| match seen.token() {
-        "Bearer access-token-0001" => Answer::json(403, BAD_TOKEN).held(&held),
+    let vendor = Vendor::with_logins(move |seen| match seen.authorization() {
+        "Bearer access-token-0001" => Reply::json(403, BAD_TOKEN).held(&held),
         _ => paged(seen, 0, "wait"),
     })
     .await;
@@ -242,8 +244,8 @@ async fn a_late_refusal_of_an_old_token_repeats_without_a_login() {
 #[tokio::test]
 async fn a_refused_refresh_is_followed_by_a_login() {
     let vendor = Vendor::start(|seen| match seen.path.as_str() {
-        LOGIN => Answer::ok(&token(1, &json!("3600"))),
-        REFRESH => Answer::json(401, r#"{"error_code":"100006","error_desc":"invalid"}"#),
+        LOGIN => Reply::ok(&token(1, &json!("3600"))),
+        REFRESH => Reply::json(401, r#"{"error_code":"100006","error_desc":"invalid"}"#),
         _ => paged(seen, 0, "wait"),
     })
     .await;
@@ -277,7 +279,7 @@ async fn a_caller_who_goes_away_does_not_take_the_login_along() {
     let hold = watch::Sender::new(false);
     let held = hold.clone();
     let vendor = Vendor::start(move |seen| match seen.path.as_str() {
-        LOGIN => Answer::ok(&token(1, &json!(3600))).held(&held),
+        LOGIN => Reply::ok(&token(1, &json!(3600))).held(&held),
         _ => paged(seen, 0, "wait"),
     })
     .await;
@@ -306,7 +308,7 @@ async fn a_login_without_a_usable_token_is_unreadable() {
         json!({"accessToken": ["a"]}),
     ] {
         let text = body.to_string();
-        let vendor = Vendor::start(move |_| Answer::json(200, text.clone())).await;
+        let vendor = Vendor::start(move |_| Reply::json(200, text.clone())).await;
         let subject = Subject::new(&vendor.endpoint);
         let error = subject
             .provider
@@ -329,9 +331,9 @@ async fn vendor_with_secret(secret: &watch::Sender<&'static str>) -> Vendor {
     let secret = secret.clone();
     Vendor::start(move |seen| match seen.path.as_str() {
         LOGIN if seen.body.ends_with(&format!("secret={}", *secret.borrow())) => {
-            Answer::ok(&token(1, &json!(3600)))
+            Reply::ok(&token(1, &json!(3600)))
         }
-        LOGIN => Answer::json(401, WRONG_SECRET),
+        LOGIN => Reply::json(401, WRONG_SECRET),
         _ => paged(seen, 0, "wait"),
     })
     .await
