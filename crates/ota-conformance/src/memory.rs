@@ -20,7 +20,7 @@ use ota_core::job::{JobKind, JobOutcome};
 use ota_core::provider::{JobFilter, Provider, TaskFilter};
 use ota_core::task::Failure;
 
-use crate::subject::{Example, GateUnderTest, JobTruth, Subject, TaskExample, Truth};
+use crate::subject::{Documented, Example, GateUnderTest, JobTruth, Subject, TaskExample, Truth};
 
 pub use provider::MemoryProvider;
 pub use vendor::MemoryVendor;
@@ -149,6 +149,7 @@ pub fn subject(
 ) -> Subject {
     let truth = truth(vendor, provider.capability());
     let (counting, breaking) = (Arc::clone(vendor), Arc::clone(vendor));
+    let receiving = Arc::clone(vendor);
     Subject {
         name: name.to_owned(),
         provider,
@@ -157,6 +158,7 @@ pub fn subject(
         gate,
         truth,
         calls: Box::new(move || counting.calls()),
+        received: Some(Box::new(move |text| receiving.received(text))),
         max_calls_per_page: 5,
         first_page_extra_calls: 0,
         make_trouble: Some(Box::new(move |trouble| {
@@ -194,6 +196,18 @@ fn truth(vendor: &MemoryVendor, capability: &Capability) -> Truth {
         unknown_job_id: JobId::from("job-404"),
         job_statuses: MemoryVendor::JOB_STATUSES.to_vec(),
         task_statuses: MemoryVendor::TASK_STATUSES.to_vec(),
+        documented: Documented {
+            job_rows: &["name", "created_at", "target.model", "package.version"],
+            jobs: &[
+                "name",
+                "description",
+                "created_at",
+                "target.model",
+                "package.version",
+            ],
+            task_rows: &["progress", "created_at", "device.name"],
+        },
+        reports_failures: true,
         job_examples: job_examples(vendor, capability),
         task_examples: task_examples(vendor, capability),
     }

@@ -37,6 +37,8 @@ pub struct Subject {
     pub max_calls_per_page: u32,
     /// How many calls the first page of a walk may cost beyond that limit; zero unless the provider documents a look-ahead.
     pub first_page_extra_calls: u32,
+    /// Returns whether a call has reached the vendor that had this text as the whole value of a parameter, if the subject knows.
+    pub received: Option<Received>,
     /// Breaks the vendor until [`Trouble::None`] repairs it. Returns `false` for a trouble that it cannot make.
     pub make_trouble: Option<Box<dyn Fn(Trouble) -> bool + Send + Sync>>,
     /// A second provider of the same vendor, whose credential can be renewed.
@@ -46,6 +48,9 @@ pub struct Subject {
     /// Texts that must never be shown: secrets of the settings, tokens.
     pub secrets: Vec<String>,
 }
+
+/// Tells whether a call had a text as the whole value of a parameter.
+pub type Received = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// A provider whose credential can be renewed, as something beside the gateway does it.
 pub struct Renewal {
@@ -80,10 +85,36 @@ pub struct Truth {
     pub job_statuses: Vec<JobStatus>,
     /// The task statuses that this vendor has words for.
     pub task_statuses: Vec<TaskStatus>,
-    /// Filters of the job list other than `status`, and what they find. Each filter that the capability has should be in one.
+    /// The fields that the vendor's documents have for each kind of row.
+    pub documented: Documented,
+    /// Whether the rows of failed tasks say why they failed.
+    pub reports_failures: bool,
+    /// Filters of the job list other than `status`, and what they find. Each filter that the capability has should stand in one.
     pub job_examples: Vec<Example>,
     /// The same for the task list.
     pub task_examples: Vec<TaskExample>,
+}
+
+/// The fields that a vendor documents, by the vendor's names; dots lead into objects. What only repeats the question is left out.
+#[derive(Clone, Debug, Default)]
+pub struct Documented {
+    /// Of a row of the job list.
+    pub job_rows: &'static [&'static str],
+    /// Of a job alone.
+    pub jobs: &'static [&'static str],
+    /// Of a row of the task list.
+    pub task_rows: &'static [&'static str],
+}
+
+/// Where a field stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In a row of the job list.
+    JobRow,
+    /// In a job alone.
+    Job,
+    /// In a row of the task list.
+    TaskRow,
 }
 
 /// One job as it really is.
@@ -190,6 +221,14 @@ pub enum Trouble {
     BadDateRow,
     /// Gives rows a field that no document mentions.
     UnknownField,
+    /// Leaves a documented field out of every row.
+    LeftOut(Place, &'static str),
+    /// Gives one row of each answer `null` in the place of each of its objects.
+    NullObjectRow,
+    /// Begins every page behind the first one row early, as when a row was added in front of the list.
+    MovedPages,
+    /// Refuses a request and repeats all of it, its credentials among it.
+    EchoedRequest,
     /// Gives one row of each answer a text with bytes that are not UTF-8.
     BadUtf8Row,
     /// Gives one row of each answer a text with one half of a surrogate pair.
@@ -288,6 +327,10 @@ impl Trouble {
             | Self::UnknownStatusRow
             | Self::BadDateRow
             | Self::UnknownField
+            | Self::LeftOut(..)
+            | Self::NullObjectRow
+            | Self::MovedPages
+            | Self::EchoedRequest
             | Self::BadUtf8Row
             | Self::HalfSurrogateRow
             | Self::DoubleNameRow

@@ -50,6 +50,8 @@ pub enum FaultKind {
     BadDate,
     /// Gives every row of the answer a field that no document mentions.
     UnknownField,
+    /// Leaves the field that `value` names out of every row of the answer; dots lead into objects.
+    LeaveOut,
     /// Gives one row of the answer a text with bytes that are not UTF-8.
     BadUtf8,
     /// Gives one row of the answer a text with one half of a surrogate pair.
@@ -171,7 +173,8 @@ pub struct Fault {
     /// How [`FaultKind::Compress`] packs; as one member when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packing: Option<Packing>,
-    /// What [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list; the answer of [`FaultKind::Foreign404`].
+    /// What [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list; the answer of [`FaultKind::Foreign404`];
+    /// the field of [`FaultKind::LeaveOut`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
     /// The code of [`FaultKind::Throttle`] in place of the vendor's documented one.
@@ -361,6 +364,7 @@ impl FaultKind {
             | Self::UnknownStatus
             | Self::BadDate
             | Self::UnknownField
+            | Self::LeaveOut
             | Self::BadUtf8
             | Self::HalfSurrogate
             | Self::HugeNumber

@@ -212,11 +212,31 @@ impl Drawn {
                 first[UNKNOWN_FIELD] = odd::mark();
             }
         }
+        if let Some(field) = self
+            .get(FaultKind::LeaveOut)
+            .and_then(|fault| fault.value.as_ref())
+        {
+            let path: Vec<&str> = field.as_str().unwrap_or_default().split('.').collect();
+            rows.iter_mut().for_each(|row| leave_out(row, &path));
+        }
         if self.has(FaultKind::UnknownField) {
             for row in rows {
                 row[UNKNOWN_FIELD] = "added by the vendor".into();
             }
         }
+    }
+}
+
+/// Removes a field; every step of the path but the last leads into an object.
+fn leave_out(row: &mut Value, path: &[&str]) {
+    match (path, row.as_object_mut()) {
+        ([name], Some(fields)) => drop(fields.remove(*name)),
+        ([name, rest @ ..], Some(fields)) => {
+            if let Some(inner) = fields.get_mut(*name) {
+                leave_out(inner, rest);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use ota_core::error::Retry;
+use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::{Error, ErrorKind};
 
 use crate::cases::rows::{both, same_rows, with_trouble};
 use crate::cases::secrets::everything;
-use crate::cases::{RECOVERY, every_method, passed, skipped};
+use crate::cases::{RECOVERY, every_method, get_job, list_jobs, list_tasks, passed, skipped};
 use crate::subject::{Odd, Subject, Trouble};
 use crate::verdict::Verdict;
 use crate::walk::ensure;
@@ -172,6 +174,45 @@ pub(crate) async fn data_that_is_no_list_is_a_protocol_error(subject: &Subject) 
             ensure!(
                 fits,
                 "{odd:?} in the place of a list: {method} says {error:?}"
+            );
+        }
+    }
+    passed()
+}
+
+/// What was refused for what it says is refused again: one call, and advice to make no other.
+pub(crate) async fn a_refused_argument_is_not_repeated(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    let job = subject.truth.richest_job()?;
+    let reader = subject.reader()?;
+    for trouble in [Trouble::BadArgument, Trouble::BadDevice] {
+        let Some(_broken) = subject.break_vendor(trouble) else {
+            return skipped("the subject cannot refuse an argument");
+        };
+        for method in ["check", "list_jobs", "get_job", "job_stats", "list_tasks"] {
+            let (cx, before) = (subject.context(), subject.calls());
+            let error = match method {
+                "check" => subject.provider.check(&cx).await.err(),
+                "list_jobs" => {
+                    let request = list_jobs(JobFilter::default());
+                    reader.list_jobs(&cx, request).await.err()
+                }
+                "get_job" => reader.get_job(&cx, get_job(&job.id)).await.err(),
+                "job_stats" => reader.job_stats(&cx, get_job(&job.id)).await.err(),
+                _ => {
+                    let request = list_tasks(&job.id, TaskFilter::default());
+                    reader.list_tasks(&cx, request).await.err()
+                }
+            };
+            let Some(error) = error else { continue };
+            let sent = subject.calls() - before;
+            ensure!(
+                sent == 1,
+                "{trouble:?}: {method} made {sent} calls: {error:?}"
+            );
+            ensure!(
+                error.retry() == Retry::Never,
+                "{trouble:?}: {method} advises to try again: {error:?}"
             );
         }
     }

@@ -326,3 +326,27 @@ fn no_row_twice_in_a_page<T: Row>(walked: &Walked<T>) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// The order of a list depends on nothing but the list, or pages would lose rows at their borders.
+pub(crate) async fn rows_come_in_one_order(subject: &Subject) -> Verdict {
+    fn keys<T: Row>(walked: &Walked<T>) -> Vec<String> {
+        walked.rows().map(|row| row.key().to_owned()).collect()
+    }
+    let job = subject.truth.richest_job()?;
+    let (jobs, tasks) = (JobFilter::default(), TaskFilter::default());
+    let first = keys(&walk_jobs(subject, &jobs, 50).await?);
+    let first_tasks = keys(&walk_tasks(subject, &job.id, &tasks, 50).await?);
+    for page_size in [50, 7] {
+        let again = keys(&walk_jobs(subject, &jobs, page_size).await?);
+        ensure!(
+            again == first,
+            "jobs in pages of {page_size} come in another order than in pages of 50 before"
+        );
+        let again = keys(&walk_tasks(subject, &job.id, &tasks, page_size).await?);
+        ensure!(
+            again == first_tasks,
+            "tasks in pages of {page_size} come in another order than in pages of 50 before"
+        );
+    }
+    passed()
+}

@@ -181,6 +181,59 @@ pub(crate) async fn hostile_ids_reach_nothing(subject: &Subject) -> Verdict {
     passed()
 }
 
+/// Other spellings of an identifier, which a vendor that reads numbers, or compares without case, takes for the same.
+fn aliases(id: &str) -> Vec<String> {
+    let swapped = id.chars().map(|c| match c.is_ascii_lowercase() {
+        true => c.to_ascii_uppercase(),
+        false => c.to_ascii_lowercase(),
+    });
+    let wide = id.chars().map(|c| match c.to_digit(10) {
+        Some(digit) => char::from_u32(0xFF10 + digit).unwrap_or(c),
+        None => c,
+    });
+    vec![
+        format!("0{id}"),
+        format!("00{id}"),
+        format!("+{id}"),
+        format!("-{id}"),
+        format!(" {id}"),
+        format!("{id}.0"),
+        format!("{id}e0"),
+        format!("{id}\u{200b}"),
+        format!("{{{id}}}"),
+        format!("\"{id}\""),
+        id.to_ascii_uppercase(),
+        id.to_ascii_lowercase(),
+        swapped.collect(),
+        wide.collect(),
+    ]
+}
+
+pub(crate) async fn aliases_of_an_id_reach_nothing(subject: &Subject) -> Verdict {
+    let real = subject.truth.richest_job()?.id.as_str();
+    for alias in aliases(real) {
+        if subject
+            .truth
+            .jobs
+            .iter()
+            .any(|job| job.id.as_str() == alias)
+        {
+            continue;
+        }
+        for (method, found) in lookups(subject, &alias).await? {
+            match found {
+                Ok(false) => {}
+                Ok(true) => {
+                    return Err(format!("{method} takes {alias:?} for the job `{real}`"));
+                }
+                Err(error) if error.kind() == ErrorKind::InvalidArgument => {}
+                Err(error) => return Err(format!("{method} of {alias:?} failed: {error:?}")),
+            }
+        }
+    }
+    passed()
+}
+
 pub(crate) async fn a_proxy_that_knows_no_way_says_nothing_about_a_job(
     subject: &Subject,
 ) -> Verdict {

@@ -1,11 +1,13 @@
 //! The cases, by group of rules.
 
 pub(crate) mod calls;
+pub(crate) mod documented;
 pub(crate) mod errors;
 pub(crate) mod fields;
 pub(crate) mod filters;
 pub(crate) mod identity;
 pub(crate) mod lists;
+pub(crate) mod literals;
 pub(crate) mod lookups;
 pub(crate) mod order;
 pub(crate) mod pages;

@@ -189,3 +189,33 @@ pub(crate) async fn a_row_that_comes_twice_is_given_once(subject: &Subject) -> V
     ensure!(tasks.rows().count() < job.tasks.len(), "no row came twice");
     passed()
 }
+
+/// Rows that move while a list is read come twice or not at all, which nobody can know; but the list ends, and no page has a row twice.
+pub(crate) async fn rows_that_move_end_no_walk(subject: &Subject) -> Verdict {
+    fn whole_pages<T: Row>(
+        what: &str,
+        (walked, error): (Walked<T>, Option<Error>),
+    ) -> Result<(), String> {
+        ensure!(error.is_none(), "{what} that move end a walk: {error:?}");
+        for step in &walked.0 {
+            let keys: BTreeSet<&str> = step.page.items.iter().map(Row::key).collect();
+            ensure!(
+                keys.len() == step.page.items.len(),
+                "{what} that move: a page has a row twice"
+            );
+        }
+        Ok(())
+    }
+    subject.warm_up().await?;
+    let Some(_broken) = subject.break_vendor(Trouble::MovedPages) else {
+        return skipped("the subject cannot move rows");
+    };
+    let job = subject.truth.richest_job()?;
+    for page_size in [7, 50] {
+        let jobs = try_walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        whole_pages("jobs", jobs)?;
+        let tasks = try_walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        whole_pages("tasks", tasks)?;
+    }
+    passed()
+}

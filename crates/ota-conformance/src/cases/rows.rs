@@ -105,8 +105,13 @@ pub(crate) async fn reported_facts_are_in_range(subject: &Subject) -> Verdict {
             "task `{}` has a progress of {progress} percent",
             task.id
         );
+        let failed = task.status == TaskStatus::Failed;
+        let fits = match task.failure {
+            Some(_) => failed,
+            None => !(failed && subject.truth.reports_failures),
+        };
         ensure!(
-            (task.status == TaskStatus::Failed) == task.failure.is_some(),
+            fits,
             "task `{}` is `{}` and its failure is {:?}",
             task.id,
             task.status,
@@ -331,6 +336,28 @@ pub(crate) async fn an_odd_value_leaves_the_page_whole(subject: &Subject) -> Ver
         ensure!(
             told.is_none() || told_now > told,
             "{trouble:?} is reported to no drift observer"
+        );
+    }
+    passed()
+}
+
+pub(crate) async fn a_null_object_costs_no_row(subject: &Subject) -> Verdict {
+    let (jobs, tasks) = both(subject).await?;
+    let Some((odd_jobs, odd_tasks)) = with_trouble(subject, Trouble::NullObjectRow).await? else {
+        return skipped("the subject cannot put null in the place of an object");
+    };
+    for (row, odd) in same_rows("jobs", &jobs, &odd_jobs)? {
+        ensure!(
+            odd.status == row.status && odd.created_at == row.created_at,
+            "job `{}` has lost what is beside the object",
+            odd.id
+        );
+    }
+    for (row, odd) in same_rows("tasks", &tasks, &odd_tasks)? {
+        ensure!(
+            odd.status == row.status && odd.created_at == row.created_at,
+            "task `{}` has lost what is beside the object",
+            odd.id
         );
     }
     passed()

@@ -99,6 +99,57 @@ pub(crate) async fn no_error_shows_a_secret(subject: &Subject) -> Verdict {
     }
 }
 
+/// The names before values that open an account for a while: signatures, tokens.
+const CREDENTIALS: [&str; 8] = [
+    "bearer ",
+    "basic ",
+    "signature=",
+    "signature: ",
+    "token=",
+    "token: ",
+    "token\":\"",
+    "credential=",
+];
+
+/// Returns what follows the name of a credential, if it is long enough to be one.
+fn credential(text: &str) -> Option<&str> {
+    let lower = text.to_ascii_lowercase();
+    CREDENTIALS.into_iter().find_map(|name| {
+        lower.match_indices(name).find_map(|(at, _)| {
+            let value = lower.get(at + name.len()..)?;
+            let is_part = |c: char| c.is_ascii_alphanumeric() || "/+=%-_.~".contains(c);
+            let length = value.find(|c| !is_part(c)).unwrap_or(value.len());
+            (length >= 16).then_some(name)
+        })
+    })
+}
+
+/// A vendor that repeats what it was sent repeats the credentials too: those of the settings, and those made of them.
+pub(crate) async fn an_echoed_request_shows_no_secret(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    let met = {
+        let Some(_broken) = subject.break_vendor(Trouble::EchoedRequest) else {
+            return skipped("the subject cannot repeat a request");
+        };
+        every_method(subject, || subject.context()).await?
+    };
+    subject.let_time_pass(RECOVERY);
+    let mut tried = false;
+    for (method, error) in met {
+        let Some(error) = error else { continue };
+        tried = true;
+        let (what, text) = (format!("the error of {method}"), everything(&error));
+        hides(subject, &what, &text)?;
+        let shown = credential(&text);
+        ensure!(shown.is_none(), "{what} shows what follows {shown:?}");
+    }
+    ensure!(
+        tried,
+        "the vendor refused every request, and no method fails"
+    );
+    passed()
+}
+
 pub(crate) async fn debug_shows_no_secret(subject: &Subject) -> Verdict {
     if subject.secrets.is_empty() {
         return skipped("the subject has no secret");

@@ -1,6 +1,6 @@
 //! Statistics.
 
-use ota_core::job::JobStats;
+use ota_core::job::{JobStats, JobStatus};
 use ota_core::provider::JobFilter;
 use ota_core::task::TaskStatus;
 
@@ -200,5 +200,40 @@ pub(crate) async fn statistics_cost_no_more_than_the_capability_says(subject: &S
         (1..=told).contains(&cost),
         "statistics cost {cost} calls, the capability says {told}"
     );
+    passed()
+}
+
+/// A job that was stopped did not end of itself: only its counts say how, and they say nothing while devices still work on it.
+pub(crate) async fn a_stopped_job_has_only_the_outcome_that_its_counts_prove(
+    subject: &Subject,
+) -> Verdict {
+    if !subject.truth.job_statuses.contains(&JobStatus::Canceled) {
+        return skipped("the vendor does not stop jobs");
+    }
+    let stopped = |job: &&JobTruth| job.status == JobStatus::Canceled;
+    let stopped: Vec<&JobTruth> = subject.truth.jobs.iter().filter(stopped).collect();
+    ensure!(!stopped.is_empty(), "the truth has no job that was stopped");
+    let walked = walk_jobs(subject, &JobFilter::default(), 50).await?;
+    for job in stopped {
+        let stats = stats_of(subject, job).await?;
+        let alone = subject
+            .reader()?
+            .get_job(&subject.context(), get_job(&job.id))
+            .await
+            .map_err(|error| format!("get_job of `{}` failed: {error:?}", job.id))?;
+        let row = walked.rows().find(|row| row.id == job.id);
+        for (method, outcome) in [
+            ("job_stats", stats.outcome),
+            ("get_job", alone.and_then(|job| job.outcome)),
+            ("list_jobs", row.and_then(|row| row.outcome)),
+        ] {
+            ensure!(
+                outcome.is_none() || outcome == job.outcome(),
+                "job `{}` was stopped, and {method} says that it ended as {outcome:?}; its counts say {:?}",
+                job.id,
+                job.outcome()
+            );
+        }
+    }
     passed()
 }

@@ -20,10 +20,11 @@ use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 
 use crate::memory::vendor::{
-    BROKEN_PACKAGE, MemoryVendor, is_in_broken_part, spoil_job, spoil_task,
+    BROKEN_PACKAGE, MemoryVendor, is_in_broken_part, leave_out_of_jobs, leave_out_of_tasks,
+    spoil_job, spoil_task,
 };
 use crate::memory::{SECRET, VENDOR};
-use crate::subject::Trouble;
+use crate::subject::{Place, Trouble};
 
 /// How long a renewal of the credential is waited for after a refusal.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -296,6 +297,7 @@ impl MemoryProvider {
             self.tell("ListJobs", spoil_job(trouble, first));
         }
         rows.iter_mut().for_each(|row| keep_running(trouble, row));
+        self.vendor.note_jobs(filter);
         rows.retain(|job| self.vendor.job_matches(filter, job));
         if trouble == Trouble::BrokenPart {
             rows.retain(|job| !is_in_broken_part(job));
@@ -305,6 +307,7 @@ impl MemoryProvider {
             row.detail = Detail::Summary;
             row.description = None;
         }
+        leave_out_of_jobs(trouble, Place::JobRow, &mut rows);
         let mut fetched = self.vendor.page(trouble, rows, window);
         losses.make(trouble, &mut fetched.rows, |job| job.id = JobId::from(""));
         self.tell_row("ListJobs", trouble);
@@ -333,7 +336,9 @@ impl MemoryProvider {
             let failed = rows.iter_mut().filter(|task| task.failure.is_some());
             failed.for_each(|task| task.failure = Some(Failure::Other));
         }
+        self.vendor.note_tasks(&request.filter);
         rows.retain(|task| MemoryVendor::task_matches(&request.filter, task));
+        leave_out_of_tasks(trouble, &mut rows);
         let mut fetched = self.vendor.page(trouble, rows, window);
         losses.make(trouble, &mut fetched.rows, |task| {
             task.id = TaskId::from("")
@@ -402,6 +407,7 @@ impl JobReader for MemoryProvider {
         if let Some(job) = &mut job {
             self.tell("GetJob", spoil_job(trouble, job));
             keep_running(trouble, job);
+            leave_out_of_jobs(trouble, Place::Job, std::slice::from_mut(job));
         }
         Ok(job)
     }

@@ -1,5 +1,6 @@
 //! The vendor of the reference provider.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use time::macros::datetime;
 
 use crate::cases::rows::HUGE_NUMBER;
 use crate::memory::VENDOR;
-use crate::subject::Trouble;
+use crate::subject::{Place, Trouble};
 
 /// A vendor in memory, which counts the calls that reach it and misbehaves on request.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct MemoryVendor {
     /// How many calls had arrived when the trouble began.
     before: AtomicU64,
     credential: AtomicU64,
+    /// The texts that calls have filtered by.
+    texts: Mutex<BTreeSet<String>>,
 }
 
 impl MemoryVendor {
@@ -69,6 +72,7 @@ impl MemoryVendor {
             trouble: Mutex::new(Trouble::None),
             before: AtomicU64::new(0),
             credential: AtomicU64::new(0),
+            texts: Mutex::default(),
         }
     }
 
@@ -113,6 +117,38 @@ impl MemoryVendor {
             .iter()
             .find(|(job, _)| job.id == *id)
             .map_or(&[], |(_, tasks)| tasks)
+    }
+
+    /// Returns whether a call had this text as a filter.
+    #[must_use]
+    pub fn received(&self, text: &str) -> bool {
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.contains(text)
+    }
+
+    /// Notes the texts that a call filters jobs by.
+    pub(super) fn note_jobs(&self, filter: &JobFilter) {
+        let texts = [
+            filter.package_id.as_ref().map(PackageId::as_str),
+            filter.product_id.as_ref().map(ProductId::as_str),
+            filter.device_id.as_ref().map(DeviceId::as_str),
+            filter.device_name.as_ref().map(DeviceName::as_str),
+            filter.device_type.as_deref(),
+            filter.model.as_deref(),
+            filter.manufacturer.as_deref(),
+        ];
+        self.note(texts.into_iter().flatten());
+    }
+
+    /// Notes the texts that a call filters tasks by.
+    pub(super) fn note_tasks(&self, filter: &TaskFilter) {
+        let names = filter.device_names.iter().map(DeviceName::as_str);
+        self.note(names.chain(filter.device_id.as_ref().map(DeviceId::as_str)));
+    }
+
+    fn note<'a>(&self, texts: impl Iterator<Item = &'a str>) {
+        let mut noted = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.extend(texts.map(str::to_owned));
     }
 
     /// Returns how many targets of a job have no task yet.
@@ -173,6 +209,9 @@ impl MemoryVendor {
             | Trouble::UnknownStatusRow
             | Trouble::BadDateRow
             | Trouble::UnknownField
+            | Trouble::LeftOut(..)
+            | Trouble::NullObjectRow
+            | Trouble::MovedPages
             | Trouble::BadUtf8Row
             | Trouble::HalfSurrogateRow
             | Trouble::DoubleNameRow
@@ -210,7 +249,7 @@ impl MemoryVendor {
             Trouble::ServerError | Trouble::HtmlError | Trouble::CutBody | Trouble::Drop => {
                 Error::new(ErrorKind::Unavailable, "the vendor is out of order")
             }
-            Trouble::BadArgument | Trouble::BadDevice => Error::new(
+            Trouble::BadArgument | Trouble::BadDevice | Trouble::EchoedRequest => Error::new(
                 ErrorKind::Rejected,
                 "the vendor refused something that the gateway sent on its own",
             ),
@@ -274,6 +313,10 @@ impl MemoryVendor {
             _ => window.index,
         };
         let start = index.saturating_mul(u64::from(size)).min(all);
+        let start = match (trouble, index) {
+            (Trouble::MovedPages, 1..) => start.saturating_sub(1),
+            _ => start,
+        };
         let end = start.saturating_add(u64::from(size)).min(all);
         let place = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
         rows.truncate(place(end));
@@ -286,6 +329,8 @@ impl MemoryVendor {
         let total = match (trouble, index) {
             (Trouble::ChangingTotals, 1..) if index % 2 == 1 => all / 2,
             (Trouble::ChangingTotals, 1..) => all + 7,
+            // The row that was added in front.
+            (Trouble::MovedPages, 1..) => all + 1,
             _ => all,
         };
         Fetched {
@@ -303,9 +348,43 @@ pub(super) fn spoil_job(trouble: Trouble, row: &mut Job) -> Option<(DriftKind, &
     match trouble {
         Trouble::UnknownStatusRow => row.status = JobStatus::Unknown,
         Trouble::BadDateRow => row.created_at = None,
+        Trouble::NullObjectRow => row.target = Target::default(),
         _ => {}
     }
     spoil(trouble, &mut row.vendor)
+}
+
+/// Leaves a field out of every row of a place.
+pub(super) fn leave_out_of_jobs(trouble: Trouble, place: Place, rows: &mut [Job]) {
+    let Trouble::LeftOut(of, field) = trouble else {
+        return;
+    };
+    for row in rows.iter_mut().filter(|_| of == place) {
+        match field {
+            "name" => row.name = None,
+            "description" => row.description = None,
+            "created_at" => row.created_at = None,
+            "target.model" => row.target.model = None,
+            "package.version" => {
+                if let Some(package) = &mut row.package {
+                    package.version = None;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// As [`leave_out_of_jobs`].
+pub(super) fn leave_out_of_tasks(trouble: Trouble, rows: &mut [Task]) {
+    for row in rows {
+        match trouble {
+            Trouble::LeftOut(Place::TaskRow, "progress") => row.progress_percent = None,
+            Trouble::LeftOut(Place::TaskRow, "created_at") => row.created_at = None,
+            Trouble::LeftOut(Place::TaskRow, "device.name") => row.device.name = None,
+            _ => {}
+        }
+    }
 }
 
 /// As [`spoil_job`].

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ota_conformance::{Example, TaskExample, run_case};
+use ota_conformance::{Documented, Example, Place, TaskExample, run_case};
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
 use ota_core::job::{JobKind, JobStatus};
 use ota_core::provider::{Dependencies, JobFilter, Provider, TaskFilter};
@@ -157,6 +157,82 @@ impl Simulated for Dialect {
             ("FAILED", TaskStatus::Failed),
             ("CANCELED", TaskStatus::Canceled),
         ]
+    }
+
+    fn documented(&self) -> Documented {
+        Documented {
+            // `FirmwareId` and `ProductKey` are what was asked for.
+            job_rows: &[
+                "JobId",
+                "JobStatus",
+                "JobType",
+                "SelectionType",
+                "TargetSelection",
+                "Tags",
+                "UtcCreate",
+                "UtcModified",
+                "UtcStartTime",
+                "UtcEndTime",
+            ],
+            // So is `JobId`.
+            jobs: &[
+                "FirmwareId",
+                "ProductKey",
+                "DestVersion",
+                "Name",
+                "JobStatus",
+                "JobType",
+                "SelectionType",
+                "TargetSelection",
+                "MaximumPerMinute",
+                "OverwriteMode",
+                "SrcVersions",
+                "Tags",
+                "TimeoutInMinutes",
+                "RetryCount",
+                "RetryInterval",
+                "DynamicMode",
+                "GrayPercent",
+                "UtcCreate",
+                "UtcModified",
+                "UtcStartTime",
+                "UtcEndTime",
+                "UtcScheduleTime",
+                "UtcScheduleFinishTime",
+                "JobDesc",
+                "DownloadProtocol",
+                "GroupId",
+                "GroupName",
+                "NeedPush",
+                "NeedConfirm",
+                "MultiModuleMode",
+            ],
+            // `JobId` is what was asked for.
+            task_rows: &[
+                "TaskId",
+                "FirmwareId",
+                "ProductKey",
+                "ProductName",
+                "DeviceName",
+                "IotId",
+                "SrcVersion",
+                "DestVersion",
+                "TaskStatus",
+                "Progress",
+                "TaskDesc",
+                "Timeout",
+                "UtcCreate",
+                "UtcModified",
+            ],
+        }
+    }
+
+    fn operation(&self, place: Place) -> &'static str {
+        match place {
+            Place::JobRow => "ListOTAJobByFirmware",
+            Place::Job => "QueryOTAJob",
+            Place::TaskRow => "ListOTATaskByJob",
+        }
     }
 
     fn job_examples(&self, fleet: &FleetTruth) -> Vec<Example> {

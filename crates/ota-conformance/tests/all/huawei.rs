@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ota_conformance::{Example, TaskExample};
+use ota_conformance::{Documented, Example, Place, TaskExample};
 use ota_core::id::{DeviceId, JobId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::provider::{Dependencies, JobFilter, Provider, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_provider_huawei::{HuaweiProvider, Settings, TokenPool};
-use ota_sim::huawei::{Config, DEMO_APP_ID, start};
+use ota_sim::huawei::{Config, DEMO_APP_ID, operation, start};
 use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
 use serde_json::{Value, json};
 
@@ -106,6 +106,57 @@ impl Simulated for Huawei {
             ("fail", TaskStatus::Failed),
             ("stop", TaskStatus::Canceled),
         ]
+    }
+
+    fn documented(&self) -> Documented {
+        const TASK: &[&str] = &[
+            "operationId",
+            "createTime",
+            "startTime",
+            "stopTime",
+            "operateType",
+            "targets.deviceGroups",
+            "targets.deviceType",
+            "targets.model",
+            "targets.manufacturerName",
+            "targets.devices",
+            "policy.executeType",
+            "policy.startTime",
+            "policy.endTime",
+            "policy.retryType",
+            "policy.retryTimes",
+            "status",
+            "staResult.total",
+            "staResult.wait",
+            "staResult.processing",
+            "staResult.success",
+            "staResult.fail",
+            "staResult.stop",
+            "staResult.timeout",
+            "extendPara.fileVersion",
+        ];
+        Documented {
+            job_rows: TASK,
+            jobs: TASK,
+            task_rows: &[
+                "subOperationId",
+                "createTime",
+                "startTime",
+                "stopTime",
+                "operateType",
+                "deviceId",
+                "status",
+                "detailInfo",
+            ],
+        }
+    }
+
+    fn operation(&self, place: Place) -> &'static str {
+        match place {
+            Place::JobRow => operation::LIST_OPERATIONS,
+            Place::Job => operation::GET_OPERATION,
+            Place::TaskRow => operation::LIST_SUB_OPERATIONS,
+        }
     }
 
     fn counts_timeouts(&self) -> bool {

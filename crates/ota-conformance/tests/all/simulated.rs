@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ota_conformance::{Example, JobTruth, Renewal, Subject, TaskExample, Trouble, Truth};
+use ota_conformance::{
+    Documented, Example, JobTruth, Place, Renewal, Subject, TaskExample, Trouble, Truth,
+};
 use ota_core::BoxFuture;
 use ota_core::id::{JobId, TaskId};
 use ota_core::job::JobStatus;
@@ -96,6 +98,21 @@ pub(crate) trait Simulated: Send + Sync + 'static {
     /// The vendor's values of a task's status, apart from the adapter's table.
     fn task_statuses(&self) -> &'static [(&'static str, TaskStatus)];
 
+    /// The fields that the vendor's documents have, apart from the adapter's types.
+    fn documented(&self) -> Documented {
+        Documented::default()
+    }
+
+    /// The operation whose answers have rows of this place, where the documented fields are given.
+    fn operation(&self, _place: Place) -> &'static str {
+        ""
+    }
+
+    /// Whether the rows of failed tasks say why they failed.
+    fn reports_failures(&self) -> bool {
+        true
+    }
+
     /// Whether the vendor counts the tasks that timed out.
     fn counts_timeouts(&self) -> bool {
         false
@@ -136,16 +153,22 @@ pub(crate) async fn subject(
     through: Through,
 ) -> Subject {
     let rig = Rig::new(through, MAX_CALLS);
+    // Other fleets have rows of one kind.
+    let documented = (fleet == FleetShape::demo()).then(|| vendor.documented());
     let Started { server, renew } = vendor.start(&rig, fleet.frozen()).await;
     let server = Arc::new(server);
     let (settings, secrets) = (vendor.settings(&server.url()), vendor.secrets());
     let inline = secrets.iter().map(|one| (one.key.to_owned(), one.first));
     let provider = vendor.build(with(&settings, inline), rig.deps.clone());
-    let truth = truth(vendor, &server.fleet());
+    let mut truth = truth(vendor, &server.fleet());
+    truth.documented = documented.unwrap_or_default();
     let broken = vendor.broken_part(&server.fleet());
     let refusal = vendor.refusal();
     let hidden = secrets.iter().filter(|one| one.hidden);
+    let operations =
+        [Place::JobRow, Place::Job, Place::TaskRow].map(|place| (place, vendor.operation(place)));
     let (counting, breaking) = (Arc::clone(&server), Arc::clone(&server));
+    let receiving = Arc::clone(&server);
     Subject {
         name: format!("{name}, {}", through.name()),
         provider,
@@ -154,11 +177,23 @@ pub(crate) async fn subject(
         gate: through.promise(),
         truth,
         calls: Box::new(move || counting.counters().total_calls()),
+        received: Some(Box::new(move |text| {
+            let requests = receiving.requests();
+            let mut values = requests.iter().flat_map(|request| &request.params);
+            values.any(|(_, value)| value == text)
+        })),
         max_calls_per_page: MAX_CALLS,
         first_page_extra_calls: 0,
         make_trouble: Some(Box::new(move |trouble| match (trouble, &broken) {
             (Trouble::BrokenPart, Some(fault)) => {
                 breaking.set_faults(vec![fault.clone()]);
+                true
+            }
+            (Trouble::LeftOut(place, field), _) => {
+                let operation = operations.iter().find(|(of, _)| *of == place);
+                let fault = Fault::always(FaultKind::LeaveOut).value(field);
+                let faults = operation.map(|(_, operation)| fault.on(*operation));
+                breaking.set_faults(faults.into_iter().collect());
                 true
             }
             _ => faults_of(&breaking, trouble, refusal),
@@ -224,6 +259,8 @@ fn truth(vendor: &dyn Simulated, fleet: &FleetTruth) -> Truth {
         unknown_job_id: JobId::from(vendor.unknown_job_id()),
         job_statuses: neutral(vendor.job_statuses()),
         task_statuses: neutral(vendor.task_statuses()),
+        documented: Documented::default(),
+        reports_failures: vendor.reports_failures(),
         job_examples: vendor.job_examples(fleet),
         task_examples: vendor.task_examples(fleet),
     }

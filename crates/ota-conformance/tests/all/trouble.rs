@@ -42,8 +42,11 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
             return true;
         }
         Trouble::Throttle | Trouble::LaterThrottle => FaultKind::Throttle,
-        // Which part there is, only the vendor's own module knows.
-        Trouble::BrokenPart => return false,
+        // Which part there is, and which operation has a row, only the vendor's own module knows.
+        Trouble::BrokenPart | Trouble::LeftOut(..) => return false,
+        Trouble::NullObjectRow => FaultKind::NullObject,
+        Trouble::MovedPages => FaultKind::MovedPage,
+        Trouble::EchoedRequest => FaultKind::EchoRequest,
         Trouble::ServerError => FaultKind::GatewayError,
         Trouble::ErrorUnder200 => FaultKind::ProductError,
         Trouble::CredentialRefused | Trouble::LaterRefusal => credential,

@@ -1,6 +1,6 @@
 //! Which cases see which flaw.
 
-use super::Flaw;
+use super::flaw::Flaw;
 
 /// Each flaw with the cases that must see it: the rule, whose cases one of must, or the name of a case.
 pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
@@ -147,4 +147,30 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::WrongFailure, &["C52"]),
     (Flaw::WrongJobInRow, &["C30"]),
     (Flaw::WrongStats, &["C60"]),
+    (Flaw::CutsFilterValues, &["filter_values_are_literals"]),
+    (
+        Flaw::DropsAField,
+        &["C54", "every_documented_field_arrives"],
+    ),
+    (Flaw::DropsRowsThatMoved, &["rows_that_move_end_no_walk"]),
+    (Flaw::DropsTheVendorsFields, &["C54", "C55"]),
+    (
+        Flaw::EndsStoppedJobs,
+        &[
+            "C61",
+            "a_stopped_job_has_only_the_outcome_that_its_counts_prove",
+        ],
+    ),
+    (Flaw::FindsAliases, &["aliases_of_an_id_reach_nothing"]),
+    (Flaw::HidesFailures, &["C52"]),
+    (Flaw::LosesRowsWithNull, &["a_null_object_costs_no_row"]),
+    (Flaw::OrdersRowsAnew, &["C28"]),
+    (
+        Flaw::RepeatsARefusal,
+        &["a_refused_argument_is_not_repeated"],
+    ),
+    (
+        Flaw::ShowsWhatWasSent,
+        &["an_echoed_request_shows_no_secret"],
+    ),
 ];

@@ -6,7 +6,8 @@ use ota_core::job::Job;
 use ota_core::provider::{Page, PageProblem};
 use ota_core::{Error, ErrorKind, Result};
 
-use super::{Flaw, Flawed};
+use super::flaw::Flaw;
+use super::flawed::Flawed;
 
 impl Flawed {
     /// What is wrong with a page of jobs, or the error in its place, where a part of the vendor's calls fails.
