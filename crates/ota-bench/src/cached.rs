@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use ota_sim::{FleetShape, alibaba};
+use ota_sim::{FleetShape, QuotaSetting};
 
-use crate::gateway::{self, Gateway, client, free_address};
+use crate::gateway::{self, Gateway, PROVIDER, client, free_address};
 use crate::leash::{End, Leash};
 use crate::load::{answers_a_second, installed};
 use crate::nginx::Nginx;
@@ -66,16 +66,16 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     if !with_nginx {
         report.note(SCENARIO, "without nginx: it is not installed");
     }
-    let sim = alibaba::start(alibaba::Config {
-        fleet: FleetShape::uniform(1, 100).frozen(),
-        ..alibaba::Config::default()
-    })
+    let sim = gateway::simulated(
+        FleetShape::uniform(1, 100).frozen(),
+        QuotaSetting::Documented,
+    )
     .await?;
     let job = sim.fleet().jobs[0].id.clone();
     let start = async |filter: &str| {
         let sections = format!(
             "[cache]\nmax_age_s = 3600\n[log]\nfilter = \"{filter}\"\n{}",
-            gateway::alibaba("ali", &sim.url(), "")
+            gateway::one_section(&sim.url(), "")?
         );
         Gateway::start(setting, &sections).await
     };
@@ -84,8 +84,9 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let auth = [format!("Authorization: {token}")];
     // About 33 KB, which is what a page of 100 tasks has at vendors who tell less; and all that this one tells of 100 tasks.
     for rows in [67, 100] {
-        let page =
-            |gateway: &Gateway| gateway.url(&format!("ali/jobs/{job}/tasks?page_size={rows}"));
+        let page = |gateway: &Gateway| {
+            gateway.url(&format!("{PROVIDER}/jobs/{job}/tasks?page_size={rows}"))
+        };
         let answer = client()?
             .get(page(&gateway))
             .header("Authorization", &token);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ota_core::clock::{Clock, SystemClock};
-use ota_sim::{Fault, FaultKind, FleetShape, Server, alibaba, huawei};
+use ota_sim::{Fault, FaultKind, FleetShape, QuotaSetting, SIMULATORS, Server, Setup};
 
 use crate::gateway::{self, Gateway, client};
 use crate::report::{Goal, Report, quantile};
@@ -18,9 +18,9 @@ const CLIENTS: usize = 16;
 /// The share of calls that go wrong.
 const SHARE: f64 = 0.2;
 
-/// Every kind that spoils a whole answer and can pass at both vendors. Left out are the answers that are refusals and final by rule, whoever
-/// gives them: a signature that is refused (vendors lock keys for it), an argument that is (`xml_4xx`), an application that does not exist
-/// (Huawei's `product_error`); repeating them would be wrong.
+/// Every kind that spoils a whole answer and can pass at every vendor. Left out are the answers that are refusals and final by rule, whoever
+/// gives them: a signature that is refused (vendors lock keys for it), an argument that is (`xml_4xx`), an error of the
+/// product (`product_error`, which may be an application that does not exist); repeating them would be wrong.
 const KINDS: [FaultKind; 13] = [
     FaultKind::Throttle,
     FaultKind::GatewayError,
@@ -46,7 +46,8 @@ const ROW_KINDS: [FaultKind; 4] = [
 ];
 
 /// Room enough that the quota is not what is measured, and a time for an attempt that lets three of them fit into a request.
-const LIMITS: &str = "calls = 400\ntimeout_ms = 1000\nmargin_ms = 10\nmax_concurrent = 64";
+const LIMITS: &str =
+    "calls = 400\ntimeout_ms = 1000\nmargin_ms = 10\nmax_concurrent = 64\nwindow_s = 1";
 
 /// As [`mixed`], but none of them is a throttle.
 pub(crate) fn mixed_without_throttles() -> Vec<Fault> {
@@ -68,8 +69,8 @@ fn mixed() -> Vec<Fault> {
 }
 
 struct World {
-    alibaba: Server,
-    huawei: Server,
+    /// Every simulator, with the name of its provider.
+    vendors: Vec<(&'static str, Server)>,
     gateway: Gateway,
     client: reqwest::Client,
     token: String,
@@ -78,37 +79,38 @@ struct World {
 impl World {
     async fn start(setting: &Setting, jobs: u32, cache: &str) -> Outcome<Self> {
         let fleet = FleetShape::uniform(jobs, 30).frozen();
-        let alibaba = alibaba::start(alibaba::Config {
-            fleet: fleet.clone(),
-            quota: None,
-            ..alibaba::Config::default()
-        })
-        .await?;
-        let huawei = huawei::start(huawei::Config {
-            fleet,
-            quota: None,
-            ..huawei::Config::default()
-        })
-        .await?;
-        let sections = format!(
-            "[cache]\n{cache}\n[log]\nfilter = \"off\"\n{}{}",
-            gateway::alibaba("ali", &alibaba.url(), LIMITS),
-            gateway::huawei("hua", &huawei.url(), &format!("{LIMITS}\nwindow_s = 1")),
-        );
+        let mut sections = format!("[cache]\n{cache}\n[log]\nfilter = \"off\"\n");
+        let mut vendors = Vec::new();
+        for one in SIMULATORS {
+            let setup = Setup {
+                fleet: fleet.clone(),
+                quota: QuotaSetting::Unlimited,
+                ..Setup::default()
+            };
+            let server = one.start(setup).await?;
+            sections.push_str(&gateway::section(one, one.name, &server.url(), LIMITS));
+            vendors.push((one.name, server));
+        }
         let gateway = Gateway::start(setting, &sections).await?;
         Ok(Self {
             token: gateway.authorization()?,
             client: client()?,
-            alibaba,
-            huawei,
+            vendors,
             gateway,
         })
     }
 
-    /// Every read of every job of both providers, by kind of read.
+    /// Makes every vendor misbehave.
+    fn set_faults(&self, faults: &[Fault]) {
+        for (_, server) in &self.vendors {
+            server.set_faults(faults.to_vec());
+        }
+    }
+
+    /// Every read of every job of all providers, by kind of read.
     fn reads(&self) -> Vec<(&'static str, String)> {
         let mut reads = Vec::new();
-        for (provider, server) in [("ali", &self.alibaba), ("hua", &self.huawei)] {
+        for (provider, server) in &self.vendors {
             for (number, job) in server.fleet().jobs.into_iter().enumerate() {
                 let path = format!("{provider}/jobs/{}", job.id);
                 let sizes = number % 100 + 1;
@@ -195,8 +197,7 @@ async fn many_faults(setting: &Setting, report: &mut Report) -> Outcome<()> {
         "max_age_s = 0\nmin_age_s = 0\nstats_max_age_s = 0\nstale_if_error_s = 0\nerror_age_s = 0",
     )
     .await?;
-    world.alibaba.set_faults(mixed());
-    world.huawei.set_faults(mixed());
+    world.set_faults(&mixed());
     let counts = world.send(world.reads()).await?;
     for (kind, (sent, good)) in &counts {
         report.row(
@@ -222,8 +223,7 @@ async fn many_faults(setting: &Setting, report: &mut Report) -> Outcome<()> {
     )
     .await?;
     world.send(world.reads()).await?;
-    world.alibaba.set_faults(mixed());
-    world.huawei.set_faults(mixed());
+    world.set_faults(&mixed());
     let rounds = if setting.quick { 5 } else { 20 };
     let polls = (0..rounds).flat_map(|_| world.reads()).collect();
     let counts = world.send(polls).await?;
@@ -252,35 +252,38 @@ async fn dead_vendor(setting: &Setting, report: &mut Report) -> Outcome<()> {
                 .map(|job| job.id)
                 .collect::<Vec<_>>()
         };
-        let (ali, hua) = (jobs(&world.alibaba), jobs(&world.huawei));
+        let [(dead, dead_server), (other_name, other_server), ..] = &world.vendors[..] else {
+            return Err("a dead vendor and another one take two simulators".into());
+        };
+        let (dead_jobs, other_jobs) = (jobs(dead_server), jobs(other_server));
         // Half of the jobs have been read before, and so has the other vendor's.
-        for job in ali.iter().take(10) {
-            world.timed(&format!("ali/jobs/{job}")).await?;
+        for job in dead_jobs.iter().take(10) {
+            world.timed(&format!("{dead}/jobs/{job}")).await?;
         }
         let mut other_before = Vec::new();
-        for job in hua.iter().cycle().take(200) {
-            other_before.push(world.timed(&format!("hua/jobs/{job}")).await?.0);
+        for job in other_jobs.iter().cycle().take(200) {
+            other_before.push(world.timed(&format!("{other_name}/jobs/{job}")).await?.0);
         }
-        world.alibaba.set_faults(vec![Fault::always(kind)]);
+        dead_server.set_faults(vec![Fault::always(kind)]);
         // Reads until the circuit is open.
-        for job in &ali {
-            let path = format!("ali/jobs/{job}/tasks");
+        for job in &dead_jobs {
+            let path = format!("{dead}/jobs/{job}/tasks");
             if world.timed(&path).await?.0 < 20.0 {
                 break;
             }
         }
         let (mut stale, mut refused, mut other) = (Vec::new(), Vec::new(), Vec::new());
-        let calls = world.alibaba.counters().total_calls();
+        let calls = dead_server.counters().total_calls();
         for round in 0..50 {
-            let job = &ali[round % ali.len()];
-            let (took, status, is_stale) = world.timed(&format!("ali/jobs/{job}")).await?;
+            let job = &dead_jobs[round % dead_jobs.len()];
+            let (took, status, is_stale) = world.timed(&format!("{dead}/jobs/{job}")).await?;
             match (status, is_stale) {
                 (200, true) => stale.push(took),
                 (503, _) => refused.push(took),
                 _ => report.note(SCENARIO, &format!("{name}: an unexpected {status}")),
             }
-            for job in hua.iter().cycle().skip(round).take(4) {
-                other.push(world.timed(&format!("hua/jobs/{job}")).await?.0);
+            for job in other_jobs.iter().cycle().skip(round).take(4) {
+                other.push(world.timed(&format!("{other_name}/jobs/{job}")).await?.0);
             }
         }
         report.row(
@@ -300,7 +303,7 @@ async fn dead_vendor(setting: &Setting, report: &mut Report) -> Outcome<()> {
         report.row(
             SCENARIO,
             &format!("{name}: calls sent to it meanwhile"),
-            (world.alibaba.counters().total_calls() - calls) as f64,
+            (dead_server.counters().total_calls() - calls) as f64,
             "",
             Goal::AtMost(3.0),
         );

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ota_core::clock::{Clock, SystemClock};
 use ota_gateway::auth::{ClaimNames, TokenIssuer};
 use ota_http::Secret;
+use ota_sim::{FleetShape, QuotaSetting, SIMULATORS, Server, Setup, Simulator};
 use tempfile::TempDir;
 
 use crate::leash::{End, Leash};
@@ -16,24 +17,34 @@ const SECRET: &str = "benchmark-secret-of-32-bytes-or-more";
 const ISSUER: &str = "https://id.bench.example";
 const AUDIENCE: &str = "ota-bench";
 
-/// A section of the configuration for a simulator.
-pub(crate) fn alibaba(name: &str, url: &str, limits: &str) -> String {
-    format!(
-        "[providers.{name}]\nvendor = \"alibaba-iot\"\nendpoint = \"{url}\"\naccess_key_id = \"{}\"\naccess_key_secret = \"{}\"\n\
-         [providers.{name}.limits]\n{limits}\n",
-        ota_sim::alibaba::DEMO_ACCESS_KEY_ID,
-        ota_sim::alibaba::DEMO_ACCESS_KEY_SECRET,
-    )
+/// The name of the provider in the scenarios that need one only.
+pub(crate) const PROVIDER: &str = "vendor";
+
+/// The simulator in the scenarios that need one only: the first of the registry, so that figures of versions can be compared.
+pub(crate) fn simulator() -> Outcome<&'static Simulator> {
+    let first = SIMULATORS.first().copied();
+    first.ok_or_else(|| "there is no simulator".into())
+}
+
+/// Starts the simulator in the scenarios that need one only.
+pub(crate) async fn simulated(fleet: FleetShape, quota: QuotaSetting) -> Outcome<Server> {
+    let setup = Setup {
+        fleet,
+        quota,
+        ..Setup::default()
+    };
+    Ok(simulator()?.start(setup).await?)
+}
+
+/// The section of the configuration for the simulator in the scenarios that need one only.
+pub(crate) fn one_section(url: &str, limits: &str) -> Outcome<String> {
+    Ok(section(simulator()?, PROVIDER, url, limits))
 }
 
 /// A section of the configuration for a simulator.
-pub(crate) fn huawei(name: &str, url: &str, limits: &str) -> String {
-    format!(
-        "[providers.{name}]\nvendor = \"huawei-iot\"\nendpoint = \"{url}\"\napp_id = \"{}\"\nsecret = \"{}\"\n\
-         [providers.{name}.limits]\n{limits}\n",
-        ota_sim::huawei::DEMO_APP_ID,
-        ota_sim::huawei::DEMO_SECRET,
-    )
+pub(crate) fn section(simulator: &Simulator, name: &str, url: &str, limits: &str) -> String {
+    let settings = simulator.account.section(name, url);
+    format!("{settings}[providers.{name}.limits]\n{limits}\n")
 }
 
 /// A running gateway; ends when dropped.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ota_sim::{FleetShape, alibaba};
+use ota_sim::{FleetShape, QuotaSetting};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, PROVIDER};
 use crate::report::{Goal, Report, median};
 use crate::{Outcome, Setting};
 
@@ -19,15 +19,14 @@ const PAGES: usize = 400;
 
 pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let connections = if setting.quick { 100 } else { 1000 };
-    let sim = alibaba::start(alibaba::Config {
-        fleet: FleetShape::uniform(u32::try_from(PAGES)?, 100).frozen(),
-        quota: None,
-        ..alibaba::Config::default()
-    })
+    let sim = gateway::simulated(
+        FleetShape::uniform(u32::try_from(PAGES)?, 100).frozen(),
+        QuotaSetting::Unlimited,
+    )
     .await?;
     let sections = format!(
         "[cache]\nmax_age_s = 3600\n{}",
-        gateway::alibaba("ali", &sim.url(), "calls = 1000000")
+        gateway::one_section(&sim.url(), "calls = 1000000")?
     );
     let mut starts = Vec::new();
     for _ in 0..5 {
@@ -56,7 +55,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let mut opening = Vec::new();
     for number in 0..connections {
         let url = gateway.url(&format!(
-            "ali/jobs/{}/tasks?page_size=100",
+            "{PROVIDER}/jobs/{}/tasks?page_size=100",
             jobs[number % jobs.len()]
         ));
         let (token, few) = (token.clone(), Arc::clone(&few));

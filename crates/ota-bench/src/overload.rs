@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ota_core::clock::{Clock, SystemClock};
-use ota_sim::{FleetShape, Quota, Refusal, alibaba};
+use ota_sim::{FleetShape, QuotaSetting, Refusal};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::gateway::{self, Gateway, client};
+use crate::gateway::{self, Gateway, PROVIDER, client};
 use crate::line::Line;
 use crate::report::{Goal, Report, quantile};
 use crate::{Outcome, Setting};
@@ -39,18 +39,17 @@ struct Answer {
 async fn measure(setting: &Setting, report: &mut Report, rate: u32) -> Outcome<()> {
     let measured = Duration::from_secs(if setting.quick { 5 } else { 30 });
     let questions = rate * u32::try_from((WARM_UP + measured).as_secs())?;
-    let sim = alibaba::start(alibaba::Config {
+    let sim = gateway::simulated(
         // No question is asked twice, so each needs a call.
-        fleet: FleetShape::uniform(questions, 1).frozen(),
-        quota: Some(Quota {
-            calls: CALLS_A_SECOND,
-            window: WINDOW,
-        }),
-        ..alibaba::Config::default()
-    })
+        FleetShape::uniform(questions, 1).frozen(),
+        QuotaSetting::Changed {
+            calls: Some(CALLS_A_SECOND),
+            window: Some(WINDOW),
+        },
+    )
     .await?;
     let line = Line::start(sim.addr(), ROUND_TRIP).await?;
-    let section = gateway::alibaba("ali", &line.url(), "");
+    let section = gateway::one_section(&line.url(), "")?;
     let gateway = Gateway::start(setting, &section).await?;
     let (client, token) = (client()?, gateway.authorization()?);
     let answers: Arc<Mutex<Vec<(Instant, Answer)>>> = Arc::default();
@@ -60,7 +59,7 @@ async fn measure(setting: &Setting, report: &mut Report, rate: u32) -> Outcome<(
     let begin = Instant::now();
     for job in sim.fleet().jobs {
         ticks.tick().await;
-        let url = gateway.url(&format!("ali/jobs/{}", job.id));
+        let url = gateway.url(&format!("{PROVIDER}/jobs/{}", job.id));
         let request = client.get(url).header("Authorization", &token);
         let answers = Arc::clone(&answers);
         asking.spawn(async move {

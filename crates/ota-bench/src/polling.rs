@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ota_sim::{FleetShape, alibaba};
+use ota_sim::{FleetShape, QuotaSetting};
 
-use crate::gateway::{self, Gateway, client};
+use crate::gateway::{self, Gateway, PROVIDER, client};
 use crate::report::{Goal, Report};
 use crate::{Outcome, Setting};
 
@@ -14,18 +14,18 @@ const MAX_AGE_S: u64 = 2;
 
 pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let time = Duration::from_secs(if setting.quick { 5 } else { 15 });
-    let sim = alibaba::start(alibaba::Config {
-        fleet: FleetShape::uniform(1, 100).frozen(),
-        ..alibaba::Config::default()
-    })
+    let sim = gateway::simulated(
+        FleetShape::uniform(1, 100).frozen(),
+        QuotaSetting::Documented,
+    )
     .await?;
     let sections = format!(
         "[cache]\nmax_age_s = {MAX_AGE_S}\n[log]\nfilter = \"warn\"\n{}",
-        gateway::alibaba("ali", &sim.url(), "")
+        gateway::one_section(&sim.url(), "")?
     );
     let gateway = Gateway::start(setting, &sections).await?;
     let job = sim.fleet().jobs[0].id.clone();
-    let url = gateway.url(&format!("ali/jobs/{job}/tasks?page_size=100"));
+    let url = gateway.url(&format!("{PROVIDER}/jobs/{job}/tasks?page_size=100"));
     let (client, token) = (client()?, gateway.authorization()?);
     let end = tokio::time::Instant::now() + time;
     let clients: Vec<_> = (0..CLIENTS)

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ota_sim::{FleetShape, Quota, Refusal, alibaba};
+use ota_sim::{FleetShape, QuotaSetting, Refusal};
 
-use crate::gateway::{self, Gateway, client};
+use crate::gateway::{self, Gateway, PROVIDER, client};
 use crate::report::{Goal, Report};
 use crate::{Outcome, Setting};
 
@@ -17,23 +17,22 @@ const CALLS_A_SECOND: u32 = 10;
 pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let reads: usize = if setting.quick { 40 } else { 120 };
     let jobs = u32::try_from(reads)?;
-    let sim = alibaba::start(alibaba::Config {
-        fleet: FleetShape::uniform(jobs, 3).frozen(),
-        quota: Some(Quota {
-            calls: CALLS_A_SECOND,
-            window: Duration::from_secs(1),
-        }),
-        ..alibaba::Config::default()
-    })
+    let sim = gateway::simulated(
+        FleetShape::uniform(jobs, 3).frozen(),
+        QuotaSetting::Changed {
+            calls: Some(CALLS_A_SECOND),
+            window: Some(Duration::from_secs(1)),
+        },
+    )
     .await?;
-    let gateway = Gateway::start(setting, &gateway::alibaba("ali", &sim.url(), "")).await?;
+    let gateway = Gateway::start(setting, &gateway::one_section(&sim.url(), "")?).await?;
     let token = gateway.authorization()?;
     let client = client()?;
     let urls: Arc<Vec<String>> = Arc::new(
         sim.fleet()
             .jobs
             .iter()
-            .map(|job| gateway.url(&format!("ali/jobs/{}", job.id)))
+            .map(|job| gateway.url(&format!("{PROVIDER}/jobs/{}", job.id)))
             .collect(),
     );
     let (next, good) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ota_sim::{FleetShape, Quota, Refusal, Server, alibaba, huawei};
+use ota_sim::{FleetShape, QuotaSetting, Refusal, SIMULATORS, Server, Setup};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -25,6 +25,9 @@ const POLLERS: usize = 8;
 /// How many questions these are.
 const POPULAR: usize = 40;
 
+/// The quotas of the vendors in turn, calls and seconds: a short window and a long one. The gateway is given the same.
+const QUOTAS: [(u32, u64); 2] = [(10, 1), (90, 60)];
+
 /// What a reader waits between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,41 +46,31 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let time = Duration::from_secs(if setting.quick { 60 } else { 600 });
     let fleet = FleetShape::uniform(200, 300).frozen();
-    let a_second = |calls, seconds| {
-        Some(Quota {
-            calls,
-            window: Duration::from_secs(seconds),
-        })
-    };
-    let alibaba = alibaba::start(alibaba::Config {
-        fleet: fleet.clone(),
-        quota: a_second(10, 1),
-        ..alibaba::Config::default()
-    })
-    .await?;
-    let huawei = huawei::start(huawei::Config {
-        fleet,
-        quota: a_second(90, 60),
-        ..huawei::Config::default()
-    })
-    .await?;
-    // A throttle that is played would hide one that the gateway has earned.
-    for server in [&alibaba, &huawei] {
+    let (mut vendors, mut lines) = (Vec::new(), Vec::new());
+    let mut sections = format!("[cache]\nmax_bytes = {KEPT}\n[log]\nfilter = \"off\"\n");
+    for (one, (calls, seconds)) in SIMULATORS.iter().zip(QUOTAS.into_iter().cycle()) {
+        let setup = Setup {
+            fleet: fleet.clone(),
+            quota: QuotaSetting::Changed {
+                calls: Some(calls),
+                window: Some(Duration::from_secs(seconds)),
+            },
+            ..Setup::default()
+        };
+        let server = one.start(setup).await?;
+        // A throttle that is played would hide one that the gateway has earned.
         server.set_faults(faults::mixed_without_throttles());
+        let line = Line::start(server.addr(), Duration::from_millis(ROUND_TRIPS[0])).await?;
+        let limits = format!("calls = {calls}\nwindow_s = {seconds}\ntimeout_ms = 2000");
+        sections.push_str(&gateway::section(one, one.name, &line.url(), &limits));
+        lines.push(Arc::new(line));
+        vendors.push((*one, server));
     }
-    let lines = [
-        Arc::new(Line::start(alibaba.addr(), Duration::from_millis(ROUND_TRIPS[0])).await?),
-        Arc::new(Line::start(huawei.addr(), Duration::from_millis(ROUND_TRIPS[0])).await?),
-    ];
-    let sections = format!(
-        "[cache]\nmax_bytes = {KEPT}\n[log]\nfilter = \"off\"\n{}{}",
-        gateway::alibaba("ali", &lines[0].url(), "timeout_ms = 2000"),
-        gateway::huawei("hua", &lines[1].url(), "timeout_ms = 2000"),
-    );
     let metrics = gateway::free_address()?;
     let gateway = Gateway::start_with_metrics(setting, metrics, &sections).await?;
     let idle = gateway.resident_bytes().unwrap_or(f64::NAN) / 1e6;
-    let urls = Arc::new(urls(&gateway, [("ali", &alibaba), ("hua", &huawei)]));
+    let named = vendors.iter().map(|(one, server)| (one.name, server));
+    let urls = Arc::new(urls(&gateway, named));
     let (client, token) = (client()?, gateway.authorization()?);
     let (good, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
     let mut running = JoinSet::new();
@@ -110,7 +103,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let changing = lines.clone();
     running.spawn(async move {
         for at in 0.. {
-            for (line, shift) in changing.iter().zip([0, 5]) {
+            for (line, shift) in changing.iter().zip([0, 5].into_iter().cycle()) {
                 let milliseconds = ROUND_TRIPS[(at + shift) % ROUND_TRIPS.len()];
                 line.set(Duration::from_millis(milliseconds));
             }
@@ -169,7 +162,8 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         "",
         Goal::None,
     );
-    for (name, server) in [("Alibaba", &alibaba), ("Huawei", &huawei)] {
+    for (one, server) in &vendors {
+        let name = one.title;
         let counters = server.counters();
         report.row(
             SCENARIO,
@@ -202,8 +196,11 @@ async fn kept_bytes(client: &reqwest::Client, metrics: SocketAddr) -> Outcome<f6
         .parse()?)
 }
 
-/// Every kind of question about every job, of both providers.
-fn urls(gateway: &Gateway, servers: [(&str, &Server); 2]) -> Vec<String> {
+/// Every kind of question about every job, of all providers.
+fn urls<'a>(
+    gateway: &Gateway,
+    servers: impl Iterator<Item = (&'a str, &'a Server)>,
+) -> Vec<String> {
     let mut urls = Vec::new();
     for (provider, server) in servers {
         for (number, job) in server.fleet().jobs.into_iter().enumerate() {

@@ -8,15 +8,13 @@ use ota_core::context::{Context, Priority};
 use ota_core::drift::DriftCounter;
 use ota_core::gate::OpenGate;
 use ota_core::id::{JobId, ProviderName};
-use ota_core::provider::{Dependencies, GetJob, JobReader, ListTasks};
-use ota_core::random::{Random, SystemRandom};
-use ota_provider_alibaba::internals::{Acs3, acs3};
-use ota_provider_alibaba::{AlibabaProvider, Settings};
-use ota_sim::{FleetShape, Server, alibaba};
-use serde_json::json;
-use time::macros::format_description;
+use ota_core::provider::{Dependencies, GetJob, ListTasks, Provider};
+use ota_core::random::SystemRandom;
+use ota_gateway::vendors::ADAPTERS;
+use ota_sim::{FleetShape, QuotaSetting, Server};
+use toml::{Table, Value};
 
-use crate::gateway::{self, Gateway, client};
+use crate::gateway::{self, Gateway, PROVIDER, client};
 use crate::report::{Goal, Report, median};
 use crate::{Outcome, Setting};
 
@@ -25,11 +23,12 @@ const ROOM: &str = "calls = 1000000";
 
 /// A read in all the ways that are compared.
 struct Ways {
-    sim: Server,
+    /// Dropping it ends it.
+    _sim: Server,
     gateway: Gateway,
     client: reqwest::Client,
     token: String,
-    provider: AlibabaProvider,
+    provider: Arc<dyn Provider>,
     job: String,
 }
 
@@ -40,15 +39,14 @@ enum Read {
 }
 
 pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
-    let sim = alibaba::start(alibaba::Config {
-        fleet: FleetShape::uniform(1, 100).frozen(),
-        quota: None,
-        ..alibaba::Config::default()
-    })
+    let sim = gateway::simulated(
+        FleetShape::uniform(1, 100).frozen(),
+        QuotaSetting::Unlimited,
+    )
     .await?;
     let sections = format!(
         "[cache]\nmax_age_s = 0\nmin_age_s = 0\nstale_if_error_s = 0\nerror_age_s = 0\n[log]\nfilter = \"warn\"\n{}",
-        gateway::alibaba("ali", &sim.url(), ROOM)
+        gateway::one_section(&sim.url(), ROOM)?
     );
     let gateway = Gateway::start(setting, &sections).await?;
     let job = sim.fleet().jobs[0].id.clone();
@@ -56,34 +54,25 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         token: gateway.authorization()?,
         provider: provider(&sim)?,
         client: client()?,
-        sim,
+        _sim: sim,
         gateway,
         job,
     };
     let rounds = if setting.quick { 100 } else { 1500 };
     for (read, name) in [(Read::Job, "one job"), (Read::Tasks, "100 tasks")] {
-        let (mut through, mut direct, mut raw) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut through, mut direct) = (Vec::new(), Vec::new());
         for round in 0..rounds + 50 {
             let times = [
                 ways.through_gateway(read).await?,
                 ways.by_adapter(read).await?,
-                ways.raw(read).await?,
             ];
             // The first ones warm up.
             if round >= 50 {
                 through.push(times[0]);
                 direct.push(times[1]);
-                raw.push(times[2]);
             }
         }
-        let (through, direct, raw) = (median(&mut through), median(&mut direct), median(&mut raw));
-        report.row(
-            SCENARIO,
-            &format!("{name}: bytes over the wire, signed and read, median"),
-            raw,
-            " ms",
-            Goal::None,
-        );
+        let (through, direct) = (median(&mut through), median(&mut direct));
         report.row(
             SCENARIO,
             &format!("{name}: made directly, with the adapter, median"),
@@ -109,12 +98,19 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-fn provider(sim: &Server) -> Outcome<AlibabaProvider> {
-    let settings: Settings = serde_json::from_value(json!({
-        "endpoint": sim.url(),
-        "access_key_id": alibaba::DEMO_ACCESS_KEY_ID,
-        "access_key_secret": alibaba::DEMO_ACCESS_KEY_SECRET,
-    }))?;
+/// The adapter alone, with nothing between it and the simulator.
+fn provider(sim: &Server) -> Outcome<Arc<dyn Provider>> {
+    let account = gateway::simulator()?.account;
+    let adapter = ADAPTERS
+        .iter()
+        .find(|adapter| adapter.descriptor().name == account.vendor)
+        .ok_or("no adapter speaks to this simulator")?;
+    let settings = account.settings_at(&sim.url()).into_iter();
+    let section: Table = settings
+        .filter(|(key, _)| *key != "vendor")
+        .map(|(key, value)| (key.to_owned(), Value::String(value)))
+        .collect();
+    let settings = adapter.settings(section, &adapter.shared())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let deps = Dependencies {
         gate: Arc::new(OpenGate::new(Arc::clone(&clock))),
@@ -124,7 +120,7 @@ fn provider(sim: &Server) -> Outcome<AlibabaProvider> {
         max_calls_per_page: 5,
     };
     let name = ProviderName::parse("direct")?;
-    Ok(AlibabaProvider::new(name, settings.into_config()?, deps)?)
+    Ok(settings.check()?.build(name, deps)?)
 }
 
 fn millis(begin: Instant) -> f64 {
@@ -134,8 +130,8 @@ fn millis(begin: Instant) -> f64 {
 impl Ways {
     async fn through_gateway(&self, read: Read) -> Outcome<f64> {
         let path = match read {
-            Read::Job => format!("ali/jobs/{}", self.job),
-            Read::Tasks => format!("ali/jobs/{}/tasks?page_size=100", self.job),
+            Read::Job => format!("{PROVIDER}/jobs/{}", self.job),
+            Read::Tasks => format!("{PROVIDER}/jobs/{}/tasks?page_size=100", self.job),
         };
         let url = self.gateway.url(&path);
         let begin = SystemClock.monotonic();
@@ -154,9 +150,10 @@ impl Ways {
         let deadline = begin + Duration::from_secs(30);
         let cx = Context::new("bench", deadline, Priority::Interactive);
         let job_id = JobId::from(self.job.as_str());
+        let reader = self.provider.jobs().ok_or("the provider reads no jobs")?;
         match read {
             Read::Job => {
-                let job = self.provider.get_job(&cx, GetJob { job_id }).await?;
+                let job = reader.get_job(&cx, GetJob { job_id }).await?;
                 assert!(job.is_some(), "the job is there");
             }
             Read::Tasks => {
@@ -166,61 +163,10 @@ impl Ways {
                     page_size: 100,
                     cursor: None,
                 };
-                let page = self.provider.list_tasks(&cx, request).await?;
+                let page = reader.list_tasks(&cx, request).await?;
                 assert!(page.is_some(), "the job is there");
             }
         }
-        Ok(millis(begin))
-    }
-
-    /// The call of the vendor's API with nothing around it: signed, sent, its body read and not understood.
-    async fn raw(&self, read: Read) -> Outcome<f64> {
-        let begin = SystemClock.monotonic();
-        let (action, query): (_, Vec<(String, String)>) = match read {
-            Read::Job => ("QueryOTAJob", vec![("JobId".into(), self.job.clone())]),
-            Read::Tasks => (
-                "ListOTATaskByJob",
-                vec![
-                    ("JobId".into(), self.job.clone()),
-                    ("CurrentPage".into(), "1".into()),
-                    ("PageSize".into(), "100".into()),
-                ],
-            ),
-        };
-        let url = self.sim.url();
-        let host = url.trim_start_matches("http://");
-        let date = SystemClock.now().format(format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second]Z"
-        ))?;
-        let nonce = SystemRandom.nonce().map_err(|error| error.to_string())?;
-        // The hash of an empty body.
-        let hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        let headers = [
-            ("host", host),
-            ("x-acs-action", action),
-            ("x-acs-version", "2018-01-20"),
-            ("x-acs-date", date.as_str()),
-            ("x-acs-signature-nonce", nonce.as_str()),
-            ("x-acs-content-sha256", hash),
-        ];
-        let authorization = acs3(Acs3 {
-            method: "POST",
-            uri: "/",
-            query: &query,
-            headers: &headers,
-            hashed_payload: hash,
-            access_key_id: alibaba::DEMO_ACCESS_KEY_ID,
-            access_key_secret: alibaba::DEMO_ACCESS_KEY_SECRET,
-        });
-        let encoded = ota_http::encode::query(query.iter().map(|(a, b)| (a.as_str(), b.as_str())));
-        let mut request = self.client.post(format!("{url}/?{encoded}"));
-        for (name, value) in headers.into_iter().skip(1) {
-            request = request.header(name, value);
-        }
-        let request = request
-            .header("authorization", authorization)
-            .header("accept", "application/json");
-        request.send().await?.error_for_status()?.bytes().await?;
         Ok(millis(begin))
     }
 }
