@@ -43,6 +43,34 @@ fn compare(name: &str, cycles: &[Vec<String>], allowed: usize, faults: &mut Vec<
     }
 }
 
+/// A file, and the files of its crate that it uses.
+pub(crate) struct Use {
+    /// Its module path.
+    pub(crate) module: Vec<String>,
+    /// Its path, as it is shown.
+    pub(crate) shown: String,
+    /// The module paths of the others, and their paths as they are shown.
+    pub(crate) others: Vec<(Vec<String>, String)>,
+}
+
+/// Returns what the files of a crate use of each other.
+pub(crate) fn uses(src: &Path) -> Result<Vec<Use>, String> {
+    let mut files = Files::new();
+    collect(src, &[], src, &mut files)?;
+    let uses = files.iter().map(|(module, (shown, text))| Use {
+        module: module.clone(),
+        shown: shown.clone(),
+        others: used(module, text, &files)
+            .into_iter()
+            .map(|other| {
+                let shown = files[&other].0.clone();
+                (other, shown)
+            })
+            .collect(),
+    });
+    Ok(uses.collect())
+}
+
 /// Returns the files that use each other, by cycle.
 fn cycles(src: &Path) -> Result<Vec<Vec<String>>, String> {
     let mut files = Files::new();
@@ -356,9 +384,10 @@ fn without_tests(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::{compare, cycles};
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A folder that is removed when the test is over.
     struct Folder(PathBuf);
@@ -369,16 +398,22 @@ mod tests {
         }
     }
 
-    fn found(name: &str, files: &[(&str, &str)]) -> Vec<Vec<String>> {
-        let folder =
-            std::env::temp_dir().join(format!("xtask-cycles-{}-{name}", std::process::id()));
-        let folder = Folder(folder);
+    /// Writes files into a folder of its own for as long as they are looked at.
+    pub(crate) fn with_files<T>(files: &[(&str, &str)], look: impl FnOnce(&Path) -> T) -> T {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("xtask-cycles-{}-{number}", std::process::id());
+        let folder = Folder(std::env::temp_dir().join(name));
         for (file, text) in files {
             let path = folder.0.join(file);
             std::fs::create_dir_all(path.parent().expect("it has a folder")).expect("a folder");
             std::fs::write(path, text).expect("a file");
         }
-        cycles(&folder.0).expect("it is read")
+        look(&folder.0)
+    }
+
+    fn found(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+        with_files(files, |src| cycles(src).expect("it is read"))
     }
 
     #[test]
@@ -411,7 +446,7 @@ mod tests {
                 ("b/mod.rs", "use crate::a::A;"),
                 ("c.rs", inner),
             ];
-            let cycles = found(name, &files);
+            let cycles = found(&files);
             let own = match name {
                 "way" => vec!["a.rs", "b/mod.rs", "c.rs"],
                 _ => vec!["a.rs", "b/mod.rs"],
@@ -427,7 +462,7 @@ mod tests {
             ("a.rs", "mod child;\nuse self::child::C;\npub struct A;"),
             ("a/child.rs", "use super::A;"),
         ];
-        assert_eq!(found("parent", &files), [["a.rs", "a/child.rs"]]);
+        assert_eq!(found(&files), [["a.rs", "a/child.rs"]]);
     }
 
     #[test]
@@ -457,7 +492,7 @@ mod tests {
                 "file" => &files[..],
                 _ => &files[..3],
             };
-            assert_eq!(found(name, files), Vec::<Vec<String>>::new(), "{name}");
+            assert_eq!(found(files), Vec::<Vec<String>>::new(), "{name}");
         }
     }
 

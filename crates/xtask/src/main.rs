@@ -4,6 +4,7 @@ mod bench;
 mod capabilities;
 mod cycles;
 mod guide;
+mod layers;
 mod metrics;
 mod new_provider;
 mod tidy;

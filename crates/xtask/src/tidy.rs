@@ -6,7 +6,7 @@ use std::process::Command;
 use ota_gateway::vendors;
 use serde_json::Value;
 
-use crate::{cycles, guide};
+use crate::{cycles, guide, layers};
 
 /// The adapters: one crate for each vendor.
 const ADAPTERS: &str = "ota-provider-*";
@@ -76,7 +76,11 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             .map(|folder| folder.join("src"))
             && src.is_dir()
         {
-            cycles::check(text(&package["name"]), &src, &mut faults)?;
+            let name = text(&package["name"]);
+            cycles::check(name, &src, &mut faults)?;
+            if let Some(folder) = src.parent() {
+                layers::check(name, folder, &mut faults)?;
+            }
         }
     }
     files(root, &mut faults)?;
