@@ -79,6 +79,18 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Removes the folders that hold nothing: one that is left over would look like a module of its name.
+fn remove_empty_folders(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_none_or(|name| name != ".git") {
+            remove_empty_folders(&path);
+            // It fails for one that holds something, which then stays.
+            let _ = std::fs::remove_dir(&path);
+        }
+    }
+}
+
 /// A copy of the tree beside the build's output. It stays there, so that the next run compiles only what has changed.
 struct Copy {
     folder: PathBuf,
@@ -137,6 +149,7 @@ impl Copy {
                 std::fs::remove_file(self.folder.join(name)).unwrap();
             }
         }
+        remove_empty_folders(&self.folder);
         let present = self.files();
         for (name, content) in &self.before {
             if present.get(name) != Some(content) {
