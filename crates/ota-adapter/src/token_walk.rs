@@ -1,0 +1,395 @@
+//! Lists that a vendor pages by tokens: each page names the next one, and none can be asked for by its number.
+//!
+//! A page of ours can end in the middle of a page of the vendor's. A [`TokenPosition`] is therefore the token of that page and the number of its rows that
+//! were passed, and the page is asked for once more, in the same size, when the list goes on.
+
+use std::collections::HashSet;
+
+use ota_core::paging::{PageFingerprint, repeated_page};
+use ota_core::provider::{Cursor, Page};
+use ota_core::{BoxFuture, Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+/// Where a walk by tokens goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenPosition {
+    /// Which list of the vendor's, from 0.
+    #[serde(rename = "l")]
+    pub segment: u32,
+    /// The token of the page; none for the first one.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// How many rows of the page were passed.
+    #[serde(rename = "s", default)]
+    pub skip: u32,
+    /// The size in which the page was asked for; none where nothing of it was passed.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
+    /// How the page before began; tells a page that comes again.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<PageFingerprint>,
+    /// Whether something stood in the place of a row that cannot be read.
+    #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
+}
+
+impl TokenPosition {
+    /// Reads the position from a cursor of a list with this letter and so many segments; no cursor is the start.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a cursor that this list did not give.
+    pub fn read(cursor: Option<&Cursor>, letter: char, segments: usize) -> Result<Self> {
+        let Some(cursor) = cursor else {
+            return Ok(Self::default());
+        };
+        let text = cursor.0.strip_prefix(letter);
+        text.and_then(|text| serde_json::from_str::<Self>(text).ok())
+            .filter(|position| (position.segment as usize) < segments)
+            .ok_or_else(Error::invalid_cursor)
+    }
+
+    /// Writes the position for a cursor.
+    ///
+    /// # Errors
+    /// `protocol` for a token that is too long for a cursor.
+    pub fn write(&self, letter: char) -> Result<Cursor> {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        match text.len() < Cursor::MAX_LEN && !text.is_empty() {
+            true => Ok(Cursor(format!("{letter}{text}"))),
+            false => Err(Error::new(
+                ErrorKind::Protocol,
+                "the vendor's token of the next page is too long for a cursor",
+            )),
+        }
+    }
+}
+
+/// What a vendor answers for one token.
+#[derive(Clone, Debug)]
+pub struct TokenPage<T> {
+    /// The rows; `None` for what is no row.
+    pub rows: Vec<Option<T>>,
+    /// The token of the next page; none at the end of the list.
+    pub next: Option<String>,
+}
+
+/// A walk through pages that are asked for by tokens, until a page of ours is full.
+#[derive(Clone, Debug)]
+pub struct TokenWalk {
+    /// How many lists of the vendor's are walked one after the other.
+    pub segments: u32,
+    /// Where to start.
+    pub from: TokenPosition,
+    /// How many rows a page of ours takes.
+    pub page_size: u32,
+    /// The vendor's largest page.
+    pub max_vendor_page: u32,
+    /// The most vendor calls of a page of ours.
+    pub max_calls: u32,
+    /// Whether rows are left out here: then the largest vendor pages are read.
+    pub filtered: bool,
+}
+
+/// The result of a walk by tokens.
+#[derive(Clone, Debug)]
+pub struct TokenWalked<T> {
+    /// The rows, none twice.
+    pub rows: Vec<T>,
+    /// Where to go on; absent at the end.
+    pub next: Option<TokenPosition>,
+    /// Whether something stood in the place of a row that cannot be read, in this part or an earlier one.
+    pub gap: bool,
+    /// How many vendor calls this walk made.
+    pub calls: u32,
+}
+
+impl<T> TokenWalked<T> {
+    /// Makes the page; `letter` starts its cursor. Such lists have no total.
+    ///
+    /// # Errors
+    /// As [`TokenPosition::write`].
+    pub fn into_page(self, letter: char) -> Result<Page<T>> {
+        let next = self.next.as_ref().map(|next| next.write(letter));
+        Ok(Page {
+            items: self.rows,
+            next: next.transpose()?,
+            total: None,
+            truncated: self.gap,
+            problems: Vec::new(),
+        })
+    }
+}
+
+impl TokenWalk {
+    /// Reads vendor pages until the page is full, the calls are used up or the list ends.
+    ///
+    /// `fetch` asks for the page of a token (none for the first one) in a size. `id` returns a row's identifier, empty for a row that has none; rows met twice
+    /// are left out. `wanted` filters.
+    ///
+    /// An empty page with a token is no end. A page whose token is the one that was asked for, or that begins as the page before, repeats: a walk that believed
+    /// it would never end.
+    ///
+    /// # Errors
+    /// The first error of `fetch`, and `protocol` for pages that repeat. Where rows were read before, they are returned first, with the place to go on from.
+    pub async fn run<'a, T: Send>(
+        self,
+        mut fetch: impl FnMut(u32, Option<String>, u32) -> BoxFuture<'a, Result<TokenPage<T>>> + Send,
+        id: impl Fn(&T) -> &str + Send + Sync,
+        wanted: impl Fn(u32, &T) -> bool + Send + Sync,
+    ) -> Result<TokenWalked<T>> {
+        let mut at = self.from.clone();
+        let mut walked = TokenWalked {
+            rows: Vec::new(),
+            next: None,
+            gap: at.gap,
+            calls: 0,
+        };
+        let (mut seen, mut read) = (HashSet::new(), false);
+        let page_size = self.page_size.max(1) as usize;
+        while at.segment < self.segments {
+            if walked.rows.len() >= page_size || walked.calls >= self.max_calls.max(1) {
+                walked.next = Some(at);
+                break;
+            }
+            let size = at.size.unwrap_or_else(|| self.size(walked.rows.len()));
+            walked.calls += 1;
+            let page = fetch(at.segment, at.token.clone(), size).await;
+            let page = match page.and_then(|page| self.check(&at, page, &id)) {
+                Ok(page) => page,
+                Err(error) if read && error.ends_a_page_early() => {
+                    walked.next = Some(at);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            let fingerprint = fingerprint(&page, &id);
+            let (mut passed, skip) = (0, at.skip);
+            let mut rest = page.rows.into_iter().skip(skip as usize);
+            while walked.rows.len() < page_size {
+                let Some(row) = rest.next() else { break };
+                (passed, read) = (passed + 1, true);
+                let Some(row) = row else {
+                    (walked.gap, at.gap) = (true, true);
+                    continue;
+                };
+                let key = id(&row);
+                let new =
+                    wanted(at.segment, &row) && (key.is_empty() || seen.insert(key.to_owned()));
+                if new {
+                    walked.rows.push(row);
+                }
+            }
+            if rest.next().is_some() {
+                (at.skip, at.size) = (skip + passed, Some(size));
+                continue;
+            }
+            let (segment, gap) = (at.segment, at.gap);
+            at = match page.next {
+                Some(token) => TokenPosition {
+                    segment,
+                    token: Some(token),
+                    fingerprint,
+                    gap,
+                    ..TokenPosition::default()
+                },
+                None => TokenPosition {
+                    segment: segment + 1,
+                    gap,
+                    ..TokenPosition::default()
+                },
+            };
+        }
+        Ok(walked)
+    }
+
+    /// The size to ask for: no more than a page of ours still takes, so that it ends with a page of the vendor's wherever it can.
+    fn size(&self, rows: usize) -> u32 {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        let missing = self.page_size.max(1).saturating_sub(rows);
+        match self.filtered {
+            true => self.max_vendor_page,
+            false => missing.min(self.max_vendor_page),
+        }
+    }
+
+    /// Refuses a page that repeats.
+    fn check<T>(
+        &self,
+        at: &TokenPosition,
+        page: TokenPage<T>,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<TokenPage<T>> {
+        let next = page.next.filter(|token| !token.is_empty());
+        let page = TokenPage { next, ..page };
+        let same_token = page.next.is_some() && page.next == at.token;
+        let begins = fingerprint(&page, id);
+        match same_token || (begins.is_some() && begins == at.fingerprint) {
+            true => Err(repeated_page()),
+            false => Ok(page),
+        }
+    }
+}
+
+/// How a page begins.
+fn fingerprint<T>(page: &TokenPage<T>, id: impl Fn(&T) -> &str) -> Option<PageFingerprint> {
+    let first = page.rows.first()?.as_ref()?;
+    PageFingerprint::of(id(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use ota_core::provider::Cursor;
+    use ota_core::{Error, ErrorKind};
+    use proptest::prelude::*;
+
+    use super::{TokenPage, TokenPosition, TokenWalk};
+
+    fn walk(from: TokenPosition, page_size: u32, filtered: bool) -> TokenWalk {
+        TokenWalk {
+            segments: 2,
+            from,
+            page_size,
+            max_vendor_page: 50,
+            max_calls: 3,
+            filtered,
+        }
+    }
+
+    /// A page of a list of `total` rows: the token is the number of the first row.
+    fn page(segment: u32, token: Option<&str>, size: u32, total: u32) -> TokenPage<String> {
+        let start: u32 = token.map_or(0, |token| token.parse().unwrap());
+        let end = (start + size).min(total);
+        TokenPage {
+            rows: (start..end)
+                .map(|row| Some(format!("{segment}/{row}")))
+                .collect(),
+            next: (end < total).then(|| end.to_string()),
+        }
+    }
+
+    async fn all(total: u32, page_size: u32, filtered: bool) -> Vec<String> {
+        let (mut rows, mut cursor) = (Vec::new(), None);
+        loop {
+            let from = TokenPosition::read(cursor.as_ref(), 'j', 2).unwrap();
+            let walked = walk(from, page_size, filtered)
+                .run(
+                    |segment, token, size| {
+                        assert!((1..=50).contains(&size));
+                        Box::pin(async move { Ok(page(segment, token.as_deref(), size, total)) })
+                    },
+                    |row| row,
+                    |_, row| !filtered || row.ends_with('7'),
+                )
+                .await
+                .unwrap();
+            assert!(walked.calls <= 3 && walked.rows.len() <= page_size as usize);
+            let page = walked.into_page('j').unwrap();
+            rows.extend(page.items);
+            match page.next {
+                Some(next) => {
+                    assert_ne!(Some(&next), cursor.as_ref(), "a walk goes on");
+                    cursor = Some(next);
+                }
+                None => return rows,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_met_exactly_once(total in 0_u32..300, page_size in 1_u32..=100, filtered: bool) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let rows = runtime.block_on(all(total, page_size, filtered));
+            let every = (0..2).flat_map(|segment| (0..total).map(move |row| format!("{segment}/{row}")));
+            let expected: Vec<String> = every.filter(|row| !filtered || row.ends_with('7')).collect();
+            prop_assert_eq!(rows, expected);
+        }
+
+        #[test]
+        fn no_cursor_panics(text in ".{0,60}") {
+            let _ = TokenPosition::read(Some(&Cursor(text)), 'j', 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_repeats_is_an_error() {
+        for next in ["same", "other"] {
+            let from = TokenPosition {
+                token: Some("same".to_owned()),
+                fingerprint: ota_core::paging::PageFingerprint::of("a"),
+                ..TokenPosition::default()
+            };
+            let first = if next == "same" { "b" } else { "a" };
+            let walked = walk(from, 10, false).run(
+                |_, _, _| {
+                    let (rows, next) = (vec![Some(first.to_owned())], Some(next.to_owned()));
+                    Box::pin(async move { Ok(TokenPage { rows, next }) })
+                },
+                |row| row,
+                |_, _| true,
+            );
+            assert_eq!(walked.await.unwrap_err().kind(), ErrorKind::Protocol);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_an_error_is_given_first() {
+        let walked = walk(TokenPosition::default(), 60, false).run(
+            |_, token, size| {
+                Box::pin(async move {
+                    match token {
+                        None => Ok(page(0, None, size, 100)),
+                        Some(_) => Err(Error::new(ErrorKind::Unavailable, "down")),
+                    }
+                })
+            },
+            |row| row,
+            |_, _| true,
+        );
+        let walked = walked.await.unwrap();
+        assert_eq!((walked.rows.len(), walked.calls), (50, 2));
+        assert_eq!(walked.next.unwrap().token.as_deref(), Some("50"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_row_is_a_gap_and_an_empty_page_with_a_token_no_end() {
+        let mut one = walk(TokenPosition::default(), 10, false);
+        one.segments = 1;
+        let walked = one.run(
+            |_, token, _| {
+                let page = match token.as_deref() {
+                    None => TokenPage {
+                        rows: vec![Some("a".to_owned()), None],
+                        next: Some("1".to_owned()),
+                    },
+                    Some("1") => TokenPage {
+                        rows: Vec::new(),
+                        next: Some("2".to_owned()),
+                    },
+                    Some(_) => TokenPage {
+                        rows: vec![Some("b".to_owned()), Some("a".to_owned())],
+                        next: Some(String::new()),
+                    },
+                };
+                Box::pin(async move { Ok(page) })
+            },
+            |row| row,
+            |_, _| true,
+        );
+        let page = walked.await.unwrap().into_page('j').unwrap();
+        assert_eq!(
+            (page.items, page.next, page.truncated),
+            (vec!["a".to_owned(), "b".to_owned()], None, true)
+        );
+    }
+
+    #[test]
+    fn a_token_that_is_too_long_is_no_cursor() {
+        let position = TokenPosition {
+            token: Some("x".repeat(Cursor::MAX_LEN)),
+            ..TokenPosition::default()
+        };
+        assert_eq!(position.write('j').unwrap_err().kind(), ErrorKind::Protocol);
+    }
+}
