@@ -91,7 +91,7 @@ pub struct Task {
     pub to_version: Option<String>,
     /// The vendor's text about the status, complete.
     pub message: Option<String>,
-    /// Why it failed; only for failed tasks.
+    /// Why it failed; only for failed tasks, and absent where the vendor's rows do not say why.
     pub failure: Option<Failure>,
     /// Time limit of the device, in seconds.
     pub timeout_s: Option<u64>,
