@@ -5,15 +5,16 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use ota_api::cursor as gateway_cursor;
+use ota_api::parameters::{Paging, Query};
+use ota_api::query::MAX_PAGE_SIZE;
 use ota_core::Error;
 use ota_core::clock::{Clock, SystemClock};
-use ota_core::filter::{JobFilter, TaskFilter};
 use ota_core::job::JobStatus;
 use ota_core::paging::{Fetched, Position, Walk, Window};
 use ota_core::provider::Cursor;
-use ota_gateway::cursor as gateway_cursor;
-use ota_gateway::parameters::{Paging, Query};
-use ota_gateway::query::MAX_PAGE_SIZE;
+use ota_gateway::routes::list_jobs::Jobs;
+use ota_gateway::routes::list_tasks::Tasks;
 use ota_http::{encode, redact};
 use ota_provider_alibaba::internals as alibaba;
 use ota_provider_huawei::internals as huawei_internals;
@@ -196,13 +197,13 @@ pub fn query(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    if let Ok(Query((filter, paging))) = Query::<(JobFilter, Paging)>::parse(Some(text)) {
+    if let Ok(Query((Jobs(filter), paging))) = Query::<(Jobs, Paging)>::parse(Some(text)) {
         assert!(filter.status.is_sorted(), "each question has one form");
         assert!(filter.status.len() <= JobStatus::ALL.len(), "none twice");
         let size = paging.page_size.up_to(MAX_PAGE_SIZE).expect("was read");
         assert!((1..=MAX_PAGE_SIZE).contains(&size));
     }
-    if let Ok(Query((filter, _))) = Query::<(TaskFilter, Paging)>::parse(Some(text)) {
+    if let Ok(Query((Tasks(filter), _))) = Query::<(Tasks, Paging)>::parse(Some(text)) {
         let names = filter.device_names;
         assert!(names.len() <= 50 && names.iter().all(|name| !name.as_str().is_empty()));
     }

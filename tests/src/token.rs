@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use ota_gateway::auth::{ClaimNames, TokenIssuer};
+use ota_auth::{ClaimNames, TokenIssuer};
 use ota_http::Secret;
 use serde_json::{Value, json};
 use sha2::{Sha256, Sha512};

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use ota_auth::{ClaimNames, TokenIssuer};
 use ota_core::clock::{Clock, SystemClock};
-use ota_gateway::auth::{ClaimNames, TokenIssuer};
 use ota_http::Secret;
 use ota_sim::{FleetShape, QuotaSetting, SIMULATORS, Server, Setup, Simulator};
 use tempfile::TempDir;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use ota_api::problem::{Code, Failure};
+use ota_auth::{ADMIN, Access, AuthError, Caller, LookedFor, READ, TokenError};
+use ota_server::TurnedAway;
+use ota_server::request_context::{RequestContext, RequestId};
+use ota_server::shares::Account;
 
-use crate::auth::{ADMIN, Access, AuthError, Caller, LookedFor, READ, TokenError};
-use crate::problem::{Code, Failure};
-use crate::server::TurnedAway;
-use crate::server::request_context::{RequestContext, RequestId};
-use crate::server::shares::Account;
 use crate::state::App;
 
 /// A caller who may read.
@@ -63,7 +63,7 @@ async fn admit(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Call
             "a token was refused: {detail}; {came}"
         );
     }
-    let caller = authorized.map_err(Failure::from)?;
+    let caller = authorized.map_err(|error| failure_of(&error))?;
     let context = RequestContext::of(&parts.extensions);
     context.set_caller(caller.shared_name());
     if let Some(limiter) = app.rate_limiter() {
@@ -84,22 +84,21 @@ fn authorize(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Caller
     app.authorize(&parts.headers, &parts.uri, scope)
 }
 
-impl From<AuthError> for Failure {
-    fn from(error: AuthError) -> Self {
-        let (code, challenge) = match &error {
-            AuthError::Token(TokenError::NoKeys) => (Code::KeysUnavailable, None),
-            AuthError::Token(_) => (
-                Code::Unauthenticated,
-                Some("Bearer error=\"invalid_token\""),
-            ),
-            AuthError::NoToken(_) => (Code::Unauthenticated, Some("Bearer")),
-            AuthError::Scope(_) => (Code::Forbidden, Some("Bearer error=\"insufficient_scope\"")),
-            AuthError::NotLoopback => (Code::MisdirectedRequest, None),
-            AuthError::OtherOrigin => (Code::Forbidden, None),
-        };
-        Self {
-            challenge,
-            ..Self::new(code, error.to_string())
-        }
+/// Says why a caller is refused, as a problem.
+fn failure_of(error: &AuthError) -> Failure {
+    let (code, challenge) = match error {
+        AuthError::Token(TokenError::NoKeys) => (Code::KeysUnavailable, None),
+        AuthError::Token(_) => (
+            Code::Unauthenticated,
+            Some("Bearer error=\"invalid_token\""),
+        ),
+        AuthError::NoToken(_) => (Code::Unauthenticated, Some("Bearer")),
+        AuthError::Scope(_) => (Code::Forbidden, Some("Bearer error=\"insufficient_scope\"")),
+        AuthError::NotLoopback => (Code::MisdirectedRequest, None),
+        AuthError::OtherOrigin => (Code::Forbidden, None),
+    };
+    Failure {
+        challenge,
+        ..Failure::new(code, error.to_string())
     }
 }

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ota_auth::{Access, Verifier};
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::id::ProviderName;
 use ota_core::random::{BufferedRandom, Random};
+use ota_server::limits::{EdgeLimits, TlsFiles};
+use ota_server::rate_limit::RateLimiter;
+use ota_server::shares::Shares;
+use ota_server::{Certificates, TlsError};
 
-use crate::auth::{Access, Verifier};
 use crate::config::{
     AuthConfig, Config, ConfigError, Draft, Mistakes, Origin, Section, TelemetryConfig,
 };
 use crate::providers::{self, Providers, Shared};
-use crate::server::limits::{EdgeLimits, TlsFiles};
-use crate::server::rate_limit::RateLimiter;
-use crate::server::shares::Shares;
-use crate::server::{Certificates, TlsError};
 use crate::state::{App, Parts, ServerParts};
 use crate::telemetry::Telemetry;
 

@@ -7,16 +7,16 @@ use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::response::Response;
+use ota_api::problem::{Code, Failure};
 use ota_core::context::{CallSummary, Context, Moment, Priority};
 use ota_fleet::{CacheLimits, ConfiguredProvider, Fetch, Fetched, Source};
+use ota_server::ClientWatch;
+use ota_server::request_context::{RequestContext, RequestId};
 
 use crate::cache::conditional::{ConditionalRequest, Freshness};
 use crate::cache::metrics::ReadResult;
 use crate::cache::response::CachedResponse;
 use crate::cache::targets::ResolvedTarget;
-use crate::problem::{Code, Failure};
-use crate::server::ClientWatch;
-use crate::server::request_context::{RequestContext, RequestId};
 use crate::state::App;
 
 /// A request for something that a vendor knows.

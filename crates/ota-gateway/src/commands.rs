@@ -7,9 +7,10 @@ pub mod token;
 
 use std::path::Path;
 
+use ota_core::escape::escaped;
+
 use crate::assembly;
 use crate::config::{Config, ConfigError, Draft};
-use crate::escape::escaped;
 
 /// The exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;

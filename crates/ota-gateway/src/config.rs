@@ -47,7 +47,7 @@ use error::Place;
 use mistakes::unknown;
 use sections::SECTIONS;
 
-use crate::query::nearest;
+use ota_core::nearest::nearest;
 
 /// The whole configuration, checked as far as one section alone can be.
 #[derive(Debug)]

@@ -2,13 +2,15 @@
 //!
 //! Examples are values of the types that are served, so they cannot show a field that does not exist.
 
+use ota_api::problem::Problem;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{LicenseBuilder, OpenApi};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use crate::problem::Problem;
-use crate::{headers, responses, routes};
+use ota_api::responses;
+
+use crate::{headers, routes};
 
 mod enumerations;
 mod examples;

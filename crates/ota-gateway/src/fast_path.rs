@@ -12,13 +12,13 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING, VARY};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use ota_auth::READ;
 use ota_core::context::CallSummary;
+use ota_server::access_log::AccessLogRecord;
+use ota_server::rate_limit::Allowance;
+use ota_server::request_context::{request_id, trace_of};
 
-use crate::auth::READ;
 use crate::cache::conditional::{ConditionalRequest, Freshness};
-use crate::server::access_log::AccessLogRecord;
-use crate::server::rate_limit::Allowance;
-use crate::server::request_context::{request_id, trace_of};
 use crate::state::App;
 
 /// Answers a request from the cache, or not at all. Were there a panic, the full path answers, where it is caught and logged.

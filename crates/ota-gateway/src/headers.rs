@@ -3,7 +3,7 @@
 use axum::http::HeaderName;
 use serde_json::{Map, Value, json};
 
-use crate::problem::Code;
+use ota_api::problem::Code;
 
 /// A header that a request may carry.
 pub(crate) struct RequestHeader {
@@ -270,8 +270,8 @@ mod tests {
     use super::{REQUEST, RESPONSE, allowed, exposed};
     use crate::cache::conditional::SERVER_TIMING;
     use crate::cache::response::{OTA_AS_OF, OTA_STALE};
-    use crate::server::rate_limit::{RATE_LIMIT, RATE_LIMIT_POLICY};
-    use crate::server::request_context::{TRACEPARENT, X_REQUEST_ID};
+    use ota_server::rate_limit::{RATE_LIMIT, RATE_LIMIT_POLICY};
+    use ota_server::request_context::{TRACEPARENT, X_REQUEST_ID};
 
     #[test]
     fn the_lists_have_every_header_that_is_read_or_written() {

@@ -1,6 +1,6 @@
 //! How a layer declares what it counts.
 //!
-//! [`instruments!`] lists the metrics of one layer, beside the code that counts them: name, kind, labels, help. The metrics themselves, their place in
+//! `instruments!` lists the metrics of one layer, beside the code that counts them: name, kind, labels, help. The metrics themselves, their place in
 //! `/metrics` and the table in `docs/operations.md` come from that list. Labels are from closed sets: configured names, operations, routes, kinds;
 //! never an identifier.
 

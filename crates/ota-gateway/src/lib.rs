@@ -1,15 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod access;
-pub mod api;
 pub mod assembly;
-pub mod auth;
 mod background;
 pub mod cache;
 pub mod cached_read;
 pub mod commands;
 pub mod config;
-pub mod cursor;
 pub mod document;
 mod drift;
 pub mod escape;
@@ -20,15 +17,10 @@ pub mod listeners;
 pub mod log;
 pub mod metrics;
 mod observer;
-pub mod parameters;
-pub mod problem;
 mod process;
 pub mod providers;
-pub mod query;
-pub mod responses;
 mod router;
 pub mod routes;
-pub mod server;
 mod shared_bodies;
 pub mod state;
 mod swagger_ui;

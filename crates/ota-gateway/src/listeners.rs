@@ -15,6 +15,9 @@ use axum::routing::future::RouteFuture;
 use axum::routing::get;
 use futures_util::future::Either;
 use hyper::body::Incoming;
+use ota_api::problem::Code;
+use ota_server::limits::EdgeLimits;
+use ota_server::{Certificates, ClientWatch, CutOff, Service, Threads};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -23,10 +26,7 @@ use tower::Service as _;
 use crate::background::supervise;
 use crate::fast_path;
 use crate::metrics;
-use crate::problem::Code;
 use crate::router::router;
-use crate::server::limits::EdgeLimits;
-use crate::server::{self, Certificates, ClientWatch, CutOff, Service, Threads};
 use crate::state::App;
 
 /// How long the end waits for the last spans to be taken by the collector.
@@ -65,7 +65,7 @@ pub async fn serve_on_threads(
         spans.spawn(sending);
     }
     let served = tokio::select! {
-        served = server::serve(listener, service, stop, threads) => served,
+        served = ota_server::serve(listener, service, stop, threads) => served,
         // It ends only when there is nothing to do.
         never = async { supervise(|| app.background()).await; std::future::pending().await } => never,
     };
@@ -83,7 +83,7 @@ pub async fn serve_on_threads(
 pub async fn serve_metrics(listener: TcpListener, app: App) -> io::Result<()> {
     let service = MetricsService::new(app);
     let threads = Threads::start(0, &service)?;
-    server::serve(listener, service, std::future::pending(), threads).await
+    ota_server::serve(listener, service, std::future::pending(), threads).await
 }
 
 /// The API and the pages beside it: cached responses by the fast path, the rest by the router.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ota_core::escape::escaped;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -19,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 use crate::config::{BUFFER_BYTES, LogConfig, LogFormat};
-use crate::escape::{OneLine, escaped};
+use crate::escape::OneLine;
 use crate::instrument::{self, NO_LABELS, instruments};
 
 /// How much more may wait when a line is an error, such as that of a panic.

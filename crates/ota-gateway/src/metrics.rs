@@ -123,9 +123,8 @@ mod tests {
     use super::{Metrics, catalog, label_values};
     use crate::cache::metrics::ReadResult;
     use crate::observer::RequestObserver;
-    use crate::problem::Code;
-    use crate::server::{CutOff, Observer as _, TurnedAway};
     use axum::http::StatusCode;
+    use ota_api::problem::Code;
     use ota_core::ErrorKind;
     use ota_core::clock::{Clock, ManualClock};
     use ota_core::context::{Context, Priority};
@@ -133,6 +132,7 @@ mod tests {
     use ota_core::id::ProviderName;
     use ota_core::random::SequenceRandom;
     use ota_guard::{AccountQuota, Guard, GuardLimits, Outcome, QuotaLimits, QuotaScope};
+    use ota_server::{CutOff, Observer as _, TurnedAway};
     use std::sync::Arc;
     use std::time::Duration;
     use time::macros::datetime;

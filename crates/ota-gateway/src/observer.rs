@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use ota_api::problem::Code;
 use ota_core::random::Random;
 use ota_core::trace::TraceParent;
+use ota_server::access_log::AccessLogRecord;
+use ota_server::{CutOff, Observer, TurnedAway};
 use prometheus::{Histogram, IntCounter};
 
 use crate::instrument::{self, NO_LABELS, instruments};
-use crate::problem::Code;
-use crate::server::access_log::AccessLogRecord;
-use crate::server::{CutOff, Observer, TurnedAway};
 use crate::telemetry::Telemetry;
 
 instruments! {

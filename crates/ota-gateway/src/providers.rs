@@ -8,6 +8,7 @@ use std::time::Duration;
 use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::clock::Clock;
 use ota_core::id::ProviderName;
+use ota_core::nearest::nearest;
 use ota_core::provider::{Dependencies, SettingErrors};
 use ota_core::random::Random;
 use ota_fleet::{ConfiguredProvider, Fleet, Quota};
@@ -15,7 +16,6 @@ use ota_guard::{AccountQuota, Guard, GuardLimits, QuotaLimits, QuotaScope};
 
 use crate::config::{ConfigError, DefaultQuota, Limits, Mistakes, Section};
 use crate::metrics::Metrics;
-use crate::query::nearest;
 use crate::telemetry::Telemetry;
 use crate::vendors::{self, ADAPTERS, Account, Vendor};
 

@@ -10,12 +10,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use ota_api::problem::{Code, Failure};
+use ota_auth::Access;
+use ota_server::layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::auth::Access;
-use crate::problem::{Code, Failure};
-use crate::server::layer;
 use crate::shared_bodies::{self, PagePath};
 use crate::state::App;
 use crate::{document, headers, log, routes, swagger_ui};

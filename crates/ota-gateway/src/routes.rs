@@ -8,6 +8,7 @@ pub mod list_jobs;
 pub mod list_providers;
 pub mod list_tasks;
 pub mod parts;
+mod provider_view;
 mod read;
 
 use utoipa_axum::router::OpenApiRouter;

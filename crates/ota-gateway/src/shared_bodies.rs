@@ -13,10 +13,10 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, Limited};
+use ota_api::problem::{Code, Failure};
 use tokio::sync::Semaphore;
 
 use crate::cache::response::{self, ContentCoding};
-use crate::problem::{Code, Failure};
 
 /// The largest body that is shared.
 const MAX_BYTES: usize = 8 << 20;

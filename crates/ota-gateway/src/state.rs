@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue, Uri};
+use ota_api::problem::{Code, Failure};
+use ota_auth::{Access, AuthError, Caller, Credentials, Listener, TokenError, authorize};
 use ota_core::BoxFuture;
 use ota_core::clock::{Clock, after};
 use ota_core::context::Moment;
@@ -12,23 +14,21 @@ use ota_core::id::ProviderName;
 use ota_core::random::Random;
 use ota_fleet::{ConfiguredProvider, Fleet, ResponseCache};
 use ota_guard::Guard;
+use ota_server::Certificates;
+use ota_server::layer::Edge;
+use ota_server::limits::EdgeLimits;
+use ota_server::rate_limit::RateLimiter;
+use ota_server::shares::Shares;
 use time::OffsetDateTime;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::auth::{Access, AuthError, Caller, Credentials, Listener, TokenError, authorize};
 use crate::cache::response::CachedResponse;
 use crate::cache::targets::ResolvedTargets;
 use crate::config::CacheConfig;
 use crate::log::DroppedLines;
 use crate::metrics::Metrics;
 use crate::observer::RequestObserver;
-use crate::problem::{Code, Failure};
-use crate::server::Certificates;
-use crate::server::layer::Edge;
-use crate::server::limits::EdgeLimits;
-use crate::server::rate_limit::RateLimiter;
-use crate::server::shares::Shares;
 use crate::shared_bodies::SharedBodies;
 use crate::telemetry::Telemetry;
 

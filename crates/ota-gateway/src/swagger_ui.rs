@@ -12,10 +12,10 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use ota_api::problem::{Code, Failure};
+use ota_server::security_headers::PAGES_POLICY;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::problem::{Code, Failure};
-use crate::server::security_headers::PAGES_POLICY;
 use crate::shared_bodies::PagePath;
 
 const PAGE: &str = include_str!("swagger_ui/index.html");

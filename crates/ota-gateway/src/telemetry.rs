@@ -12,10 +12,10 @@ use ota_core::context::Context;
 use ota_core::random::Random;
 use ota_core::trace::TraceParent;
 use ota_guard::Outcome;
+use ota_server::access_log::AccessLogRecord;
 
 use crate::config::{ConfigError, Origin, TelemetryConfig};
 use crate::instrument::{self, NO_LABELS, instruments};
-use crate::server::access_log::AccessLogRecord;
 
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use ota_auth::TokenIssuer;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::{Random, SystemRandom};
-use ota_gateway::auth::TokenIssuer;
 use ota_gateway::config::{AuthMode, Config};
 use ota_gateway::{assembly, listeners};
 use ota_sim::{SIMULATORS, Server, Setup, Simulator};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use ota_api::provider::Capabilities;
 use ota_core::adapter::Descriptor;
 use ota_core::fields::{self, FieldSupport};
-use ota_gateway::api::provider::Capabilities;
 use ota_gateway::vendors;
 
 /// A vendor as the table shows it.

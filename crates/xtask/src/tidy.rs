@@ -23,22 +23,46 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     // For the tests of adapters.
     ("ota-adapter-test", &["ota-core"]),
     ("ota-fleet", &["ota-core"]),
+    ("ota-api", &["ota-core", "ota-http"]),
+    ("ota-auth", &["ota-core", "ota-http"]),
+    ("ota-server", &["ota-api", "ota-core", "ota-http"]),
     (
         "ota-gateway",
-        &["ota-core", "ota-fleet", "ota-guard", "ota-http", ADAPTERS],
+        &[
+            "ota-api",
+            "ota-auth",
+            "ota-core",
+            "ota-fleet",
+            "ota-guard",
+            "ota-http",
+            "ota-server",
+            ADAPTERS,
+        ],
     ),
     // A second reading of the vendors' documents: it shares nothing with the adapters.
     ("ota-sim", &[]),
     ("ota-conformance", &["ota-core", "ota-guard"]),
-    ("ota-sandbox", &["ota-core", "ota-gateway", "ota-sim"]),
+    (
+        "ota-sandbox",
+        &["ota-auth", "ota-core", "ota-gateway", "ota-sim"],
+    ),
     // It compares the gateway with an adapter alone.
     (
         "ota-bench",
-        &["ota-core", "ota-gateway", "ota-http", ADAPTERS, "ota-sim"],
+        &[
+            "ota-auth",
+            "ota-core",
+            "ota-gateway",
+            "ota-http",
+            ADAPTERS,
+            "ota-sim",
+        ],
     ),
     (
         "ota-tests",
         &[
+            "ota-api",
+            "ota-auth",
             "ota-core",
             "ota-fleet",
             "ota-gateway",
@@ -47,7 +71,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "ota-sim",
         ],
     ),
-    ("xtask", &["ota-core", "ota-gateway"]),
+    ("xtask", &["ota-api", "ota-core", "ota-gateway"]),
 ];
 
 /// Crates that even the tests of a crate may not use.

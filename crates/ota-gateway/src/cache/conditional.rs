@@ -7,11 +7,11 @@ use axum::body::Body;
 use axum::http::header::{AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
+use ota_api::problem::Failure;
 use ota_core::context::CallSummary;
 use ota_fleet::{CacheAnswer, CacheDirectives, Source};
 
 use super::response::{CachedResponse, ContentCoding};
-use crate::problem::Failure;
 
 /// How the response was obtained.
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");

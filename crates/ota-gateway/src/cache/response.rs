@@ -11,9 +11,9 @@ use ota_core::context::Moment;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::api::own_timestamp;
-use crate::problem::{Code, Failure};
-use crate::server::security_headers;
+use ota_api::own_timestamp;
+use ota_api::problem::{Code, Failure};
+use ota_server::security_headers;
 
 /// The time of the data.
 pub const OTA_AS_OF: HeaderName = HeaderName::from_static("ota-as-of");

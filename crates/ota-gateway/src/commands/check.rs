@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ota_api::problem::Code;
+use ota_auth::Keys;
 use ota_core::ErrorKind;
 use ota_core::clock::{Clock, SystemClock, after};
 use ota_core::context::{Context, Priority};
+use ota_core::escape::escaped;
 use ota_core::random::SystemRandom;
 use ota_fleet::{ConfiguredProvider, Fleet, Health, HealthState};
 
 use super::Failed;
 use crate::assembly;
-use crate::auth::Keys;
 use crate::config::Config;
-use crate::escape::escaped;
-use crate::problem::Code;
 use crate::vendors;
 
 /// What is checked.

@@ -1,10 +1,10 @@
 //! `ota-gateway token`
 
+use ota_auth::TokenIssuer;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::id::ProviderName;
 
 use super::Failed;
-use crate::auth::{self, TokenIssuer};
 use crate::config::{AuthMode, Config, ConfigError};
 
 /// The longest life of a token, in seconds: ten years. A longer one would outlive every secret.
@@ -35,14 +35,14 @@ pub fn run(config: &Config, options: &Options) -> Result<String, Failed> {
     if let Some(scope) = options
         .scope
         .split_whitespace()
-        .find(|scope| !auth::KNOWN_SCOPES.contains(scope))
+        .find(|scope| !ota_auth::KNOWN_SCOPES.contains(scope))
     {
-        return Err(Failed::Other(auth::unknown_scope(scope)));
+        return Err(Failed::Other(ota_auth::unknown_scope(scope)));
     }
     if options.scope.trim().is_empty() {
         return Err(Failed::Other(format!(
             "`--scope` is empty, so the token would open nothing; give {}",
-            auth::KNOWN_SCOPES.join(" or ")
+            ota_auth::KNOWN_SCOPES.join(" or ")
         )));
     }
     let rules = &config.auth.rules;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Uri;
+use ota_auth::{
+    Algorithms, ClaimNames, KNOWN_SCOPES, KeyKind, KeySource, Keys, Rules, unknown_scope,
+};
 use ota_http::endpoint::Endpoint;
 use ota_http::file::{self, MAX_PEM_BYTES};
 use ota_http::tls::{KeyNames, TlsOptions};
@@ -16,9 +19,6 @@ use super::error::ConfigError;
 use super::mistakes::Mistakes;
 use super::section::{self, Section};
 use super::server::ServerParts;
-use crate::auth::{
-    Algorithms, ClaimNames, KNOWN_SCOPES, KeyKind, KeySource, Keys, Rules, unknown_scope,
-};
 
 /// The `aud` of tokens unless configured otherwise.
 const DEFAULT_AUDIENCE: &str = "ota-gateway";

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ota_core::nearest::nearest;
 use toml::{Table, Value};
 
 use super::error::{ConfigError, Place};
 use super::mistakes::Mistakes;
 use super::sections::{SECTIONS, keys_of};
-use crate::query::nearest;
 
 /// What the variables of this program begin with.
 pub(super) const PREFIX: &str = "OTA_GATEWAY__";

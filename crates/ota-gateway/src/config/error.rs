@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, and where.
 
-use crate::escape::escaped;
+use ota_core::escape::escaped;
 
 /// What is wrong with the configuration: one mistake or more, in the order of the file, then of the environment.
 ///

@@ -1,11 +1,11 @@
 //! `[log]`
 
+use ota_core::nearest::nearest;
 use serde::Deserialize;
 use tracing_subscriber::filter::Targets;
 
 use super::error::ConfigError;
 use super::section::{self, Section};
-use crate::query::nearest;
 use crate::vendors;
 
 /// The memory for lines that wait to be written, unless configured otherwise.
@@ -89,11 +89,14 @@ const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
 
 /// The gateway's own crates without the adapters, as targets name them.
 const CRATES: &[&str] = &[
+    "ota_api",
+    "ota_auth",
     "ota_core",
     "ota_fleet",
     "ota_gateway",
     "ota_guard",
     "ota_http",
+    "ota_server",
 ];
 
 /// Returns the gateway's own crates, as targets name them.

@@ -1,10 +1,10 @@
 //! The mistakes of a configuration, collected so that one run names all of them.
 
+use ota_core::nearest::nearest;
 use ota_core::provider::SettingError;
 
 use super::error::{ConfigError, Mistake};
 use super::origin::Origin;
-use crate::query::nearest;
 
 /// Collects mistakes while the rest is read on.
 ///

@@ -1,5 +1,6 @@
 //! One section of the configuration, before it is understood.
 
+use ota_core::nearest::nearest;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
@@ -8,7 +9,6 @@ use super::convert::convert;
 use super::error::ConfigError;
 use super::mistakes::{Mistakes, unknown};
 use super::origin::Origin;
-use crate::query::nearest;
 
 /// One section before it is understood.
 #[derive(Clone)]

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
+use ota_server::limits::{EdgeLimits, Places, RateLimit, TlsFiles};
 use serde::Deserialize;
 
 use super::error::ConfigError;
 use super::mistakes::Mistakes;
 use super::section::{self, Section};
-use crate::server::limits::{EdgeLimits, Places, RateLimit, TlsFiles};
 
 /// Where and how requests are answered.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 
+use ota_api::problem::Code;
 use ota_core::capability::QuotaPer;
 use ota_core::job::{
     JobKind, JobOutcome, JobPurpose, JobStatus, Overwrite, ScheduleMode, Scope, Selection,
@@ -12,7 +13,6 @@ use ota_core::job::{
 use ota_core::task::{Failure, TaskStage, TaskStatus};
 use serde_json::Value;
 
-use crate::problem::Code;
 use crate::vendors;
 
 /// Returns the values of an enumeration, by the last part of its path.
@@ -31,7 +31,7 @@ fn values(name: &str) -> Option<String> {
         "Failure" => listed(Failure::ALL),
         "QuotaPer" => listed(QuotaPer::ALL),
         "Code" => listed(Code::ALL),
-        "Vendor" => listed(&vendors::names()),
+        "Descriptor" => listed(&vendors::names()),
         _ => return None,
     })
 }

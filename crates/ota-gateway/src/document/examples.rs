@@ -1,5 +1,10 @@
 //! Examples: values of the types that are served.
 
+use ota_api::job as api_job;
+use ota_api::page::{JobPage, PageEnd, PageProblem, TaskPage};
+use ota_api::problem::{Code, Failure, VendorProblem};
+use ota_api::provider::{Capabilities, Health, HealthProblem, Provider, ProviderList, Quota};
+use ota_api::task as api_task;
 use ota_core::adapter::Descriptor;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
 use ota_core::job::{
@@ -11,11 +16,6 @@ use ota_core::vendor::VendorDetail;
 use serde_json::{Value, json};
 use time::macros::datetime;
 
-use crate::api::job as api_job;
-use crate::api::page::{JobPage, PageEnd, PageProblem, TaskPage};
-use crate::api::provider::{Capabilities, Health, HealthProblem, Provider, ProviderList, Quota};
-use crate::api::task as api_task;
-use crate::problem::{Code, Failure, VendorProblem};
 use crate::vendors::ADAPTERS;
 
 const AS_OF: &str = "2026-11-23T08:15:30Z";

@@ -1,10 +1,10 @@
 //! The responses that operations refer to: each is described once.
 
+use ota_api::responses::{self, SharedResponse};
 use serde_json::{Map, Value, json};
 
 use super::examples;
 use crate::headers;
-use crate::responses::{self, SharedResponse};
 
 /// Describes the responses that operations refer to.
 pub(super) fn described() -> Map<String, Value> {

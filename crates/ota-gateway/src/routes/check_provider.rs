@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use ota_api::parameters::Query;
+use ota_api::problem::Failure;
+use ota_api::provider::Health;
+use ota_api::responses::Command;
 use ota_core::{Error, ErrorKind};
 
 use super::parts::{Path, ProviderPath};
+use super::provider_view;
 use crate::access::Admin;
-use crate::api::provider::Health;
-use crate::auth;
 use crate::cached_read::Live;
-use crate::parameters::Query;
-use crate::problem::Failure;
-use crate::responses::Command;
 use crate::state::App;
 
 /// Check a provider
@@ -23,7 +23,7 @@ use crate::state::App;
     post,
     path = "/v1/providers/{provider}/check",
     tag = "providers",
-    security(("bearer" = [auth::ADMIN])),
+    security(("bearer" = [ota_auth::ADMIN])),
     params(ProviderPath),
     responses((status = 200, description = "The health after the call", body = Health), Command),
 )]
@@ -45,6 +45,10 @@ pub async fn check_provider(
             let error = Error::new(ErrorKind::Unexpected, "the check was not finished");
             live.failure(&error, &provider)
         })?;
-    live.answer(app.moment(), cx.calls.summary(), &Health::from(health))
-        .await
+    live.answer(
+        app.moment(),
+        cx.calls.summary(),
+        &provider_view::health(health),
+    )
+    .await
 }

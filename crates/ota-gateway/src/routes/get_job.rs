@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use ota_api::job::Job;
+use ota_api::parameters::Query;
+use ota_api::problem::Failure;
+use ota_api::responses::VendorRead;
 
 use super::parts::{JobPath, Path};
 use super::read;
 use crate::access::Reader;
-use crate::api::job::Job;
-use crate::auth;
 use crate::cache::response::CachedResponse;
 use crate::cached_read::Live;
-use crate::parameters::Query;
-use crate::problem::Failure;
-use crate::responses::VendorRead;
 use crate::state::App;
 
 /// Get one job
@@ -24,7 +23,7 @@ use crate::state::App;
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}",
     tag = "jobs",
-    security(("bearer" = [auth::READ])),
+    security(("bearer" = [ota_auth::READ])),
     params(JobPath),
     responses((status = 200, description = "The job", body = Job), VendorRead),
 )]

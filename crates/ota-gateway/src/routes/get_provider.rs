@@ -2,16 +2,16 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use ota_api::parameters::Query;
+use ota_api::problem::Failure;
+use ota_api::provider::Provider;
+use ota_api::responses::LocalRead;
 use ota_core::context::CallSummary;
 
 use super::parts::{Path, ProviderPath};
+use super::provider_view;
 use crate::access::Reader;
-use crate::api::provider::Provider;
-use crate::auth;
 use crate::cached_read::Live;
-use crate::parameters::Query;
-use crate::problem::Failure;
-use crate::responses::LocalRead;
 use crate::state::App;
 
 /// Get one provider
@@ -21,7 +21,7 @@ use crate::state::App;
     get,
     path = "/v1/providers/{provider}",
     tag = "providers",
-    security(("bearer" = [auth::READ])),
+    security(("bearer" = [ota_auth::READ])),
     params(ProviderPath),
     responses((status = 200, description = "The provider", body = Provider), LocalRead),
 )]
@@ -33,7 +33,7 @@ pub async fn get_provider(
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
-    let provider = Provider::from(&**member);
+    let provider = provider_view::provider(member);
     live.answer(app.moment(), CallSummary::default(), &provider)
         .await
 }

@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use ota_api::page::JobPage;
+use ota_api::parameters::{Paging, Query};
+use ota_api::problem::Failure;
+use ota_api::query_parameters;
+use ota_api::responses::VendorList;
 use ota_core::filter::JobFilter;
 use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
@@ -12,16 +17,13 @@ use ota_core::provider::ListJobs;
 use super::parts::{Path, ProviderPath};
 use super::read::{self, PageRead};
 use crate::access::Reader;
-use crate::api::page::JobPage;
-use crate::auth;
 use crate::cached_read::Live;
-use crate::parameters::{Paging, Query, query_parameters};
-use crate::problem::Failure;
-use crate::responses::VendorList;
 use crate::state::App;
 
 query_parameters! {
-    for JobFilter {
+    /// Which jobs.
+    #[derive(Debug)]
+    pub struct Jobs(JobFilter) {
         /// Jobs in one of these statuses; repeat the parameter or separate values by commas.
         status: Vec<JobStatus>,
         /// Jobs with one of these outcomes; repeat the parameter or separate values by commas.
@@ -54,8 +56,8 @@ query_parameters! {
     get,
     path = "/v1/providers/{provider}/jobs",
     tag = "jobs",
-    security(("bearer" = [auth::READ])),
-    params(ProviderPath, Query<(JobFilter, Paging)>),
+    security(("bearer" = [ota_auth::READ])),
+    params(ProviderPath, Query<(Jobs, Paging)>),
     responses((status = 200, description = "A page of jobs", body = JobPage), VendorList),
 )]
 pub async fn list_jobs(
@@ -63,7 +65,7 @@ pub async fn list_jobs(
     Reader(caller): Reader,
     live: Live,
     Path(ProviderPath { provider }): Path<ProviderPath>,
-    Query((filter, paging)): Query<(JobFilter, Paging)>,
+    Query((Jobs(filter), paging)): Query<(Jobs, Paging)>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
     let page = read::of_page(member, "list_jobs", "jobs", &filter, paging, app.now())?;

@@ -2,15 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use ota_api::parameters::Query;
+use ota_api::problem::Failure;
+use ota_api::provider::ProviderList;
+use ota_api::responses::LocalRead;
 use ota_core::context::CallSummary;
 
+use super::provider_view;
 use crate::access::Reader;
-use crate::api::provider::{Provider, ProviderList};
-use crate::auth;
 use crate::cached_read::Live;
-use crate::parameters::Query;
-use crate::problem::Failure;
-use crate::responses::LocalRead;
 use crate::state::App;
 
 /// List the providers
@@ -21,7 +21,7 @@ use crate::state::App;
     get,
     path = "/v1/providers",
     tag = "providers",
-    security(("bearer" = [auth::READ])),
+    security(("bearer" = [ota_auth::READ])),
     responses((status = 200, description = "The providers", body = ProviderList), LocalRead),
 )]
 pub async fn list_providers(
@@ -34,7 +34,7 @@ pub async fn list_providers(
         .fleet()
         .members()
         .filter(|member| caller.sees(member.provider().name().as_str()));
-    let items = seen.map(Provider::from).collect();
+    let items = seen.map(provider_view::provider).collect();
     live.answer(
         app.moment(),
         CallSummary::default(),

@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use ota_api::page::TaskPage;
+use ota_api::parameters::{Paging, Query};
+use ota_api::problem::Failure;
+use ota_api::query_parameters;
+use ota_api::responses::VendorList;
 use ota_core::filter::TaskFilter;
 use ota_core::id::{DeviceId, DeviceName};
 use ota_core::provider::ListTasks;
@@ -12,16 +17,13 @@ use ota_core::task::TaskStatus;
 use super::parts::{JobPath, Path};
 use super::read::{self, PageRead};
 use crate::access::Reader;
-use crate::api::page::TaskPage;
-use crate::auth;
 use crate::cached_read::Live;
-use crate::parameters::{Paging, Query, query_parameters};
-use crate::problem::Failure;
-use crate::responses::VendorList;
 use crate::state::App;
 
 query_parameters! {
-    for TaskFilter {
+    /// Which tasks.
+    #[derive(Debug)]
+    pub struct Tasks(TaskFilter) {
         /// Tasks in one of these statuses; repeat the parameter or separate values by commas.
         status: Vec<TaskStatus>,
         /// Tasks of the devices with these names; repeat the parameter, at most 50 times. A comma is part of a name.
@@ -39,8 +41,8 @@ query_parameters! {
     get,
     path = "/v1/providers/{provider}/jobs/{job_id}/tasks",
     tag = "jobs",
-    security(("bearer" = [auth::READ])),
-    params(JobPath, Query<(TaskFilter, Paging)>),
+    security(("bearer" = [ota_auth::READ])),
+    params(JobPath, Query<(Tasks, Paging)>),
     responses((status = 200, description = "A page of tasks", body = TaskPage), VendorList),
 )]
 pub async fn list_tasks(
@@ -48,7 +50,7 @@ pub async fn list_tasks(
     Reader(caller): Reader,
     live: Live,
     Path(JobPath { provider, job_id }): Path<JobPath>,
-    Query((filter, paging)): Query<(TaskFilter, Paging)>,
+    Query((Tasks(filter), paging)): Query<(Tasks, Paging)>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
     let tasks = format!("tasks\n{job_id:?}");

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
-use crate::problem::Failure;
+use ota_api::problem::Failure;
 
 /// Path parameters; a segment that is not UTF-8 is a problem like any other.
 #[derive(Debug)]

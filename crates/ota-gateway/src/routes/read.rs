@@ -2,6 +2,10 @@
 
 use std::fmt::Debug;
 
+use ota_api::cursor;
+use ota_api::page::{PageEnd, PageProblem};
+use ota_api::parameters::Paging;
+use ota_api::problem::{Code, Failure};
 use ota_core::context::Moment;
 use ota_core::id::JobId;
 use ota_core::provider::{Cursor, GetJob, Page};
@@ -9,12 +13,8 @@ use ota_fleet::{Answer, ConfiguredProvider};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::api::page::{PageEnd, PageProblem};
 use crate::cache::response::CachedResponse;
 use crate::cached_read::Read;
-use crate::cursor;
-use crate::parameters::Paging;
-use crate::problem::{Code, Failure};
 use crate::state::App;
 
 /// Longer than the identifiers of any vendor; the longest documented ones have 256 characters.

@@ -23,10 +23,10 @@ use ota_core::trace::TraceParent;
 use ota_guard::Outcome;
 use ota_http::tls::TlsOptions;
 use ota_http::{Client, Options, SecretSource};
+use ota_server::access_log::AccessLogRecord;
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::TelemetryConfig;
-use crate::server::access_log::AccessLogRecord;
 
 /// Spans that wait to be sent; more are dropped, and counted in the log.
 const WAITING: usize = 4096;
@@ -332,9 +332,9 @@ async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>, sta
 #[cfg(test)]
 mod tests {
     use super::Exporter;
-    use crate::auth::{ClaimNames, READ, TokenIssuer};
     use crate::config::Config;
     use crate::{assembly, listeners};
+    use ota_auth::{ClaimNames, READ, TokenIssuer};
     use ota_core::clock::{Clock as _, SystemClock};
     use ota_core::random::SequenceRandom;
     use std::sync::{Arc, Mutex};

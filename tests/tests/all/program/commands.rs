@@ -205,7 +205,7 @@ async fn a_vendor_cannot_forge_a_row_of_check_or_colour_the_terminal() {
             !text.lines().any(|line| line.starts_with("forged")),
             "{text:?}"
         );
-        let bad = |c: char| c != '\n' && ota_gateway::escape::is_unsafe(c);
+        let bad = |c: char| c != '\n' && ota_core::escape::is_unsafe(c);
         assert!(!text.contains(bad), "{text:?}");
     }
     assert!(stdout(&output).contains("Forged"), "{}", stdout(&output));

@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use ota_api::provider::Capabilities;
+use ota_auth::{Algorithms, KeySource, Keys};
 use ota_core::ErrorKind;
 
 use super::{Options, advice, run, tokens};
-use crate::api::provider::Capabilities;
-use crate::auth::{Algorithms, KeySource, Keys};
 use crate::config::Config;
 use crate::vendors::{ADAPTERS, Vendor};
 

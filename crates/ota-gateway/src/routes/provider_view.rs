@@ -1,0 +1,36 @@
+//! A configured provider and its health as the API shows them.
+
+use ota_api::own_timestamp;
+use ota_api::problem::Code;
+use ota_api::provider::{Health, HealthProblem, Provider, Quota};
+use ota_fleet::ConfiguredProvider;
+
+/// Returns what the API says of a provider.
+pub(super) fn provider(member: &ConfiguredProvider) -> Provider {
+    let provider = member.provider();
+    let quota = member.quota();
+    Provider {
+        name: provider.name().to_string(),
+        vendor: provider.vendor().to_owned(),
+        endpoint: ota_http::redact::urls(provider.endpoint()),
+        capabilities: provider.capability().into(),
+        quota: Quota {
+            limit: quota.limit(),
+            window_s: quota.window_s(),
+            remaining: Some(quota.remaining()),
+        },
+        health: health(member.health()),
+    }
+}
+
+/// Returns what the API says of a provider's health.
+pub(super) fn health(health: ota_fleet::Health) -> Health {
+    Health {
+        state: health.state.as_str().to_owned(),
+        checked_at: health.checked_at.and_then(own_timestamp),
+        problem: health.problem.map(|(kind, detail)| HealthProblem {
+            code: Code::of_provider_error(kind).as_str().to_owned(),
+            detail,
+        }),
+    }
+}
