@@ -41,38 +41,65 @@ pub async fn serve(
     app: App,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    serve_on_threads(listener, app, stop, 0).await
+    Api::start(app, 0)?.serve(listener, stop).await
 }
 
-/// As [`serve`], with the connections on so many threads of their own, and vendor calls on the present runtime.
-///
-/// # Errors
-/// When the listener cannot be used or a thread cannot be started.
-pub async fn serve_on_threads(
-    listener: TcpListener,
+/// The API with the threads that its connections are served on. They are started before anything is accepted: their runtimes need file descriptors, which
+/// clients could take otherwise.
+#[derive(Debug)]
+pub struct Api {
     app: App,
-    stop: impl Future<Output = ()> + Send + 'static,
-    threads: usize,
-) -> io::Result<()> {
-    if threads > 0 {
-        app.call_vendors_on(tokio::runtime::Handle::current());
+    service: ApiService,
+    threads: Threads<ApiService>,
+}
+
+impl Api {
+    /// Starts so many threads for connections, and leaves vendor calls on the present runtime; without any, everything is on the present runtime.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(app: App, threads: usize) -> io::Result<Self> {
+        if threads > 0 {
+            app.call_vendors_on(tokio::runtime::Handle::current());
+        }
+        let service = ApiService::new(app.clone());
+        let threads = Threads::start(threads, &service)?;
+        Ok(Self {
+            app,
+            service,
+            threads,
+        })
     }
-    let service = ApiService::new(app.clone());
-    let threads = Threads::start(threads, &service)?;
-    // Both end with this function.
-    let mut spans = JoinSet::new();
-    if let Some(sending) = app.telemetry().run() {
-        spans.spawn(sending);
+
+    /// As [`serve`].
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let Self {
+            app,
+            service,
+            threads,
+        } = self;
+        // Both end with this function.
+        let mut spans = JoinSet::new();
+        if let Some(sending) = app.telemetry().run() {
+            spans.spawn(sending);
+        }
+        let served = tokio::select! {
+            served = ota_server::serve(listener, service, stop, threads) => served,
+            // It ends only when there is nothing to do.
+            never = async { supervise(|| app.background()).await; std::future::pending().await } => never,
+        };
+        app.telemetry().end();
+        // A collector that does not answer must not hold the end up.
+        let _sent = tokio::time::timeout(LAST_SPANS, spans.join_next()).await;
+        served
     }
-    let served = tokio::select! {
-        served = ota_server::serve(listener, service, stop, threads) => served,
-        // It ends only when there is nothing to do.
-        never = async { supervise(|| app.background()).await; std::future::pending().await } => never,
-    };
-    app.telemetry().end();
-    // A collector that does not answer must not hold the end up.
-    let _sent = tokio::time::timeout(LAST_SPANS, spans.join_next()).await;
-    served
 }
 
 /// Answers `GET /metrics` on a listener of its own, until the future is dropped, on the runtime that it is called on. No token is asked for: who

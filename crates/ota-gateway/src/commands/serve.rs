@@ -4,9 +4,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failed;
+use crate::assembly;
 use crate::config::{AuthMode, Config};
+use crate::listeners::{self, Api};
 use crate::log::DroppedLines;
-use crate::{assembly, listeners};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -81,14 +82,17 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
         }
         tracing::info!("stopping: requests in flight are finished");
     };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Before the metrics: connections there must not take the file descriptors that the threads need.
+    let api = Api::start(app.clone(), threads)
+        .map_err(|error| failed("no thread can be started", error))?;
     let metrics = metrics.map(|listener| {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "metrics on http://{address}/metrics");
         }
         tokio::spawn(listeners::serve_metrics(listener, app.clone()))
     });
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let served = listeners::serve_on_threads(listener, app, stop, threads).await;
+    let served = api.serve(listener, stop).await;
     // Metrics can be read until the last request is answered.
     if let Some(metrics) = metrics {
         metrics.abort();
