@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::coding::{self, Packed};
 use crate::proxy::{self, Proxies};
+use crate::response::Response;
 use crate::tls::{self, Problem, TlsError, TlsOptions, Watch};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -122,42 +123,6 @@ impl Request {
 /// Bytes whose memory is cleared when no one holds them any more.
 fn cleared(text: String) -> Bytes {
     Bytes::from_owner(Zeroizing::new(text.into_bytes()))
-}
-
-/// An answer, read whole.
-#[derive(Clone, Debug)]
-pub struct Response {
-    /// The HTTP status.
-    pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body, unpacked.
-    pub body: Bytes,
-}
-
-impl Response {
-    /// Returns a header as text.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// Returns whether this is a page for people, which no vendor API sends: a proxy or a wrong port answered.
-    #[must_use]
-    pub fn is_html(&self) -> bool {
-        self.header("content-type")
-            .is_some_and(|value| value.to_ascii_lowercase().contains("html"))
-            || starts_like_html(&self.body)
-    }
-}
-
-fn starts_like_html(body: &[u8]) -> bool {
-    let start = body.trim_ascii_start();
-    [b"<!doctype html".as_slice(), b"<html"].iter().any(|mark| {
-        start
-            .get(..mark.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(mark))
-    })
 }
 
 impl Client {

@@ -7,14 +7,15 @@ pub mod endpoint;
 pub mod environment;
 pub mod file;
 pub mod json;
-pub mod losses;
 mod proxy;
 pub mod redact;
 pub mod refused;
 pub mod renewal;
+pub mod response;
 pub mod secret;
 pub mod server_time;
 pub mod tls;
 
-pub use client::{Client, Options, Request, Response};
+pub use client::{Client, Options, Request};
+pub use response::Response;
 pub use secret::{Secret, SecretSource};

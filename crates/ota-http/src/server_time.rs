@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::client::Response;
+use crate::response::Response;
 
 /// The longest wait that is believed of a server: a broken proxy must not lock an account away for years.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);

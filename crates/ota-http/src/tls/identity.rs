@@ -8,10 +8,10 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, SignatureScheme};
-use time::OffsetDateTime;
 
-use super::TlsError;
 use super::certificate::Facts;
+use super::error::TlsError;
+use super::validity::Validity;
 
 /// A certificate with its private key.
 #[derive(Clone, Debug)]
@@ -20,15 +20,6 @@ pub struct Identity {
     pub key: Arc<CertifiedKey>,
     /// When the certificate is valid, if that can be read.
     pub validity: Option<Validity>,
-}
-
-/// When a certificate is valid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Validity {
-    /// From when on.
-    pub begins: OffsetDateTime,
-    /// Until when.
-    pub ends: OffsetDateTime,
 }
 
 /// Which of the two files of an identity is at fault.

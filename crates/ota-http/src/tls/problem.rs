@@ -5,11 +5,10 @@
 
 use rustls::{AlertDescription, CertificateError, PeerIncompatible, PeerMisbehaved};
 use time::OffsetDateTime;
-use time::macros::format_description;
 
-use super::Validity;
 use super::certificate::{Facts, LEAST_RSA_BITS, listed};
-use crate::client::Response;
+use super::validity::{Validity, day};
+use crate::response::Response;
 
 /// How the settings of a connection are called where they are set. `None` for what cannot be set there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -370,16 +369,6 @@ fn on(at: Option<OffsetDateTime>) -> String {
 fn from(at: Option<OffsetDateTime>) -> String {
     at.map(|at| format!(", only from {}", day(at)))
         .unwrap_or_default()
-}
-
-/// Writes a date and time for a person, in UTC.
-#[must_use]
-pub fn day(at: OffsetDateTime) -> String {
-    at.to_offset(time::UtcOffset::UTC)
-        .format(format_description!(
-            "[year]-[month]-[day] [hour]:[minute] UTC"
-        ))
-        .unwrap_or_else(|_| "(a date that cannot be written)".to_owned())
 }
 
 /// A problem on its way through the TLS library.

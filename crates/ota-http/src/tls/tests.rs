@@ -491,7 +491,7 @@ async fn a_client_certificate_is_asked_for_shown_or_named() {
 fn a_page_about_the_client_certificate_is_told_from_others() {
     use super::problem::Known;
     use super::{Problem, Validity};
-    use crate::client::Response;
+    use crate::response::Response;
     let page = |status, body: &'static str| Response {
         status,
         headers: http::HeaderMap::new(),
