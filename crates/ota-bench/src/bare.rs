@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use bytes::Bytes;
 
-use crate::Outcome;
+use crate::scenario::Outcome;
 
 /// Serves the content of a file at `/`.
 pub(crate) async fn serve(listen: SocketAddr, body: &Path) -> Outcome<()> {

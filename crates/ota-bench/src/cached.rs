@@ -13,7 +13,7 @@ use crate::load::{answers_a_second, installed};
 use crate::nginx::Nginx;
 use crate::processor::seconds_of;
 use crate::report::{Goal, Report, median};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "cached";
 

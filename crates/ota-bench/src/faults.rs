@@ -10,7 +10,7 @@ use ota_sim::{Fault, FaultKind, FleetShape, QuotaSetting, SIMULATORS, Server, Se
 
 use crate::gateway::{self, Gateway, client};
 use crate::report::{Goal, Report, quantile};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "faults";
 const CLIENTS: usize = 16;

@@ -11,7 +11,7 @@ use ota_sim::{FleetShape, QuotaSetting, SIMULATORS, Server, Setup, Simulator};
 use tempfile::TempDir;
 
 use crate::leash::{End, Leash};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SECRET: &str = "benchmark-secret-of-32-bytes-or-more";
 const ISSUER: &str = "https://id.bench.example";

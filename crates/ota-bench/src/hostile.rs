@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::gateway::Gateway;
 use crate::report::{Goal, Report};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "hostile";
 const MEGABYTE: f64 = 1e6;

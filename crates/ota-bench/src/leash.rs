@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::Outcome;
+use crate::scenario::Outcome;
 
 /// The first argument is the signal, the rest is the command. `$!` is the program's process.
 const SCRIPT: &str =

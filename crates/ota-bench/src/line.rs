@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::Outcome;
+use crate::scenario::Outcome;
 
 /// How many pieces of up to 64 KiB may be on the way in one direction; the sender waits when there are more.
 const ON_THE_WAY: usize = 64;

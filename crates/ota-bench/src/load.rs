@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::Outcome;
+use crate::scenario::Outcome;
 
 /// Whether a program is installed.
 pub(crate) async fn installed(program: &str, argument: &str) -> bool {

@@ -15,6 +15,7 @@ mod polling;
 mod processor;
 mod quota;
 mod report;
+mod scenario;
 mod soak;
 mod uncached;
 
@@ -26,6 +27,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::Report;
+use crate::scenario::{Failure, Outcome, Setting};
 
 /// Measures the gateway side by side with what it is compared to.
 #[derive(Parser)]
@@ -69,18 +71,6 @@ enum Scenario {
     /// Ten minutes; only when it is asked for
     Soak,
 }
-
-/// What every scenario is given.
-#[derive(Clone, Debug)]
-pub(crate) struct Setting {
-    pub(crate) gateway: PathBuf,
-    pub(crate) quick: bool,
-}
-
-/// What stops a benchmark.
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-pub(crate) type Outcome<T> = Result<T, Failure>;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::gateway::{self, Gateway, PROVIDER};
 use crate::report::{Goal, Report, median};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "memory";
 const MEGABYTE: f64 = 1e6;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::Outcome;
 use crate::leash::{End, Leash};
+use crate::scenario::Outcome;
 
 /// A running nginx; it has ended, with its workers, when this has been dropped.
 #[derive(Debug)]

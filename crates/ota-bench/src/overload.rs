@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::gateway::{self, Gateway, PROVIDER, client};
 use crate::line::Line;
 use crate::report::{Goal, Report, quantile};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "overload";
 const ROUND_TRIP: Duration = Duration::from_millis(250);

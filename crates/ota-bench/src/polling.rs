@@ -6,7 +6,7 @@ use ota_sim::{FleetShape, QuotaSetting};
 
 use crate::gateway::{self, Gateway, PROVIDER, client};
 use crate::report::{Goal, Report};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "polling";
 const CLIENTS: usize = 100;

@@ -8,7 +8,7 @@ use ota_sim::{FleetShape, QuotaSetting, Refusal};
 
 use crate::gateway::{self, Gateway, PROVIDER, client};
 use crate::report::{Goal, Report};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "quota";
 const CLIENTS: usize = 24;

@@ -9,10 +9,11 @@ use ota_sim::{FleetShape, QuotaSetting, Refusal, SIMULATORS, Server, Setup};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::faults;
 use crate::gateway::{self, Gateway, client};
 use crate::line::Line;
 use crate::report::{Goal, Report};
-use crate::{Outcome, Setting, faults};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "soak";
 

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 
 use crate::gateway::{self, Gateway, PROVIDER, client};
 use crate::report::{Goal, Report, median};
-use crate::{Outcome, Setting};
+use crate::scenario::{Outcome, Setting};
 
 const SCENARIO: &str = "uncached";
 const ROOM: &str = "calls = 1000000";

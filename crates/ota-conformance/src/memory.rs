@@ -23,10 +23,7 @@ use ota_core::task::Failure;
 use crate::subject::{Documented, Example, GateUnderTest, JobTruth, Subject, TaskExample, Truth};
 
 pub use provider::MemoryProvider;
-pub use vendor::MemoryVendor;
-
-/// The vendor's name.
-pub const VENDOR: &str = "memory";
+pub use vendor::{MemoryVendor, VENDOR};
 
 /// The secret of the provider, which nothing may show.
 pub const SECRET: &str = "memory/secret+1=";

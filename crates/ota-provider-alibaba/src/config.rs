@@ -1,16 +1,15 @@
 //! Settings of one Alibaba Cloud account.
 
-use std::path::PathBuf;
-
 use ota_adapter::settings::{non_empty, one_of};
 use ota_adapter::{Connection, ConnectionSettings};
 use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::provider::{SettingError, SettingErrors};
-use serde::Deserialize;
 
 mod credentials;
+mod settings;
 
 pub use credentials::{CredentialSettings, RrsaSettings};
+pub use settings::Settings;
 
 /// The vendor as configuration names it.
 pub const VENDOR: &str = "alibaba-iot";
@@ -45,37 +44,6 @@ pub const REGIONS: &[&str] = &[
     "us-east-1",
     "us-west-1",
 ];
-
-/// The keys of a provider section, as written in the configuration file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    region: Option<String>,
-    endpoint: Option<String>,
-    instance_id: Option<String>,
-    access_key_id: Option<String>,
-    access_key_id_file: Option<PathBuf>,
-    access_key_secret: Option<String>,
-    access_key_secret_file: Option<PathBuf>,
-    security_token: Option<String>,
-    security_token_file: Option<PathBuf>,
-    credentials: Option<String>,
-    ecs_ram_role: Option<String>,
-    ecs_metadata_endpoint: Option<String>,
-    role_arn: Option<String>,
-    oidc_provider_arn: Option<String>,
-    oidc_token_file: Option<PathBuf>,
-    sts_endpoint: Option<String>,
-    credentials_command: Option<Vec<String>>,
-    ca_file: Option<PathBuf>,
-    client_cert_file: Option<PathBuf>,
-    client_key_file: Option<PathBuf>,
-    server_name: Option<String>,
-    verify_hostname: Option<bool>,
-    signature: Option<String>,
-    format: Option<String>,
-    allow_http: Option<bool>,
-}
 
 /// How requests are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

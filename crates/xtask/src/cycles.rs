@@ -1,7 +1,10 @@
 //! Cycles of `use crate::…` and `use super::…` between the files of a crate.
 //!
-//! It reads text, not syntax: comments, strings and test modules are left out, and every path that begins with `crate`, `self` or `super` is followed as
-//! far as there are files. Paths that begin with the name of a child (`mod x; pub use x::Y;`) are not followed: a parent may show what its children have.
+//! It reads text, not syntax: comments, strings and test modules are left out, and every path that begins with `crate`, `self`, `super` or the name of
+//! a child is followed as far as there are files.
+//!
+//! A face is what a parent only hands on (`mod x; pub use x::Y;`). That is no use of the child: else no module with a face could have two files that
+//! share a type. In return, who names `Y` by way of the face uses the child's file, and a parent whose own code says `Y` uses it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -57,10 +60,11 @@ pub(crate) struct Use {
 pub(crate) fn uses(src: &Path) -> Result<Vec<Use>, String> {
     let mut files = Files::new();
     collect(src, &[], src, &mut files)?;
+    let faces = faces(&files);
     let uses = files.iter().map(|(module, (shown, text))| Use {
         module: module.clone(),
         shown: shown.clone(),
-        others: used(module, text, &files)
+        others: used(module, text, &files, &faces)
             .into_iter()
             .map(|other| {
                 let shown = files[&other].0.clone();
@@ -75,9 +79,10 @@ pub(crate) fn uses(src: &Path) -> Result<Vec<Use>, String> {
 fn cycles(src: &Path) -> Result<Vec<Vec<String>>, String> {
     let mut files = Files::new();
     collect(src, &[], src, &mut files)?;
+    let faces = faces(&files);
     let uses: BTreeMap<_, _> = files
         .iter()
-        .map(|(module, (_, text))| (module, used(module, text, &files)))
+        .map(|(module, (_, text))| (module, used(module, text, &files, &faces)))
         .collect();
     let reached: BTreeMap<_, _> = uses
         .keys()
@@ -141,7 +146,9 @@ fn collect(src: &Path, module: &[String], folder: &Path, files: &mut Files) -> R
             inner.push(stem);
             collect(src, &inner, &path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let root = module.is_empty() && matches!(stem.as_str(), "lib" | "main");
+            // A program beside a library is a crate of its own.
+            let beside = stem == "main" && folder.join("lib.rs").is_file();
+            let root = module.is_empty() && matches!(stem.as_str(), "lib" | "main") && !beside;
             if !root && stem != "mod" {
                 inner.push(stem);
             }
@@ -171,22 +178,27 @@ fn collect(src: &Path, module: &[String], folder: &Path, files: &mut Files) -> R
 }
 
 /// Returns the files that a file uses, itself left out.
-fn used(module: &[String], text: &str, files: &Files) -> BTreeSet<Vec<String>> {
+fn used(module: &[String], text: &str, files: &Files, faces: &Faces) -> BTreeSet<Vec<String>> {
     let text = without_tests(&plain(text));
     let words = words(&text);
     let mut used = BTreeSet::new();
+    let mut add = |path: &[&str]| {
+        if let Some(file) = file_of(module, path, files, faces)
+            && file != module
+        {
+            used.insert(file);
+        }
+    };
     let mut at = 0;
     while at < words.len() {
         let before = at.checked_sub(1).map(|before| words[before]);
-        let begins = matches!(words[at], "crate" | "self" | "super")
-            && words.get(at + 1) == Some(&"::")
-            && before != Some("::");
-        if begins {
+        let child = || child(module, words[at], files);
+        let begins = words.get(at + 1) == Some(&"::") && before != Some("::");
+        if begins && (matches!(words[at], "crate" | "self" | "super") || child()) {
+            let handed_on = child() && is_handed_on(&words, at);
             at = tree(&words, at, &[], &mut |path| {
-                if let Some(file) = file_of(module, path, files)
-                    && file != module
-                {
-                    used.insert(file);
+                if !handed_on || path.last().is_some_and(|name| says(&words, name)) {
+                    add(path);
                 }
             });
         } else {
@@ -194,6 +206,58 @@ fn used(module: &[String], text: &str, files: &Files) -> BTreeSet<Vec<String>> {
         }
     }
     used
+}
+
+/// What the faces hand on: by module and name, the path to it, from the module.
+type Faces = BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>>;
+
+fn faces(files: &Files) -> Faces {
+    let of_file = |(module, (_, text)): (&Vec<String>, &(String, String))| {
+        let text = without_tests(&plain(text));
+        let words = words(&text);
+        let mut names = BTreeMap::new();
+        for at in 0..words.len() {
+            if child(module, words[at], files) && is_handed_on(&words, at) {
+                tree(&words, at, &[], &mut |path| {
+                    let path: Vec<String> = path.iter().map(|word| (*word).to_owned()).collect();
+                    if let Some(name) = path.last() {
+                        names.insert(name.clone(), path);
+                    }
+                });
+            }
+        }
+        (module.clone(), names)
+    };
+    files.iter().map(of_file).collect()
+}
+
+/// Whether a name is that of a file directly below a module.
+fn child(module: &[String], name: &str, files: &Files) -> bool {
+    let mut path = module.to_vec();
+    path.push(name.to_owned());
+    files.contains_key(&path)
+}
+
+/// Whether a path stands in a `pub use`, of whatever visibility.
+fn is_handed_on(words: &[&str], at: usize) -> bool {
+    let uses = at > 1 && words[at - 1] == "use";
+    uses && (words[at - 2] == "pub" || words[at - 2] == ")")
+}
+
+/// Whether the code beside the imports says a name: a type, or a function that is called.
+fn says(words: &[&str], name: &str) -> bool {
+    let mut imports = false;
+    words.iter().enumerate().any(|(at, word)| {
+        imports = match *word {
+            "use" => true,
+            ";" => false,
+            _ => imports,
+        };
+        let bare = at == 0 || !matches!(words[at - 1], "::" | "." | "mod");
+        let is_type = name.starts_with(char::is_uppercase);
+        let called = || matches!(words.get(at + 1), Some(&("(" | "::" | "!")));
+        !imports && *word == name && bare && (is_type || called())
+    })
 }
 
 /// Reads a path, with all that is in its braces, and returns where it ends.
@@ -236,7 +300,7 @@ fn tree<'a>(
 }
 
 /// Returns the file that a path leads into: the deepest one on its way.
-fn file_of(module: &[String], path: &[&str], files: &Files) -> Option<Vec<String>> {
+fn file_of(module: &[String], path: &[&str], files: &Files, faces: &Faces) -> Option<Vec<String>> {
     let mut at = Vec::new();
     for (index, word) in path.iter().enumerate() {
         match (*word, index) {
@@ -251,11 +315,19 @@ fn file_of(module: &[String], path: &[&str], files: &Files) -> Option<Vec<String
                 at.pop()?;
             }
             (name, _) => {
-                at.push(name.to_owned());
-                if !files.contains_key(&at) {
-                    at.pop();
-                    break;
+                if index == 0 {
+                    at = module.to_vec();
                 }
+                if child(&at, name, files) {
+                    at.push(name.to_owned());
+                    continue;
+                }
+                // What a face hands on is where it comes from.
+                if let Some(behind) = faces.get(&at).and_then(|names| names.get(name)) {
+                    let behind: Vec<&str> = behind.iter().map(String::as_str).collect();
+                    return file_of(&at, &behind, files, faces);
+                }
+                break;
             }
         }
     }
@@ -463,6 +535,60 @@ pub(crate) mod tests {
             ("a/child.rs", "use super::A;"),
         ];
         assert_eq!(found(&files), [["a.rs", "a/child.rs"]]);
+    }
+
+    #[test]
+    fn a_child_can_be_named_without_a_path_to_it() {
+        for (name, text) in [
+            ("import", "mod child;\nuse child::C;\npub struct A;"),
+            ("code", "mod child;\npub struct A;\nfn f() { child::f() }"),
+            ("type", "mod child;\npub struct A(child::C);"),
+            ("face", "mod child;\npub use child::C;\npub struct A(C);"),
+            (
+                "called",
+                "mod child;\npub(crate) use child::{C, f};\npub struct A;\nfn g() { f() }",
+            ),
+        ] {
+            let files = [
+                ("lib.rs", "mod a;"),
+                ("a/mod.rs", text),
+                ("a/child.rs", "use super::A;"),
+            ];
+            assert_eq!(found(&files), [["a/mod.rs", "a/child.rs"]], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_face_is_no_cycle_and_hides_none() {
+        let face = "mod b;\nmod c;\npub use b::B;\npub(crate) use c::{C, f};";
+        let beside = |b, c| {
+            let files = [
+                ("lib.rs", "mod a;\npub use a::B;"),
+                ("a.rs", face),
+                ("a/b.rs", b),
+                ("a/c.rs", c),
+            ];
+            found(&files)
+        };
+        let none = Vec::<Vec<String>>::new();
+        assert_eq!(beside("use super::C;", ""), none);
+        assert_eq!(
+            beside("use crate::a::f;", "use super::super::other::D;"),
+            none
+        );
+        let cycle = [["a/b.rs", "a/c.rs"]];
+        assert_eq!(beside("use super::C;", "use super::B;"), cycle);
+        assert_eq!(beside("fn g() { super::f() }", "use crate::B;"), cycle);
+    }
+
+    #[test]
+    fn a_program_is_not_part_of_the_library_beside_it() {
+        let files = [
+            ("lib.rs", "pub mod a;\npub struct A;"),
+            ("main.rs", "use some::a;\nfn main() { a::f() }"),
+            ("a.rs", "use crate::A;"),
+        ];
+        assert_eq!(found(&files), Vec::<Vec<String>>::new());
     }
 
     #[test]

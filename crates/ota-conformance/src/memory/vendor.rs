@@ -18,8 +18,10 @@ use serde_json::{Map, Value};
 use time::macros::datetime;
 
 use crate::cases::rows::HUGE_NUMBER;
-use crate::memory::VENDOR;
 use crate::subject::{Place, Trouble};
+
+/// The vendor's name.
+pub const VENDOR: &str = "memory";
 
 /// A vendor in memory, which counts the calls that reach it and misbehaves on request.
 #[derive(Debug)]

@@ -197,7 +197,7 @@ impl Walk {
             key,
             keep,
             position: self.from,
-            walked: Walked::from(&self),
+            walked: Walked::begin(&self.from, self.segments == 1 && !self.filtered),
         }
     }
 

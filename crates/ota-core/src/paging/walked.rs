@@ -1,6 +1,6 @@
 //! What a walk through a vendor's pages comes to.
 
-use super::{Position, Walk};
+use super::Position;
 use crate::error::{Error, ErrorKind, Retry};
 
 /// The result of a walk.
@@ -36,23 +36,23 @@ pub struct Walked<R> {
     pub(super) wrong_total: bool,
 }
 
-impl<R> From<&Walk> for Walked<R> {
-    /// Begins with no rows.
-    fn from(walk: &Walk) -> Self {
+impl<R> Walked<R> {
+    /// Begins with no rows. `whole_segment` is a walk through one segment that filters nothing.
+    pub(super) fn begin(from: &Position, whole_segment: bool) -> Self {
         Self {
             rows: Vec::new(),
             places: Vec::new(),
             next: None,
             totals: Vec::new(),
             calls: 0,
-            gap: walk.from.gap,
+            gap: from.gap,
             read: 0,
             error: None,
             unreadable: false,
             repeated: false,
             left_out: false,
-            whole_segment: walk.segments == 1 && !walk.filtered,
-            passed: walk.from.offset,
+            whole_segment,
+            passed: from.offset,
             wrong_total: false,
         }
     }

@@ -9,7 +9,7 @@ use ota_http::SecretSource;
 use ota_http::endpoint::Endpoint;
 use ota_http::tls::{TlsOptions, TlsSettings};
 
-use super::Settings;
+use super::settings::Settings;
 
 /// The address of the metadata service on every ECS instance.
 const ECS_METADATA: &str = "http://100.100.100.200";

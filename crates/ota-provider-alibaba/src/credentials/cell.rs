@@ -13,7 +13,7 @@ use ota_core::context::Context;
 use ota_core::{Error, ErrorKind, Result};
 use time::OffsetDateTime;
 
-use super::Secrets;
+use super::secrets::Secrets;
 
 /// How long before its end a credential is renewed, unless it lives shorter than twice as long: then at half of its life.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);

@@ -7,7 +7,7 @@ use ota_core::{Error, ErrorKind, Result};
 use ota_http::renewal::SecretGroup;
 use ota_http::{Secret, SecretSource};
 
-use super::Secrets;
+use super::secrets::Secrets;
 
 /// The three parts of a credential.
 #[derive(Debug)]

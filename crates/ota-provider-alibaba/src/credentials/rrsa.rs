@@ -20,7 +20,7 @@ use time::macros::format_description;
 
 use super::cell::{Fetch, Fetched};
 use super::ecs::forget;
-use super::{Written, unreadable, with_cause};
+use super::written::{Written, unreadable, with_cause};
 use crate::config::RrsaSettings;
 
 /// How long a credential lives that is asked for, in seconds; the vendor's own default.

@@ -3,12 +3,15 @@
 //! SDK models treat every field of an answer as optional, so absent, `null`, `""` and `[]` must all parse; scalars are leaves
 //! because the two formats, and sometimes two editions of one page, disagree about their types.
 
+mod undecodable;
 pub mod xml;
 
 use ota_adapter::{LenientList, LenientObject, LenientScalar};
-use ota_http::json::{self, Odd, Unreadable};
+use ota_http::json::{self, Odd};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+pub(crate) use undecodable::Undecodable;
 
 /// An answer that was cut into its members.
 #[derive(Debug)]
@@ -17,39 +20,6 @@ pub struct Decoded {
     pub members: Map<String, Value>,
     /// The fields in which something was replaced or stays as text.
     pub odd: Odd,
-}
-
-/// Why an answer cannot be read; the text holds nothing of it.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Undecodable {
-    /// It is no whole document of its format.
-    Malformed(String),
-    /// It holds more than is read of one answer.
-    TooMuch,
-}
-
-impl From<String> for Undecodable {
-    fn from(reason: String) -> Self {
-        Self::Malformed(reason)
-    }
-}
-
-impl From<&str> for Undecodable {
-    fn from(reason: &str) -> Self {
-        Self::Malformed(reason.to_owned())
-    }
-}
-
-impl From<Unreadable> for Undecodable {
-    fn from(error: Unreadable) -> Self {
-        match error {
-            Unreadable::TooMuch => Self::TooMuch,
-            Unreadable::Empty => Self::Malformed(error.to_string()),
-            Unreadable::Syntax { .. } | Unreadable::Cut => {
-                Self::Malformed(format!("it is not JSON: {error}"))
-            }
-        }
-    }
 }
 
 /// Reads an answer in whichever of the two formats it comes.

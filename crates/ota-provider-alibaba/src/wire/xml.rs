@@ -10,7 +10,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 use serde_json::{Map, Value};
 
-use super::Undecodable;
+use super::undecodable::Undecodable;
 
 /// Elements nest no deeper than this; what is deeper stays as its text. No documented answer has more than five levels.
 const MAX_DEPTH: usize = 32;
