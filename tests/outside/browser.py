@@ -24,7 +24,9 @@ sys.dont_write_bytecode = True
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
 from devtools import Browser  # noqa: E402
 from own_environment import give_up  # noqa: E402
-from sandbox import LOCAL, NotProven, Sandbox, end, end_on_signals, holds, prove, start  # noqa: E402
+from processes import end, end_on_signals, start  # noqa: E402
+from proofs import NotProven, holds, prove  # noqa: E402
+from sandbox import LOCAL, Sandbox  # noqa: E402
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # An operation with its fifteen problems in this height can be read; it was 10,000 once.

@@ -6,7 +6,6 @@ Usage: python3 tests/outside/run.py --sandbox target/debug/ota-sandbox [--venv D
 Prints a line for each proof and ends with `N proven, N failed`; exit code 0 if all is proven, 1 if not, 2 if it could not start.
 """
 
-import argparse
 import collections
 import copy
 import importlib
@@ -14,15 +13,16 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 
 # Nothing that Python keeps of a program belongs beside its source.
 sys.dont_write_bytecode = True
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
-from own_environment import give_up, run_in_venv  # noqa: E402
-from sandbox import Sandbox, end_on_signals, holds, prove  # noqa: E402
+from own_environment import begin, give_up  # noqa: E402
+from processes import end_on_signals  # noqa: E402
+from proofs import holds, prove  # noqa: E402
+from sandbox import Sandbox  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
@@ -208,34 +208,13 @@ PROOFS = (
 
 
 def main():
-    # As Ctrl-C does: what was started is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    parser = argparse.ArgumentParser(description="Proves from outside that the gateway serves what its document says.")
-    parser.add_argument("--sandbox", required=True, type=pathlib.Path, help="the ota-sandbox program")
-    parser.add_argument("--venv", type=pathlib.Path, help="environment to run in; made and filled if it is absent")
-    arguments = parser.parse_args()
-    if not arguments.sandbox.is_file():
-        give_up(f"there is no program {arguments.sandbox}; build it with: cargo build -p ota-sandbox")
+    end_on_signals()
     if sys.version_info < OLDEST:
         give_up(f"Python {'.'.join(map(str, OLDEST))} or newer is needed; this is {sys.version.split()[0]}")
-    if arguments.venv and not os.environ.get(INSIDE):
-        run_in_venv(arguments.venv, REQUIREMENTS, INSIDE)
-    missing = []
-    for module in MODULES:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            missing.append(f"{module} ({error})")
-    if missing:
-        give_up("missing: " + ", ".join(missing) + f"\ninstall them with: python3 -m pip install -r {REQUIREMENTS}\n"
-                "or let this program do it: add --venv DIR")
-    # The tools honour these: a proxy has no business with the loopback interface.
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        os.environ.pop(name, None)
-        os.environ.pop(name.upper(), None)
+    program = begin(
+        "Proves from outside that the gateway serves what its document says.", "ota-sandbox", "--sandbox", REQUIREMENTS, MODULES, INSIDE,
+    )
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    end_on_signals()
-    program = arguments.sandbox.resolve()
     return prove("ota-outside-", PROOFS, lambda proof, folder: proof(program, folder))
 
 

@@ -1,85 +1,19 @@
 """A sandbox to prove something of, on free ports of the loopback interface."""
 
 import json
-import pathlib
 import queue
 import re
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import urllib.request
 
+from processes import end, start
+from proofs import holds
+
 # No proxy has any business with the loopback interface.
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class NotProven(Exception):
-    """What was to be proven does not hold."""
-
-
-def holds(condition, what):
-    if not condition:
-        raise NotProven(what)
-
-
-def prove(prefix, proofs, call):
-    """Makes each proof in a folder of its own, prints how it ended, and returns the exit code.
-
-    `proofs` are pairs of a name and a function; `call` is given the function and the folder.
-    """
-    proven = failed = 0
-    for name, proof in proofs:
-        begun = time.monotonic()
-        try:
-            with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
-                result = call(proof, pathlib.Path(folder))
-        except Exception as error:  # a proof that breaks has failed, whatever broke
-            failed += 1
-            print(f"FAIL {name}: {type(error).__name__}: {str(error)[:4000]}", flush=True)
-        else:
-            proven += 1
-            print(f"ok   {name}: {result} ({time.monotonic() - begun:.0f} s)", flush=True)
-    print(f"{proven} proven, {failed} failed")
-    return 1 if failed else 0
-
-
-# Where the system can, a program that is started here ends with this one, even when this one is killed.
-TIE = """
-import ctypes, os, sys
-try:
-    ctypes.CDLL(None).prctl(1, 9)
-except (AttributeError, OSError):
-    pass
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
-
-
-def start(command, **named):
-    """Starts a program."""
-    return subprocess.Popen([sys.executable, "-c", TIE, *map(str, command)], **named)
-
-
-def end(process):
-    """Ends a program and returns its exit code."""
-    process.terminate()
-    try:
-        return process.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
-
-
-def end_on_signals():
-    """Lets SIGTERM and SIGHUP end this program as Ctrl-C does: what was started is ended on the way."""
-
-    def stop(number, _):
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
 
 
 class Sandbox:

@@ -7,15 +7,12 @@ Usage: python3 tests/vendor-sdks/run.py --sim target/debug/ota-sim [--venv DIR]
 Ends with `N passed, N failed`; exit code 0 if all passed, 1 if not, 2 if it could not start.
 """
 
-import argparse
 import http.client
 import importlib
 import json
 import logging
-import os
 import pathlib
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -28,7 +25,9 @@ import xml.etree.ElementTree
 # Nothing that Python keeps of a program belongs beside its source.
 sys.dont_write_bytecode = True
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[1]))
-from own_environment import give_up, run_in_venv  # noqa: E402
+from own_environment import begin  # noqa: E402
+from processes import end, end_on_signals, start  # noqa: E402
+from proofs import equal, holds  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "requirements.txt"
@@ -69,16 +68,6 @@ def check(name, test, *arguments):
         print(f"ok   {name}", flush=True)
 
 
-def equal(got, wanted, what):
-    if got != wanted:
-        raise AssertionError(f"{what}: got {got!r}, wanted {wanted!r}")
-
-
-def holds(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
 # ---------------------------------------------------------------- simulator
 
 class Simulator:
@@ -88,7 +77,7 @@ class Simulator:
         self.command = [str(program), vendor, "--listen", "127.0.0.1:0", *switches]
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
+        self.process = start(self.command, stdout=subprocess.PIPE, text=True)
         lines = queue.Queue()
         threading.Thread(target=lambda: lines.put(self.process.stdout.readline()), daemon=True).start()
         try:
@@ -104,12 +93,7 @@ class Simulator:
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
         self.process.stdout.close()
 
     def about(self, path):
@@ -765,31 +749,11 @@ def huawei(program):
 
 
 def main():
-    # As Ctrl-C does: what was started is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    parser = argparse.ArgumentParser(description="Drives the vendors' official clients against the simulators.")
-    parser.add_argument("--sim", required=True, type=pathlib.Path, help="the ota-sim program")
-    parser.add_argument("--venv", type=pathlib.Path, help="environment to run in; made and filled if it is absent")
-    arguments = parser.parse_args()
-    if not arguments.sim.is_file():
-        give_up(f"there is no program {arguments.sim}; build it with: cargo build -p ota-sim")
-    if arguments.venv and not os.environ.get(INSIDE):
-        run_in_venv(arguments.venv, REQUIREMENTS, INSIDE)
-    missing = []
-    for module in MODULES:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            missing.append(f"{module} ({error})")
-    if missing:
-        give_up("missing: " + ", ".join(missing) + f"\ninstall them with: python3 -m pip install -r {REQUIREMENTS}\n"
-                "or let this program do it: add --venv DIR")
-    # Both SDKs honour these: a proxy has no business with the loopback interface.
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        os.environ.pop(name, None)
-        os.environ.pop(name.upper(), None)
+    end_on_signals()
+    program = begin(
+        "Drives the vendors' official clients against the simulators.", "ota-sim", "--sim", REQUIREMENTS, MODULES, INSIDE,
+    )
     logging.disable(logging.CRITICAL)  # the old SDK logs every refusal, also the expected ones
-    program = arguments.sim.resolve()
     check("all simulators of Alibaba started and ended", alibaba, program)
     check("all simulators of Huawei started and ended", huawei, program)
     print(f"{passed} passed, {failed} failed")
