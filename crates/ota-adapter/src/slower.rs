@@ -5,8 +5,8 @@
 
 /// Parts of codes, in lower case and without what separates their words.
 ///
-/// `FlowControl`, `SystemBusy`, `LastTokenProcessing` and `Throttling` are in the list of codes that are worth a repetition of
-/// aliyun/terraform-provider-alicloud (pull request 9020); the others are those of the same kind at the gateways of both vendors.
+/// `FlowControl`, `SystemBusy`, `LastTokenProcessing` and `Throttling` are in the list of codes that a vendor's own Terraform provider repeats; the others
+/// are those of the same kind at the gateways of other vendors.
 const PARTS: &[&str] = &[
     "throttl",
     "flowcontrol",

@@ -223,9 +223,19 @@ const MAY_NAME_VENDORS: &[&str] = &[
 /// The list of adapters.
 const REGISTRY: &str = "crates/ota-gateway/src/vendors.rs";
 
+/// The list of the adapters' fuzz targets, and the folder of what they do.
+const FUZZ_REGISTRY: &str = "fuzz/src/adapters";
+
 /// Returns the vendor that a source file names although it should work for every vendor. Tests may name vendors.
+///
+/// A name is that of the adapter's crate, or that of its provider in examples.
 fn vendor_in(file: &str, text: &str) -> Option<&'static str> {
-    let (name, path) = file.strip_prefix("crates/")?.split_once("/src/")?;
+    let (name, path) = match file.strip_prefix("fuzz/src/") {
+        // `fuzz_targets` and the manifest have a file and a section for each target, because cargo-fuzz knows no list.
+        Some(path) if !file.starts_with(FUZZ_REGISTRY) => ("ota-fuzz", path),
+        Some(_) => return None,
+        None => file.strip_prefix("crates/")?.split_once("/src/")?,
+    };
     let for_tests = path.split(['/', '.']).any(|part| part == "tests");
     let free = MAY_NAME_VENDORS.iter().any(|of| covers(of, name));
     if free || for_tests || file == REGISTRY || !path.ends_with(".rs") {
@@ -234,8 +244,11 @@ fn vendor_in(file: &str, text: &str) -> Option<&'static str> {
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
     let text = text.to_ascii_lowercase();
     let prefix = ADAPTERS.trim_end_matches('*');
-    let vendors = vendors::descriptors().filter_map(|one| one.crate_name.strip_prefix(prefix));
-    vendors.into_iter().find(|vendor| text.contains(vendor))
+    let mut vendors = vendors::descriptors().flat_map(|one| {
+        let of_crate = one.crate_name.strip_prefix(prefix);
+        of_crate.into_iter().chain([one.provider])
+    });
+    vendors.find(|vendor| text.contains(vendor))
 }
 
 #[cfg(test)]
@@ -277,11 +290,19 @@ mod tests {
         for vendor in ota_gateway::vendors::descriptors() {
             let word = vendor.crate_name.strip_prefix("ota-provider-").unwrap();
             let text = format!("// As {} does.", word.to_uppercase());
-            for file in ["crates/ota-core/src/job.rs", "crates/xtask/src/new.rs"] {
+            for file in [
+                "crates/ota-core/src/job.rs",
+                "crates/xtask/src/new.rs",
+                "fuzz/src/lib.rs",
+            ] {
                 assert_eq!(vendor_in(file, &text), Some(word));
+                let provider = format!("/// As {}/sdk has it.", vendor.provider);
+                assert!(vendor_in(file, &provider).is_some(), "{provider}");
             }
             for file in [
                 REGISTRY,
+                "fuzz/src/adapters.rs",
+                "fuzz/src/adapters/one.rs",
                 "crates/ota-core/src/paging/tests.rs",
                 "crates/ota-core/README.md",
                 "crates/ota-sim/src/main.rs",

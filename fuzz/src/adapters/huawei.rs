@@ -1,0 +1,29 @@
+//! The decoder of Huawei's answers.
+
+use ota_core::clock::{Clock, SystemClock};
+use ota_provider_huawei::internals::{Operation, Read, read};
+use serde_json::{Value, json};
+
+use super::super::target::{Target, hides_the_secret};
+
+pub(super) const TARGETS: [(&str, Target); 1] = [("huawei", huawei)];
+
+/// Answers of Huawei's calls, and rows among good ones.
+pub fn huawei(data: &[u8]) {
+    let now = SystemClock.monotonic();
+    for operation in Operation::ALL {
+        hides_the_secret(read(operation, 200, data, now).err());
+    }
+    hides_the_secret(read(Operation::Jobs, 403, data, now).err());
+    let Ok(garbage) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    let good = json!({"operationId": "o1", "status": "complete"});
+    let page = json!({"data": [good, garbage, good], "totalCount": 3}).to_string();
+    let Ok(Read::Jobs(jobs)) = read(Operation::Jobs, 200, page.as_bytes(), now) else {
+        panic!("a row has failed its page");
+    };
+    let ids = [0, 2].map(|row| jobs[row].as_ref().map(|job| job.id.as_str()));
+    assert_eq!(ids, [Some("o1"); 2]);
+    assert_eq!(jobs.len(), 3);
+}
