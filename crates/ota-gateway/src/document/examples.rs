@@ -87,106 +87,96 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
 
 /// Returns the example of a problem.
 pub(super) fn problem(code: Code) -> Value {
-    let of_vendor = |failure: Failure| Failure {
-        provider: Some(vendor().provider.to_owned()),
+    let field = match code {
+        Code::InvalidArgument => Some("pagesize"),
+        Code::InvalidCursor => Some("cursor"),
+        Code::NotFound => Some("job_id"),
+        Code::UnsupportedByProvider => Some("model"),
+        _ => None,
+    };
+    let vendor_says = match code {
+        Code::ProviderAuth => Some(VendorProblem {
+            code: Some("Forbidden.RAM".to_owned()),
+            message: Some("User not authorized to operate on the specified resource.".to_owned()),
+            ..vendor_problem()
+        }),
+        Code::ProviderThrottled => Some(vendor_problem()),
+        _ => None,
+    };
+    let failure = Failure::new(code, detail(code));
+    of_failure(Failure {
+        field: field.map(str::to_owned),
+        provider: is_of_provider(code).then(|| vendor().provider.to_owned()),
+        vendor: vendor_says,
+        retry_after_s: match code {
+            Code::RateLimited => Some(3),
+            _ => failure.retry_after_s,
+        },
         ..failure
-    };
-    let failure = match code {
-        Code::InvalidArgument => Failure::invalid(
-            "pagesize",
-            "there is no query parameter `pagesize`; did you mean `page_size`?",
-        ),
-        Code::InvalidCursor => Failure {
-            field: Some("cursor".to_owned()),
-            ..Failure::new(code, "the cursor has expired; start again without `cursor`")
-        },
-        Code::Unauthenticated => Failure::new(code, "the token has expired; get a new one"),
-        Code::Forbidden => Failure::new(code, "the token does not have the scope `ota:admin`"),
-        Code::NotFound => of_vendor(Failure {
-            field: Some("job_id".to_owned()),
-            ..Failure::new(code, "this provider has no job with this identifier")
-        }),
-        Code::MethodNotAllowed => {
-            Failure::new(code, "method not allowed here; see the header `Allow`")
+    })
+}
+
+/// Whether a problem names the provider that it is about.
+fn is_of_provider(code: Code) -> bool {
+    let about_what_it_has = matches!(
+        code,
+        Code::NotFound | Code::Conflict | Code::UnsupportedByProvider
+    );
+    about_what_it_has || code.as_str().starts_with("provider_")
+}
+
+/// What a problem says, by its code.
+fn detail(code: Code) -> &'static str {
+    match code {
+        Code::InvalidArgument => {
+            "there is no query parameter `pagesize`; did you mean `page_size`?"
         }
-        Code::NotAcceptable => Failure::new(
-            code,
-            "`Accept-Encoding` excludes every encoding of the response: identity, gzip and br",
-        ),
-        Code::Conflict => of_vendor(Failure::new(code, "the job has ended")),
-        Code::PayloadTooLarge => Failure::new(
-            code,
-            "the body is larger than 65536 bytes; no operation takes one",
-        ),
-        Code::MisdirectedRequest => Failure::new(
-            code,
-            "access control is disabled, so only requests to localhost or a loopback address are answered",
-        ),
-        Code::UnsupportedByProvider => of_vendor(Failure {
-            field: Some("model".to_owned()),
-            ..Failure::new(
-                code,
-                "this provider cannot filter by `model`; see its `capabilities` in /v1/providers",
-            )
-        }),
-        Code::Internal => Failure::new(
-            code,
-            "internal error; the gateway's log has the details under this request identifier",
-        ),
-        Code::ProviderAuth => of_vendor(Failure {
-            vendor: Some(VendorProblem {
-                code: Some("Forbidden.RAM".to_owned()),
-                message: Some(
-                    "User not authorized to operate on the specified resource.".to_owned(),
-                ),
-                ..vendor_problem()
-            }),
-            ..Failure::new(
-                code,
-                "the vendor account of this provider lacks the permission for this operation",
-            )
-        }),
-        Code::ProviderRejected => of_vendor(Failure::new(code, "the vendor account is overdue")),
-        Code::ProviderMisconfigured => of_vendor(Failure::new(
-            code,
-            "the vendor does not find the instance; check `instance_id` (required if the instance has an ID) and `region`",
-        )),
-        Code::ProviderProtocol => {
-            of_vendor(Failure::new(code, "the vendor's answer cannot be read"))
+        Code::InvalidCursor => "the cursor has expired; start again without `cursor`",
+        Code::Unauthenticated => "the token has expired; get a new one",
+        Code::Forbidden => "the token does not have the scope `ota:admin`",
+        Code::NotFound => "this provider has no job with this identifier",
+        Code::MethodNotAllowed => "method not allowed here; see the header `Allow`",
+        Code::NotAcceptable => {
+            "`Accept-Encoding` excludes every encoding of the response: identity, gzip and br"
         }
-        Code::ProviderThrottled => of_vendor(Failure {
-            vendor: Some(vendor_problem()),
-            ..Failure::new(code, "the vendor asked to slow down")
-        }),
-        Code::ProviderUnavailable => of_vendor(Failure::new(code, "the vendor cannot be reached")),
-        Code::ProviderTimeout => of_vendor(Failure::new(
-            code,
-            "the vendor did not answer within 8000 ms",
-        )),
-        Code::NothingCached => Failure::new(
-            code,
-            "nothing is cached for this request; repeat it without `Cache-Control: only-if-cached`",
-        ),
-        Code::UriTooLong => Failure::new(code, "path and query are longer than 49152 bytes"),
-        Code::HeadersTooLarge => Failure::new(
-            code,
-            "the headers are larger than this gateway accepts; an ordinary request has a few hundred bytes",
-        ),
-        Code::RequestTimeout => Failure::new(code, "the request did not arrive within 10000 ms"),
-        Code::RateLimited => Failure {
-            retry_after_s: Some(3),
-            ..Failure::new(
-                code,
-                "you have sent more than 600 requests in 60 s; wait, and poll less often",
-            )
-        },
-        Code::KeysUnavailable => Failure::new(
-            code,
-            "the keys that tokens are verified with are not available at the moment; try again",
-        ),
-        Code::Unavailable => Failure::new(code, "the connection limit is reached; try again later"),
-    };
-    of_failure(failure)
+        Code::Conflict => "the job has ended",
+        Code::PayloadTooLarge => "the body is larger than 65536 bytes; no operation takes one",
+        Code::MisdirectedRequest => {
+            "access control is disabled, so only requests to localhost or a loopback address are answered"
+        }
+        Code::UnsupportedByProvider => {
+            "this provider cannot filter by `model`; see its `capabilities` in /v1/providers"
+        }
+        Code::Internal => {
+            "internal error; the gateway's log has the details under this request identifier"
+        }
+        Code::ProviderAuth => {
+            "the vendor account of this provider lacks the permission for this operation"
+        }
+        Code::ProviderRejected => "the vendor account is overdue",
+        Code::ProviderMisconfigured => {
+            "the vendor does not find the instance; check `instance_id` (required if the instance has an ID) and `region`"
+        }
+        Code::ProviderProtocol => "the vendor's answer cannot be read",
+        Code::ProviderThrottled => "the vendor asked to slow down",
+        Code::ProviderUnavailable => "the vendor cannot be reached",
+        Code::ProviderTimeout => "the vendor did not answer within 8000 ms",
+        Code::NothingCached => {
+            "nothing is cached for this request; repeat it without `Cache-Control: only-if-cached`"
+        }
+        Code::UriTooLong => "path and query are longer than 49152 bytes",
+        Code::HeadersTooLarge => {
+            "the headers are larger than this gateway accepts; an ordinary request has a few hundred bytes"
+        }
+        Code::RequestTimeout => "the request did not arrive within 10000 ms",
+        Code::RateLimited => {
+            "you have sent more than 600 requests in 60 s; wait, and poll less often"
+        }
+        Code::KeysUnavailable => {
+            "the keys that tokens are verified with are not available at the moment; try again"
+        }
+        Code::Unavailable => "the connection limit is reached; try again later",
+    }
 }
 
 /// Returns the example of a failure.
