@@ -69,10 +69,7 @@ pub async fn list_jobs(
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
     let page = read::of_page(member, "list_jobs", "jobs", &filter, paging, app.now())?;
-    let capability = member.provider().capability();
-    capability
-        .check_jobs(&filter)
-        .map_err(|error| live.failure(&error, &provider))?;
+    read::supported(&live, member, |capability| capability.check_jobs(&filter))?;
     let PageRead { read, list, .. } = page;
     let request = ListJobs {
         filter,

@@ -56,10 +56,7 @@ pub async fn list_tasks(
     let tasks = format!("tasks\n{job_id:?}");
     let page = read::of_page(member, "list_tasks", &tasks, &filter, paging, app.now())?;
     let job_id = read::job_id(job_id)?;
-    let capability = member.provider().capability();
-    capability
-        .check_tasks(&filter)
-        .map_err(|error| live.failure(&error, &provider))?;
+    read::supported(&live, member, |capability| capability.check_tasks(&filter))?;
     let PageRead { read, list, .. } = page;
     let request = ListTasks {
         job_id,

@@ -6,6 +6,7 @@ use ota_api::cursor;
 use ota_api::page::{PageEnd, PageProblem};
 use ota_api::parameters::Paging;
 use ota_api::problem::{Code, Failure};
+use ota_core::capability::Capability;
 use ota_core::context::Moment;
 use ota_core::id::JobId;
 use ota_core::provider::{Cursor, GetJob, Page};
@@ -14,7 +15,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::cache::response::CachedResponse;
-use crate::cached_read::Read;
+use crate::cached_read::{Live, Read};
 use crate::state::App;
 
 /// Longer than the identifiers of any vendor; the longest documented ones have 256 characters.
@@ -103,6 +104,22 @@ pub(super) fn of_page<'a>(
         page_size,
         cursor,
     })
+}
+
+/// Refuses a filter that the provider does not have, before the cache is asked.
+///
+/// The adapter refuses it as well, since it may be used without the gateway. From there the refusal would come through the cache: a request with
+/// `only-if-cached` would get 504 in its place, and others a refusal that is counted as a read and kept.
+///
+/// # Errors
+/// `unsupported_by_provider`.
+pub(super) fn supported(
+    live: &Live,
+    member: &ConfiguredProvider,
+    check: impl FnOnce(&Capability) -> ota_core::Result<()>,
+) -> Result<(), Failure> {
+    let provider = member.provider();
+    check(provider.capability()).map_err(|error| live.failure(&error, provider.name().as_str()))
 }
 
 /// A list of one provider, with its filter and page size: what its cursors belong to.
