@@ -4,6 +4,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+pub mod decoder;
 mod given;
 mod server;
 

@@ -1,5 +1,6 @@
 //! The decoder reads whatever comes: no answer ends it, and no row spoils the others.
 
+use ota_adapter_test::decoder;
 use ota_core::clock::{Clock, SystemClock};
 use ota_provider_huawei::internals::{Operation, Read};
 use proptest::prelude::*;
@@ -29,36 +30,17 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON, with the vendor's names and words more often than others.
 fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        "(wait|fail|20151212T121212Z|18446744073709551615|-1|https://u:p@h/x\\?s=1|\\PC{0,8})"
-            .prop_map(Value::from),
-    ];
-    leaf.prop_recursive(4, 48, 6, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::vec((name(), inner), 0..6)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
-        ]
-    })
+    decoder::any_json(name(), "wait|fail|20151212T121212Z")
 }
 
 /// The rows as text that can be compared, `None` for what is not a row.
 fn rows(read: Read) -> Vec<Option<String>> {
-    fn shown<T: std::fmt::Debug>(rows: Vec<Option<T>>) -> Vec<Option<String>> {
-        let rows = rows.into_iter();
-        rows.map(|row| row.map(|row| format!("{row:?}"))).collect()
-    }
     match read {
         Read::Token => Vec::new(),
-        Read::Job(job) => shown(vec![Some(job)]),
-        Read::Jobs(jobs) => shown(jobs),
-        Read::Tasks(tasks) => shown(tasks),
+        Read::Job(job) => decoder::shown(vec![Some(job)]),
+        Read::Jobs(jobs) => decoder::shown(jobs),
+        Read::Tasks(tasks) => decoder::shown(tasks),
     }
 }
 
@@ -86,13 +68,11 @@ proptest! {
             "(null|\\[\\]|\\{\\}|\"\"|0|\\\\u0000)".prop_map(String::into_bytes),
         ],
     ) {
-        let mut body = which.get(FIXTURES).as_bytes().to_vec();
-        let start = at.index(body.len());
-        let end = (start + length).min(body.len());
-        body.splice(start..end, to);
-        for operation in Operation::ALL {
-            let _ = read(operation, 200, &body);
-            let _ = read(operation, 200, &body[..start]);
+        let sample: &&str = which.get(FIXTURES);
+        for body in decoder::damaged(sample, at, length, to) {
+            for operation in Operation::ALL {
+                let _ = read(operation, 200, &body);
+            }
         }
     }
 
