@@ -379,7 +379,33 @@ fn unknown_vendor(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::unknown_vendor;
+    use ota_core::capability::{DocumentedQuota, QuotaPer};
+    use ota_guard::QuotaScope;
+
+    use super::{scope, unknown_vendor};
+
+    #[test]
+    fn what_the_vendor_counts_together_is_counted_together() {
+        let documented = |per, exceptions| DocumentedQuota {
+            calls: 100,
+            window_s: 60,
+            per,
+            exceptions,
+        };
+        for per in [QuotaPer::Application, QuotaPer::ClientAddress] {
+            assert_eq!(scope(50, &documented(per, &[])), QuotaScope::Account);
+        }
+        let writes = &[("Create", 20), ("Cancel", 10)];
+        let scope = |calls| scope(calls, &documented(QuotaPer::ReadsAndWrites, writes));
+        // All writes share one figure, so the smallest holds; half of the reads' calls is half of theirs.
+        for (calls, share) in [(100, 10), (50, 5), (1, 1)] {
+            let QuotaScope::ReadsAndWrites { writes, calls } = scope(calls) else {
+                panic!("reads and writes are counted apart");
+            };
+            assert!(writes.iter().eq(&["Create", "Cancel"]), "{writes:?}");
+            assert_eq!(calls, share);
+        }
+    }
 
     #[test]
     fn a_vendor_is_suggested_only_when_it_is_near() {
