@@ -135,6 +135,20 @@ pub fn small_capability() -> Capability {
     capability
 }
 
+/// Returns the capability of a vendor whose rows do not say why a task failed.
+#[must_use]
+pub fn capability_without_failures() -> Capability {
+    let mut capability = full_capability();
+    capability.fields.task = &[
+        "device.id",
+        "device.name",
+        "device.product_id",
+        "progress_percent",
+        "created_at",
+    ];
+    capability
+}
+
 /// Returns the subject of a provider that reads from `vendor`: a [`MemoryProvider`], or one that is wrapped around it.
 #[must_use]
 pub fn subject(
@@ -204,7 +218,7 @@ fn truth(vendor: &MemoryVendor, capability: &Capability) -> Truth {
             ],
             task_rows: &["progress", "created_at", "device.name"],
         },
-        reports_failures: true,
+        reports_failures: capability.fields.task.contains(&"failure"),
         job_examples: job_examples(vendor, capability),
         task_examples: task_examples(vendor, capability),
     }

@@ -297,15 +297,7 @@ impl MemoryVendor {
     /// Cuts the page of a window out of all matching rows, as the trouble says.
     pub(super) fn page<T>(&self, trouble: Trouble, mut rows: Vec<T>, window: Window) -> Fetched<T> {
         let all = rows.len() as u64;
-        let capped = matches!(
-            trouble,
-            Trouble::CapPageSize
-                | Trouble::CapPageSizeAsText
-                | Trouble::CapPageSizeSilently
-                | Trouble::LaterThrottle
-                | Trouble::LaterRefusal
-        );
-        let size = if capped {
+        let size = if is_capped(trouble) {
             window.size.min(CAP)
         } else {
             window.size
@@ -341,6 +333,62 @@ impl MemoryVendor {
             size: (trouble != Trouble::CapPageSizeSilently).then_some(size),
         }
     }
+}
+
+impl MemoryVendor {
+    /// As [`MemoryVendor::page`], for a vendor whose pages name the next one. A token is the number of a row, so nothing moves; one with [`AFTER`] behind it
+    /// comes from an empty page.
+    pub(super) fn token_page<T>(
+        trouble: Trouble,
+        mut rows: Vec<T>,
+        token: Option<&str>,
+        size: u32,
+    ) -> Result<(Vec<T>, Option<String>)> {
+        let all = rows.len();
+        let size = match is_capped(trouble) {
+            true => size.min(CAP),
+            false => size,
+        };
+        let number = token.map(|token| token.trim_end_matches(AFTER).parse());
+        let start: usize = number
+            .transpose()
+            .map_err(|_| Error::invalid_cursor())?
+            .unwrap_or(0);
+        let after_empty = token.is_some_and(|token| token.ends_with(AFTER));
+        match (trouble, token) {
+            (Trouble::EmptyFirstPage, None) => return Ok((Vec::new(), Some(format!("0{AFTER}")))),
+            (Trouble::EmptyPage, Some(_)) if !after_empty => {
+                return Ok((Vec::new(), Some(format!("{start}{AFTER}"))));
+            }
+            _ => {}
+        }
+        let start = match trouble {
+            Trouble::RepeatPage => 0,
+            _ => start.min(all),
+        };
+        let mut end = start.saturating_add(size as usize).min(all);
+        if trouble == Trouble::ShortPages && end < all && end > start + 1 {
+            end -= 1;
+        }
+        rows.truncate(end);
+        rows.drain(..start);
+        Ok((rows, (end < all).then(|| end.to_string())))
+    }
+}
+
+/// Ends a token that comes from an empty page.
+const AFTER: char = 'e';
+
+/// Whether pages have fewer rows than are asked for.
+fn is_capped(trouble: Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::CapPageSize
+            | Trouble::CapPageSizeAsText
+            | Trouble::CapPageSizeSilently
+            | Trouble::LaterThrottle
+            | Trouble::LaterRefusal
+    )
 }
 
 const BAD_DATE: &str = "2019-13-45";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ota_conformance::memory::{full_capability, small_capability};
 use ota_conformance::{CASES, Case, Subject, run_all, run_case};
 
-use crate::memory::subject_with;
+use crate::memory::{Kind, subject, subject_with};
 use crate::rig::Through;
 
 mod caught;
@@ -68,6 +68,29 @@ pub(crate) async fn every_flaw_is_caught_by_its_cases() {
         }
     }
     assert!(missed.is_empty(), "not caught: {missed:#?}");
+}
+
+/// The same rules hold where the vendor is another one, and their cases see there who breaks them.
+pub(crate) async fn flaws_are_caught_at_every_kind_of_vendor() {
+    let planted = [
+        (Kind::ByTokens, Flaw::BelievesRepeatedPages, "C27"),
+        (Kind::ByTokens, Flaw::DropsRowAtPageBorder, "C20"),
+        (Kind::ByTokens, Flaw::CursorForever, "C20"),
+        (Kind::ByTokens, Flaw::EndsInSilence, "C27"),
+        (Kind::VagueLists, Flaw::BelievesAnEmptyList, "C31"),
+        (Kind::WithoutFailures, Flaw::WrongFailure, "C52"),
+    ];
+    for (kind, flaw, rule) in planted {
+        let good = subject("flawed", kind.capability(), Through::Guard, |one| {
+            Arc::new(kind.provider(one))
+        });
+        let subject = plant(good, flaw);
+        let mut caught = false;
+        for case in CASES.iter().filter(|case| case.rule == rule) {
+            caught |= run_case(*case, &subject).await.is_err();
+        }
+        assert!(caught, "{flaw:?} by {rule}");
+    }
 }
 
 /// A flaw that is listed with names of cases is so small that nothing else sees it.

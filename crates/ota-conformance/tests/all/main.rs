@@ -35,6 +35,7 @@ const TESTS: &[Test] = tests!(
     listing::every_provider_keeps_the_contract,
     listing::an_unfinished_subject_is_told_what_to_do_next,
     flaws::every_flaw_is_caught_by_its_cases,
+    flaws::flaws_are_caught_at_every_kind_of_vendor,
     flaws::a_flaw_of_one_case_fails_no_other,
     flaws::every_flaw_is_caught_around_every_adapter,
     flaws::every_rule_with_a_case_has_a_flaw,

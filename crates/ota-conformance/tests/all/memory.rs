@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ota_conformance::memory::{
-    self, MemoryProvider, MemoryVendor, full_capability, small_capability,
+    self, MemoryProvider, MemoryVendor, capability_without_failures, full_capability,
+    small_capability,
 };
 use ota_conformance::{Renewal, Subject};
 use ota_core::capability::Capability;
@@ -19,20 +20,58 @@ pub(crate) const VENDOR: Vendor = Vendor {
     subjects,
 };
 
+/// How the vendor in memory differs.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Full,
+    WithoutSomeFilters,
+    WithoutFailures,
+    ByTokens,
+    VagueLists,
+}
+
+impl Kind {
+    pub(crate) fn capability(self) -> Capability {
+        match self {
+            Self::WithoutSomeFilters => small_capability(),
+            Self::WithoutFailures => capability_without_failures(),
+            Self::Full | Self::ByTokens | Self::VagueLists => full_capability(),
+        }
+    }
+
+    pub(crate) fn provider(self, provider: MemoryProvider) -> MemoryProvider {
+        match self {
+            Self::ByTokens => provider.by_tokens(),
+            Self::VagueLists => provider.with_vague_lists(),
+            Self::Full | Self::WithoutSomeFilters | Self::WithoutFailures => provider,
+        }
+    }
+}
+
 fn subjects() -> Vec<Planned> {
+    const GUARD: &[Through] = &[Through::Guard];
     let kinds = [
-        ("memory", full_capability(), &Through::ALL[..]),
+        ("memory", Kind::Full, &Through::ALL[..]),
         (
             "memory without some filters",
-            small_capability(),
-            &[Through::Guard],
+            Kind::WithoutSomeFilters,
+            GUARD,
         ),
+        (
+            "memory without reasons of failures",
+            Kind::WithoutFailures,
+            GUARD,
+        ),
+        ("memory that pages by tokens", Kind::ByTokens, GUARD),
+        ("memory with vague lists", Kind::VagueLists, GUARD),
     ];
-    let planned = kinds.into_iter().flat_map(|(name, capability, gates)| {
+    let planned = kinds.into_iter().flat_map(|(name, kind, gates)| {
         gates.iter().map(move |through| {
-            let (through, capability) = (*through, capability.clone());
+            let through = *through;
             Planned::new(name, through, move || async move {
-                subject(name, capability, through, |one| Arc::new(one))
+                subject(name, kind.capability(), through, |one| {
+                    Arc::new(kind.provider(one))
+                })
             })
         })
     });

@@ -15,6 +15,7 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
         Flaw::AsksWithARefusedCredential,
         &["a_refused_credential_is_left_alone_until_it_changes"],
     ),
+    (Flaw::BelievesAnEmptyList, &["C31"]),
     (Flaw::BelievesRepeatedPages, &["C27"]),
     (
         Flaw::BelievesAnyDate,

@@ -12,6 +12,7 @@ pub(crate) enum Flaw {
     AsksForUnusedWords,
     AsksWithARefusedCredential,
     BelievesAnyDate,
+    BelievesAnEmptyList,
     BelievesEveryWait,
     BelievesRepeatedPages,
     BlamesTheCaller,
