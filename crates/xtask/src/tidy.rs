@@ -41,7 +41,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ),
     // A second reading of the vendors' documents: it shares nothing with the adapters.
     ("ota-sim", &[]),
-    ("ota-conformance", &["ota-core", "ota-guard"]),
+    ("ota-conformance", &["ota-core", "ota-guard", "ota-adapter"]),
     (
         "ota-sandbox",
         &["ota-auth", "ota-core", "ota-gateway", "ota-sim"],
