@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ota_fuzz::alibaba_json(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ota_fuzz::adapters::alibaba::alibaba_json(data));

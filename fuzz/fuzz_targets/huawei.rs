@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ota_fuzz::huawei(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ota_fuzz::adapters::huawei::huawei(data));

@@ -3,13 +3,10 @@
 //! cargo-fuzz takes a program for each target and knows no list, so each target also has its file in `fuzz_targets` and its `[[bin]]` in
 //! `Cargo.toml`; a test of the workspace compares them with what is here.
 
-mod alibaba;
-mod huawei;
+pub mod alibaba;
+pub mod huawei;
 
 use super::target::Target;
-
-pub use alibaba::{alibaba_json, alibaba_xml};
-pub use huawei::huawei;
 
 /// The targets of each adapter.
 pub const ADAPTERS: [&[(&str, Target)]; 2] = [&alibaba::TARGETS, &huawei::TARGETS];

@@ -2,7 +2,7 @@
 //!
 //! `tests/tests/all/fuzz.rs` includes this file and runs every target over its seeds, so that no target rots while no one fuzzes.
 
-mod adapters;
+pub mod adapters;
 mod target;
 
 use std::pin::pin;
@@ -22,7 +22,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-pub use adapters::*;
+use adapters::ADAPTERS;
 pub use target::Target;
 
 /// Every target by its name: those of the adapters, and those that know no vendor.

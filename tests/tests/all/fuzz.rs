@@ -45,6 +45,7 @@ fn every_target_is_a_program_with_seeds_and_is_run() {
         let program = format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\n");
         assert!(manifest.contains(&program), "{name}");
         let text = std::fs::read_to_string(folder(&format!("fuzz_targets/{name}.rs"))).unwrap();
-        assert!(text.contains(&format!("ota_fuzz::{name}(data)")), "{name}");
+        assert!(text.contains("|data: &[u8]| ota_fuzz::"), "{name}");
+        assert!(text.contains(&format!("::{name}(data)")), "{name}");
     }
 }
