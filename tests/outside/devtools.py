@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from sandbox import NotProven, holds
+from proofs import NotProven, holds
 
 # How long anything on a page may take. Nothing here takes seconds on a machine with nothing else to do.
 PATIENCE_S = 60
