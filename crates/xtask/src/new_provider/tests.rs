@@ -344,4 +344,13 @@ fn a_new_provider_compiles_keeps_the_rules_and_is_told_what_is_missing() {
     for passed in ["C01 passed", "C03 passed", "C04 passed", "C91 passed"] {
         assert!(said.contains(passed), "{passed}: {said}");
     }
+    // The case about dropped fields has fields to leave out, and waits only for the list that it reads.
+    let about_fields = "C57 FAILED  every_documented_field_arrives: ";
+    let reason = said
+        .split_once(about_fields)
+        .and_then(|(_, reason)| reason.lines().next());
+    assert!(
+        reason.is_some_and(|reason| reason.contains("`list_jobs` of this adapter is not written")),
+        "{reason:?}: {said}"
+    );
 }

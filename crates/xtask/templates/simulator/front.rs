@@ -48,6 +48,16 @@ const BAD_PARAMETER: Error = (
 );
 const NOWHERE: Error = (StatusCode::NOT_FOUND, "NotFound", Refusal::Request);
 
+/// Names of the operations, as counters and faults have them.
+pub mod operation {
+    /// The list of jobs.
+    pub const LIST_JOBS: &str = "list_jobs";
+    /// One job.
+    pub const GET_JOB: &str = "get_job";
+    /// The tasks of a job.
+    pub const LIST_TASKS: &str = "list_tasks";
+}
+
 const JOBS: &str = "/jobs";
 const DEFAULT_PAGE_SIZE: usize = 20;
 
@@ -87,20 +97,22 @@ impl Front {
         }
         self.admit(arrival)?;
         match (&arrival.method, arrival.path.as_str()) {
-            (&Method::GET, JOBS) => self.list_jobs(arrival),
+            (&Method::GET, JOBS) => self.list_jobs(arrival, faults),
             _ => Err(NOWHERE),
         }
     }
 
-    fn list_jobs(&self, arrival: &Arrival) -> Result<Value, Error> {
+    fn list_jobs(&self, arrival: &Arrival, faults: &Drawn) -> Result<Value, Error> {
         let page = number(arrival, "page", 0)?;
         let size = number(arrival, "size", DEFAULT_PAGE_SIZE)?;
         let age = self.fleet.age(arrival.at);
         let jobs = self.fleet.jobs(age);
         let rows = jobs.iter().skip(page.saturating_mul(size)).take(size);
-        let rows: Vec<Value> = rows
+        let mut rows: Vec<Value> = rows
             .map(|job| json!({"id": job.id, "status": job_status(job.phase(age))}))
             .collect();
+        // Every answer with rows passes here, so that a field can be left out of them.
+        faults.spoil(&mut rows, "status", "created", "note");
         Ok(json!({"items": rows, "page": page, "size": size, "total": jobs.len()}))
     }
 
@@ -129,8 +141,11 @@ impl Front {
 
 impl Vendor for Front {
     fn operation(&self, arrival: &Arrival) -> &'static str {
-        match arrival.path.as_str() {
-            JOBS => "list_jobs",
+        let path = arrival.path.as_str();
+        match path.strip_prefix(JOBS) {
+            Some("") => operation::LIST_JOBS,
+            Some(job) if job.ends_with("/tasks") => operation::LIST_TASKS,
+            Some(job) if job.starts_with('/') => operation::GET_JOB,
             _ => "unknown",
         }
     }
@@ -139,7 +154,12 @@ impl Vendor for Front {
         kind.is_of_transport()
             || matches!(
                 kind,
-                FaultKind::Throttle | FaultKind::GatewayError | FaultKind::TokenExpired
+                FaultKind::Throttle
+                    | FaultKind::GatewayError
+                    | FaultKind::TokenExpired
+                    | FaultKind::LeaveOut
+                    | FaultKind::UnknownField
+                    | FaultKind::UnknownStatus
             )
     }
 

@@ -7,6 +7,7 @@ mod vocabulary;
 use std::io;
 
 pub use config::{Config, DEMO_TOKEN};
+pub use front::operation;
 
 use crate::server::Server;
 use crate::simulator::{Account, Simulator};

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ota_conformance::{Example, TaskExample};
+use ota_conformance::{Documented, Example, Place, TaskExample};
 use ota_core::job::JobStatus;
 use ota_core::provider::{Dependencies, Provider};
 use ota_core::task::TaskStatus;
 use ota_provider___snake__::{__Name__Provider, Settings};
-use ota_sim::__snake__::{Config, start};
+use ota_sim::__snake__::{Config, operation, start};
 use ota_sim::{FaultKind, FleetShape, FleetTruth, Renewed};
 use serde_json::{Value, json};
 
@@ -30,7 +30,10 @@ fn subjects() -> Vec<Planned> {
     let fleet = || FleetShape::uniform(11, 55);
     let each =
         Through::ALL.map(|through| Planned::simulated("__name__", __Name__, fleet(), through));
-    each.into_iter().collect()
+    // The last one has rows with every field.
+    let demo = FleetShape::demo();
+    let demo = Planned::simulated("__name__, demo fleet", __Name__, demo, Through::Guard);
+    each.into_iter().chain([demo]).collect()
 }
 
 struct __Name__;
@@ -92,6 +95,24 @@ impl Simulated for __Name__ {
             ("error", TaskStatus::Failed),
             ("canceled", TaskStatus::Canceled),
         ]
+    }
+
+    /// Every field of the documents, by the vendor's names; dots lead into objects. The suite leaves out one after the other, and a field without which no
+    /// row changes was dropped.
+    fn documented(&self) -> Documented {
+        Documented {
+            job_rows: &["id", "status"],
+            jobs: &["id", "status"],
+            task_rows: &["id", "status"],
+        }
+    }
+
+    fn operation(&self, place: Place) -> &'static str {
+        match place {
+            Place::JobRow => operation::LIST_JOBS,
+            Place::Job => operation::GET_JOB,
+            Place::TaskRow => operation::LIST_TASKS,
+        }
     }
 
     /// One example for each filter that the capability has.
