@@ -11,7 +11,7 @@ mod walk;
 pub use case::{CASES, Case, Report, ReportLine, run_all, run_case};
 pub use step::{STEPS, Step};
 pub use subject::{
-    Documented, Example, GateUnderTest, JobTruth, Odd, Place, Proxy, Received, Renewal, Subject,
-    TaskExample, Trouble, Truth,
+    Documented, Example, GateUnderTest, JobTruth, Newer, Odd, Place, Proxy, Received, Renewal,
+    Subject, TaskExample, Trouble, Truth,
 };
 pub use verdict::{Outcome, Verdict};

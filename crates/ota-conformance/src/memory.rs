@@ -3,6 +3,7 @@
 //! It keeps every rule of the contract in the simplest way, so it is the provider that the suite itself is tested with, and a
 //! model for adapters in tests of crates above.
 
+mod difference;
 mod provider;
 mod vendor;
 
@@ -22,6 +23,7 @@ use ota_core::task::Failure;
 
 use crate::subject::{Documented, Example, GateUnderTest, JobTruth, Subject, TaskExample, Truth};
 
+pub use difference::{Aliases, ServerVersion};
 pub use provider::MemoryProvider;
 pub use vendor::{MemoryVendor, VENDOR};
 
@@ -219,6 +221,8 @@ fn truth(vendor: &MemoryVendor, capability: &Capability) -> Truth {
             task_rows: &["progress", "created_at", "device.name"],
         },
         reports_failures: capability.fields.task.contains(&"failure"),
+        newer: difference::newer(capability),
+        takes_an_order: true,
         job_examples: job_examples(vendor, capability),
         task_examples: task_examples(vendor, capability),
     }

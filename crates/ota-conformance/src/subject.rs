@@ -89,6 +89,10 @@ pub struct Truth {
     pub documented: Documented,
     /// Whether the rows of failed tasks say why they failed.
     pub reports_failures: bool,
+    /// What servers lack that are older than the setting says; nothing where the vendor's servers do not differ, or the setting names the oldest one.
+    pub newer: Newer,
+    /// Whether the vendor promises an order of rows only to whom asks for one. Where it is `false`, none can be asked for.
+    pub takes_an_order: bool,
     /// Filters of the job list other than `status`, and what they find. Each filter that the capability has should stand in one.
     pub job_examples: Vec<Example>,
     /// The same for the task list.
@@ -104,6 +108,15 @@ pub struct Documented {
     pub jobs: &'static [&'static str],
     /// Of a row of the task list.
     pub task_rows: &'static [&'static str],
+}
+
+/// What came with the version that the setting names: a server that is older does not have it.
+#[derive(Clone, Debug, Default)]
+pub struct Newer {
+    /// Filters of the job list, by the names of their fields.
+    pub job_filters: Vec<&'static str>,
+    /// Filters of the task list.
+    pub task_filters: Vec<&'static str>,
 }
 
 /// Where a field stands.
@@ -299,6 +312,10 @@ pub enum Trouble {
     VagueText,
     /// Is not reached: a proxy answers that it knows nothing of the path.
     ForeignNotFound(Proxy),
+    /// Turns out to be older than the setting says: it refuses the filters of [`Truth::newer`] in its own words, and answers everything else.
+    OlderServer,
+    /// Gives the rows in another order in every second answer, unless it is asked for an order.
+    UnstableOrder,
 }
 
 impl Trouble {
@@ -359,7 +376,9 @@ impl Trouble {
             | Self::NeverCounted
             | Self::StillRunning
             | Self::VagueText
-            | Self::ForeignNotFound(_) => None,
+            | Self::ForeignNotFound(_)
+            | Self::OlderServer
+            | Self::UnstableOrder => None,
         }
     }
 }

@@ -35,12 +35,13 @@ pub(crate) async fn tasks_page(
     };
     let from = cursor.read(request.cursor.as_ref())?;
     client.account.capability.check_tasks(&request.filter)?;
-    let Some(path) = operation_path(&request.job_id) else {
-        return Ok(None);
-    };
+    // Before the identifier is looked at: the filter alone decides.
     if plan.statuses.is_empty() {
         return Ok(Some(Page::empty()));
     }
+    let Some(path) = operation_path(&request.job_id) else {
+        return Ok(None);
+    };
     let (plan, filter, job_id, path) = (&plan, &request.filter, &request.job_id, &path);
     let walk = Walk {
         filtered: filter.device_id.is_some() || plan.statuses_here,

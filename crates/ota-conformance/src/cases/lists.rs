@@ -350,3 +350,40 @@ pub(crate) async fn rows_come_in_one_order(subject: &Subject) -> Verdict {
     }
     passed()
 }
+
+/// A vendor that promises no order is asked for one, where it takes one; then its rows come as ever.
+pub(crate) async fn rows_of_a_vendor_without_an_order_are_not_lost(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    let job = subject.truth.richest_job()?;
+    let (jobs, tasks) = (JobFilter::default(), TaskFilter::default());
+    for page_size in [7, 50, 100] {
+        let jobs_before = walk_jobs(subject, &jobs, page_size).await?;
+        let tasks_before = walk_tasks(subject, &job.id, &tasks, page_size).await?;
+        let Some(_broken) = subject.break_vendor(Trouble::UnstableOrder) else {
+            return skipped("the subject cannot give its rows in another order");
+        };
+        for _ in 0..2 {
+            let walked = walk_jobs(subject, &jobs, page_size).await?;
+            same_rows(subject, "jobs", page_size, &jobs_before, &walked)?;
+            let walked = walk_tasks(subject, &job.id, &tasks, page_size).await?;
+            same_rows(subject, "tasks", page_size, &tasks_before, &walked)?;
+        }
+    }
+    passed()
+}
+
+fn same_rows<T: Row>(
+    subject: &Subject,
+    what: &str,
+    page_size: u32,
+    before: &Walked<T>,
+    walked: &Walked<T>,
+) -> Result<(), String> {
+    let expected: Vec<&str> = before.rows().map(Row::key).collect();
+    let came: Vec<&str> = walked.rows().map(Row::key).collect();
+    let what = format!("{what} in pages of {page_size}, by a vendor without an order");
+    if subject.truth.takes_an_order {
+        ensure!(came == expected, "{what}: they come in another order");
+    }
+    walked.gave_exactly(&what, expected)
+}

@@ -16,6 +16,7 @@ pub(crate) mod renewal;
 pub(crate) mod rows;
 pub(crate) mod secrets;
 pub(crate) mod stats;
+pub(crate) mod versions;
 
 use std::time::Duration;
 

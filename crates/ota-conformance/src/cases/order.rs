@@ -322,18 +322,21 @@ pub(crate) async fn unused_job_words_give_an_empty_page_without_a_call(
     passed()
 }
 
+/// The statuses of tasks that the vendor has no word for.
+fn unused_task_words(subject: &Subject) -> Vec<TaskStatus> {
+    let all = TaskStatus::ALL.iter().copied();
+    all.filter(|status| *status != TaskStatus::Unknown)
+        .filter(|status| !subject.truth.task_statuses.contains(status))
+        .collect()
+}
+
 pub(crate) async fn unused_task_words_give_an_empty_page_without_a_call(
     subject: &Subject,
 ) -> Verdict {
     if subject.provider.capability().task_filters.status == Support::No {
         return skipped("the capability has no `status` of tasks");
     }
-    let unused: Vec<TaskStatus> = TaskStatus::ALL
-        .iter()
-        .copied()
-        .filter(|status| *status != TaskStatus::Unknown)
-        .filter(|status| !subject.truth.task_statuses.contains(status))
-        .collect();
+    let unused = unused_task_words(subject);
     if unused.is_empty() {
         return skipped("the vendor has a word for every status");
     }
@@ -355,6 +358,33 @@ pub(crate) async fn unused_task_words_give_an_empty_page_without_a_call(
             "{words:?} did not give the empty list"
         );
         ensure!(subject.calls() == before, "{words:?} made a call");
+    }
+    passed()
+}
+
+/// The filter alone decides: whichever job is named, the page is empty and nothing is sent.
+pub(crate) async fn unused_task_words_say_nothing_about_the_job(subject: &Subject) -> Verdict {
+    let unused = unused_task_words(subject);
+    if subject.provider.capability().task_filters.status == Support::No || unused.is_empty() {
+        return skipped("no status of tasks is one that the vendor has no word for");
+    }
+    let unknown = subject.truth.unknown_job_id.as_str();
+    for id in [unknown, "..", "a/b", "升级任务"] {
+        let before = subject.calls();
+        let request = list_tasks(&id.into(), tasks_in(&unused));
+        let page = subject
+            .reader()?
+            .list_tasks(&subject.context(), request)
+            .await
+            .map_err(|error| format!("{unused:?} of the job `{id}` was refused: {error:?}"))?;
+        ensure!(
+            page.is_some_and(|page| page.items.is_empty() && page.next.is_none()),
+            "{unused:?} of the job `{id}`, which does not exist, did not give the empty list"
+        );
+        ensure!(
+            subject.calls() == before,
+            "{unused:?} of the job `{id}` made a call"
+        );
     }
     passed()
 }

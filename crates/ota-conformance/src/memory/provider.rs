@@ -20,6 +20,9 @@ use ota_core::provider::{
 use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 
+use crate::memory::difference::{
+    Aliases, ServerVersion, newer_job_filter, newer_task_filter, older_server,
+};
 use crate::memory::vendor::{
     BROKEN_PACKAGE, MemoryVendor, is_in_broken_part, leave_out_of_jobs, leave_out_of_tasks,
     spoil_job, spoil_task,
@@ -49,6 +52,11 @@ pub struct MemoryProvider {
     by_tokens: bool,
     /// Whether the vendor answers an empty list for a job that it does not know.
     vague_lists: bool,
+    aliases: Aliases,
+    /// The version of the vendor's server, by the setting.
+    version: ServerVersion,
+    /// Whether lists are asked for in an order, which the vendor does not keep on its own.
+    asks_for_order: bool,
 }
 
 /// The last refusal of a credential.
@@ -79,6 +87,9 @@ impl MemoryProvider {
             refused: Mutex::default(),
             by_tokens: false,
             vague_lists: false,
+            aliases: Aliases::default(),
+            version: ServerVersion::default(),
+            asks_for_order: true,
         }
     }
 
@@ -112,6 +123,31 @@ impl MemoryProvider {
         }
     }
 
+    /// Reads from a vendor that takes other spellings of an identifier for the same job.
+    #[must_use]
+    pub fn with_aliases(self, aliases: Aliases) -> Self {
+        Self { aliases, ..self }
+    }
+
+    /// Reads from a server of this version; what it lacks is no longer in the capability.
+    #[must_use]
+    pub fn with_server_version(self, version: ServerVersion) -> Self {
+        Self {
+            capability: version.of(self.capability),
+            version,
+            ..self
+        }
+    }
+
+    /// Asks for lists without an order, which no provider may; the suite is tested with it.
+    #[must_use]
+    pub fn without_order(self) -> Self {
+        Self {
+            asks_for_order: false,
+            ..self
+        }
+    }
+
     fn refused(&self) -> MutexGuard<'_, Option<Refused>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,7 +168,8 @@ impl MemoryProvider {
         None
     }
 
-    async fn attempt(&self) -> Result<Trouble> {
+    /// Makes one attempt of a call that uses a filter of newer servers, or none of them.
+    async fn attempt(&self, newer: Option<&'static str>) -> Result<Trouble> {
         let credential = self.credential.load(Ordering::SeqCst);
         if let Some(refusal) = self.refusal(credential, true) {
             return Err(refusal.with_unsent());
@@ -140,7 +177,10 @@ impl MemoryProvider {
         let received = self.vendor.receive().await?;
         if self.vendor.takes(credential) {
             *self.refused() = None;
-            return Ok(received);
+            return match newer {
+                Some(field) if received == Trouble::OlderServer => Err(older_server(field)),
+                _ => Ok(received),
+            };
         }
         let refused = Error::new(ErrorKind::Auth, "the vendor refused the credential");
         // A renewal that the vendor knows of already may be written here in a moment.
@@ -162,13 +202,26 @@ impl MemoryProvider {
 
     /// Makes one call; returns how the vendor changes its rows.
     async fn send(&self, cx: &Context, operation: &'static str) -> Result<Trouble> {
+        self.send_with(cx, operation, None).await
+    }
+
+    /// As [`MemoryProvider::send`], with a filter that only newer servers have.
+    async fn send_with(
+        &self,
+        cx: &Context,
+        operation: &'static str,
+        newer: Option<&'static str>,
+    ) -> Result<Trouble> {
         debug_assert!(!self.secret.is_empty(), "a call is signed with the secret");
         // Before the gate: what is known already is no call.
         if let Some(refusal) = self.refusal(self.credential.load(Ordering::SeqCst), false) {
             return Err(refusal);
         }
         let gate = Arc::clone(&self.deps.gate);
-        call(&*gate, cx, VendorCall::read(operation), |_| self.attempt()).await
+        call(&*gate, cx, VendorCall::read(operation), |_| {
+            self.attempt(newer)
+        })
+        .await
     }
 
     fn tell(&self, operation: &'static str, met: Option<(DriftKind, &'static str)>) {
@@ -344,7 +397,8 @@ impl MemoryProvider {
         filter: &JobFilter,
         losses: &Losses,
     ) -> Result<(Trouble, Vec<Job>)> {
-        let trouble = self.send(cx, "ListJobs").await?;
+        let newer = newer_job_filter(&self.capability, filter);
+        let trouble = self.send_with(cx, "ListJobs", newer).await?;
         is_list(trouble)?;
         let mut rows = self.vendor.jobs().to_vec();
         if let Some(first) = rows.first_mut() {
@@ -362,6 +416,7 @@ impl MemoryProvider {
             row.description = None;
         }
         leave_out_of_jobs(trouble, Place::JobRow, &mut rows);
+        self.order(trouble, &mut rows);
         Ok((trouble, rows))
     }
 
@@ -402,13 +457,15 @@ impl MemoryProvider {
         cx: &Context,
         request: &ListTasks,
     ) -> Result<(Trouble, Vec<Task>)> {
-        let trouble = self.send(cx, "ListTasks").await?;
+        let newer = newer_task_filter(&self.capability, &request.filter);
+        let trouble = self.send_with(cx, "ListTasks", newer).await?;
         is_list(trouble)?;
-        let mut jobs = self.vendor.jobs().iter();
-        if !self.vague_lists && !jobs.any(|job| job.id == request.job_id) {
+        let job = self.answered(&request.job_id);
+        if !self.vague_lists && job.is_none() {
             return Err(Error::new(ErrorKind::NotFound, "there is no such job"));
         }
-        let mut rows = self.vendor.tasks(&request.job_id).to_vec();
+        let tasks = job.map(|job| self.vendor.tasks(&job.id));
+        let mut rows = tasks.unwrap_or_default().to_vec();
         if let Some(first) = rows.first_mut() {
             self.tell("ListTasks", spoil_task(trouble, first));
         }
@@ -422,6 +479,7 @@ impl MemoryProvider {
         self.vendor.note_tasks(&request.filter);
         rows.retain(|task| MemoryVendor::task_matches(&request.filter, task));
         leave_out_of_tasks(trouble, &mut rows);
+        self.order(trouble, &mut rows);
         Ok((trouble, rows))
     }
 
@@ -517,6 +575,20 @@ impl MemoryProvider {
         }
     }
 
+    /// Returns the job that the vendor answers with, if it is the one that was asked for.
+    fn answered(&self, id: &JobId) -> Option<&Job> {
+        let job = self.vendor.find(id, self.aliases.are_taken())?;
+        Some(job).filter(|job| self.aliases.believes(id, &job.id))
+    }
+
+    /// Puts rows into the order of the vendor's answer.
+    fn order<T>(&self, trouble: Trouble, rows: &mut [T]) {
+        let other = self.vendor.calls() % 2 == 1;
+        if trouble == Trouble::UnstableOrder && !self.asks_for_order && other {
+            rows.reverse();
+        }
+    }
+
     /// Reads where a list goes on.
     fn from(&self, list: char, cursor: Option<&Cursor>) -> Result<From> {
         match self.by_tokens {
@@ -569,9 +641,11 @@ impl JobReader for MemoryProvider {
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
+        if self.aliases.refuses(&request.job_id) {
+            return Ok(None);
+        }
         let trouble = self.send(cx, "GetJob").await?;
-        let mut jobs = self.vendor.jobs().iter();
-        let mut job = jobs.find(|job| job.id == request.job_id).cloned();
+        let mut job = self.answered(&request.job_id).cloned();
         if let Some(job) = &mut job {
             self.tell("GetJob", spoil_job(trouble, job));
             keep_running(trouble, job);
@@ -581,14 +655,16 @@ impl JobReader for MemoryProvider {
     }
 
     async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>> {
+        if self.aliases.refuses(&request.job_id) {
+            return Ok(None);
+        }
         let trouble = self.send(cx, "GetStats").await?;
-        let mut jobs = self.vendor.jobs().iter();
-        let Some(job) = jobs.find(|job| job.id == request.job_id) else {
+        let Some(job) = self.answered(&request.job_id) else {
             return Ok(None);
         };
         let mut job = job.clone();
         keep_running(trouble, &mut job);
-        let tasks = self.vendor.tasks(&request.job_id);
+        let tasks = self.vendor.tasks(&job.id);
         let count = |status: TaskStatus| {
             let matching = tasks.iter().filter(|task| task.status == status);
             let count = matching.count() as u64;
@@ -604,6 +680,8 @@ impl JobReader for MemoryProvider {
         let timed_out = tasks
             .iter()
             .filter(|task| task.failure == Some(Failure::Timeout));
+        // A count that an older server does not have is left out; the rest of its answer is true.
+        let counts_timeouts = self.version == ServerVersion::Two && trouble != Trouble::OlderServer;
         let mut stats = JobStats {
             not_started: Some(self.vendor.not_started(&job)),
             total: Some(tasks.len() as u64),
@@ -614,7 +692,7 @@ impl JobReader for MemoryProvider {
             canceled: count(TaskStatus::Canceled),
             skipped: None,
             unknown: count(TaskStatus::Unknown),
-            timed_out: Some(timed_out.count() as u64),
+            timed_out: counts_timeouts.then(|| timed_out.count() as u64),
             outcome: None,
         };
         if stats.total.is_some_and(|total| total < stats.counted()) {
@@ -633,6 +711,9 @@ impl JobReader for MemoryProvider {
         };
         if !filter.status.is_empty() && !filter.status.iter().any(used) {
             return Ok(Some(Page::empty()));
+        }
+        if self.aliases.refuses(&request.job_id) {
+            return Ok(None);
         }
         match self.tasks_page(cx, &request, from).await {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

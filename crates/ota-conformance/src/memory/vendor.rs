@@ -153,6 +153,13 @@ impl MemoryVendor {
         noted.extend(texts.map(str::to_owned));
     }
 
+    /// Returns the job that an identifier reaches. A vendor that takes aliases reads identifiers as numbers and without case.
+    pub(super) fn find(&self, id: &JobId, takes_aliases: bool) -> Option<&Job> {
+        let asked = plain(id);
+        let mut jobs = self.rows.iter();
+        jobs.find(|job| job.id == *id || (takes_aliases && plain(&job.id) == asked))
+    }
+
     /// Returns how many targets of a job have no task yet.
     #[must_use]
     pub fn not_started(&self, job: &Job) -> u64 {
@@ -238,7 +245,9 @@ impl MemoryVendor {
             | Trouble::NotCounted
             | Trouble::NeverCounted
             | Trouble::StillRunning
-            | Trouble::VagueText => return Ok(trouble),
+            | Trouble::VagueText
+            | Trouble::OlderServer
+            | Trouble::UnstableOrder => return Ok(trouble),
             Trouble::Hang => std::future::pending().await,
             Trouble::Throttle | Trouble::LaterThrottle | Trouble::SlowerWord => {
                 Error::new(ErrorKind::Throttled, "the vendor asked to slow down")
@@ -484,6 +493,12 @@ fn spoil(trouble: Trouble, vendor: &mut VendorDetail) -> Option<(DriftKind, &'st
         }
         _ => None,
     }
+}
+
+/// An identifier as a vendor reads it that takes it for a number, and knows no case.
+fn plain(id: &JobId) -> String {
+    let id = id.as_str().trim_start_matches(['0', '+', ' ']);
+    id.to_ascii_lowercase()
 }
 
 fn pick<T: Copy>(words: &[T], number: u32) -> T {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ota_conformance::memory::{full_capability, small_capability};
+use ota_conformance::memory::{MemoryProvider, full_capability, small_capability};
 use ota_conformance::{CASES, Case, Subject, run_all, run_case};
 
 use crate::memory::{Kind, subject, subject_with};
@@ -39,7 +39,10 @@ fn flawed(flaw: Flaw) -> Subject {
         true => small_capability(),
         false => full_capability(),
     };
-    let good = |inner| Arc::new(inner) as _;
+    let good = |inner: MemoryProvider| match flaw {
+        Flaw::AsksForNoOrder => Arc::new(inner.without_order()) as _,
+        _ => Arc::new(inner) as _,
+    };
     let subject = subject_with(
         "flawed",
         capability,
@@ -79,6 +82,12 @@ pub(crate) async fn flaws_are_caught_at_every_kind_of_vendor() {
         (Kind::ByTokens, Flaw::EndsInSilence, "C27"),
         (Kind::VagueLists, Flaw::BelievesAnEmptyList, "C31"),
         (Kind::WithoutFailures, Flaw::WrongFailure, "C52"),
+        (Kind::AliasesByForm, Flaw::FindsAliases, "C32"),
+        (Kind::AliasesByAnswer, Flaw::FindsAliases, "C32"),
+        // What is wrong is inside: it takes the answer for the job that it asked for.
+        (Kind::AliasesBelieved, Flaw::None, "C32"),
+        (Kind::OldServer, Flaw::AnswersAnUnsupportedFilter, "C13"),
+        (Kind::OldServer, Flaw::AsksBeforeItRefuses, "C13"),
     ];
     for (kind, flaw, rule) in planted {
         let good = subject("flawed", kind.capability(), Through::Guard, |one| {

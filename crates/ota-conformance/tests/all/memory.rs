@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ota_conformance::memory::{
-    self, MemoryProvider, MemoryVendor, capability_without_failures, full_capability,
-    small_capability,
+    self, Aliases, MemoryProvider, MemoryVendor, ServerVersion, capability_without_failures,
+    full_capability, small_capability,
 };
 use ota_conformance::{Renewal, Subject};
 use ota_core::capability::Capability;
@@ -28,6 +28,11 @@ pub(crate) enum Kind {
     WithoutFailures,
     ByTokens,
     VagueLists,
+    AliasesByForm,
+    AliasesByAnswer,
+    /// No good one, and no subject of the suite.
+    AliasesBelieved,
+    OldServer,
 }
 
 impl Kind {
@@ -35,7 +40,7 @@ impl Kind {
         match self {
             Self::WithoutSomeFilters => small_capability(),
             Self::WithoutFailures => capability_without_failures(),
-            Self::Full | Self::ByTokens | Self::VagueLists => full_capability(),
+            _ => full_capability(),
         }
     }
 
@@ -43,6 +48,10 @@ impl Kind {
         match self {
             Self::ByTokens => provider.by_tokens(),
             Self::VagueLists => provider.with_vague_lists(),
+            Self::AliasesByForm => provider.with_aliases(Aliases::RefusedByForm),
+            Self::AliasesByAnswer => provider.with_aliases(Aliases::ComparedWithTheAnswer),
+            Self::AliasesBelieved => provider.with_aliases(Aliases::Believed),
+            Self::OldServer => provider.with_server_version(ServerVersion::One),
             Self::Full | Self::WithoutSomeFilters | Self::WithoutFailures => provider,
         }
     }
@@ -64,6 +73,21 @@ fn subjects() -> Vec<Planned> {
         ),
         ("memory that pages by tokens", Kind::ByTokens, GUARD),
         ("memory with vague lists", Kind::VagueLists, GUARD),
+        (
+            "memory with aliases, refused by their form",
+            Kind::AliasesByForm,
+            GUARD,
+        ),
+        (
+            "memory with aliases, found by the answer",
+            Kind::AliasesByAnswer,
+            GUARD,
+        ),
+        (
+            "memory with an old server, by its setting",
+            Kind::OldServer,
+            GUARD,
+        ),
     ];
     let planned = kinds.into_iter().flat_map(|(name, kind, gates)| {
         gates.iter().map(move |through| {

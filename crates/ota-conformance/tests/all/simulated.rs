@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ota_conformance::{
-    Documented, Example, JobTruth, Place, Renewal, Subject, TaskExample, Trouble, Truth,
+    Documented, Example, JobTruth, Newer, Place, Renewal, Subject, TaskExample, Trouble, Truth,
 };
 use ota_core::BoxFuture;
 use ota_core::id::{JobId, TaskId};
@@ -261,6 +261,8 @@ fn truth(vendor: &dyn Simulated, fleet: &FleetTruth) -> Truth {
         task_statuses: neutral(vendor.task_statuses()),
         documented: Documented::default(),
         reports_failures: vendor.reports_failures(),
+        newer: Newer::default(),
+        takes_an_order: false,
         job_examples: vendor.job_examples(fleet),
         task_examples: vendor.task_examples(fleet),
     }

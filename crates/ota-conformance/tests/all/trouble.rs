@@ -44,6 +44,9 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
         Trouble::Throttle | Trouble::LaterThrottle => FaultKind::Throttle,
         // Which part there is, and which operation has a row, only the vendor's own module knows.
         Trouble::BrokenPart | Trouble::LeftOut(..) => return false,
+        // No vendor with a simulator has servers of different versions.
+        Trouble::OlderServer => return false,
+        Trouble::UnstableOrder => FaultKind::UnstableOrder,
         Trouble::NullObjectRow => FaultKind::NullObject,
         Trouble::MovedPages => FaultKind::MovedPage,
         Trouble::EchoedRequest => FaultKind::EchoRequest,

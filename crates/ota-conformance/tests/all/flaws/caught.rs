@@ -10,7 +10,39 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
     (Flaw::AnswersAnUnsupportedFilter, &["C13"]),
     (Flaw::AnswersWithoutWhatAFilterNeeds, &["C15", "C45"]),
     (Flaw::AsksBeforeItRefuses, &["C10", "C13"]),
+    (
+        Flaw::AsksAnOlderServerAgain,
+        &["what_an_older_server_lacks_is_unsupported"],
+    ),
+    (
+        Flaw::AsksForNoOrder,
+        &["rows_of_a_vendor_without_an_order_are_not_lost"],
+    ),
     (Flaw::AsksForUnusedWords, &["C14"]),
+    (
+        Flaw::CallsAnOlderServerBroken,
+        &["what_an_older_server_lacks_is_unsupported"],
+    ),
+    (
+        Flaw::DropsRowsInAnotherOrder,
+        &["rows_of_a_vendor_without_an_order_are_not_lost"],
+    ),
+    (
+        Flaw::LearnsTheServersVersion,
+        &["what_an_older_server_lacks_is_unsupported"],
+    ),
+    (
+        Flaw::MissesAJobAtAnOlderServer,
+        &["what_an_older_server_lacks_is_unsupported"],
+    ),
+    (
+        Flaw::MissesTheJobOfUnusedWords,
+        &["unused_task_words_say_nothing_about_the_job"],
+    ),
+    (
+        Flaw::TakesAnOlderServerForAnEmptyList,
+        &["what_an_older_server_lacks_is_unsupported"],
+    ),
     (
         Flaw::AsksWithARefusedCredential,
         &["a_refused_credential_is_left_alone_until_it_changes"],

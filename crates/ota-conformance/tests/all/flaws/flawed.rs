@@ -33,6 +33,8 @@ pub(super) struct Flawed {
     /// How often the capability was asked for, and errors met.
     counted: AtomicU64,
     busy: AtomicBool,
+    /// Whether the server turned out to be older than the setting says.
+    met_older: AtomicBool,
     /// How the vendor misbehaves.
     trouble: Arc<Mutex<Trouble>>,
     other: Capability,
@@ -102,9 +104,17 @@ impl Flawed {
             Flaw::BelievesEveryWait if error.kind() == ErrorKind::Throttled => {
                 error.with_retry_after(std::time::Duration::from_secs(u64::MAX))
             }
+            Flaw::CallsAnOlderServerBroken if self.is_older(&error) => {
+                error.as_kind(ErrorKind::Unavailable, "the vendor is out of order")
+            }
             Flaw::TellsWrongKind if vendors => Error::new(ErrorKind::Unexpected, "something broke"),
             _ => error,
         }
+    }
+
+    /// Whether an error says that the server is older than the setting says.
+    fn is_older(&self, error: &Error) -> bool {
+        self.trouble() == Trouble::OlderServer && error.kind() == ErrorKind::Unsupported
     }
 
     fn stuck(&self) -> Result<()> {
@@ -136,6 +146,11 @@ impl Flawed {
     fn silenced<T>(&self, page: Result<Page<T>>) -> Result<Page<T>> {
         match page {
             Err(error)
+                if self.has(Flaw::TakesAnOlderServerForAnEmptyList) && self.is_older(&error) =>
+            {
+                Ok(Page::empty())
+            }
+            Err(error)
                 if self.has(Flaw::BelievesRepeatedPages)
                     && self.trouble() == Trouble::RepeatPage
                     && error.kind() == ErrorKind::Protocol =>
@@ -163,6 +178,9 @@ impl Flawed {
     /// What is wrong with any page. `at` is where it starts.
     fn page<T: Clone>(&self, page: &mut Page<T>, first: bool, size: u32) {
         match self.flaw {
+            Flaw::DropsRowsInAnotherOrder if self.trouble() == Trouble::UnstableOrder => {
+                page.items.pop();
+            }
             Flaw::OrdersRowsAnew if self.turns.fetch_add(1, Ordering::Relaxed) % 2 == 1 => {
                 page.items.reverse();
             }
@@ -220,6 +238,13 @@ impl Flawed {
 
     /// Asks again what was refused.
     async fn repeat(&self, cx: &Context, error: Option<&Error>) {
+        let older = error.is_some_and(|error| self.is_older(error));
+        if self.has(Flaw::AsksAnOlderServerAgain) && older {
+            let _refused_again = self.inner.check(cx).await;
+        }
+        if older {
+            self.met_older.store(true, Ordering::Relaxed);
+        }
         let refused = error.is_some_and(|error| error.kind() == ErrorKind::Rejected);
         if self.has(Flaw::RepeatsARefusal) && refused && self.trouble() == Trouble::BadArgument {
             let _refused_again = self.inner.check(cx).await;
@@ -312,6 +337,7 @@ pub(super) fn plant(mut subject: Subject, flaw: Flaw) -> Subject {
         turns: AtomicU64::new(0),
         counted: AtomicU64::new(0),
         busy: AtomicBool::new(false),
+        met_older: AtomicBool::new(false),
         trouble,
         other,
     });
@@ -356,7 +382,10 @@ impl Provider for Flawed {
             self.flaw,
             Flaw::SillyCapability | Flaw::HidesWhatAFilterNeeds | Flaw::FillsUndeclaredFields
         );
-        if always {
+        let learned = self.has(Flaw::LearnsTheServersVersion)
+            && self.trouble() == Trouble::OlderServer
+            && self.met_older.load(Ordering::Relaxed);
+        if always || learned {
             return &self.other;
         }
         self.inner.capability()
@@ -576,6 +605,7 @@ impl JobReader for Flawed {
             }
             _ => {}
         }
+        let asked_for_unknown = request.job_id == self.unknown_job;
         let again = ListTasks {
             cursor: None,
             ..request.clone()
@@ -587,10 +617,18 @@ impl JobReader for Flawed {
         }
         self.repeat(cx, page.as_ref().err()).await;
         let page = match page.transpose() {
+            Some(Err(error))
+                if self.has(Flaw::MissesAJobAtAnOlderServer) && self.is_older(&error) =>
+            {
+                return Ok(None);
+            }
             Some(page) => Some(self.silenced(page)).transpose(),
             None => Ok(None),
         };
         let mut page = page.map_err(|error| self.error(error))?;
+        if self.has(Flaw::MissesTheJobOfUnusedWords) && asked_for_unknown {
+            return Ok(None);
+        }
         if self.has(Flaw::BelievesAnEmptyList) && page.is_none() {
             page = Some(Page::empty());
         }

@@ -14,10 +14,16 @@ use crate::rig::Through;
 use crate::simulated::{Planned, Vendor};
 
 /// Flaws that nothing around a provider can make, and why.
-const INSIDE: &[(Flaw, &str)] = &[(
-    Flaw::AsksWithARefusedCredential,
-    "an adapter pauses before it sends, and nothing around it can make it send",
-)];
+const INSIDE: &[(Flaw, &str)] = &[
+    (
+        Flaw::AsksForNoOrder,
+        "an adapter says in which order it wants rows, and nothing around it can take that out of a call",
+    ),
+    (
+        Flaw::AsksWithARefusedCredential,
+        "an adapter pauses before it sends, and nothing around it can make it send",
+    ),
+];
 
 /// What became of a flaw.
 enum Fate {
