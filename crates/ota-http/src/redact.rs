@@ -1,5 +1,7 @@
 //! Taking secrets out of text before it is shown.
 
+use std::cmp::Reverse;
+
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -197,6 +199,8 @@ impl Hidden {
                 }
             }
         }
+        // Longer ones first: one that holds another one must not be changed before it has been found.
+        forms.sort_by_key(|form| Reverse(form.len()));
         Self(forms)
     }
 
@@ -321,6 +325,14 @@ mod tests {
         let cleaned = secrets("k=a/b+c k=a%2Fb%2Bc k=a%252Fb%252Bc", ["a/b+c"], 1000);
         assert_eq!(cleaned, "k=*** k=*** k=***");
         assert_eq!(secrets("äöü", [], 2), "äö…");
+    }
+
+    #[test]
+    fn a_secret_that_holds_another_one_goes_as_a_whole() {
+        for order in [["LTAI", "x-LTAI-y"], ["x-LTAI-y", "LTAI"]] {
+            let text = "key x-LTAI-y of LTAI".to_owned();
+            assert_eq!(Hidden::new(order).text(text), "key *** of ***");
+        }
     }
 
     #[test]
