@@ -1,11 +1,13 @@
 //! One configured account at a vendor: what an adapter's reads have in common.
 
+use ota_core::Result;
 use ota_core::capability::Capability;
 use ota_core::drift::DriftKind;
 use ota_core::id::ProviderName;
 use ota_core::paging::{Fetched, PageDrift, Position, Walk, Window};
 use ota_core::provider::Dependencies;
 
+use crate::error::has_code;
 use crate::fields::Source;
 
 /// One configured account: its names, what it can do and what it was given.
@@ -21,18 +23,36 @@ pub struct Account {
     pub deps: Dependencies,
 }
 
-/// The vendor's names of what a page has around and beside its rows, for reports of drift.
+/// How a vendor's pages look: its names of what a page has around and beside its rows, and its refusal of a page that does not exist.
 #[derive(Clone, Copy, Debug)]
-pub struct PageFields {
+pub struct PageFormat {
     /// The page size.
     pub size: &'static str,
     /// The rows.
     pub rows: &'static str,
     /// The total.
     pub total: &'static str,
+    /// The codes under which a list may end: the vendor refuses the page behind its last one with them.
+    pub no_such_page: &'static [&'static str],
 }
 
 impl Account {
+    /// Puts together what a provider was configured with.
+    #[must_use]
+    pub fn new(
+        vendor: &'static str,
+        name: ProviderName,
+        capability: Capability,
+        deps: Dependencies,
+    ) -> Self {
+        Self {
+            vendor,
+            name,
+            capability,
+            deps,
+        }
+    }
+
     /// Returns where the rows of an operation come from.
     #[must_use]
     pub fn source(&self, operation: &'static str) -> Source<'_> {
@@ -66,19 +86,42 @@ impl Account {
         }
     }
 
-    /// Reports a page that is not the one that was asked for.
-    pub fn report_page<R>(
+    /// Judges what came for a page of a list. The refusal of a page behind the first one as one that does not exist is the end of the list: a list that
+    /// does not report its total ends with it. A page that is not the one that was asked for is reported as drift.
+    ///
+    /// # Errors
+    /// Any other error of `fetched`.
+    pub fn judge_page<R>(
         &self,
         operation: &'static str,
-        fields: PageFields,
+        format: PageFormat,
+        window: Window,
+        fetched: Result<Fetched<R>>,
+    ) -> Result<Fetched<R>> {
+        match fetched {
+            Ok(fetched) => {
+                self.report_page(operation, format, window, &fetched);
+                Ok(fetched)
+            }
+            Err(error) if window.index > 0 && has_code(&error, format.no_such_page) => {
+                Ok(Fetched::nothing(None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn report_page<R>(
+        &self,
+        operation: &'static str,
+        format: PageFormat,
         window: Window,
         fetched: &Fetched<R>,
     ) {
         let field = match fetched.drift(window) {
             None => return,
-            Some(PageDrift::Size) => fields.size,
-            Some(PageDrift::Rows) => fields.rows,
-            Some(PageDrift::Total) => fields.total,
+            Some(PageDrift::Size) => format.size,
+            Some(PageDrift::Rows) => format.rows,
+            Some(PageDrift::Total) => format.total,
         };
         self.deps.drift.observe(DriftKind::Page, operation, field);
         tracing::debug!(

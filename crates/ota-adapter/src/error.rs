@@ -145,7 +145,8 @@ pub fn too_many_rows() -> Error {
     )
 }
 
-/// Returns the error for a readable answer that is not the one of the call: `missing` is the vendor's name of what it should hold.
+/// Returns the error for a readable answer that is not the one of the call: `missing` is the vendor's name of what it should hold. A source of rows has the
+/// same with its operation: [`crate::Source::wrong_shape`].
 #[must_use]
 pub fn wrong_shape(missing: &'static str) -> Error {
     Error::new(

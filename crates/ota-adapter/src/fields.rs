@@ -1,5 +1,6 @@
 //! Reading one row of a vendor field by field, so that nothing of it is lost.
 
+use ota_core::Error;
 use ota_core::drift::{DriftKind, DriftObserver};
 use ota_core::id::ProviderName;
 use ota_core::vendor::VendorDetail;
@@ -7,6 +8,7 @@ use ota_http::redact;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use crate::error::wrong_shape;
 use crate::lenient::{LenientList, LenientObject, LenientScalar};
 use crate::timestamp::TimeFormat;
 
@@ -28,6 +30,12 @@ impl<'a> Source<'a> {
     pub fn report(&self, kind: DriftKind, field: &str) {
         self.drift
             .observe(kind, self.operation, &redact::urls(field));
+    }
+
+    /// Returns the error for a readable answer that is not the one of the operation: `missing` is the vendor's name of what it should hold.
+    #[must_use]
+    pub fn wrong_shape(self, missing: &'static str) -> Error {
+        wrong_shape(missing).with_operation(self.operation)
     }
 
     /// Begins to read a row.

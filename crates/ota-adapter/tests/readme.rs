@@ -1,16 +1,22 @@
 //! The adapter of the README, whole: what the README shows stands here word for word, so that it compiles.
 
-use ota_adapter::account::PageFields;
+use std::sync::Arc;
+
+use ota_adapter::account::PageFormat;
 use ota_adapter::answer::ErrorFormat;
 use ota_adapter::page::page;
 use ota_adapter::rows::{mapped, rows_of};
 use ota_adapter::{
     Account, FieldReader, LenientObject, LenientScalar, ListCursor, Meaning, Source, TimeFormat,
 };
+use ota_adapter_test::Given;
 use ota_core::capability::{
     Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
     TaskFilterSupport,
 };
+use ota_core::clock::SystemClock;
+use ota_core::drift::DriftKind;
+use ota_core::error::VendorError;
 use ota_core::fields::FieldSupport;
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
 use ota_core::paging::{Fetched, Window};
@@ -106,10 +112,11 @@ fn by_status(_code: Option<&str>, status: u16) -> Meaning {
 }
 
 const MAX_PAGE_SIZE: u32 = 100;
-const PAGE: PageFields = PageFields {
+const PAGE: PageFormat = PageFormat {
     size: "size",
     rows: "content",
     total: "total",
+    no_such_page: &["hawkbit.server.error.noSuchPage"],
 };
 
 /// Stands for the one call of a real adapter.
@@ -117,17 +124,19 @@ type Send = fn(Window) -> Result<Map<String, Value>>;
 
 async fn fetch(account: &Account, send: Send, window: Window) -> Result<Fetched<Option<Job>>> {
     let source = account.source("list");
-    let mut answer = send(window)?;
+    let fetched = send(window).and_then(|answer| jobs(source, answer));
+    account.judge_page("list", PAGE, window, fetched)
+}
+
+fn jobs(source: Source<'_>, mut answer: Map<String, Value>) -> Result<Fetched<Option<Job>>> {
     let content = answer.remove("content").unwrap_or_default();
     let rows = rows_of(content, |row| row.contains_key("id"))
-        .ok_or_else(|| ota_adapter::error::wrong_shape("content"))?;
-    let fetched = Fetched {
+        .ok_or_else(|| source.wrong_shape("content"))?;
+    Ok(Fetched {
         rows: mapped(source, "content", rows, |wire| job(source, wire))?,
         total: answer.get("total").and_then(Value::as_u64),
         size: None,
-    };
-    account.report_page("list", PAGE, window, &fetched);
-    Ok(fetched)
+    })
 }
 
 fn wanted(filter: &JobFilter, job: &Job) -> bool {
@@ -207,15 +216,69 @@ fn capability() -> Capability {
     }
 }
 
+fn given() -> Given {
+    Given::new(Arc::new(SystemClock))
+}
+
+fn account(given: &Given) -> Account {
+    Account::new("acme", given.name(), capability(), given.dependencies(5))
+}
+
+#[test]
+fn a_list_ends_where_the_vendor_has_no_such_page() {
+    let given = given();
+    let account = account(&given);
+    let refused = |code: &str| {
+        let error = Error::new(ErrorKind::InvalidArgument, "");
+        Err::<Fetched<()>, _>(error.with_vendor(VendorError {
+            code: Some(code.to_owned()),
+            ..VendorError::default()
+        }))
+    };
+    let second = Window {
+        index: 1,
+        ..Window::FIRST_ROW
+    };
+    let end = account.judge_page("list", PAGE, second, refused(PAGE.no_such_page[0]));
+    assert_eq!(end.unwrap().rows, []);
+    // The first page always exists, and another refusal is no end.
+    let first = account.judge_page(
+        "list",
+        PAGE,
+        Window::FIRST_ROW,
+        refused(PAGE.no_such_page[0]),
+    );
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert!(
+        account
+            .judge_page("list", PAGE, second, refused("other"))
+            .is_err()
+    );
+}
+
+#[test]
+fn a_page_that_is_not_the_one_asked_for_is_drift() {
+    let given = given();
+    let account = account(&given);
+    let page = |total| {
+        Ok(Fetched {
+            rows: vec![()],
+            total: Some(total),
+            size: None,
+        })
+    };
+    for (total, reported) in [(1, false), (0, true)] {
+        let judged = account.judge_page("list", PAGE, Window::FIRST_ROW, page(total));
+        assert_eq!(judged.unwrap().rows, [()]);
+        let reports = given.drift.snapshot();
+        let expected = reported.then(|| ((DriftKind::Page, "list", PAGE.total.to_owned()), 1));
+        assert_eq!(reports, expected.into_iter().collect());
+    }
+}
+
 #[tokio::test]
 async fn the_adapter_of_the_readme_lists_jobs() {
-    let given = ota_adapter_test::Given::new(std::sync::Arc::new(ota_core::clock::SystemClock));
-    let account = Account {
-        vendor: "acme",
-        name: given.name(),
-        capability: capability(),
-        deps: given.dependencies(5),
-    };
+    let account = account(&given());
     let request = |page_size| ListJobs {
         filter: JobFilter::default(),
         page_size,

@@ -195,6 +195,13 @@ pub struct Window {
 }
 
 impl Window {
+    /// The page that holds the first row alone: the smallest call that a list answers.
+    pub const FIRST_ROW: Self = Self {
+        index: 0,
+        size: 1,
+        skip: 0,
+    };
+
     /// Chooses the vendor page that holds the most of `want` rows from `offset` on, all of them wherever one page can.
     ///
     /// Vendors address rows by page number times page size only. A page size can nearly always be found whose pages do not

@@ -8,7 +8,7 @@ use ota_core::id::JobId;
 use ota_core::job::{Detail, Job};
 use ota_core::paging::Fetched;
 use ota_core::task::Task;
-use ota_core::{Error, ErrorKind, Result};
+use ota_core::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -28,16 +28,13 @@ pub(crate) fn job(source: Source<'_>, answer: Answer) -> Result<Option<Job>> {
         _ => {}
     }
     // The decoder's own error would repeat the value, which can be a signed URL.
-    let wire: OtaJob = serde_json::from_value(answer.data)
-        .map_err(|_| unreadable(source, "`Data` is not an object"))?;
+    let wire: OtaJob = serde_json::from_value(answer.data).map_err(|_| wrong_shape(source))?;
     Ok(Some(map::job::job(source, wire, Detail::Full)))
 }
 
-fn unreadable(source: Source<'_>, reason: &'static str) -> Error {
-    Error::new(ErrorKind::Protocol, "the vendor's answer cannot be read")
-        .with_retry(Retry::Later)
-        .with_operation(source.operation)
-        .with_context("reason", reason)
+/// `Data` is not what the operation returns. A proxy or a broken edition may have changed it, so a retry may succeed.
+fn wrong_shape(source: Source<'_>) -> Error {
+    source.wrong_shape("Data").with_retry(Retry::Later)
 }
 
 /// Reads `ListOTAJobByFirmware` and `ListOTAJobByDevice`.
@@ -85,8 +82,7 @@ fn page<W: DeserializeOwned, T>(
     wrapper: &str,
     map: impl Fn(W) -> T,
 ) -> Result<Fetched<Option<T>>> {
-    let rows = list(answer.data, wrapper)
-        .ok_or_else(|| unreadable(source, "its data is not a list of rows"))?;
+    let rows = list(answer.data, wrapper).ok_or_else(|| wrong_shape(source))?;
     Ok(Fetched {
         rows: mapped(source, "Data", rows, map)?,
         total: answer.total,

@@ -4,43 +4,37 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, header};
-use ota_adapter::account::PageFields;
-use ota_adapter::error::{has_code, too_many_rows, with_wait};
+use ota_adapter::account::PageFormat;
+use ota_adapter::error::{too_many_rows, with_wait};
 use ota_adapter::{Account, LenientScalar, Meaning};
 use ota_core::context::Context;
 use ota_core::drift::DriftKind;
 use ota_core::error::Retry;
 use ota_core::gate::{self, VendorCall};
-use ota_core::paging::{Fetched, Window};
+use ota_core::paging::Window;
 use ota_core::provider::SettingError;
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::encode::query;
 use ota_http::redact::Hidden;
-use ota_http::{Request, Response};
+use ota_http::{Request, Response, Secret};
 use serde_json::Value;
 use time::OffsetDateTime;
-use time::format_description::StaticFormatDescription;
-use time::macros::format_description;
 use zeroize::Zeroizing;
 
 use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
 use crate::credentials::{Credentials, Secrets};
 use crate::error::{
-    self, NO_SUCH_PAGE, OUT_OF_ORDER, SLOW_DOWN, advised, is_credential_refusal, is_time_refusal,
+    NO_SUCH_PAGE, OUT_OF_ORDER, SLOW_DOWN, advised, is_credential_refusal, is_time_refusal,
     refusal, shows_credential, wait_of,
 };
 use crate::params::Params;
 use crate::refused::{Key, RefusedKeys};
-use crate::sign::{Acs3, acs3, rpc, sha256_hex};
+use crate::sign::{Acs3, FORM, acs3, rpc, sha256_hex, timestamp};
 use crate::skew::Skew;
 use crate::wire::{self, Decoded, Envelope, Undecodable};
 
 const VERSION: &str = "2018-01-20";
-
-/// `YYYY-MM-DDThh:mm:ssZ`, without a fraction, in UTC.
-const TIMESTAMP: StaticFormatDescription =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
 /// Parameters longer than this travel in a form body: servers and proxies commonly cut request lines at 8 KiB.
 const MAX_QUERY_BYTES: usize = 4096;
@@ -67,11 +61,12 @@ pub(crate) struct Answer {
     pub(crate) page_size: Option<u32>,
 }
 
-/// The vendor's names of what a page has around and beside its rows.
-pub(crate) const PAGE: PageFields = PageFields {
+/// How the vendor's pages look.
+pub(crate) const PAGE: PageFormat = PageFormat {
     size: "PageSize",
     rows: "Data",
     total: "Total",
+    no_such_page: &[NO_SUCH_PAGE],
 };
 
 /// The vendor counts pages from 1.
@@ -80,15 +75,6 @@ pub(crate) fn page_params(window: Window) -> [(String, String); 2] {
         ("CurrentPage".to_owned(), (window.index + 1).to_string()),
         ("PageSize".to_owned(), window.size.to_string()),
     ]
-}
-
-/// Reads "there is no such page" behind the end of a list as what it means: a list that does not report its total ends with it.
-pub(crate) fn end_of_list<R>(window: Window, result: Result<Fetched<R>>) -> Result<Fetched<R>> {
-    let ended = |error: &Error| window.index > 0 && has_code(error, &[NO_SUCH_PAGE]);
-    match result {
-        Err(error) if ended(&error) => Ok(Fetched::nothing(None)),
-        other => other,
-    }
 }
 
 impl Client {
@@ -228,10 +214,7 @@ impl Client {
         secrets: &Secrets,
         now: OffsetDateTime,
     ) -> Result<Request> {
-        let now = now.to_offset(time::UtcOffset::UTC);
-        let timestamp = now.format(TIMESTAMP).map_err(|error| {
-            Error::new(ErrorKind::Unexpected, "the clock shows no valid time").with_source(error)
-        })?;
+        let timestamp = timestamp(now)?;
         let nonce = self.account.deps.random.nonce()?;
         let mut params = params.clone();
         if let Some(instance) = &self.config.instance_id {
@@ -365,8 +348,6 @@ impl Client {
     }
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
-
 fn encode(params: &Params) -> String {
     query(
         params
@@ -392,7 +373,7 @@ pub(crate) fn interpret(
         Undecodable::TooMuch => too_many_rows(),
     })?;
     // Whatever text the vendor sends may repeat what was sent to it.
-    let hidden = Hidden::new(error::hidden(secrets));
+    let hidden = Hidden::new(secrets.parts().map(Secret::expose_secret));
     let mut members = hidden.members(members);
     for field in odd.fields() {
         drift(DriftKind::Malformed, &hidden.text(field.to_owned()));

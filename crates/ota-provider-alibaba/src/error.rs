@@ -11,7 +11,7 @@ use ota_adapter::slower::asks_to_slow_down;
 use ota_core::error::{Retry, VendorError};
 use ota_core::{Error, ErrorKind};
 use ota_http::server_time::whole_number;
-use ota_http::{Response, redact};
+use ota_http::{Response, Secret, redact};
 
 use crate::config::CredentialSettings;
 use crate::credentials::Secrets;
@@ -40,7 +40,7 @@ pub(crate) fn refusal(
 ) -> Error {
     let request_id = request_id.as_deref();
     let request_id = request_id.or_else(|| response.header("x-acs-request-id"));
-    let hidden: Vec<&str> = hidden(secrets).collect();
+    let hidden: Vec<&str> = secrets.parts().map(Secret::expose_secret).collect();
     let vendor = vendor_error(response, &hidden, Some(code), None, request_id);
     let error = classify(code, response.status)
         .error()
@@ -118,18 +118,6 @@ pub(crate) fn advised(error: Error, source: &CredentialSettings) -> Error {
     error.with_advice(advice)
 }
 
-/// What no text of the vendor may show.
-pub(crate) fn hidden(secrets: &Secrets) -> impl Iterator<Item = &str> {
-    [
-        Some(&secrets.access_key_secret),
-        secrets.security_token.as_ref(),
-        Some(&secrets.access_key_id),
-    ]
-    .into_iter()
-    .flatten()
-    .map(ota_http::Secret::expose_secret)
-}
-
 /// Whether the vendor refused the credential itself, which another one may mend; not a right, and not the time.
 pub(crate) fn is_credential_refusal(error: &Error) -> bool {
     let Some(vendor) = error.vendor().filter(|_| error.kind() == ErrorKind::Auth) else {
@@ -202,7 +190,8 @@ fn clean(text: &str, secrets: &Secrets) -> String {
     .min();
     // ASCII lower-casing keeps every byte's place, so the index fits the original text.
     let kept = cut.map_or(text, |cut| text[..cut].trim_end());
-    redact::secrets(kept, hidden(secrets), MAX_MESSAGE_CHARS)
+    let hidden = secrets.parts().map(Secret::expose_secret);
+    redact::secrets(kept, hidden, MAX_MESSAGE_CHARS)
 }
 
 pub(crate) const SLOW_DOWN: Meaning =

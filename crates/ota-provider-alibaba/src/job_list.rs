@@ -7,7 +7,7 @@ use ota_core::paging::{Fetched, Window};
 use ota_core::provider::JobFilter;
 
 use crate::answers;
-use crate::client::{Client, PAGE, end_of_list, page_params};
+use crate::client::{Client, PAGE, page_params};
 use crate::params::Params;
 
 const LIST_BY_PACKAGE: &str = "ListOTAJobByFirmware";
@@ -67,11 +67,9 @@ impl JobList {
         let answer = client.read(cx, self.operation, params, self.callers).await;
         let source = client.account.source(self.operation);
         let fetched = answer.and_then(|answer| answers::jobs(source, answer));
-        let fetched = end_of_list(window, fetched)?;
         client
             .account
-            .report_page(self.operation, PAGE, window, &fetched);
-        Ok(fetched)
+            .judge_page(self.operation, PAGE, window, fetched)
     }
 }
 

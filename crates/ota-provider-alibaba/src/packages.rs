@@ -12,7 +12,7 @@ use ota_core::provider::{JobFilter, Page, PageProblem};
 use ota_core::{Error, ErrorKind, Result};
 
 use crate::answers;
-use crate::client::{Client, PAGE, end_of_list, page_params};
+use crate::client::{Client, PAGE, page_params};
 use crate::error::is_absence;
 use crate::job_list::{JobList, MAX_BY_PACKAGE, filters_here, matches};
 use crate::package_cursor::{PackageCursor, WalkedPackage};
@@ -308,15 +308,14 @@ impl<'a> PackageWalk<'a> {
             .await;
         let fetched =
             answer.and_then(|answer| answers::packages(account.source(LIST_PACKAGES), answer));
-        let Fetched { rows, total, size } = end_of_list(window, fetched)?;
+        let Fetched { rows, total, size } =
+            account.judge_page(LIST_PACKAGES, PAGE, window, fetched)?;
         let rows = rows.into_iter().map(Option::unwrap_or_default);
-        let fetched = Fetched {
+        Ok(Fetched {
             rows: rows.map(WalkedPackage::from).collect(),
             total,
             size,
-        };
-        account.report_page(LIST_PACKAGES, PAGE, window, &fetched);
-        Ok(fetched)
+        })
     }
 }
 

@@ -42,14 +42,8 @@ impl AlibabaProvider {
         config: Config,
         deps: Dependencies,
     ) -> Result<Self, SettingError> {
-        let account = Account {
-            vendor: VENDOR,
-            name,
-            capability: capability(),
-            deps,
-        };
-        let client = Client::new(account, config)?;
-        Ok(Self { client })
+        let account = Account::new(VENDOR, name, capability(), deps);
+        Client::new(account, config).map(|client| Self { client })
     }
 
     /// Shares the refusals of credentials with other providers.
@@ -113,12 +107,7 @@ impl Provider for AlibabaProvider {
     }
 
     async fn check(&self, cx: &Context) -> Result<()> {
-        let first = Window {
-            index: 0,
-            size: 1,
-            skip: 0,
-        };
-        let params = page_params(first).into();
+        let params = page_params(Window::FIRST_ROW).into();
         let answer = self.client.read(cx, LIST_PACKAGES, params, &[]).await;
         answer.map(drop)
     }

@@ -33,15 +33,10 @@ pub(crate) struct Key([u8; 32]);
 
 impl Key {
     pub(crate) fn new(endpoint: &str, signature: Signature, secrets: &Secrets) -> Self {
-        let parts = [
-            Some(endpoint),
-            Some(secrets.access_key_id.expose_secret()),
-            Some(secrets.access_key_secret.expose_secret()),
-            secrets.security_token.as_ref().map(Secret::expose_secret),
-        ];
+        let parts = secrets.parts().map(Secret::expose_secret);
         let mut hash = Sha256::new();
         hash.update([u8::from(signature == Signature::HmacSha1)]);
-        for part in parts.into_iter().flatten() {
+        for part in std::iter::once(endpoint).chain(parts) {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
@@ -74,6 +69,16 @@ struct Known {
 }
 
 impl Known {
+    fn new(key: Key, taken: bool) -> Self {
+        Self {
+            key,
+            taken,
+            doubts: 0,
+            refused: None,
+            trying_until: None,
+        }
+    }
+
     fn answer(&self, now: Instant) -> Option<Error> {
         let refused = self.refused.as_ref()?;
         let trying = self.trying_until.is_some_and(|until| now < until);
@@ -161,13 +166,7 @@ impl RefusedKeys {
         if known.refused.is_some() {
             tracing::info!("the vendor takes the credential again");
         }
-        *known = Known {
-            key,
-            taken: true,
-            doubts: 0,
-            refused: None,
-            trying_until: None,
-        };
+        *known = Known::new(key, true);
     }
 
     /// Ends a call that showed neither.
@@ -187,13 +186,7 @@ fn entry(all: &mut Vec<Known>, key: Key) -> &mut Known {
             if all.len() >= MOST {
                 all.remove(0);
             }
-            all.push(Known {
-                key,
-                taken: false,
-                doubts: 0,
-                refused: None,
-                trying_until: None,
-            });
+            all.push(Known::new(key, false));
             all.len() - 1
         }
     };

@@ -7,10 +7,25 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use ota_core::{Error, ErrorKind, Result};
 use ota_http::encode::{percent_encode, query};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::macros::format_description;
 use zeroize::Zeroizing;
+
+/// The content type of parameters in a body.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Writes the time of a request: `YYYY-MM-DDThh:mm:ssZ`, without a fraction, in UTC.
+pub(crate) fn timestamp(now: OffsetDateTime) -> Result<String> {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let now = now.to_offset(time::UtcOffset::UTC);
+    now.format(format).map_err(|error| {
+        Error::new(ErrorKind::Unexpected, "the clock shows no valid time").with_source(error)
+    })
+}
 
 /// Sorts parameters by name as bytes and joins them percent-encoded. An empty value stays as `name=`.
 #[must_use]

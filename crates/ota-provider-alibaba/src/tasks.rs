@@ -13,7 +13,7 @@ use ota_core::{Error, ErrorKind, Result};
 
 use crate::answers;
 use crate::blame::{can_mean, speaks_of_device};
-use crate::client::{Client, PAGE, end_of_list, page_params};
+use crate::client::{Client, PAGE, page_params};
 use crate::map::status::{CONFIRM, TASK_STATUSES};
 use crate::params::Params;
 use crate::task_cursor::{Mode, TaskCursor};
@@ -301,7 +301,7 @@ impl TaskList<'_> {
                     _ => Err(error.as_kind(ErrorKind::InvalidArgument, UNKNOWN_DEVICE)),
                 }
             }
-            fetched => end_of_list(window, fetched),
+            fetched => fetched,
         }
     }
 
@@ -324,7 +324,7 @@ impl TaskList<'_> {
         window: Window,
     ) -> Result<Fetched<Option<Task>>> {
         let params = task_params(self.job_id, status, window);
-        end_of_list(window, self.read(params, &["JobId"], window).await)
+        self.read(params, &["JobId"], window).await
     }
 
     async fn read(
@@ -368,13 +368,8 @@ pub(crate) async fn count(
     job_id: &JobId,
     status: Option<&str>,
 ) -> Result<Option<u64>> {
-    let window = Window {
-        index: 0,
-        size: 1,
-        skip: 0,
-    };
-    let params = task_params(job_id, status, window);
-    let fetched = read_tasks(client, cx, job_id, params, &["JobId"], window).await?;
+    let params = task_params(job_id, status, Window::FIRST_ROW);
+    let fetched = read_tasks(client, cx, job_id, params, &["JobId"], Window::FIRST_ROW).await?;
     // A total below the rows that came with it counts something else.
     let rows = fetched.rows.len() as u64;
     Ok(fetched.total.filter(|total| *total >= rows))
@@ -388,12 +383,10 @@ async fn read_tasks(
     callers: &[&str],
     window: Window,
 ) -> Result<Fetched<Option<Task>>> {
-    let answer = client.read(cx, LIST_TASKS, params, callers).await?;
-    let fetched = answers::tasks(client.account.source(LIST_TASKS), answer, job_id)?;
-    client
-        .account
-        .report_page(LIST_TASKS, PAGE, window, &fetched);
-    Ok(fetched)
+    let answer = client.read(cx, LIST_TASKS, params, callers).await;
+    let source = client.account.source(LIST_TASKS);
+    let fetched = answer.and_then(|answer| answers::tasks(source, answer, job_id));
+    client.account.judge_page(LIST_TASKS, PAGE, window, fetched)
 }
 
 fn task_params(job_id: &JobId, status: Option<&str>, window: Window) -> Params {

@@ -1,6 +1,5 @@
 //! From an answer to rows of ours: the shapes that the three reading operations have. Pure functions; asking is done elsewhere.
 
-use ota_adapter::error::wrong_shape;
 use ota_adapter::rows::{mapped, rows_of};
 use ota_adapter::{LenientScalar, Source};
 use ota_core::Result;
@@ -19,7 +18,7 @@ use crate::wire::{OperationInfo, Page, Row};
 /// # Errors
 /// When the answer is something else than a task.
 pub(crate) fn job(source: Source<'_>, body: Map<String, Value>) -> Result<Job> {
-    let shape = || wrong_shape("operationId").with_operation(source.operation);
+    let shape = || source.wrong_shape("operationId");
     let row: OperationInfo = serde_json::from_value(Value::Object(body)).map_err(|_| shape())?;
     match row.operation_id.identifier() {
         Some(_) => Ok(map::job(source, row)),
@@ -52,7 +51,7 @@ fn page<W: Row, T>(
     mut body: Map<String, Value>,
     map: impl Fn(W) -> T,
 ) -> Result<Fetched<Option<T>>> {
-    let shape = || wrong_shape("data").with_operation(source.operation);
+    let shape = || source.wrong_shape("data");
     // The rows are not copied with the rest: they are nearly all of the answer.
     let data = body.remove("data").unwrap_or_default();
     let page: Page = serde_json::from_value(Value::Object(body)).map_err(|_| shape())?;

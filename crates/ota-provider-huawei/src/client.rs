@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 use ota_adapter::Account;
-use ota_adapter::account::PageFields;
+use ota_adapter::account::PageFormat;
 use ota_adapter::answer::without_secrets;
 use ota_adapter::error::wrong_shape;
 use ota_core::clock::Clock;
@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::error::{blame, interpret, is_secret_refusal, is_token_refusal};
+use crate::error::{PAGE_BEYOND_LIMIT, blame, interpret, is_secret_refusal, is_token_refusal};
 use crate::token::{Issued, Issuer, Token, TokenCell, TokenPool};
 use crate::wire::{RefreshRequest, TokenAnswer};
 
@@ -31,11 +31,12 @@ const MAX_REPLACED: u32 = 3;
 /// "The value ranges from 1 to 100." (`pageSize` in "Querying an Upgrade Task List", page of 2022-02-24, read 2026-11-23)
 pub(crate) const MAX_PAGE_SIZE: u32 = 100;
 
-/// What a page has around and beside its rows.
-pub(crate) const PAGE: PageFields = PageFields {
+/// How its pages look.
+pub(crate) const PAGE: PageFormat = PageFormat {
     size: "pageSize",
     rows: "data",
     total: "totalCount",
+    no_such_page: &[PAGE_BEYOND_LIMIT],
 };
 
 const JSON: &str = "application/json";

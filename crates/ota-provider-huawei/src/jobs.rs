@@ -9,12 +9,12 @@ use ota_core::id::JobId;
 use ota_core::job::Job;
 use ota_core::paging::{Fetched, Walk, Window};
 use ota_core::provider::{JobFilter, ListJobs, Page};
-use ota_core::{Context, Error, ErrorKind, Result};
+use ota_core::{Context, ErrorKind, Result};
 use ota_http::encode;
 
 use crate::answers;
 use crate::client::{Client, MAX_PAGE_SIZE, PAGE};
-use crate::error::{PAGE_BEYOND_LIMIT, UNKNOWN_DEVICE, UNKNOWN_OPERATION, blame, blame_task};
+use crate::error::{UNKNOWN_DEVICE, UNKNOWN_OPERATION, blame, blame_task};
 use crate::map::{JobPlan, VendorStatus, job_query};
 
 const OPERATIONS: &str = "/iodm/northbound/v1.5.0/operations";
@@ -85,38 +85,25 @@ pub(crate) async fn fetch_jobs(
     let target = format!("{OPERATIONS}?{}", job_query(filter, status, window));
     let answer = client.read(cx, LIST_JOBS, &target).await;
     let fetched = answer.and_then(|body| answers::jobs(client.account.source(LIST_JOBS), body));
-    let fetched = match end_of_list(window, fetched) {
+    match client.account.judge_page(LIST_JOBS, PAGE, window, fetched) {
         // Documented for this call too, where it can only mean that no task matches.
-        Err(error) if has_code(&error, &[UNKNOWN_OPERATION]) => Fetched::nothing(Some(0)),
+        Err(error) if has_code(&error, &[UNKNOWN_OPERATION]) => Ok(Fetched::nothing(Some(0))),
         Err(error) if filter.device_id.is_some() && has_code(&error, &[UNKNOWN_DEVICE]) => {
-            Fetched::nothing(Some(0))
+            Ok(Fetched::nothing(Some(0)))
         }
         // What else the vendor does not find is nothing that a filter names.
         Err(error) => {
             let named = error.kind() == ErrorKind::InvalidArgument && has_text(filter);
-            return Err(blame(error, named));
+            Err(blame(error, named))
         }
-        Ok(fetched) => fetched,
-    };
-    client
-        .account
-        .report_page(LIST_JOBS, PAGE, window, &fetched);
-    Ok(fetched)
+        Ok(fetched) => Ok(fetched),
+    }
 }
 
 /// Whether a filter carries text of the caller's; values of enumerations are the gateway's.
 fn has_text(filter: &JobFilter) -> bool {
     let texts = [&filter.device_type, &filter.model, &filter.manufacturer];
     filter.device_id.is_some() || texts.iter().any(|text| text.is_some())
-}
-
-/// Reads "pageNo beyond the limit" behind the end of a list as what it means: a list that does not report its total ends with it.
-pub(crate) fn end_of_list<R>(window: Window, result: Result<Fetched<R>>) -> Result<Fetched<R>> {
-    let ended = |error: &Error| window.index > 0 && has_code(error, &[PAGE_BEYOND_LIMIT]);
-    match result {
-        Err(error) if ended(&error) => Ok(Fetched::nothing(None)),
-        other => other,
-    }
 }
 
 /// Returns the path of one job, or `None` for an identifier that no path can carry and hence no job has.

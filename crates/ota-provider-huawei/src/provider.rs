@@ -39,12 +39,7 @@ impl HuaweiProvider {
         deps: Dependencies,
         tokens: Arc<TokenPool>,
     ) -> Result<Self, SettingError> {
-        let account = Account {
-            vendor: VENDOR,
-            name,
-            capability: capability(),
-            deps,
-        };
+        let account = Account::new(VENDOR, name, capability(), deps);
         let client = Client::new(account, config, &tokens)?;
         Ok(Self {
             client: Arc::new(client),
@@ -104,14 +99,9 @@ impl Provider for HuaweiProvider {
     }
 
     async fn check(&self, cx: &Context) -> Result<()> {
-        let first = Window {
-            index: 0,
-            size: 1,
-            skip: 0,
-        };
-        jobs::fetch_jobs(&self.client, cx, &JobFilter::default(), None, first)
-            .await
-            .map(drop)
+        let all = JobFilter::default();
+        let answer = jobs::fetch_jobs(&self.client, cx, &all, None, Window::FIRST_ROW).await;
+        answer.map(drop)
     }
 
     fn jobs(&self) -> Option<&dyn JobReader> {

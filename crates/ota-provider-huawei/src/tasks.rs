@@ -14,7 +14,7 @@ use ota_core::{Context, Result};
 use crate::answers;
 use crate::client::{Client, MAX_PAGE_SIZE, PAGE};
 use crate::error::blame_task;
-use crate::jobs::{end_of_list, operation_path};
+use crate::jobs::operation_path;
 use crate::map::{TaskPlan, VendorStatus, task_query};
 
 const LIST_TASKS: &str = "queryUpgradeSubTaskList";
@@ -81,9 +81,6 @@ async fn fetch_tasks(
     let answer = client.read(cx, LIST_TASKS, &target).await;
     let source = client.account.source(LIST_TASKS);
     let fetched = answer.and_then(|body| answers::tasks(source, body, job_id));
-    let fetched = end_of_list(window, fetched).map_err(blame_task)?;
-    client
-        .account
-        .report_page(LIST_TASKS, PAGE, window, &fetched);
-    Ok(fetched)
+    let judged = client.account.judge_page(LIST_TASKS, PAGE, window, fetched);
+    judged.map_err(blame_task)
 }

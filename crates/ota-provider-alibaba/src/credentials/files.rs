@@ -45,12 +45,7 @@ impl Files {
 
     /// As [`SecretGroup::replaced`].
     pub(super) async fn replaced(&self, refused: &Secrets) -> bool {
-        let parts = [
-            Some(&refused.access_key_id),
-            Some(&refused.access_key_secret),
-            refused.security_token.as_ref(),
-        ];
-        let parts: Vec<_> = parts.into_iter().flatten().cloned().collect();
+        let parts: Vec<_> = refused.parts().cloned().collect();
         self.0.replaced(&parts).await
     }
 }

@@ -16,12 +16,12 @@ use ota_http::encode::query;
 use ota_http::file::read_text;
 use ota_http::{Client, Request, SecretSource, redact};
 use serde::Deserialize;
-use time::macros::format_description;
 
 use super::cell::{Fetch, Fetched};
 use super::ecs::forget;
 use super::written::{Written, unreadable, with_cause};
 use crate::config::RrsaSettings;
+use crate::sign::{FORM, timestamp};
 
 /// How long a credential lives that is asked for, in seconds; the vendor's own default.
 const LIFE_S: &str = "3600";
@@ -71,11 +71,7 @@ impl Rrsa {
     }
 
     fn request(&self, token: &str) -> Result<Request> {
-        let now = self.clock.now().to_offset(time::UtcOffset::UTC);
-        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-        let timestamp = now.format(format).map_err(|error| {
-            Error::new(ErrorKind::Unexpected, "the clock shows no valid time").with_source(error)
-        })?;
+        let timestamp = timestamp(self.clock.now())?;
         let nonce = self.random.nonce()?;
         let params = query([
             ("Action", "AssumeRoleWithOIDC"),
@@ -85,11 +81,7 @@ impl Rrsa {
             ("SignatureNonce", nonce.as_str()),
         ]);
         let mut request = Request::new(Method::POST, format!("{}/?{params}", self.endpoint));
-        request.header(
-            header::CONTENT_TYPE,
-            "application/x-www-form-urlencoded",
-            false,
-        )?;
+        request.header(header::CONTENT_TYPE, FORM, false)?;
         request.header(header::ACCEPT, "application/json", false)?;
         request.secret_body(query([
             ("RoleArn", self.role_arn.as_str()),

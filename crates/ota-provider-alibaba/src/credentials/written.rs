@@ -76,23 +76,16 @@ impl Written {
                     unreadable("its end is not a time such as 2026-01-01T00:00:00Z")
                 })?),
             };
-        let parts = [
-            Some(&access_key_id),
-            Some(&access_key_secret),
-            security_token.as_ref(),
-        ];
-        for part in parts.into_iter().flatten() {
+        let secrets = Secrets {
+            access_key_id,
+            access_key_secret,
+            security_token,
+        };
+        for part in secrets.parts() {
             check_credential(part.expose_secret())
                 .map_err(|what| unreadable(format!("a part of it {what}")))?;
         }
-        Ok(Fetched {
-            secrets: Secrets {
-                access_key_id,
-                access_key_secret,
-                security_token,
-            },
-            expires,
-        })
+        Ok(Fetched { secrets, expires })
     }
 }
 

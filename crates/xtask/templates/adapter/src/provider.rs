@@ -40,12 +40,7 @@ impl __Name__Provider {
         deps: Dependencies,
     ) -> Result<Self, SettingError> {
         let client = Client::new(&name, config, &deps)?;
-        let account = Account {
-            vendor: VENDOR,
-            name,
-            capability: capability(),
-            deps,
-        };
+        let account = Account::new(VENDOR, name, capability(), deps);
         Ok(Self { account, client })
     }
 }
