@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
 use super::cell::{Fetch, Fetched};
-use super::written::{MAX_ANSWER_BYTES, unreadable, written};
+use super::document::{MAX_ANSWER_BYTES, unreadable, written};
 
 /// Runs a command.
 pub(super) struct Command(Vec<String>);

@@ -11,7 +11,7 @@ use ota_http::{Client, Request, Response, Secret};
 use zeroize::Zeroize as _;
 
 use super::cell::{Fetch, Fetched};
-use super::written::{unreadable, with_cause, written};
+use super::document::{unreadable, with_cause, written};
 
 const ROLES: &str = "/latest/meta-data/ram/security-credentials/";
 const TOKEN_LIFE: HeaderName = HeaderName::from_static("x-aliyun-ecs-metadata-token-ttl-seconds");

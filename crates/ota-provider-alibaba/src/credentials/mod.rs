@@ -6,7 +6,7 @@ mod ecs;
 mod files;
 mod rrsa;
 mod secrets;
-mod written;
+mod document;
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::config::{Config, CredentialSettings};
 use cell::{Cell, Fetch};
 use files::Files;
 pub(crate) use secrets::Secrets;
-use written::MAX_ANSWER_BYTES;
+use document::MAX_ANSWER_BYTES;
 
 /// Where the credential comes from.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use super::cell::{Fetch, Fetched};
 use super::ecs::forget;
-use super::written::{Written, unreadable, with_cause};
+use super::document::{Written, unreadable, with_cause};
 use crate::config::RrsaSettings;
 use crate::sign::{FORM, timestamp};
 
