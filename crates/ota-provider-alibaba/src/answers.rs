@@ -1,4 +1,4 @@
-//! From an answer to rows of ours: the shapes that the five reading operations have. Pure functions; asking is done elsewhere.
+//! Converts a vendor's answer to neutral rows, for each of the five operations that read. Pure functions; `client` sends the calls.
 
 use ota_adapter::Source;
 use ota_adapter::rows::{is_nothing, mapped, rows_of};
@@ -16,10 +16,10 @@ use crate::client::Answer;
 use crate::map;
 use crate::wire::{FIRMWARE_REST, Firmware, OtaJob, OtaTask};
 
-/// Reads `QueryOTAJob`. Success without data is no job: the vendor has nothing under the identifier.
+/// Reads `QueryOTAJob`. Success without data means that the vendor has no job with this identifier.
 ///
 /// # Errors
-/// When the data is something else than a job.
+/// When the data is not a job.
 pub(crate) fn job(source: Source<'_>, answer: Answer) -> Result<Option<Job>> {
     match &answer.data {
         Value::Null => return Ok(None),
@@ -90,16 +90,16 @@ fn page<W: DeserializeOwned, T>(
     })
 }
 
-/// Takes the list out of its wrapper, `Data.SimpleOTATaskInfo[]`; a bare list and a bare row in the wrapper are understood too.
+/// Takes the list out of its wrapper, `Data.SimpleOTATaskInfo[]`; a list without its wrapper and a single row in the wrapper are accepted too.
 ///
-/// Returns `None` for what is not a list: taken for an empty one, it would hide rows.
+/// Returns `None` for what is not a list: treating it as an empty list would hide rows.
 fn list(data: Value, wrapper: &str) -> Option<Vec<Value>> {
     let wrapped = |value: &Value| value.get(wrapper).is_some();
     match data {
         Value::Object(mut members) if !members.is_empty() => {
             rows_of(members.remove(wrapper)?, |_| true)
         }
-        // In XML an element that comes twice makes a list; each of them may hold rows.
+        // In XML an element that occurs twice becomes a list; each occurrence may hold rows.
         Value::Array(parts) if parts.iter().any(wrapped) => {
             let parts = parts.into_iter().map(|part| match part {
                 part if is_nothing(&part) || wrapped(&part) => list(part, wrapper),

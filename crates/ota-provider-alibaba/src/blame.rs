@@ -1,14 +1,14 @@
-//! Whose fault a refused argument is.
+//! Whether the caller or the gateway caused a refused argument.
 //!
-//! The vendor's codes say that an argument is bad or that something does not exist. That is the caller's mistake only if the caller gave
-//! the argument: page numbers, status words and package identifiers that a walk found are the gateway's.
+//! The vendor's codes say that an argument is invalid or that something does not exist. The caller caused it only if the caller sent the
+//! argument: page numbers, status values and package identifiers that were found in a list come from the gateway.
 
 use ota_adapter::error::{code, not_the_callers};
 use ota_core::{Error, ErrorKind};
 
 use crate::params::Params;
 
-/// The product's codes that name a parameter in words of their own (vendor notes, section 5.1), in lower case.
+/// The product's codes that name a parameter by another name (vendor notes, section 5.1), in lower case.
 const NAMED: &[(&str, &str)] = &[
     ("iot.common.invalidpageparams", "PageSize"),
     ("iot.device.nonedevicenameelement", "DeviceName"),
@@ -22,7 +22,7 @@ const FOR_ANY: &[&str] = &[
     "iot.system.illegalrequest",
 ];
 
-/// The parameters of this adapter's calls, and those that are spoken of together.
+/// The parameters of this adapter's calls. Those of one group are named together by the vendor.
 const PARAMETERS: &[&[&str]] = &[
     &["CurrentPage", "PageSize"],
     &["TaskStatus"],
@@ -34,9 +34,9 @@ const PARAMETERS: &[&[&str]] = &[
     &["JobId"],
 ];
 
-/// What the product's codes say does not exist, in lower case, and the parameter that names it. Only the code of a package is documented; the code of a
-/// job or a task is not, so it is taken in every form that its neighbours have.
-const THINGS: &[(&str, &str)] = &[
+/// The resources that the product's codes say do not exist, in lower case, and the parameter that names each. Only the code of a package is documented; the
+/// code of a job or a task is not, so it is accepted in every form that similar codes have.
+const RESOURCES: &[(&str, &str)] = &[
     ("job", "JobId"),
     ("otajob", "JobId"),
     ("task", "JobId"),
@@ -47,7 +47,7 @@ const THINGS: &[(&str, &str)] = &[
     ("device", "DeviceName"),
 ];
 
-/// What the gateway's codes `Invalid…` and `Missing…` name when they name no parameter.
+/// What the API gateway's codes `Invalid…` and `Missing…` name if they name no parameter.
 const UNNAMED: &[&str] = &[
     "",
     "parameter",
@@ -58,8 +58,8 @@ const UNNAMED: &[&str] = &[
     "request",
 ];
 
-/// Turns a refused argument that the caller did not send into a refusal of the vendor's. `callers` names the parameters among `params`
-/// whose values the caller gave; `DeviceNames` stands for all of `DeviceNames.N`.
+/// Reports a refused argument that the caller did not send as a refusal by the vendor. `callers` names the parameters among `params`
+/// whose values the caller sent; `DeviceNames` stands for all of `DeviceNames.N`.
 pub(crate) fn blame(error: Error, params: &Params, callers: &[&str]) -> Error {
     if !matches!(
         error.kind(),
@@ -68,14 +68,14 @@ pub(crate) fn blame(error: Error, params: &Params, callers: &[&str]) -> Error {
         return error;
     }
     let text = error.vendor().and_then(|vendor| vendor.message.as_deref());
-    match is_callers(code(&error), text.unwrap_or_default(), params, callers) {
+    match caused_by_caller(code(&error), text.unwrap_or_default(), params, callers) {
         true => error,
         false => not_the_callers(error),
     }
 }
 
-/// Returns the parameters that a code in lower case names: it is a documented one, or has exactly the form of one. A code of which only a part looks like a
-/// parameter (`InvalidJobQuota`) says nothing about it.
+/// Returns the parameters that a code in lower case names. The code is documented, or has exactly the form of a documented one: a code that contains a
+/// parameter's name beside other words (`InvalidJobQuota`) is not about that parameter.
 fn subject(code: &str) -> Option<&'static [&'static str]> {
     let named = |name: &str| {
         let with = |names: &&&'static [&'static str]| {
@@ -86,7 +86,7 @@ fn subject(code: &str) -> Option<&'static [&'static str]> {
     if let Some((_, name)) = NAMED.iter().find(|(known, _)| *known == code) {
         return named(name);
     }
-    // `Invalid<Param>` and `Missing<Param>` of the gateway, which may have a part more (`InvalidJobId.NotFound`).
+    // `Invalid<Param>` and `Missing<Param>` of the API gateway, which may have one more part (`InvalidJobId.NotFound`).
     let Some(product) = code.strip_prefix("iot.") else {
         let rest = argument_of(code)?;
         return named(rest.split('.').next().unwrap_or_default());
@@ -104,33 +104,33 @@ fn subject(code: &str) -> Option<&'static [&'static str]> {
                 .find_map(|suffix| last.strip_suffix(suffix))
         });
     let name = argument.or(absent)?;
-    let thing = THINGS.iter().find(|(thing, _)| *thing == name);
+    let resource = RESOURCES.iter().find(|(resource, _)| *resource == name);
     named(
-        thing
+        resource
             .filter(|_| absent.is_some())
             .map_or(name, |(_, name)| name),
     )
 }
 
-/// Returns what a code of the gateway in lower case says is invalid or missing.
+/// Returns what a code of the API gateway, in lower case, says is invalid or missing.
 fn argument_of(code: &str) -> Option<&str> {
     ["invalid", "missing"]
         .iter()
         .find_map(|prefix| code.strip_prefix(prefix))
 }
 
-/// Whether a code in lower case is one for any parameter, so that at most its text says which.
+/// Whether a code, in lower case, is used for any parameter, so that only its text can say which.
 fn is_for_any(code: &str) -> bool {
     let unnamed = |rest: &str| UNNAMED.contains(&rest.split('.').next().unwrap_or_default());
     FOR_ANY.contains(&code) || argument_of(code).is_some_and(unnamed)
 }
 
 /// Whether a refusal is about a device.
-pub(crate) fn speaks_of_device(error: &Error) -> bool {
+pub(crate) fn is_about_device(error: &Error) -> bool {
     subject(&code(error).to_ascii_lowercase()).is_some_and(|names| names.contains(&"DeviceName"))
 }
 
-/// Whether a refusal can mean the value of this parameter: its code names the parameter, or is one for any parameter and its text names no other.
+/// Whether a refusal can mean the value of this parameter: its code names the parameter, or is used for any parameter and its text names no other.
 pub(crate) fn can_mean(error: &Error, parameter: &str) -> bool {
     let refused = [
         ErrorKind::InvalidArgument,
@@ -144,7 +144,7 @@ pub(crate) fn can_mean(error: &Error, parameter: &str) -> bool {
     if let Some(names) = subject(&code) {
         return names.contains(&parameter);
     }
-    // No one is blamed by this, so a code that only looks like it counts too.
+    // This does not decide who caused it, so a code that only contains the name counts too.
     if code.contains(&parameter.to_ascii_lowercase()) {
         return true;
     }
@@ -152,14 +152,14 @@ pub(crate) fn can_mean(error: &Error, parameter: &str) -> bool {
     let text = text.unwrap_or_default().to_ascii_lowercase();
     let mentions = |name: &str| text.contains(&name.to_ascii_lowercase());
     let for_any = ["param", "argument", "illegalrequest", "invalidinput"];
-    for_any.iter().any(|mark| code.contains(mark))
+    for_any.iter().any(|part| code.contains(part))
         && (mentions(parameter)
             || !["CurrentPage", "PageSize", "JobId", "IotInstanceId"]
                 .iter()
                 .any(|name| mentions(name)))
 }
 
-fn is_callers(code: &str, text: &str, params: &Params, callers: &[&str]) -> bool {
+fn caused_by_caller(code: &str, text: &str, params: &Params, callers: &[&str]) -> bool {
     let code = code.to_ascii_lowercase();
     if let Some(names) = subject(&code) {
         return names.iter().any(|name| callers.contains(name));
@@ -167,21 +167,21 @@ fn is_callers(code: &str, text: &str, params: &Params, callers: &[&str]) -> bool
     if !is_for_any(&code) {
         return false;
     }
-    // A code for any parameter: the text may say which.
+    // The code is used for any parameter: the text may say which.
     let text = text.to_ascii_lowercase();
     let mentions = |name: &str| text.contains(&name.to_ascii_lowercase());
     if callers.iter().any(|name| mentions(name)) {
         return true;
     }
-    let mut ours = params
+    let mut gateways = params
         .iter()
         .filter(|(name, _)| !callers.contains(&name.as_str()) && !name.starts_with("DeviceNames."));
-    !callers.is_empty() && !ours.any(|(name, _)| mentions(name))
+    !callers.is_empty() && !gateways.any(|(name, _)| mentions(name))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{blame, can_mean, speaks_of_device};
+    use super::{blame, can_mean, is_about_device};
     use ota_core::error::VendorError;
     use ota_core::{Error, ErrorKind};
 
@@ -284,8 +284,8 @@ mod tests {
             ..VendorError::default()
         });
         assert!(!can_mean(&other, "TaskStatus"));
-        assert!(speaks_of_device(&error("iot.device.NotExistedDevice", "")));
-        assert!(!speaks_of_device(&error("iot.ota.JobNotFound", "")));
+        assert!(is_about_device(&error("iot.device.NotExistedDevice", "")));
+        assert!(!is_about_device(&error("iot.ota.JobNotFound", "")));
     }
 
     #[test]

@@ -25,18 +25,18 @@ use crate::blame::blame;
 use crate::config::{Config, Format, Signature};
 use crate::credentials::{Credentials, Secrets};
 use crate::error::{
-    NO_SUCH_PAGE, OUT_OF_ORDER, SLOW_DOWN, advised, is_credential_refusal, is_time_refusal,
-    refusal, shows_credential, wait_of,
+    NO_SUCH_PAGE, OUT_OF_ORDER, SLOW_DOWN, accepts_credential, is_credential_refusal,
+    is_time_refusal, refusal, wait_of, with_advice_for,
 };
 use crate::params::Params;
-use crate::refused::{Key, RefusedKeys};
+use crate::refused::{CredentialKey, RefusedKeys};
 use crate::sign::{Acs3, FORM, acs3, rpc, sha256_hex, timestamp};
 use crate::skew::Skew;
 use crate::wire::{self, Decoded, Envelope, Undecodable};
 
 const VERSION: &str = "2018-01-20";
 
-/// Parameters longer than this travel in a form body: servers and proxies commonly cut request lines at 8 KiB.
+/// Longer parameters are sent in a form body: servers and proxies commonly limit request lines to 8 KiB.
 const MAX_QUERY_BYTES: usize = 4096;
 
 /// Sends signed calls to one account.
@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// Calls a reading operation through the gate; every attempt is signed afresh. `callers` names the parameters whose values the
-    /// caller gave: only for these can a refusal be the caller's fault.
+    /// caller sent: the caller can have caused a refusal of these only.
     pub(crate) async fn read(
         &self,
         cx: &Context,
@@ -105,22 +105,22 @@ impl Client {
         params: Params,
         callers: &[&str],
     ) -> Result<Answer> {
-        // Before the gate: what a credential costs is no call of the vendor's API, and its failure says nothing about that API. Neither is it a call where
-        // the vendor has refused the credential a short while ago.
+        // Before the gate: getting a credential is not a call of the vendor's API, and its failure says nothing about that API. No call is made either while
+        // the vendor's last refusal of the credential is recent.
         self.usable(cx, operation).await?;
         let gate = Arc::clone(&self.account.deps.gate);
         gate::call(&*gate, cx, VendorCall::read(operation), |_| {
             self.attempt(cx, operation, &params)
         })
         .await
-        .map_err(|error| advised(blame(error, &params, callers), &self.config.credentials))
+        .map_err(|error| with_advice_for(blame(error, &params, callers), &self.config.credentials))
     }
 
-    /// Returns the credential to sign with. Where the vendor has refused the present one, another one is looked for, and the refusal is the answer until it
-    /// is time to try that one again.
+    /// Returns the credential to sign with. If the vendor has refused the present one, the source is asked for another one; without one the refusal is
+    /// returned until the present one is to be tried again.
     async fn usable(&self, cx: &Context, operation: &'static str) -> Result<Arc<Secrets>> {
         let secrets = self.credentials.ready(cx).await?;
-        if !self.refused.has(self.key(&secrets)) {
+        if !self.refused.is_refused(self.key(&secrets)) {
             return Ok(secrets);
         }
         let secrets = match self.credentials.newer(cx, &secrets).await {
@@ -130,16 +130,16 @@ impl Client {
         let now = self.account.deps.clock.monotonic();
         match self.refused.answer(self.key(&secrets), now) {
             None => Ok(secrets),
-            Some(refusal) => Err(advised(
+            Some(refusal) => Err(with_advice_for(
                 refusal.with_operation(operation),
                 &self.config.credentials,
             )),
         }
     }
 
-    fn key(&self, secrets: &Secrets) -> Key {
+    fn key(&self, secrets: &Secrets) -> CredentialKey {
         let config = &self.config;
-        Key::new(config.connection.endpoint.base(), config.signature, secrets)
+        CredentialKey::new(config.connection.endpoint.base(), config.signature, secrets)
     }
 
     async fn attempt(
@@ -148,7 +148,7 @@ impl Client {
         operation: &'static str,
         params: &Params,
     ) -> Result<Answer> {
-        // Again, because the gate may have made this call wait.
+        // Once more, because the call may have waited in the gate.
         let secrets = self
             .usable(cx, operation)
             .await
@@ -159,19 +159,19 @@ impl Client {
             .map_err(Error::with_unsent)?;
         let result = self.send(cx, operation, params, &secrets).await;
         match &result {
-            Err(error) if error.is_superseded() => self.refused.end(key),
+            Err(error) if error.is_superseded() => self.refused.record_inconclusive(key),
             Err(error) if is_credential_refusal(error) => {
                 let now = self.account.deps.clock.monotonic();
                 self.refused
-                    .note(key, error, now, &*self.account.deps.random);
+                    .record_refused(key, error, now, &*self.account.deps.random);
             }
-            Err(error) if !shows_credential(error) => self.refused.end(key),
-            _ => self.refused.taken(key),
+            Err(error) if !accepts_credential(error) => self.refused.record_inconclusive(key),
+            _ => self.refused.record_accepted(key),
         }
         result
     }
 
-    /// Signs and sends a call, and says what a refusal of its time or its credential asks for.
+    /// Signs and sends a call. If its time or its credential is refused, the error says whether a retry may succeed.
     async fn send(
         &self,
         cx: &Context,
@@ -189,14 +189,14 @@ impl Client {
         match result {
             Err(error) if is_time_refusal(&error) => {
                 let own = self.account.deps.clock.now();
-                let mended = response
+                let corrected = response
                     .believable_date(own)
                     .is_some_and(|vendors| self.skew.learn(own, vendors, signed_at));
-                // With the vendor's time once more, or not at all: the same time would be refused again.
-                let retry = if mended { Retry::Once } else { Retry::Never };
+                // Retried with the vendor's time or not at all: the same time would be refused again.
+                let retry = if corrected { Retry::Once } else { Retry::Never };
                 Err(error.with_retry(retry))
             }
-            // Refused for what has been replaced since: signed once more, which no reader is to notice.
+            // The refused credential has been replaced meanwhile: the call is signed and sent once more, and the caller does not notice.
             Err(error)
                 if is_credential_refusal(&error)
                     && self.credentials.replaced(cx, secrets).await =>
@@ -304,7 +304,7 @@ impl Client {
             Format::Json => "JSON",
             Format::Xml => "XML",
         };
-        // With a token among them, so they are cleared.
+        // They may contain a token, so they are cleared.
         let mut common: Zeroizing<Params> = Zeroizing::new(Vec::with_capacity(12 + params.len()));
         let always = [
             ("Action", operation),
@@ -372,13 +372,13 @@ pub(crate) fn interpret(
         Undecodable::Malformed(reason) => unreadable(reason),
         Undecodable::TooMuch => too_many_rows(),
     })?;
-    // Whatever text the vendor sends may repeat what was sent to it.
+    // Any text of the vendor may repeat what was sent to it.
     let hidden = Hidden::new(secrets.parts().map(Secret::expose_secret));
     let mut members = hidden.members(members);
     for field in odd.fields() {
         drift(DriftKind::Malformed, &hidden.text(field.to_owned()));
     }
-    // The rows are not copied with the rest: they are nearly all of the answer.
+    // The rows are taken out first, so that they are not copied: they are nearly all of the answer.
     let data = members.remove("Data").unwrap_or_default();
     let firmware_info = members.remove("FirmwareInfo").unwrap_or_default();
     let envelope: Envelope = serde_json::from_value(Value::Object(members))
@@ -408,7 +408,7 @@ pub(crate) fn interpret(
         if code.is_none() && !ok_status {
             return Err(unreadable("it has no error code".to_owned()));
         }
-        let text = |leaf: LenientScalar| match leaf.0 {
+        let text = |scalar: LenientScalar| match scalar.0 {
             Value::String(text) if !text.is_empty() => Some(text),
             _ => None,
         };
@@ -433,7 +433,7 @@ pub(crate) fn interpret(
     })
 }
 
-/// An answer that is none of the vendor's forms. The status says whether the vendor is unavailable or something else answered.
+/// The error for an answer in none of the vendor's forms. The status says whether the vendor is unavailable or something else answered.
 fn unreadable(response: &Response, reason: &str) -> Error {
     let meaning = match response.status {
         429 => SLOW_DOWN,

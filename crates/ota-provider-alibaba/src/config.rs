@@ -54,7 +54,7 @@ pub enum Signature {
     HmacSha1,
 }
 
-/// The form of answers that is asked for; both are understood whichever comes.
+/// The requested format of answers; both are read, whichever is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JSON.
@@ -83,12 +83,12 @@ pub struct Config {
     pub credentials: CredentialSettings,
     /// How requests are signed.
     pub signature: Signature,
-    /// The form of answers that is asked for.
+    /// The requested format of answers.
     pub format: Format,
 }
 
 impl Config {
-    /// Returns what identifies the vendor account: providers with the same value share one quota. By the present AccessKey ID, or by the role, or by the
+    /// Returns what identifies the vendor account: providers with the same value share one quota. It contains the present AccessKey ID, the role, or the
     /// command.
     #[must_use]
     pub fn account(&self) -> String {
@@ -125,7 +125,7 @@ impl Settings {
         let connection = ConnectionSettings {
             endpoint: self.endpoint.take(),
             allow_http: self.allow_http,
-            // The services that give out credentials are reached with it too.
+            // It is used for the services that issue credentials as well.
             ca_file: self.ca_file.clone(),
             client_cert_file: self.client_cert_file.take(),
             client_key_file: self.client_key_file.take(),

@@ -1,4 +1,4 @@
-//! Statistics of a job: the vendor has none, so the tasks in each status are counted.
+//! Statistics of a job. The vendor has none, so the tasks in each status are counted.
 
 use futures_util::future::try_join_all;
 use ota_core::Result;
@@ -12,20 +12,20 @@ use crate::client::Client;
 use crate::map::status::TASK_STATUSES;
 use crate::tasks::{LIST_TASKS, count, count_status};
 
-/// Counts by eight one-row calls: one without a filter, then one for each status, side by side.
+/// Counts by eight calls for one row each: one without a filter, then one for each status, concurrently.
 ///
-/// Tasks move while the calls run: one that is counted in two statuses, or in none, makes numbers that do not fit. They are then read
-/// once more. The outcome is left to the caller, who knows whether the batch still runs.
+/// Tasks change their status while the calls are in progress: a task that is counted in two statuses or in none makes the counts inconsistent, and
+/// they are read once more. The caller adds the outcome, since it knows whether the batch is still in progress.
 pub(crate) async fn count_tasks(client: &Client, cx: &Context, job_id: &JobId) -> Result<JobStats> {
     let first = read_counts(client, cx, job_id).await?;
-    if first.fit() {
+    if first.is_consistent() {
         return Ok(first.stats(true));
     }
     let second = read_counts(client, cx, job_id).await?;
-    // The same numbers twice, and no task that could be on its way: what is in no known status is in an unknown one. While tasks are
-    // open, the same numbers prove nothing: one task may have come into a status as another one left it.
-    let stable = first == second && !second.open();
-    let explained = second.fit() || (stable && second.rest().is_some());
+    // The same counts twice, and no task that can change its status: tasks in no known status are in an unknown one. While tasks are
+    // pending or in progress, equal counts prove nothing: one task may have entered a status as another one left it.
+    let stable = first == second && !second.has_open_tasks();
+    let explained = second.is_consistent() || (stable && second.uncounted().is_some());
     if !explained {
         let source = client.account.source(LIST_TASKS);
         source.report(DriftKind::Page, "Total");
@@ -34,7 +34,7 @@ pub(crate) async fn count_tasks(client: &Client, cx: &Context, job_id: &JobId) -
 }
 
 async fn read_counts(client: &Client, cx: &Context, job_id: &JobId) -> Result<Counts> {
-    // Before the others: a job that the vendor does not know, or a call that it refuses, costs one call and not eight.
+    // Before the others: an unknown job, or a call that the vendor refuses, costs one call and not eight.
     let total = count(client, cx, job_id, None).await?;
     // The first error ends the calls that have not been sent yet.
     let counts = TASK_STATUSES
@@ -44,28 +44,28 @@ async fn read_counts(client: &Client, cx: &Context, job_id: &JobId) -> Result<Co
     Ok(Counts { total, statuses })
 }
 
-/// What one reading of a job's counts gave.
+/// The counts of a job, read once.
 #[derive(Debug, PartialEq, Eq)]
 struct Counts {
     total: Option<u64>,
-    /// One for each of [`TASK_STATUSES`]; none for a status that the platform does not know.
+    /// One for each of [`TASK_STATUSES`]; `None` for a status that the platform does not know.
     statuses: Vec<Option<u64>>,
 }
 
 impl Counts {
-    /// The tasks in all counted statuses; none for more than a number holds.
+    /// The number of tasks in all counted statuses; `None` if it overflows.
     fn sum(&self) -> Option<u64> {
         let mut statuses = self.statuses.iter().flatten();
         statuses.try_fold(0_u64, |sum, count| sum.checked_add(*count))
     }
 
-    /// The tasks in none of the counted statuses; none when the statuses count more than there are.
-    fn rest(&self) -> Option<u64> {
+    /// The number of tasks in none of the counted statuses; `None` if the statuses add up to more than the total.
+    fn uncounted(&self) -> Option<u64> {
         self.total?.checked_sub(self.sum()?)
     }
 
-    /// Whether a task is in a status that it may leave.
-    fn open(&self) -> bool {
+    /// Whether a task may still change its status.
+    fn has_open_tasks(&self) -> bool {
         let statuses = TASK_STATUSES.iter().zip(&self.statuses);
         statuses
             .filter(|((_, of, _), _)| matches!(of, TaskStatus::Pending | TaskStatus::InProgress))
@@ -76,17 +76,17 @@ impl Counts {
         self.statuses.iter().all(Option::is_some)
     }
 
-    /// Whether the numbers fit each other. Where a status cannot be counted, a rest is nothing odd.
-    fn fit(&self) -> bool {
+    /// Whether the counts are consistent. If a status cannot be counted, uncounted tasks are expected.
+    fn is_consistent(&self) -> bool {
         self.total.is_none()
-            || match self.rest() {
+            || match self.uncounted() {
                 Some(0) => true,
                 Some(_) => !self.every_status_counts(),
                 None => false,
             }
     }
 
-    /// Makes statistics of the counts; `stable` says that no task can have moved while they were read.
+    /// Returns the statistics; `stable` says that no task can have changed its status while the counts were read.
     fn stats(&self, stable: bool) -> JobStats {
         let sum = |status: TaskStatus| {
             let statuses = TASK_STATUSES.iter().zip(&self.statuses);
@@ -95,21 +95,22 @@ impl Counts {
             let first = counts.next()?;
             counts.try_fold(first, u64::checked_add)
         };
-        let rest = self.rest();
-        // Without the number of CONFIRM the pending ones are given only where nothing is left that could be among them.
-        let whole = rest == Some(0) || self.every_status_counts();
+        let uncounted = self.uncounted();
+        // Without the count of CONFIRM, the pending tasks are reported only if no uncounted task could be among them.
+        let complete = uncounted == Some(0) || self.every_status_counts();
         JobStats {
             not_started: None,
-            // A total that is smaller than its parts is none.
-            total: self.total.filter(|_| rest.is_some()),
-            pending: sum(TaskStatus::Pending).filter(|_| whole),
+            // A total that is smaller than the sum of its parts is left out.
+            total: self.total.filter(|_| uncounted.is_some()),
+            pending: sum(TaskStatus::Pending).filter(|_| complete),
             in_progress: sum(TaskStatus::InProgress),
             succeeded: sum(TaskStatus::Succeeded),
             failed: sum(TaskStatus::Failed),
             canceled: sum(TaskStatus::Canceled),
             skipped: None,
-            // A rest is tasks in unknown statuses only if no task was on its way from one status to the next.
-            unknown: rest.filter(|rest| *rest == 0 || (stable && self.every_status_counts())),
+            // Uncounted tasks are in unknown statuses only if none changed its status between two calls.
+            unknown: uncounted
+                .filter(|count| *count == 0 || (stable && self.every_status_counts())),
             timed_out: None,
             outcome: None,
         }
@@ -121,7 +122,7 @@ mod tests {
     use super::{Counts, TASK_STATUSES};
 
     #[test]
-    fn counts_beyond_every_number_fit_nothing() {
+    fn counts_that_overflow_are_inconsistent() {
         let mut statuses = vec![Some(0); TASK_STATUSES.len()];
         statuses[0] = Some(u64::MAX);
         statuses[1] = Some(5);
@@ -129,7 +130,7 @@ mod tests {
             total: Some(u64::MAX),
             statuses,
         };
-        assert!(!counts.fit());
+        assert!(!counts.is_consistent());
         let stats = counts.stats(true);
         assert_eq!((stats.total, stats.unknown), (None, None));
     }

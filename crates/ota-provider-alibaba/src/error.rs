@@ -1,7 +1,7 @@
-//! The vendor's error codes and what they mean to us.
+//! The vendor's error codes and what they mean.
 //!
 //! Sources (read 2026-11-23): IoT Platform help "Error codes" and "Common parameters"; error tables of other products behind the same
-//! gateway. Codes are compared without regard to case: editions differ (`Iot.system.BillIsOverDue`).
+//! gateway. Codes are compared case-insensitively: editions differ (`Iot.system.BillIsOverDue`).
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::credentials::Secrets;
 /// "There is no such page", under which a list may end.
 pub(crate) const NO_SUCH_PAGE: &str = "iot.common.InvalidPageParams";
 
-/// Refusals of the time that a request was signed with. The second one's text says that the time is missing, but it comes for a time that is hours off
-/// (aliyun/aliyun-openapi-python-sdk issue 41, aliyun/aliyun-cli issue 18): setting the clock cured it.
+/// Refusals of the time that a request was signed with. The text of the second one says that the time is missing, but it is sent for a time that is hours off
+/// (aliyun/aliyun-openapi-python-sdk issue 41, aliyun/aliyun-cli issue 18): setting the clock solved it.
 const TIME: &[&str] = &["InvalidTimeStamp.Expired", "IllegalTimestamp"];
 
 /// Refusals of the signature, whose texts echo the string-to-sign: key id, token and every parameter.
@@ -30,7 +30,7 @@ const SIGNATURE: &[&str] = &[
     "InvalidAccessKeySecret",
 ];
 
-/// Turns a refusal into our error, without the secrets that the vendor echoes.
+/// Converts a refusal to an error, without the secrets that the vendor echoes.
 pub(crate) fn refusal(
     response: &Response,
     secrets: &Secrets,
@@ -55,7 +55,7 @@ pub(crate) fn refusal(
 }
 
 /// Reads how long the vendor asks to wait: `x-acs-retry-after` in milliseconds, which its current SDKs honour; `TimeLeft` in milliseconds of
-/// the rate-limit headers, which older ones did (vendor notes, section 5.2); or `Retry-After`, which a proxy in between may send.
+/// the rate-limit headers, which older ones did (vendor notes, section 5.2); or `Retry-After`, which a proxy on the way may send.
 pub(crate) fn wait_of(response: &Response) -> Option<Duration> {
     let millis = |text: &str| whole_number(text).map(Duration::from_millis);
     let left = |name: &str| {
@@ -79,8 +79,8 @@ pub(crate) fn is_time_refusal(error: &Error) -> bool {
     has_code(error, TIME)
 }
 
-/// Adds what mends a refused credential, by where it comes from: only settings that exist there are advised.
-pub(crate) fn advised(error: Error, source: &CredentialSettings) -> Error {
+/// Adds advice on a refused credential, by its source: only settings that this source has are named.
+pub(crate) fn with_advice_for(error: Error, source: &CredentialSettings) -> Error {
     if error.kind() != ErrorKind::Auth || error.advice().is_some() || is_time_refusal(&error) {
         return error;
     }
@@ -118,7 +118,7 @@ pub(crate) fn advised(error: Error, source: &CredentialSettings) -> Error {
     error.with_advice(advice)
 }
 
-/// Whether the vendor refused the credential itself, which another one may mend; not a right, and not the time.
+/// Whether the vendor refused the credential itself, so that another one may be accepted. A missing permission and a wrong time do not count.
 pub(crate) fn is_credential_refusal(error: &Error) -> bool {
     let Some(vendor) = error.vendor().filter(|_| error.kind() == ErrorKind::Auth) else {
         return false;
@@ -136,8 +136,8 @@ pub(crate) fn is_credential_refusal(error: &Error) -> bool {
         || (code.is_empty() && vendor.http_status == Some(401))
 }
 
-/// Whether a failed call shows that the vendor takes the credential it was signed with: the vendor has judged what was asked.
-pub(crate) fn shows_credential(error: &Error) -> bool {
+/// Whether a failed call shows that the vendor accepts the credential it was signed with: the refusal is about the request itself.
+pub(crate) fn accepts_credential(error: &Error) -> bool {
     let judged = match error.kind() {
         ErrorKind::InvalidArgument | ErrorKind::NotFound | ErrorKind::Rejected => true,
         ErrorKind::Auth => !is_time_refusal(error) && !is_credential_refusal(error),
@@ -146,7 +146,7 @@ pub(crate) fn shows_credential(error: &Error) -> bool {
     judged && error.vendor().is_some()
 }
 
-/// Whether the vendor found the signature wrong, which can come from what was signed as well as from the secret.
+/// Whether the vendor found the signature wrong. The cause can be what was signed as well as the secret.
 pub(crate) fn is_signature_refusal(error: &Error) -> bool {
     echoes_signed(code(error))
 }
@@ -158,12 +158,12 @@ fn echoes_signed(code: &str) -> bool {
         .any(|known| known.eq_ignore_ascii_case(code))
 }
 
-/// Takes the plain words that such a text begins with: nothing that is signed looks like them.
+/// Returns the plain words that such a text begins with: nothing that is signed looks like them.
 fn first_words(text: &str) -> Option<String> {
     let text = redact::head(text);
     let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | ',' | '\'');
     let end = text.find(|c| !plain(c)).unwrap_or(text.len());
-    // The last word is cut off unless a sentence ended there: it can be the first letters of what was signed.
+    // The last word is dropped unless a sentence ended there: it can be the beginning of what was signed.
     let words = match text[end..].starts_with('.') {
         true => &text[..=end],
         false => text[..end].rsplit_once(' ').map_or("", |(words, _)| words),
@@ -171,7 +171,7 @@ fn first_words(text: &str) -> Option<String> {
     (words.len() > 3 && words.len() <= MAX_MESSAGE_CHARS).then(|| words.trim_end().to_owned())
 }
 
-/// Cuts what a vendor's text must not carry on: a string-to-sign, credentials, signatures, queries of URLs.
+/// Removes what must not be shown of a vendor's text: a string-to-sign, credentials, signatures, queries of URLs.
 fn clean(text: &str, secrets: &Secrets) -> String {
     let lower = redact::head(text).to_ascii_lowercase();
     let cut = [
@@ -186,19 +186,19 @@ fn clean(text: &str, secrets: &Secrets) -> String {
         "x-acs-",
     ]
     .iter()
-    .filter_map(|mark| lower.find(mark))
+    .filter_map(|start| lower.find(start))
     .min();
-    // ASCII lower-casing keeps every byte's place, so the index fits the original text.
-    let kept = cut.map_or(text, |cut| text[..cut].trim_end());
+    // ASCII lower-casing moves no byte, so the index fits the original text.
+    let head = cut.map_or(text, |cut| text[..cut].trim_end());
     let hidden = secrets.parts().map(Secret::expose_secret);
-    redact::secrets(kept, hidden, MAX_MESSAGE_CHARS)
+    redact::secrets(head, hidden, MAX_MESSAGE_CHARS)
 }
 
 pub(crate) const SLOW_DOWN: Meaning =
     Meaning::new(ErrorKind::Throttled, "the vendor asked to slow down");
 pub(crate) const OUT_OF_ORDER: Meaning =
     Meaning::new(ErrorKind::Unavailable, "the vendor is out of order");
-const NO_SUCH: Meaning = Meaning::new(
+const NOT_FOUND: Meaning = Meaning::new(
     ErrorKind::NotFound,
     "the vendor does not have what was requested",
 );
@@ -206,7 +206,7 @@ const CREDENTIAL: Meaning = Meaning::new(
     ErrorKind::Auth,
     "the vendor refused the credential of this provider",
 );
-const RIGHT: Meaning = Meaning::new(
+const NO_PERMISSION: Meaning = Meaning::new(
     ErrorKind::Auth,
     "the vendor account of this provider lacks the permission for this operation",
 );
@@ -216,7 +216,7 @@ const ARGUMENT: Meaning = Meaning::new(
 );
 const REFUSED: Meaning = Meaning::new(ErrorKind::Rejected, "the vendor refused the request");
 
-/// The documented codes. Those of the gateway come before the product is reached; those of the product (`iot.`) come under HTTP 200.
+/// The documented codes. Those of the vendor's API gateway are sent before the product is reached; those of the product (`iot.`) come under HTTP 200.
 const DOCUMENTED: &[(&[&str], Meaning)] = &[
     (
         &[
@@ -253,7 +253,7 @@ const DOCUMENTED: &[(&[&str], Meaning)] = &[
             "the vendor refused the form of the request's time",
         ),
     ),
-    // A repeated nonce is often a hidden repetition in the transport; a new one helps once.
+    // A repeated nonce is often a hidden retry in the transport; a retry with a new one succeeds.
     (
         &["SignatureNonceUsed"],
         Meaning::new(
@@ -295,7 +295,7 @@ const DOCUMENTED: &[(&[&str], Meaning)] = &[
             "iot.common.RamActionPermissionDeny",
             "iot.common.AuthActionPermissionDeny",
         ],
-        RIGHT,
+        NO_PERMISSION,
     ),
     (
         &[
@@ -366,14 +366,14 @@ const DOCUMENTED: &[(&[&str], Meaning)] = &[
         ],
         ARGUMENT,
     ),
-    // The code for an unknown job is in no public document; this is the form of its neighbours.
+    // The code for an unknown job is not documented; these are the codes of similar resources.
     (
         &[
             "iot.prod.NotExistedProduct",
             "iot.device.NotExistedDevice",
             "iot.ota.FirmwareNotFound",
         ],
-        NO_SUCH,
+        NOT_FOUND,
     ),
 ];
 
@@ -388,19 +388,19 @@ pub(crate) fn is_absence(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
     ["notfound", "notexist", "nosuch", "nonexist"]
         .iter()
-        .any(|mark| code.contains(mark))
+        .any(|part| code.contains(part))
 }
 
-/// Judges a code in lower case that no document lists by its form.
+/// Classifies an undocumented code, in lower case, by its form.
 fn by_form(code: &str, http_status: u16) -> Meaning {
     if asks_to_slow_down(code) || http_status == 429 {
         return SLOW_DOWN;
     }
     if let Some(code) = code.strip_prefix("iot.") {
-        return by_products_form(code);
+        return by_form_of_product(code);
     }
     if code.starts_with("invalidjobid") {
-        return NO_SUCH;
+        return NOT_FOUND;
     }
     if code.starts_with("invalidaccesskey") || code.starts_with("signature") {
         return CREDENTIAL;
@@ -414,8 +414,8 @@ fn by_form(code: &str, http_status: u16) -> Meaning {
     }
     match http_status {
         401 => CREDENTIAL,
-        403 => RIGHT,
-        // Jobs and other things that do not exist have codes of the product, under 200. A 404 with any other code is of something in between.
+        403 => NO_PERMISSION,
+        // Jobs and other resources that do not exist have codes of the product, under 200. A 404 with any other code was sent by something in between.
         404 => Meaning::new(
             ErrorKind::Misconfigured,
             "the 404 does not come from the vendor's API; check `endpoint` and `region`",
@@ -424,22 +424,22 @@ fn by_form(code: &str, http_status: u16) -> Meaning {
     }
 }
 
-/// Judges a code of the product, without its `iot.`.
-fn by_products_form(code: &str) -> Meaning {
+/// Classifies an undocumented code of the product, without its `iot.`.
+fn by_form_of_product(code: &str) -> Meaning {
     // "backend query failed": iot.common.Query*ActionError, iot.device.Query*Failed.
     if code.contains(".query") && (code.ends_with("actionerror") || code.ends_with("failed")) {
         return OUT_OF_ORDER;
     }
     if code.contains("invalidjobid") {
-        return NO_SUCH;
+        return NOT_FOUND;
     }
     if !is_absence(code) {
         return REFUSED;
     }
-    // Only what a request names can be missing for its sender; a missing tenant or user is a matter of our settings.
+    // Not found for the caller is only what a request can name; a missing tenant or user comes from the provider's settings.
     let named = ["job", "task", "firmware", "product", "device"];
     match code.starts_with("ota.") || named.iter().any(|name| code.contains(name)) {
-        true => NO_SUCH,
+        true => NOT_FOUND,
         false => Meaning::new(
             ErrorKind::Misconfigured,
             "the vendor does not find something that this provider's settings name",

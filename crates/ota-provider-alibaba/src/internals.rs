@@ -1,5 +1,5 @@
-//! The signature schemes and decoders, open for benchmarks, fuzzers and tests with published vectors. No part of the adapter's promise:
-//! it may change with every version.
+//! The signature schemes and decoders, open for benchmarks, fuzzers and tests with published vectors. They are not part of the adapter's
+//! public interface and may change with every version.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -69,8 +69,8 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
         body: Bytes::copy_from_slice(body),
     };
     let secrets = Secrets {
-        access_key_id: "LTAI-of-nobody".into(),
-        access_key_secret: "secret-of-nobody".into(),
+        access_key_id: "LTAI-example".into(),
+        access_key_secret: "example-secret".into(),
         security_token: None,
     };
     let answer = interpret(&response, &secrets, &|_, _| {})?;

@@ -1,4 +1,4 @@
-//! One list of jobs of the vendor's: those of a package, or those of a device.
+//! One of the vendor's lists of jobs: those of a package, or those of a device.
 
 use ota_core::Result;
 use ota_core::context::Context;
@@ -25,7 +25,7 @@ pub(crate) struct JobList {
     /// The vendor's largest page of this list.
     pub(crate) max_vendor_page: u32,
     params: Params,
-    /// Which parameters the caller gave.
+    /// Which parameters the caller sent.
     callers: &'static [&'static str],
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn filters_here(filter: &JobFilter) -> bool {
 pub(crate) fn matches(filter: &JobFilter, job: &Job) -> bool {
     let status = filter.status.is_empty() || filter.status.contains(&job.status);
     let kind = filter.kind.is_none() || filter.kind == job.kind;
-    // A row that does not say its product came through a list of that product.
+    // A row that does not name its product is from the list of that product.
     let product = match (&filter.product_id, &job.target.product_id) {
         (Some(wanted), Some(actual)) => wanted == actual,
         _ => true,

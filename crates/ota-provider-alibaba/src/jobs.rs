@@ -16,12 +16,12 @@ use crate::client::Client;
 use crate::job_list::{JobList, filters_here, matches};
 use crate::map::status::JOB_STATUSES;
 use crate::package_cursor::PackageCursor;
-use crate::packages::PackageWalk;
+use crate::packages::PackageLister;
 use crate::params::Params;
 
 const GET_JOB: &str = "QueryOTAJob";
 
-/// Which of the vendor's three ways to list jobs answers a request.
+/// Which of the vendor's lists answers a request.
 enum ListStrategy {
     /// One list of the vendor's.
     One(JobList),
@@ -40,7 +40,7 @@ pub(crate) async fn jobs_page(
 ) -> Result<Page<Job>> {
     let (filter, cursor) = (&request.filter, request.cursor.as_ref());
     let strategy = list_strategy(filter);
-    // Cursor before capability: a damaged cursor is the caller's first mistake.
+    // The cursor is judged before the capability, as the contract demands.
     let (from, package) = match &strategy {
         Ok(ListStrategy::One(_)) => (Position::from_cursor(cursor, 1)?, PackageCursor::default()),
         Ok(ListStrategy::AllPackages) => (Position::default(), PackageCursor::decode(cursor)?),
@@ -69,17 +69,17 @@ pub(crate) async fn jobs_page(
             Ok(page(walked, None, |position| Cursor(position.encode())))
         }
         ListStrategy::AllPackages => {
-            PackageWalk::new(client, cx, filter, request.page_size, package)
+            PackageLister::new(client, cx, filter, request.page_size, package)
                 .run()
                 .await
         }
     }
 }
 
-/// Returns one job; none that the vendor does not know.
+/// Returns one job; `None` if the vendor does not know it.
 ///
 /// # Errors
-/// What the call met.
+/// The error of the call.
 pub(crate) async fn job(client: &Client, cx: &Context, id: &JobId) -> Result<Option<Job>> {
     let params: Params = vec![("JobId".to_owned(), id.as_str().to_owned())];
     let Some(answer) = found(client.read(cx, GET_JOB, params, &["JobId"]).await)? else {

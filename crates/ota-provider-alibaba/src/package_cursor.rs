@@ -1,4 +1,4 @@
-//! The cursor of the list of all jobs, which is walked package by package.
+//! The cursor of the list of all jobs, which is read package by package.
 
 use ota_core::paging::{PageFingerprint, Position};
 use ota_core::provider::Cursor;
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::Firmware;
 
-/// A package as the walk needs it.
+/// A package, as far as listing its jobs needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct WalkedPackage {
+pub(crate) struct ListedPackage {
     pub(crate) id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
@@ -19,7 +19,7 @@ pub(crate) struct WalkedPackage {
     pub(crate) product: Option<String>,
 }
 
-impl From<Firmware> for WalkedPackage {
+impl From<Firmware> for ListedPackage {
     fn from(row: Firmware) -> Self {
         Self {
             id: row.firmware_id.identifier().unwrap_or_default(),
@@ -30,14 +30,14 @@ impl From<Firmware> for WalkedPackage {
     }
 }
 
-/// Where the walk over packages stands.
+/// Where the list of all jobs goes on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PackageCursor {
     /// Number of the package in the vendor's list, from 0.
     #[serde(rename = "i")]
     pub(crate) index: u64,
-    /// Jobs of that package already passed.
+    /// The number of that package's jobs that earlier pages have passed.
     #[serde(rename = "o")]
     pub(crate) offset: u64,
     /// How the vendor's last page of those jobs began.
@@ -46,10 +46,10 @@ pub(crate) struct PackageCursor {
     /// The page size in force for those jobs.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
-    /// Whether no smaller pages of those jobs are served.
+    /// Whether the vendor serves no smaller pages of those jobs.
     #[serde(rename = "l", default, skip_serializing_if = "std::ops::Not::not")]
     least: bool,
-    /// The rows of a short page of those jobs, which are asked for again.
+    /// The number of rows of a short page of those jobs, which is requested again.
     #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
     short: Option<u32>,
     /// The largest total that the vendor has reported for those jobs.
@@ -61,24 +61,24 @@ pub(crate) struct PackageCursor {
     /// The page size in force for packages.
     #[serde(rename = "fs", default, skip_serializing_if = "Option::is_none")]
     packages_size: Option<u32>,
-    /// Whether no smaller pages of packages are served.
+    /// Whether the vendor serves no smaller pages of packages.
     #[serde(rename = "fl", default, skip_serializing_if = "std::ops::Not::not")]
     packages_least: bool,
-    /// The rows of a short page of packages, which are asked for again.
+    /// The number of rows of a short page of packages, which is requested again.
     #[serde(rename = "fh", default, skip_serializing_if = "Option::is_none")]
     packages_short: Option<u32>,
     /// The largest total that the vendor has reported for packages.
     #[serde(rename = "ft", default, skip_serializing_if = "Option::is_none")]
     packages_total: Option<u64>,
-    /// Where the list of packages ends, once that is known.
+    /// Where the list of packages ends, if that is known.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub(crate) packages: Option<u64>,
-    /// Whether rows had to be passed over that the vendor counts and does not give.
+    /// Whether rows were skipped that the vendor counts and does not return.
     #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) gap: bool,
-    /// The package itself, when it is known already.
+    /// The package itself, if it is known.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    pub(crate) package: Option<WalkedPackage>,
+    pub(crate) package: Option<ListedPackage>,
 }
 
 impl PackageCursor {
@@ -88,7 +88,7 @@ impl PackageCursor {
         };
         let position: Self =
             serde_json::from_str(&cursor.0).map_err(|_| Error::invalid_cursor())?;
-        // Far beyond every real account, and small enough that page numbers cannot overflow.
+        // Far above every real account, and small enough that page numbers cannot overflow.
         let sane = position.index < 1 << 32 && position.offset < 1 << 32;
         if sane {
             Ok(position)
@@ -97,7 +97,7 @@ impl PackageCursor {
         }
     }
 
-    /// Where the walk over the jobs of the package stands.
+    /// Where the list of the package's jobs goes on.
     pub(crate) fn jobs_position(&self) -> Position {
         Position {
             fingerprint: self.fingerprint,
@@ -118,7 +118,7 @@ impl PackageCursor {
         self.total = jobs.total;
     }
 
-    /// Where the walk over the list of packages stands.
+    /// Where the list of packages goes on.
     pub(crate) fn packages_position(&self) -> Position {
         Position {
             fingerprint: self.packages_fingerprint,
@@ -139,8 +139,8 @@ impl PackageCursor {
         self.packages_total = packages.total;
     }
 
-    /// Goes on to the package behind the present one.
-    pub(crate) fn pass_package(&mut self) {
+    /// Moves on to the next package.
+    pub(crate) fn skip_package(&mut self) {
         self.index += 1;
         self.package = None;
         self.set_jobs_position(Position::default());
@@ -160,7 +160,7 @@ impl PackageCursor {
         if text.len() <= Cursor::MAX_LEN {
             return Ok(Cursor(text));
         }
-        // An unusually long name: the package is looked up again, which costs one call more.
+        // For an unusually long name, the package is looked up again, which costs one more call.
         self.package = None;
         write(&self).map(Cursor)
     }
@@ -168,7 +168,7 @@ impl PackageCursor {
 
 #[cfg(test)]
 mod tests {
-    use super::{PackageCursor, PageFingerprint, WalkedPackage};
+    use super::{ListedPackage, PackageCursor, PageFingerprint};
     use ota_core::provider::Cursor;
     use proptest::prelude::*;
 
@@ -181,7 +181,7 @@ mod tests {
                 index, offset, packages, fingerprint: PageFingerprint::of("job"), packages_fingerprint: PageFingerprint::of("package"),
                 size: Some(u32::MAX), total: Some(u64::MAX), packages_size: Some(10), packages_total: packages, gap: true,
                 least: true, short: Some(u32::MAX), packages_least: true, packages_short: Some(7),
-                package: Some(WalkedPackage { id: "p".into(), name: Some(name), version: None, product: None }),
+                package: Some(ListedPackage { id: "p".into(), name: Some(name), version: None, product: None }),
             };
             let cursor = position.clone().encode().unwrap();
             prop_assert!(cursor.0.len() <= Cursor::MAX_LEN);

@@ -1,5 +1,5 @@
-//! Listing all jobs: packages are listed, then the jobs of each. A cursor carries the package that the walk is in, so that going on costs no call for
-//! finding it again.
+//! Listing all jobs: packages are listed, then the jobs of each. The cursor holds the package whose jobs are being listed, so that the next page needs no
+//! call to find it again.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use crate::answers;
 use crate::client::{Client, PAGE, page_params};
 use crate::error::is_absence;
 use crate::job_list::{JobList, MAX_BY_PACKAGE, filters_here, matches};
-use crate::package_cursor::{PackageCursor, WalkedPackage};
+use crate::package_cursor::{ListedPackage, PackageCursor};
 use crate::params::Params;
 
 pub(crate) const LIST_PACKAGES: &str = "ListOTAFirmware";
@@ -23,38 +23,38 @@ pub(crate) const LIST_PACKAGES: &str = "ListOTAFirmware";
 /// "PageSize: maximum 100" of `ListOTAFirmware`; the largest page makes the fewest calls.
 const PACKAGES_IN_PAGE: u32 = 100;
 
-/// A walk over the jobs of all packages until a page of ours is full.
-pub(crate) struct PackageWalk<'a> {
+/// Lists the jobs of one package after another until a page is full.
+pub(crate) struct PackageLister<'a> {
     client: &'a Client,
     cx: &'a Context,
     filter: &'a JobFilter,
     page_size: u32,
-    /// Where the walk stands.
+    /// Where the list goes on.
     at: PackageCursor,
     calls: u32,
-    /// Jobs that came from the vendor, whether they are given or not.
+    /// The number of jobs that the vendor returned, whether they are in the page or not.
     read: u64,
     items: Vec<Job>,
     problems: Vec<PageProblem>,
-    /// The package whose calls have failed last, and are made once more.
+    /// The package whose last call failed, and for which the call is made once more.
     failed: Option<u64>,
-    /// What the call before, for another package, met if it found the vendor out of order.
-    out_of_order: Option<Error>,
+    /// The error of the previous call, for another package, if the vendor was unavailable.
+    unavailable: Option<Error>,
     packages: Option<Packages>,
 }
 
-/// Packages that were read and not yet walked.
+/// Packages whose jobs have not been listed yet.
 struct Packages {
     /// Each with its number in the vendor's list.
-    rows: VecDeque<(u64, WalkedPackage)>,
+    rows: VecDeque<(u64, ListedPackage)>,
     /// Where the list goes on behind them.
     next: Option<Position>,
 }
 
-/// What a step of the walk comes to.
+/// What follows.
 enum Step {
     /// The jobs of this package are next.
-    Package(WalkedPackage),
+    Package(ListedPackage),
     /// The next step follows.
     Next,
     /// The page ends here, and the list goes on.
@@ -63,7 +63,7 @@ enum Step {
     ListEnds,
 }
 
-impl<'a> PackageWalk<'a> {
+impl<'a> PackageLister<'a> {
     pub(crate) fn new(
         client: &'a Client,
         cx: &'a Context,
@@ -82,7 +82,7 @@ impl<'a> PackageWalk<'a> {
             items: Vec::new(),
             problems: Vec::new(),
             failed: None,
-            out_of_order: None,
+            unavailable: None,
             packages: None,
         }
     }
@@ -90,11 +90,11 @@ impl<'a> PackageWalk<'a> {
     /// Fills the page.
     ///
     /// # Errors
-    /// What a call met that is not of one package alone, where nothing has been read before.
+    /// The error of a call that concerns more than one package, if no job was read before it.
     pub(crate) async fn run(mut self) -> Result<Page<Job>> {
         loop {
             let step = match self.next_package().await? {
-                Step::Package(package) => self.walk_package(package).await?,
+                Step::Package(package) => self.list_package(package).await?,
                 step => step,
             };
             let next = match step {
@@ -116,20 +116,20 @@ impl<'a> PackageWalk<'a> {
         self.client.account.deps.max_calls_per_page
     }
 
-    /// Whether the page takes no more.
+    /// Whether the page is full, or has used up its calls.
     fn is_full(&self) -> bool {
         self.items.len() >= self.page_size as usize || self.calls >= self.max_calls()
     }
 
-    /// Finds the package that the walk is in.
+    /// Finds the package whose jobs are listed next.
     async fn next_package(&mut self) -> Result<Step> {
         let ended = self.at.packages.is_some_and(|end| self.at.index >= end);
         let spent = self.calls >= self.max_calls();
-        // Out of order for each package that was asked for, and for more than one: that is the vendor, and none is passed over.
-        if let Some(error) = self.out_of_order.take_if(|_| ended || spent)
+        // Unavailable for each package that was requested, and for more than one: then the vendor is unavailable, and no package is skipped.
+        if let Some(error) = self.unavailable.take_if(|_| ended || spent)
             && self.read == 0
             && self.problems.len() > 1
-            && all_out_of_order(&self.problems)
+            && all_unavailable(&self.problems)
         {
             return Err(error);
         }
@@ -148,9 +148,9 @@ impl<'a> PackageWalk<'a> {
             },
         };
         if package.id.is_empty() {
-            // Nothing can be asked for it, so its jobs are missing from the list.
+            // Its jobs cannot be requested, so they are missing from the list.
             self.at.gap = true;
-            self.at.pass_package();
+            self.at.skip_package();
             return Ok(Step::Next);
         }
         if self.is_full() {
@@ -173,14 +173,14 @@ impl<'a> PackageWalk<'a> {
         }
         let walked = match self.read_packages().await {
             Ok(walked) => walked,
-            // What came before is given first; the next request meets the error again.
+            // What was read before is returned first; the next request gets the error again.
             Err(error) if self.ends_early(&error) => return Ok(Step::PageEnds),
             Err(error) => return Err(error.with_operation(LIST_PACKAGES)),
         };
         self.calls += walked.calls;
         self.at.gap |= walked.gap;
         if walked.next.is_none() {
-            // Behind the last one that was read, nothing has to be asked for.
+            // No more packages have to be requested behind the last one that was read.
             let end = walked.places.last().map(|place| place + 1);
             self.at.packages = end.or(Some(self.at.index));
         }
@@ -192,14 +192,14 @@ impl<'a> PackageWalk<'a> {
     }
 
     /// Reads jobs of a package.
-    async fn walk_package(&mut self, package: WalkedPackage) -> Result<Step> {
+    async fn list_package(&mut self, package: ListedPackage) -> Result<Step> {
         let walked = match self.read_jobs(&package).await {
             Ok(walked) => walked,
-            Err(error) => return self.pass_or_end(package, error),
+            Err(error) => return self.skip_or_end(package, error),
         };
         self.calls += walked.calls;
         self.read += walked.read;
-        self.out_of_order = None;
+        self.unavailable = None;
         self.at.gap |= walked.gap;
         let jobs = walked.rows.into_iter();
         self.items
@@ -212,21 +212,21 @@ impl<'a> PackageWalk<'a> {
                     return Ok(Step::PageEnds);
                 }
             }
-            None => self.at.pass_package(),
+            None => self.at.skip_package(),
         }
         Ok(Step::Next)
     }
 
-    /// Says what follows where the jobs of a package could not be read: it is passed over, tried once more, or the page ends.
-    fn pass_or_end(&mut self, package: WalkedPackage, error: Error) -> Result<Step> {
-        // Deleted between the two calls: its jobs are gone with it.
+    /// Decides what follows if the jobs of a package could not be read: it is skipped, retried, or the page ends.
+    fn skip_or_end(&mut self, package: ListedPackage, error: Error) -> Result<Step> {
+        // Deleted between the two calls, together with its jobs.
         if is_unknown_package(&error) {
             self.calls += 1;
-            self.at.pass_package();
+            self.at.skip_package();
             return Ok(Step::Next);
         }
-        // Reported once may be chance; twice, it is this package's trouble. What is unavailable has been tried more often by the gate.
-        // A page of one call has none left for that, and the next page would begin anew.
+        // The first time it may be chance; the second time the cause is this package. Calls that found the vendor unavailable were already retried by the gate.
+        // A page of one call has no call left for that, and the next page would begin anew.
         let unreadable = error.kind() == ErrorKind::Protocol;
         if unreadable && self.failed != Some(self.at.index) && self.max_calls() > 1 {
             self.calls += 1;
@@ -234,12 +234,12 @@ impl<'a> PackageWalk<'a> {
             self.at.package = Some(package);
             return Ok(Step::Next);
         }
-        if is_of_package(&error) && (self.out_of_order.is_none() || self.read == 0) {
+        if concerns_package(&error) && (self.unavailable.is_none() || self.read == 0) {
             self.calls += 1;
             self.problems.push(problem(&package, &error));
-            self.out_of_order = Some(error).filter(|error| error.kind() == ErrorKind::Unavailable);
+            self.unavailable = Some(error).filter(|error| error.kind() == ErrorKind::Unavailable);
             self.at.gap = true;
-            self.at.pass_package();
+            self.at.skip_package();
             return Ok(Step::Next);
         }
         if self.ends_early(&error) {
@@ -249,12 +249,12 @@ impl<'a> PackageWalk<'a> {
         Err(error)
     }
 
-    /// Whether an error ends the page early, so that what came before is not lost.
+    /// Whether an error ends the page early, so that what was read before is not lost.
     fn ends_early(&self, error: &Error) -> bool {
-        error.ends_a_page_early() && (self.read > 0 || !all_out_of_order(&self.problems))
+        error.ends_a_page_early() && (self.read > 0 || !all_unavailable(&self.problems))
     }
 
-    async fn read_jobs(&self, package: &WalkedPackage) -> Result<Walked<Job>> {
+    async fn read_jobs(&self, package: &ListedPackage) -> Result<Walked<Job>> {
         let missing = self.page_size - u32::try_from(self.items.len()).unwrap_or(self.page_size);
         let walk = Walk {
             spent: self.calls,
@@ -274,8 +274,8 @@ impl<'a> PackageWalk<'a> {
         .await
     }
 
-    /// Reads one page of packages, or more where the vendor's answer leaves a doubt.
-    async fn read_packages(&self) -> Result<Walked<WalkedPackage>> {
+    /// Reads one page of packages, or more if the vendor's answer contradicts itself.
+    async fn read_packages(&self) -> Result<Walked<ListedPackage>> {
         let from = self.at.packages_position();
         let walk = Walk {
             page_size: PACKAGES_IN_PAGE,
@@ -293,8 +293,8 @@ impl<'a> PackageWalk<'a> {
         .await
     }
 
-    /// Reads one page of packages. A row that cannot be read, or has no identifier, has no jobs that could be asked for, but keeps its place.
-    async fn fetch_packages(&self, window: Window) -> Result<Fetched<WalkedPackage>> {
+    /// Reads one page of packages. The jobs of a row that cannot be read, or has no identifier, cannot be requested, but the row keeps its place.
+    async fn fetch_packages(&self, window: Window) -> Result<Fetched<ListedPackage>> {
         let mut params: Params = page_params(window).into();
         let mut callers: &[&str] = &[];
         if let Some(product) = &self.filter.product_id {
@@ -312,22 +312,22 @@ impl<'a> PackageWalk<'a> {
             account.judge_page(LIST_PACKAGES, PAGE, window, fetched)?;
         let rows = rows.into_iter().map(Option::unwrap_or_default);
         Ok(Fetched {
-            rows: rows.map(WalkedPackage::from).collect(),
+            rows: rows.map(ListedPackage::from).collect(),
             total,
             size,
         })
     }
 }
 
-/// Whether the vendor was out of order for all packages that were passed over; so it is where there are none.
-fn all_out_of_order(problems: &[PageProblem]) -> bool {
+/// Whether the vendor was unavailable for all skipped packages; true if none was skipped.
+fn all_unavailable(problems: &[PageProblem]) -> bool {
     let mut kinds = problems.iter().map(|problem| problem.kind);
     kinds.all(|kind| kind == ErrorKind::Unavailable)
 }
 
-/// Whether an error is one of the package alone, as far as it shows that: the vendor's API has answered, and has refused neither the credential
-/// nor the number of calls. Errors of the whole provider are never passed over.
-fn is_of_package(error: &Error) -> bool {
+/// Whether an error concerns the package alone, as far as can be seen: the vendor's API has answered, and has refused neither the credential
+/// nor the number of calls. A package is never skipped because of an error of the whole provider.
+fn concerns_package(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Rejected | ErrorKind::Protocol | ErrorKind::NotFound => true,
         // A system error under the vendor's own code; a proxy, or a vendor that is down, has none.
@@ -343,7 +343,7 @@ fn is_of_package(error: &Error) -> bool {
     }
 }
 
-fn problem(package: &WalkedPackage, error: &Error) -> PageProblem {
+fn problem(package: &ListedPackage, error: &Error) -> PageProblem {
     PageProblem {
         package_id: PackageId::from(package.id.as_str()),
         product_id: package.product.as_deref().map(ProductId::from),
@@ -353,14 +353,14 @@ fn problem(package: &WalkedPackage, error: &Error) -> PageProblem {
     }
 }
 
-/// Whether the vendor does not know a package that its own list has named a moment before.
+/// Whether the vendor does not know a package that its own list has just named.
 fn is_unknown_package(error: &Error) -> bool {
-    // A key, an instance or an account that does not exist is no package.
+    // An AccessKey, an instance or an account that does not exist is not a package.
     error.kind() == ErrorKind::NotFound && is_absence(code(error))
 }
 
-/// Fills in what a list row leaves out from the package that the walk came through.
-fn with_package(mut job: Job, walked: &WalkedPackage) -> Job {
+/// Fills in what a list row leaves out, from the package in whose list it is.
+fn with_package(mut job: Job, walked: &ListedPackage) -> Job {
     let package = job.package.get_or_insert_with(Package::default);
     let other = |id: &PackageId| id.as_str() != walked.id;
     if package.id.as_ref().is_some_and(other) {

@@ -1,4 +1,4 @@
-//! Composes client, walks and mapping into the contract.
+//! The provider: implements the contract with client, lists and mapping.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl AlibabaProvider {
         Client::new(account, config).map(|client| Self { client })
     }
 
-    /// Shares the refusals of credentials with other providers.
+    /// Shares the refused credentials with other providers.
     #[must_use]
     pub fn sharing(mut self, refused: Arc<RefusedKeys>) -> Self {
         self.client.refused = refused;
@@ -58,7 +58,7 @@ pub(crate) fn capability() -> Capability {
     Capability {
         job_filters: JobFilterSupport {
             status: Support::Here,
-            // The vendor does not report how a batch ended, and nine calls for each row of a list are not its price.
+            // The vendor does not report how a batch ended, and finding out would take nine calls for each row of a list.
             outcome: Support::No,
             kind: Support::Here,
             package_id: Support::Native,
@@ -79,7 +79,7 @@ pub(crate) fn capability() -> Capability {
         max_device_names: MAX_DEVICE_NAMES,
         job_stats: StatsSupport {
             native: false,
-            // One for each status, one for all tasks, and one for the batch where the counts can prove how it ended.
+            // One for each status, one for all tasks, and one for the batch if the counts can prove how it ended.
             calls: 9,
         },
         fields: FIELDS,
@@ -137,7 +137,7 @@ impl JobReader for AlibabaProvider {
         let Some(mut stats) = found(count_tasks(&self.client, cx, &request.job_id).await)? else {
             return Ok(None);
         };
-        // A batch that does not exist may have no tasks, and one that runs may get more of them: the batch itself says so.
+        // A batch without tasks may not exist, and a batch that is in progress may get more tasks: only the batch itself shows which.
         let proven = stats.proven_outcome(JobStatus::Completed);
         if stats.total != Some(0) && proven.is_none() {
             return Ok(Some(stats));
@@ -151,11 +151,11 @@ impl JobReader for AlibabaProvider {
 
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
         let first = request.cursor.is_none() && request.filter == Default::default();
-        // Only a refusal that speaks of the job comes here as not found: the walk has answered for devices.
+        // Not found here means the job: refusals of devices are handled where the list is read.
         let Some(page) = found(tasks_page(&self.client, cx, &request).await)? else {
             return Ok(None);
         };
-        // What the vendor answers for a batch that does not exist is in no public document; it may be a list of nothing.
+        // What the vendor answers for a batch that does not exist is not documented; it may be an empty list.
         if first && page.items.is_empty() && page.next.is_none() {
             let job = jobs::job(&self.client, cx, &request.job_id).await?;
             return Ok(job.map(|_| page));

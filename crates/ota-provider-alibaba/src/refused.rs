@@ -1,7 +1,7 @@
 //! Credentials that the vendor has refused.
 //!
-//! While one is not used, its refusal is the result of every call; after that, one call at a time tries it again. What is remembered of a credential
-//! is a hash, not the credential.
+//! For a while its refusal is the result of every call; after that, one call at a time tries it again. A hash of the credential is stored, not the
+//! credential.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,21 +17,21 @@ use crate::config::Signature;
 use crate::credentials::Secrets;
 use crate::error::is_signature_refusal;
 
-/// How many credentials are remembered. Those that are renewed leave each one behind.
-const MOST: usize = 100;
+/// How many credentials are remembered. Each renewal adds one.
+const MAX_CREDENTIALS: usize = 100;
 
-/// How long the others wait for the one call that tries a credential again; that call may be dropped without an end.
-const TRIED_WITHIN: Duration = Duration::from_secs(10);
+/// How long other calls are refused while one tries a credential again. That call may be canceled without a result.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From which refused signature in a row on a credential counts as refused that the vendor has taken before. A single one can come from what was asked: a
-/// text that the vendor reads otherwise than it was signed. No one is to shut out all the others by asking for it.
-const DOUBTED: u32 = 3;
+/// How many signatures in a row must be refused before a credential counts as refused that the vendor has accepted before. A single refusal can be caused by
+/// the request: a text that the vendor reads otherwise than it was signed. Such a request must not block the calls of all others.
+const MAX_REFUSED_SIGNATURES: u32 = 3;
 
-/// A credential at an endpoint, with the signature that is made with it: a vendor that no longer takes one of the two signatures may take the other.
+/// Identifies a credential at an endpoint and the signature made with it: a vendor that no longer accepts one of the two signatures may accept the other.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key([u8; 32]);
+pub(crate) struct CredentialKey([u8; 32]);
 
-impl Key {
+impl CredentialKey {
     pub(crate) fn new(endpoint: &str, signature: Signature, secrets: &Secrets) -> Self {
         let parts = secrets.parts().map(Secret::expose_secret);
         let mut hash = Sha256::new();
@@ -44,44 +44,44 @@ impl Key {
     }
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for CredentialKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key")
+        f.write_str("CredentialKey")
     }
 }
 
-/// What the vendor has said to the credentials of a process. Providers that use one credential at one endpoint in one way share its refusal through it.
+/// The credentials of a process that vendors have refused. Providers with the same credential, endpoint and signature share the refusal.
 #[derive(Debug, Default)]
 pub struct RefusedKeys {
-    known: Mutex<Vec<Known>>,
+    known: Mutex<Vec<CredentialState>>,
 }
 
 #[derive(Debug)]
-struct Known {
-    key: Key,
-    /// Whether the vendor has taken it before.
-    taken: bool,
-    /// How many signatures in a row it has refused since.
-    doubts: u32,
+struct CredentialState {
+    key: CredentialKey,
+    /// Whether the vendor has accepted it before.
+    accepted: bool,
+    /// How many signatures in a row the vendor has refused since.
+    refused_signatures: u32,
     refused: Option<Refused<()>>,
-    /// Until when a call that tries a refused one again is waited for.
-    trying_until: Option<Instant>,
+    /// Until when other calls are refused because one is trying the credential again.
+    trial_until: Option<Instant>,
 }
 
-impl Known {
-    fn new(key: Key, taken: bool) -> Self {
+impl CredentialState {
+    fn new(key: CredentialKey, accepted: bool) -> Self {
         Self {
             key,
-            taken,
-            doubts: 0,
+            accepted,
+            refused_signatures: 0,
             refused: None,
-            trying_until: None,
+            trial_until: None,
         }
     }
 
     fn answer(&self, now: Instant) -> Option<Error> {
         let refused = self.refused.as_ref()?;
-        let trying = self.trying_until.is_some_and(|until| now < until);
+        let trying = self.trial_until.is_some_and(|until| now < until);
         refused
             .answer(&(), now)
             .or_else(|| trying.then(|| refused.error().clone()))
@@ -89,34 +89,34 @@ impl Known {
 }
 
 impl RefusedKeys {
-    /// Creates it without any.
+    /// Creates it without refused credentials.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn known(&self) -> MutexGuard<'_, Vec<Known>> {
+    fn known(&self) -> MutexGuard<'_, Vec<CredentialState>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the vendor has refused this credential, and taken no call with it since.
-    pub(crate) fn has(&self, key: Key) -> bool {
+    /// Whether the vendor has refused this credential, and accepted no call with it since.
+    pub(crate) fn is_refused(&self, key: CredentialKey) -> bool {
         let known = self.known();
         let known = known.iter().find(|known| known.key == key);
         known.is_some_and(|known| known.refused.is_some())
     }
 
-    /// Returns the refusal while it is the answer to a call with this credential.
-    pub(crate) fn answer(&self, key: Key, now: Instant) -> Option<Error> {
+    /// Returns the refusal while calls with this credential are not sent.
+    pub(crate) fn answer(&self, key: CredentialKey, now: Instant) -> Option<Error> {
         let known = self.known();
         known.iter().find(|known| known.key == key)?.answer(now)
     }
 
-    /// Begins a call. The first one after a pause tries the credential for all.
+    /// Begins a call. The first one after the pause tries the credential again.
     ///
     /// # Errors
     /// The refusal, as [`RefusedKeys::answer`].
-    pub(crate) fn begin(&self, key: Key, now: Instant) -> Result<()> {
+    pub(crate) fn begin(&self, key: CredentialKey, now: Instant) -> Result<()> {
         let mut known = self.known();
         let known = known.iter_mut().find(|known| known.key == key);
         let Some(known) = known.filter(|known| known.refused.is_some()) else {
@@ -125,26 +125,32 @@ impl RefusedKeys {
         if let Some(refusal) = known.answer(now) {
             return Err(refusal);
         }
-        known.trying_until = Some(after(now, TRIED_WITHIN));
+        known.trial_until = Some(after(now, TRIAL_TIMEOUT));
         Ok(())
     }
 
-    /// Notes a refusal of the credential.
-    pub(crate) fn note(&self, key: Key, error: &Error, now: Instant, random: &dyn Random) {
+    /// Records that the vendor has refused the credential.
+    pub(crate) fn record_refused(
+        &self,
+        key: CredentialKey,
+        error: &Error,
+        now: Instant,
+        random: &dyn Random,
+    ) {
         let mut all = self.known();
         let known = entry(&mut all, key);
         let paused = known
             .refused
             .as_ref()
             .and_then(|last| last.answer(&(), now));
-        known.trying_until = None;
-        // Calls that were in progress together are refused together, which is one refusal.
+        known.trial_until = None;
+        // Calls that were in progress at the same time count as one refusal.
         if paused.is_some() {
             return;
         }
-        if known.taken && known.refused.is_none() && is_signature_refusal(error) {
-            known.doubts = known.doubts.saturating_add(1);
-            if known.doubts < DOUBTED {
+        if known.accepted && known.refused.is_none() && is_signature_refusal(error) {
+            known.refused_signatures = known.refused_signatures.saturating_add(1);
+            if known.refused_signatures < MAX_REFUSED_SIGNATURES {
                 return;
             }
         }
@@ -159,34 +165,34 @@ impl RefusedKeys {
         known.refused = Some(refused);
     }
 
-    /// Records that the vendor has taken the credential.
-    pub(crate) fn taken(&self, key: Key) {
+    /// Records that the vendor has accepted the credential.
+    pub(crate) fn record_accepted(&self, key: CredentialKey) {
         let mut all = self.known();
         let known = entry(&mut all, key);
         if known.refused.is_some() {
             tracing::info!("the vendor takes the credential again");
         }
-        *known = Known::new(key, true);
+        *known = CredentialState::new(key, true);
     }
 
-    /// Ends a call that showed neither.
-    pub(crate) fn end(&self, key: Key) {
+    /// Records the end of a call that showed neither.
+    pub(crate) fn record_inconclusive(&self, key: CredentialKey) {
         let mut known = self.known();
         if let Some(known) = known.iter_mut().find(|known| known.key == key) {
-            known.trying_until = None;
+            known.trial_until = None;
         }
     }
 }
 
-/// Returns what is known of a credential, in place of the oldest one where there are too many.
-fn entry(all: &mut Vec<Known>, key: Key) -> &mut Known {
+/// Returns the state of a credential. If it is new and there are too many, the oldest one is removed.
+fn entry(all: &mut Vec<CredentialState>, key: CredentialKey) -> &mut CredentialState {
     let place = match all.iter().position(|known| known.key == key) {
         Some(place) => place,
         None => {
-            if all.len() >= MOST {
+            if all.len() >= MAX_CREDENTIALS {
                 all.remove(0);
             }
-            all.push(Known::new(key, false));
+            all.push(CredentialState::new(key, false));
             all.len() - 1
         }
     };

@@ -41,7 +41,7 @@ pub fn canonical_query(params: &[(String, String)]) -> String {
 /// Returns the `HMAC-SHA1` signature over all parameters (query and form body together, without `Signature`).
 #[must_use]
 pub fn rpc(method: &str, params: &[(String, String)], access_key_secret: &str) -> String {
-    // What is signed may hold a token. It and the key are cleared, as is the state of the HMAC by its own feature.
+    // What is signed may contain a token. It and the key are cleared; the HMAC clears its own state.
     let query = Zeroizing::new(canonical_query(params));
     let encoded = Zeroizing::new(percent_encode(&query));
     // The key is the secret with an ampersand behind it.

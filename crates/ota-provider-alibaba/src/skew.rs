@@ -1,14 +1,14 @@
 //! The offset of the machine's clock, measured by the vendor's `Date` header.
 //!
 //! The vendor refuses requests whose time is more than 15 minutes off (`InvalidTimeStamp.Expired`, "once, after correcting the clock" in the
-//! vendor notes, section 5.1), or hours off (`IllegalTimestamp`). Nothing is corrected before such a refusal: as long as the vendor takes the machine's time, it is right.
+//! vendor notes, section 5.1), or hours off (`IllegalTimestamp`). Nothing is corrected before such a refusal: while the vendor accepts the machine's time, it is used.
 
 use std::sync::{Mutex, PoisonError};
 
 use time::{Duration, OffsetDateTime};
 
-/// A correction smaller than this cannot have been the reason of the refusal; the limit itself is fifteen times as long.
-const LEAST: Duration = Duration::minutes(1);
+/// A smaller correction cannot have been the reason for the refusal; the vendor's limit is fifteen times as long.
+const MIN_CORRECTION: Duration = Duration::minutes(1);
 
 /// The correction in use.
 #[derive(Debug, Default)]
@@ -21,21 +21,21 @@ impl Skew {
         now.checked_add(skew).unwrap_or(now)
     }
 
-    /// Learns from a refusal that the vendor's time is `vendors` while ours is `own`, and tells whether that is a correction of the time that the
-    /// refused request was signed with.
+    /// Learns from a refusal that the vendor's time is `vendors` while this machine's is `own`. Returns whether that corrects the time that the refused
+    /// request was signed with.
     pub(crate) fn learn(
         &self,
         own: OffsetDateTime,
         vendors: OffsetDateTime,
         signed_at: OffsetDateTime,
     ) -> bool {
-        if (vendors - signed_at).abs() < LEAST {
+        if (vendors - signed_at).abs() < MIN_CORRECTION {
             return false;
         }
         let skew = vendors - own;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Calls side by side learn the same; it is said once.
-        if (*known - skew).abs() >= LEAST {
+        // Concurrent calls learn the same; it is logged once.
+        if (*known - skew).abs() >= MIN_CORRECTION {
             tracing::warn!(
                 seconds = skew.whole_seconds(),
                 "the vendor's clock and this machine's are {} s apart; requests are signed with the vendor's time from now on, but the machine's clock should be set",

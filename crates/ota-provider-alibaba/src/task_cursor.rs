@@ -3,12 +3,12 @@
 use ota_core::paging::Position;
 use ota_core::provider::Cursor;
 
-/// How a request is walked. The letter starts the cursor.
+/// Which lists a request is answered from. The letter starts the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// One list of all tasks.
     All,
-    /// One list for each of the vendor's statuses.
+    /// One list for each vendor status.
     Statuses,
     /// Batches of device names.
     Names,
@@ -29,13 +29,13 @@ impl Mode {
     }
 }
 
-/// Where a walk over tasks stands.
+/// Where a list of tasks goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TaskCursor {
     pub(crate) mode: Mode,
     pub(crate) truncated: bool,
     pub(crate) position: Position,
-    /// All tasks of the batch, where statuses are walked in their stead.
+    /// The number of all tasks of the batch, if the statuses are read because there are too many for one list.
     pub(crate) total: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ impl TaskCursor {
         }
     }
 
-    /// Writes the cursor for a position of the walk.
+    /// Writes the cursor for a position.
     pub(crate) fn at(self, position: Position) -> Cursor {
         let total = self.total.map(|total| format!(".{total}"));
         Cursor(format!(

@@ -1,7 +1,7 @@
 //! Listing the tasks of a job, and counting those in one status.
 //!
-//! `CurrentPage × PageSize ≤ 100000` (page of `ListOTATaskByJob`, read 2026-11-23): what lies behind the first 100,000 rows of a
-//! batch is reached by walking status by status, each with a window of its own.
+//! `CurrentPage × PageSize ≤ 100000` (page of `ListOTATaskByJob`, read 2026-11-23): rows behind the first 100,000 of a batch are
+//! reached by reading the list of each status, which has its own window.
 
 use ota_adapter::page::page;
 use ota_core::context::Context;
@@ -12,7 +12,7 @@ use ota_core::task::{Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 
 use crate::answers;
-use crate::blame::{can_mean, speaks_of_device};
+use crate::blame::{can_mean, is_about_device};
 use crate::client::{Client, PAGE, page_params};
 use crate::map::status::{CONFIRM, TASK_STATUSES};
 use crate::params::Params;
@@ -29,7 +29,7 @@ const MAX_PAGE: u32 = 100;
 /// "You can specify up to 50 device names."
 pub(crate) const MAX_DEVICE_NAMES: u32 = 50;
 
-/// One unknown name among several hides the tasks of the others.
+/// If one of several names is unknown, the vendor returns no tasks of the others either.
 const UNKNOWN_DEVICE: &str =
     "the vendor does not know one of the devices in `device_name`; request them one by one";
 
@@ -42,14 +42,14 @@ struct TaskList<'a> {
     page_size: u32,
 }
 
-/// The state of a walk status by status.
-struct StatusWalk {
+/// Where the lists of the statuses are read from.
+struct StatusesFrom {
     statuses: Vec<&'static str>,
     from: Position,
     truncated: bool,
-    /// Vendor calls already made for this page.
+    /// Vendor calls that were already made for this page.
     spent: u32,
-    /// All tasks of the batch, where statuses are walked in their stead.
+    /// The number of all tasks of the batch, if the statuses are read because there are too many for one list.
     total: Option<u64>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn tasks_page(
         filter,
         page_size: request.page_size,
     };
-    let mut start = StatusWalk {
+    let mut start = StatusesFrom {
         statuses,
         from: Position::default(),
         truncated: false,
@@ -103,7 +103,7 @@ pub(crate) async fn tasks_page(
             (start.from, start.truncated, start.total) = (at.position, at.truncated, at.total);
             list.by_statuses(start).await
         }
-        Some(at) => list.all(at.position, 0).await.map(|(page, _)| page),
+        Some(at) => list.unfiltered(at.position, 0).await.map(|(page, _)| page),
         None if native(filter) => {
             // The total of a single status comes with its first page.
             if start.statuses.len() > 1 {
@@ -111,18 +111,18 @@ pub(crate) async fn tasks_page(
             }
             list.by_statuses(start).await
         }
-        None => list.first_of_all().await,
+        None => list.first_page().await,
     }
 }
 
 impl TaskList<'_> {
-    /// Begins a walk over tasks of every status.
-    async fn first_of_all(&self) -> Result<Page<Task>> {
+    /// Reads the first page of tasks in every status.
+    async fn first_page(&self) -> Result<Page<Task>> {
         let filtered = filters_here(self.filter);
-        // Values of no document can be found in the list of all tasks only, as far as its window reaches.
+        // Undocumented statuses are found only in the list of all tasks, as far as its window reaches.
         let only_here = self.filter.status.contains(&TaskStatus::Unknown);
-        // Rows that are left out here are read in the largest pages, up to the limit of calls; so it is asked first whether this is
-        // the right way at all.
+        // If rows are left out here, the largest pages are read, up to the limit of calls; so a count first decides whether the list of all
+        // tasks is the one to read.
         let counted = match filtered && !only_here {
             true => count(self.client, self.cx, self.job_id, None).await?,
             false => None,
@@ -131,7 +131,7 @@ impl TaskList<'_> {
             Some(total) if total > WINDOW => Some(total),
             counted => {
                 let spent = u32::from(counted.is_some());
-                let (page, total) = self.all(Position::default(), spent).await?;
+                let (page, total) = self.unfiltered(Position::default(), spent).await?;
                 if only_here || total.is_none_or(|total| total <= WINDOW) {
                     return Ok(page);
                 }
@@ -139,7 +139,7 @@ impl TaskList<'_> {
             }
         };
         // More than one window: start again, status by status.
-        let mut start = StatusWalk {
+        let mut start = StatusesFrom {
             statuses: all_statuses(),
             from: Position::default(),
             truncated: false,
@@ -150,9 +150,9 @@ impl TaskList<'_> {
         self.by_statuses(start).await
     }
 
-    /// Walks the unfiltered list; `truncated` says that it is longer than the vendor's window. Returns the length of the list beside the
-    /// page: with rows left out here it is not the page's total.
-    async fn all(&self, from: Position, spent: u32) -> Result<(Page<Task>, Option<u64>)> {
+    /// Reads a page of the unfiltered list; it is `truncated` if the list is longer than the vendor's window. Also returns the length of the list, which
+    /// is not the page's total if rows are left out here.
+    async fn unfiltered(&self, from: Position, spent: u32) -> Result<(Page<Task>, Option<u64>)> {
         let walk = Walk {
             spent,
             ..self.walk(1, from, filters_here(self.filter))
@@ -174,11 +174,11 @@ impl TaskList<'_> {
         Ok((page, total))
     }
 
-    async fn by_statuses(&self, start: StatusWalk) -> Result<Page<Task>> {
+    async fn by_statuses(&self, start: StatusesFrom) -> Result<Page<Task>> {
         let filtered = self.filter.device_id.is_some();
         let statuses = &start.statuses;
         let walk = Walk {
-            // Looking ahead counts for the same page.
+            // Looking ahead counts towards the same page.
             spent: start.spent,
             ..self.walk(statuses.len(), start.from, filtered)
         };
@@ -204,8 +204,8 @@ impl TaskList<'_> {
         })
     }
 
-    /// Asks for named devices, at most as many in a call as a page has room for. The vendor's documents say that it ignores paging then; a
-    /// platform that pages all the same, or shows several tasks of one device, is walked like any other list.
+    /// Reads the tasks of named devices, in each call at most as many names as fit into a page. The vendor's documents say that it ignores paging then; if a
+    /// platform pages nevertheless, or returns several tasks of one device, its pages are read like those of any other list.
     async fn by_names(&self, from: Position) -> Result<Page<Task>> {
         let batches: Vec<_> = self
             .filter
@@ -233,15 +233,15 @@ impl TaskList<'_> {
         })
     }
 
-    /// Finds out before the first page whether one of the statuses has more tasks than a window holds.
+    /// Determines before the first page whether one of the statuses has more tasks than a window holds.
     ///
-    /// Tasks in statuses of no document are in no status's list; in a batch of this size they cannot be reached, nor counted without asking
-    /// for every status, so they are not reported here.
+    /// Tasks in undocumented statuses are in none of the lists; in a batch of this size they cannot be reached, nor counted without a call
+    /// for each status, so they are not reported here.
     ///
-    /// Usually one or two one-row calls: statuses are asked in the order of their likely size, and nothing more is asked once the rest
-    /// of the batch fits into one window. `truncated` must be right from the first page on, so this is not cut short by the limit of
-    /// calls for a page; what it spends is missing from the filling of that page.
-    async fn look_ahead(&self, total: Option<u64>, start: &mut StatusWalk) -> Result<()> {
+    /// Usually one or two calls for one row each: statuses are counted in the order of their likely size, until the rest of the batch
+    /// fits into one window. `truncated` must be right from the first page on, so the limit of calls for
+    /// a page does not end it; its calls are missing when that page is filled.
+    async fn look_ahead(&self, total: Option<u64>, start: &mut StatusesFrom) -> Result<()> {
         let mut rest = match total {
             Some(total) => total,
             None => {
@@ -251,7 +251,7 @@ impl TaskList<'_> {
                     .unwrap_or(0)
             }
         };
-        // More tasks than all windows together hold.
+        // There are more tasks than all windows together hold.
         let all = start.statuses.len() == TASK_STATUSES.len();
         if rest > WINDOW * start.statuses.len() as u64 && all {
             start.truncated = true;
@@ -295,7 +295,7 @@ impl TaskList<'_> {
             params.push((format!("DeviceNames.{}", number + 1), name));
         }
         match self.read(params, &["JobId", "DeviceNames"], window).await {
-            Err(error) if error.kind() == ErrorKind::NotFound && speaks_of_device(&error) => {
+            Err(error) if error.kind() == ErrorKind::NotFound && is_about_device(&error) => {
                 match names {
                     [_] => Ok(Fetched::nothing(Some(0))),
                     _ => Err(error.as_kind(ErrorKind::InvalidArgument, UNKNOWN_DEVICE)),
@@ -370,7 +370,7 @@ pub(crate) async fn count(
 ) -> Result<Option<u64>> {
     let params = task_params(job_id, status, Window::FIRST_ROW);
     let fetched = read_tasks(client, cx, job_id, params, &["JobId"], Window::FIRST_ROW).await?;
-    // A total below the rows that came with it counts something else.
+    // A total that is smaller than the number of rows beside it is wrong.
     let rows = fetched.rows.len() as u64;
     Ok(fetched.total.filter(|total| *total >= rows))
 }
@@ -396,14 +396,14 @@ fn task_params(job_id: &JobId, status: Option<&str>, window: Window) -> Params {
     params
 }
 
-/// `CONFIRM` is absent from the oldest edition of the page; a platform of that time refuses it as a filter, with a code that is in no
-/// document. A refusal that cannot mean the status is passed on: taken for this, it would hide tasks.
+/// `CONFIRM` is absent from the oldest edition of the page; a platform of that time refuses it as a filter, with an undocumented
+/// code. A refusal that cannot mean the status is returned: ignoring it would hide tasks.
 fn is_old_platform(status: &str, error: &Error) -> bool {
     status == CONFIRM && can_mean(error, "TaskStatus")
 }
 
-/// Whether every requested status has values of the vendor's, so that the vendor can filter. `unknown` stands for values that are not documented, so
-/// it is looked for here.
+/// Whether every requested status has values of the vendor, so that the vendor can filter. `unknown` stands for undocumented values, so rows
+/// are filtered here.
 fn native(filter: &TaskFilter) -> bool {
     !filter.status.is_empty() && !filter.status.contains(&TaskStatus::Unknown)
 }
@@ -434,7 +434,7 @@ fn name_batch(page_size: u32) -> usize {
     page_size.clamp(1, MAX_DEVICE_NAMES) as usize
 }
 
-/// Whether a cursor is one that a walk with this filter can have given.
+/// Whether a list with this filter can have returned this cursor.
 fn fits(at: TaskCursor, filter: &TaskFilter, statuses: usize, page_size: u32) -> bool {
     let names = !filter.device_names.is_empty();
     let segments = match at.mode {

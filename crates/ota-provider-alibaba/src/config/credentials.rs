@@ -43,20 +43,20 @@ pub enum CredentialSettings {
         /// The STS token of temporary credentials.
         security_token: Option<Arc<SecretSource>>,
     },
-    /// The RAM role of the ECS instance that the gateway runs on.
+    /// The RAM role of the ECS instance on which the gateway runs.
     EcsRamRole {
-        /// The role; the metadata service is asked for it when it is not given.
+        /// The role; if it is not given, the metadata service names it.
         role: Option<String>,
         /// Scheme, host and port of the metadata service.
         endpoint: String,
     },
     /// The RAM role of the pod's service account.
     Rrsa(Box<RrsaSettings>),
-    /// A command that writes a credential.
+    /// A command that prints a credential.
     Command(Vec<String>),
 }
 
-/// What the token of a pod is changed for a credential with.
+/// What is needed to exchange the token of a pod for a credential.
 #[derive(Debug)]
 pub struct RrsaSettings {
     /// The role.
@@ -71,7 +71,7 @@ pub struct RrsaSettings {
     pub tls: Option<TlsOptions>,
 }
 
-/// Reads what belongs to the kind of credential that `credentials` names. `environment` has the variables of a pod with RRSA.
+/// Reads the keys of the kind of credential that `credentials` names. `environment` has the variables of a pod with RRSA.
 pub(super) fn read(
     settings: &mut Settings,
     environment: &dyn Fn(&str) -> Option<String>,
@@ -97,7 +97,7 @@ pub(super) fn read(
     }
 }
 
-/// Refuses keys that another kind of credential has: they would be ignored in silence.
+/// Rejects keys of other kinds of credentials: they would be ignored silently.
 fn only_keys_of(settings: &Settings, kind: &str, errors: &mut SettingErrors) {
     let Settings {
         access_key_id,
@@ -203,7 +203,7 @@ fn access_key_id(
 
 fn ecs_ram_role(settings: &mut Settings, errors: &mut SettingErrors) -> Option<CredentialSettings> {
     let address = settings.ecs_metadata_endpoint.take();
-    // Plain http is how the service is spoken to; it is on the same physical machine.
+    // The service uses plain HTTP; it is on the same physical machine.
     let endpoint = Endpoint::parse(address.as_deref().unwrap_or(ECS_METADATA), true)
         .and_then(|endpoint| match endpoint.is_https() {
             true => Err("the metadata service speaks http only".to_owned()),
@@ -261,7 +261,7 @@ fn rrsa(
         .map_err(|message| SettingError::new("sts_endpoint", message));
     let (role_arn, provider_arn) = (errors.check(role_arn), errors.check(provider_arn));
     let (token_file, endpoint) = (errors.check(token_file), errors.check(endpoint));
-    // Mistakes in `ca_file` are named already, for the endpoint of the API.
+    // Mistakes in `ca_file` have already been reported, for the endpoint of the API.
     let tls = TlsSettings {
         ca_file: settings.ca_file.take(),
         ..TlsSettings::default()

@@ -1,7 +1,7 @@
 //! A temporary credential, and its renewal.
 //!
-//! There is at most one renewal at a time, as a task of its own: a caller that waits for it may go away without ending it for the others. The old
-//! credential stays in use until it ends, so callers wait only where there is none.
+//! There is at most one renewal at a time, in a separate task: a caller that waits for it may be canceled without ending it for the others. The old
+//! credential is used until it expires, so callers wait only if there is none.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,37 +15,37 @@ use time::OffsetDateTime;
 
 use super::secrets::Secrets;
 
-/// How long before its end a credential is renewed, unless it lives shorter than twice as long: then at half of its life.
+/// How long before its expiration a credential is renewed. If its lifetime is less than twice as long, it is renewed after half of it.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
 
-/// How long a credential that came without an end is used before it is asked for again.
-const ENDLESS: Duration = Duration::from_secs(600);
+/// How long a credential without an expiration is used before it is fetched again.
+const USE_WITHOUT_EXPIRATION: Duration = Duration::from_secs(600);
 
-/// The least time between two renewals while there is a credential; a service may give out the same one again.
-const LEAST_PAUSE: Duration = Duration::from_secs(30);
+/// The minimum time between two renewals while there is a credential; a service may issue the same one again.
+const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The least life that is believed. A credential that seems to have ended already comes with a wrong clock of this machine, and the vendor judges by its own.
-const LEAST_LIFE: Duration = Duration::from_secs(60);
+/// The minimum lifetime. If a new credential seems to have expired, the clock of this machine is wrong; the vendor decides by its own clock.
+const MIN_LIFETIME: Duration = Duration::from_secs(60);
 
-/// How long the error of a failed renewal is the answer where there is no credential.
-const FAILURE_SHARED: Duration = Duration::from_secs(5);
+/// How long the error of a failed renewal is returned if there is no credential.
+const FAILURE_REUSED: Duration = Duration::from_secs(5);
 
-/// How often the source is asked again while the vendor refuses what it gave out.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How often the source is called again while the vendor refuses what it issued.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long one renewal may take.
-const RENEWAL_TIME: Duration = Duration::from_secs(15);
+/// Time limit of one renewal.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A credential as it was given out.
+/// A credential as it was issued.
 pub(super) struct Fetched {
     pub(super) secrets: Secrets,
     pub(super) expires: Option<OffsetDateTime>,
 }
 
-/// What gives out credentials.
+/// A source that issues credentials.
 #[async_trait::async_trait]
 pub(super) trait Fetch: Send + Sync + std::fmt::Debug {
-    /// Asks for a credential.
+    /// Fetches a credential.
     async fn fetch(&self, cx: &Context) -> Result<Fetched>;
 }
 
@@ -61,11 +61,11 @@ pub(crate) struct Cell {
 struct State {
     current: Option<Current>,
     renewal: Option<Renewal>,
-    /// The last failure, and until when it is the answer.
+    /// The last failure, and until when it is returned.
     failed: Option<(Instant, Error)>,
     failing: bool,
-    /// Until when the source is not asked again for another credential than a refused one.
-    asked_until: Option<Instant>,
+    /// Until when the source is not called again for another credential than a refused one.
+    retry_at: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -73,8 +73,8 @@ struct Current {
     secrets: Arc<Secrets>,
     renew_at: Instant,
     ends_at: Option<Instant>,
-    /// Whether the vendor has refused it and the source still gave it out.
-    hopeless: bool,
+    /// Whether the source issued it again after the vendor had refused it.
+    refused_again: bool,
 }
 
 type Renewal = Shared<BoxFuture<'static, Result<Arc<Secrets>>>>;
@@ -101,7 +101,7 @@ impl Cell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the credential. One that is about to end is renewed beside; only where there is none is the renewal waited for.
+    /// Returns the credential. One that is about to expire is renewed in the background; the renewal is waited for only if there is none.
     pub(super) async fn current(self: &Arc<Self>, cx: &Context) -> Result<Arc<Secrets>> {
         let renewal = {
             let mut state = self.state();
@@ -110,7 +110,7 @@ impl Cell {
                 && current.ends_at.is_none_or(|end| now < end)
             {
                 if now >= current.renew_at && state.renewal.is_none() {
-                    // Its task runs without anyone who waits for it.
+                    // The task continues although nothing waits for it.
                     drop(self.renewal(&mut state, cx));
                 }
                 return Ok(current.secrets);
@@ -125,20 +125,20 @@ impl Cell {
         self.wait(renewal, cx).await
     }
 
-    /// Returns whether there is another credential than the refused one; where it is the present one, the source is asked for a new one, once.
+    /// Returns whether there is another credential than the refused one. If the refused one is the present one, the source is called once for a new one.
     pub(super) async fn replaced(self: &Arc<Self>, cx: &Context, refused: &Secrets) -> bool {
         {
             let mut state = self.state();
             match &state.current {
                 Some(current) if *current.secrets != *refused => return true,
-                Some(current) if current.hopeless => return false,
-                _ => state.asked_until = Some(after(self.clock.monotonic(), ASK_AGAIN)),
+                Some(current) if current.refused_again => return false,
+                _ => state.retry_at = Some(after(self.clock.monotonic(), RETRY_INTERVAL)),
             }
         }
-        self.asked_for_another(cx, refused).await.is_some()
+        self.fetch_another(cx, refused).await.is_some()
     }
 
-    /// Returns another credential than the refused one, asking the source for it again after a while.
+    /// Returns another credential than the refused one. The source is called for it again after a while.
     pub(super) async fn newer(
         self: &Arc<Self>,
         cx: &Context,
@@ -151,17 +151,17 @@ impl Cell {
                 Some(current) if *current.secrets != *refused => {
                     return Some(Arc::clone(&current.secrets));
                 }
-                _ if state.asked_until.is_some_and(|until| now < until) => return None,
+                _ if state.retry_at.is_some_and(|until| now < until) => return None,
                 _ => {}
             }
-            state.asked_until = Some(after(now, ASK_AGAIN));
+            state.retry_at = Some(after(now, RETRY_INTERVAL));
         }
-        self.asked_for_another(cx, refused).await
+        self.fetch_another(cx, refused).await
     }
 
-    /// Asks the source for another credential than the refused one. A renewal that is in progress began before the refusal: it may bring the refused one
-    /// once more, or fail, and neither says what the source gives out since. Then it is asked again.
-    async fn asked_for_another(
+    /// Fetches another credential than the refused one. A renewal that is in progress began before the refusal: if it returns the refused one again, or
+    /// fails, that does not show what the source issues now, so the source is called again.
+    async fn fetch_another(
         self: &Arc<Self>,
         cx: &Context,
         refused: &Secrets,
@@ -173,7 +173,7 @@ impl Cell {
                 if let Some(other) = current.filter(|secrets| ***secrets != *refused) {
                     return Some(Arc::clone(other));
                 }
-                // The second one begins when the first has ended.
+                // The second renewal begins when the first has ended.
                 let began_before = !second && state.renewal.is_some();
                 (self.renewal(&mut state, cx), began_before)
             };
@@ -182,7 +182,7 @@ impl Cell {
                 _ if self.clock.monotonic() >= cx.deadline => return None,
                 _ if began_before => {}
                 Ok(_) => {
-                    self.mark_hopeless(refused);
+                    self.mark_refused_again(refused);
                     return None;
                 }
                 Err(_) => return None,
@@ -191,28 +191,28 @@ impl Cell {
         None
     }
 
-    /// Records that the source gives out what the vendor has refused.
-    fn mark_hopeless(&self, refused: &Secrets) {
+    /// Records that the source issues what the vendor has refused.
+    fn mark_refused_again(&self, refused: &Secrets) {
         if let Some(current) = &mut self.state().current
             && *current.secrets == *refused
         {
-            current.hopeless = true;
+            current.refused_again = true;
         }
     }
 
-    /// Joins the renewal in progress or begins one.
+    /// Returns the renewal in progress, or begins one.
     fn renewal(self: &Arc<Self>, state: &mut State, cx: &Context) -> Renewal {
         if let Some(renewal) = &state.renewal {
             return renewal.clone();
         }
         let cx = Context {
-            deadline: self.clock.monotonic() + RENEWAL_TIME,
+            deadline: self.clock.monotonic() + RENEWAL_TIMEOUT,
             ..cx.clone()
         };
         let cell = Arc::clone(self);
-        // The new task cannot end before the renewal is noted: its last step needs the lock that the caller holds.
+        // The new task cannot end before the renewal is stored: its last step needs the lock that the caller holds.
         let task = tokio::spawn(async move {
-            let _end = End(&cell);
+            let _end = RenewalEnd(&cell);
             let late = cell.clock.sleep_until(cx.deadline);
             let fetched = match select(cell.fetch.fetch(&cx), late).await {
                 Either::Left((fetched, _)) => fetched,
@@ -220,11 +220,11 @@ impl Cell {
                     ErrorKind::Timeout,
                     format!(
                         "the source of this provider's credential did not answer within {} s",
-                        RENEWAL_TIME.as_secs()
+                        RENEWAL_TIMEOUT.as_secs()
                     ),
                 )),
             };
-            cell.settle(fetched)
+            cell.store(fetched)
         });
         let renewal = async move {
             task.await.unwrap_or_else(|error| {
@@ -241,7 +241,7 @@ impl Cell {
         renewal
     }
 
-    fn settle(&self, fetched: Result<Fetched>) -> Result<Arc<Secrets>> {
+    fn store(&self, fetched: Result<Fetched>) -> Result<Arc<Secrets>> {
         let (now, wall) = (self.clock.monotonic(), self.clock.now());
         let mut state = self.state();
         let fetched = match fetched {
@@ -263,22 +263,22 @@ impl Cell {
                     tracing::error!("the credential cannot be renewed, {stay}: {error:?}");
                 }
                 state.failing = true;
-                state.failed = Some((now + FAILURE_SHARED, error.clone()));
+                state.failed = Some((now + FAILURE_REUSED, error.clone()));
                 if let Some(current) = &mut state.current {
-                    current.renew_at = now + LEAST_PAUSE;
+                    current.renew_at = now + MIN_RENEWAL_INTERVAL;
                 }
                 return Err(error);
             }
         };
-        let life = fetched.expires.map(|end| {
+        let lifetime = fetched.expires.map(|end| {
             Duration::try_from(end - wall)
                 .unwrap_or_default()
-                .max(LEAST_LIFE)
+                .max(MIN_LIFETIME)
         });
-        let used = match life {
-            None => ENDLESS,
-            Some(life) if life < RENEW_BEFORE * 2 => life / 2,
-            Some(life) => life - RENEW_BEFORE,
+        let used = match lifetime {
+            None => USE_WITHOUT_EXPIRATION,
+            Some(lifetime) if lifetime < RENEW_BEFORE * 2 => lifetime / 2,
+            Some(lifetime) => lifetime - RENEW_BEFORE,
         };
         let secrets = Arc::new(fetched.secrets);
         if state.failing {
@@ -287,14 +287,14 @@ impl Cell {
         (state.failing, state.failed) = (false, None);
         state.current = Some(Current {
             secrets: Arc::clone(&secrets),
-            renew_at: now + used.max(LEAST_PAUSE),
-            ends_at: life.map(|life| now + life),
-            hopeless: false,
+            renew_at: now + used.max(MIN_RENEWAL_INTERVAL),
+            ends_at: lifetime.map(|lifetime| now + lifetime),
+            refused_again: false,
         });
         Ok(secrets)
     }
 
-    /// Waits for a renewal as long as the caller has time.
+    /// Waits for a renewal, until the caller's deadline.
     async fn wait(&self, renewal: Renewal, cx: &Context) -> Result<Arc<Secrets>> {
         match select(renewal, self.clock.sleep_until(cx.deadline)).await {
             Either::Left((result, _)) => result,
@@ -306,10 +306,10 @@ impl Cell {
     }
 }
 
-/// Forgets the renewal when its task ends, however it ends.
-struct End<'a>(&'a Cell);
+/// Removes the renewal when its task ends, also after a panic.
+struct RenewalEnd<'a>(&'a Cell);
 
-impl Drop for End<'_> {
+impl Drop for RenewalEnd<'_> {
     fn drop(&mut self) {
         self.0.state().renewal = None;
     }

@@ -1,4 +1,4 @@
-//! A credential that a command of the operator writes to its standard output, as JSON.
+//! A credential that the operator's command writes to its standard output, as JSON.
 //!
 //! The forms are those of the vendor's own programs (mode `External`: github.com/aliyun/credentials-go, `external.go`, read 2026-11-27), of the
 //! metadata service, and of `credential_process` of other clouds.
@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
 use super::cell::{Fetch, Fetched};
-use super::document::{MAX_ANSWER_BYTES, unreadable, written};
+use super::document::{CredentialDocument, MAX_ANSWER_BYTES, unreadable};
 
 /// Runs a command.
 pub(super) struct Command(Vec<String>);
@@ -49,10 +49,10 @@ impl Fetch for Command {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            // What a stranger's program complains about may hold a secret, and the log is no place for it.
+            // The error output of another program may contain a secret, which must not reach the log.
             .stderr(Stdio::null())
             .kill_on_drop(true);
-        // The gateway's own settings, which hold secrets, are nothing to it.
+        // The gateway's own settings contain secrets, so they are not passed to the command.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("OTA_GATEWAY__") {
                 command.env_remove(name);
@@ -93,8 +93,8 @@ impl Fetch for Command {
             )
             .with_context("status", status.to_string()));
         }
-        written(&output)
-            .and_then(|written| written.into_fetched(false))
+        CredentialDocument::parse(&output)
+            .and_then(|document| document.into_fetched(false))
             .map_err(|error| error.with_advice(ADVICE))
     }
 }

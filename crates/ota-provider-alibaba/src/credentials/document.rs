@@ -1,4 +1,4 @@
-//! A credential as services and commands write it, and why it cannot be used.
+//! The JSON in which services and commands issue a credential, and the errors for one that cannot be used.
 
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::Secret;
@@ -10,11 +10,11 @@ use time::format_description::well_known::Rfc3339;
 use super::cell::Fetched;
 use super::secrets::Secrets;
 
-/// The largest answer of a service or command that gives out credentials, in bytes; a real one has some 2,000.
+/// The largest answer of a service or command that issues credentials, in bytes; a real one has about 2,000.
 pub(super) const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Adds why a service that gives out credentials was not reached. The error of the connection speaks of the vendor and of `endpoint`, so only what is
-/// behind it is kept.
+/// Adds why a service that issues credentials was not reached. The error of the connection names the vendor and `endpoint`, so only its causes are
+/// used.
 pub(super) fn with_cause(failed: Error, connection: &Error) -> Error {
     let mut causes = Vec::new();
     let mut cause = std::error::Error::source(connection);
@@ -23,7 +23,7 @@ pub(super) fn with_cause(failed: Error, connection: &Error) -> Error {
         cause = error.source();
     }
     match causes.is_empty() {
-        // What is wrong with TLS or a proxy is said by the error itself, without names of settings.
+        // Problems of TLS or a proxy are described by the error itself, without names of settings.
         true if matches!(connection.kind(), ErrorKind::Misconfigured) => {
             failed.with_source(std::io::Error::other(connection.message().to_owned()))
         }
@@ -32,9 +32,9 @@ pub(super) fn with_cause(failed: Error, connection: &Error) -> Error {
     }
 }
 
-/// A credential as services and commands write it.
+/// The JSON in which services and commands issue a credential.
 #[derive(Deserialize)]
-pub(super) struct Written {
+pub(super) struct CredentialDocument {
     #[serde(alias = "AccessKeyId")]
     pub(super) access_key_id: Option<Secret>,
     #[serde(alias = "AccessKeySecret", alias = "SecretAccessKey")]
@@ -54,8 +54,20 @@ pub(super) struct Written {
     pub(super) code: Option<String>,
 }
 
-impl Written {
-    /// Checks that it is whole.
+impl CredentialDocument {
+    /// Reads a credential from JSON. The text is never repeated: it is a secret.
+    pub(super) fn parse(json: &[u8]) -> Result<Self> {
+        let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
+        serde_json::from_slice(json).map_err(|error| {
+            unreadable(format!(
+                "it is no JSON object of a credential (line {}, column {})",
+                error.line(),
+                error.column()
+            ))
+        })
+    }
+
+    /// Checks that the credential is complete.
     pub(super) fn into_fetched(self, temporary: bool) -> Result<Fetched> {
         let present = |secret: Option<Secret>| {
             secret.filter(|secret| !secret.expose_secret().trim().is_empty())
@@ -97,25 +109,14 @@ pub(super) fn unreadable(reason: impl Into<String>) -> Error {
     .with_context("reason", reason.into())
 }
 
-/// Reads a credential from JSON. The text is never repeated: it is a secret.
-pub(super) fn written(json: &[u8]) -> Result<Written> {
-    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
-    serde_json::from_slice(json).map_err(|error| {
-        unreadable(format!(
-            "it is no JSON object of a credential (line {}, column {})",
-            error.line(),
-            error.column()
-        ))
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::written;
+    use super::CredentialDocument;
 
     #[track_caller]
     fn check(json: &str, temporary: bool, parts: Result<(&str, &str, Option<&str>), &str>) {
-        let read = written(json.as_bytes()).and_then(|written| written.into_fetched(temporary));
+        let read = CredentialDocument::parse(json.as_bytes())
+            .and_then(|document| document.into_fetched(temporary));
         match (read, parts) {
             (Ok(read), Ok((id, secret, token))) => {
                 let secrets = read.secrets;
@@ -125,8 +126,8 @@ mod tests {
                 let own = secrets.security_token.as_ref();
                 assert_eq!(own.map(|own| own.expose_secret().to_owned()), token);
             }
-            (Err(error), Err(words)) => {
-                assert!(format!("{error:?}").contains(words), "{error:?}");
+            (Err(error), Err(text)) => {
+                assert!(format!("{error:?}").contains(text), "{error:?}");
                 assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
             }
             (read, _) => panic!("{json}: {:?}", read.is_ok()),

@@ -1,7 +1,7 @@
 //! The credential of an ECS instance with a RAM role, from the metadata service.
 //!
 //! Source: "Use instance RAM roles" and "Instance metadata" of the ECS help; the requests are those of the vendor's own library
-//! (github.com/aliyun/credentials-go, `ecs_ram_role.go`, read 2026-11-27). The token of the hardened mode is always asked for.
+//! (github.com/aliyun/credentials-go, `ecs_ram_role.go`, read 2026-11-27). The token of the hardened mode is always requested.
 
 use http::{HeaderName, Method};
 use ota_core::context::Context;
@@ -11,18 +11,19 @@ use ota_http::{Client, Request, Response, Secret};
 use zeroize::Zeroize as _;
 
 use super::cell::{Fetch, Fetched};
-use super::document::{unreadable, with_cause, written};
+use super::document::{CredentialDocument, unreadable, with_cause};
 
 const ROLES: &str = "/latest/meta-data/ram/security-credentials/";
-const TOKEN_LIFE: HeaderName = HeaderName::from_static("x-aliyun-ecs-metadata-token-ttl-seconds");
+const TOKEN_LIFETIME: HeaderName =
+    HeaderName::from_static("x-aliyun-ecs-metadata-token-ttl-seconds");
 const TOKEN: HeaderName = HeaderName::from_static("x-aliyun-ecs-metadata-token");
 
-/// How long the token of the service lives that each renewal asks for, in seconds.
-const TOKEN_LIFE_S: &str = "60";
+/// The lifetime of the service's token that each renewal requests, in seconds.
+const TOKEN_LIFETIME_S: &str = "60";
 
 const ADVICE: &str = "`credentials = \"ecs-ram-role\"` works on an ECS instance with a RAM role only: attach a role to the instance, and check that `curl http://100.100.100.200/latest/meta-data/ram/security-credentials/` names it (in a container the address must be reachable, and `ecs_metadata_endpoint` be that address)";
 
-/// Asks the metadata service.
+/// Fetches credentials from the metadata service.
 #[derive(Debug)]
 pub(super) struct EcsRamRole {
     http: Client,
@@ -39,7 +40,7 @@ impl EcsRamRole {
         }
     }
 
-    async fn ask(
+    async fn send(
         &self,
         cx: &Context,
         method: Method,
@@ -51,7 +52,7 @@ impl EcsRamRole {
             let secret = name == TOKEN;
             request.header(name, value, secret)?;
         }
-        // Nothing of a caller's trace is this service's matter.
+        // The caller's trace is not passed on to this service.
         let cx = Context {
             trace: None,
             ..cx.clone()
@@ -67,7 +68,7 @@ impl EcsRamRole {
 
     async fn text(&self, cx: &Context, path: &str, token: Option<&Secret>) -> Result<Response> {
         let header = token.map(|token| (TOKEN, token.expose_secret()));
-        let response = self.ask(cx, Method::GET, path, header).await?;
+        let response = self.send(cx, Method::GET, path, header).await?;
         match response.status {
             200 => Ok(response),
             404 => Err(Error::new(
@@ -92,8 +93,10 @@ impl EcsRamRole {
 #[async_trait::async_trait]
 impl Fetch for EcsRamRole {
     async fn fetch(&self, cx: &Context) -> Result<Fetched> {
-        let life = Some((TOKEN_LIFE, TOKEN_LIFE_S));
-        let answer = self.ask(cx, Method::PUT, "/latest/api/token", life).await?;
+        let life = Some((TOKEN_LIFETIME, TOKEN_LIFETIME_S));
+        let answer = self
+            .send(cx, Method::PUT, "/latest/api/token", life)
+            .await?;
         // A service without the hardened mode does not know the path; then no token is needed.
         let token = match (answer.status, str::from_utf8(&answer.body)) {
             (200, Ok(token)) if !token.trim().is_empty() => Some(Secret::from(token.trim())),
@@ -112,8 +115,8 @@ impl Fetch for EcsRamRole {
         };
         let path = format!("{ROLES}{}", percent_encode(&role));
         let answer = self.text(cx, &path, token.as_ref()).await?;
-        let read = written(&answer.body);
-        forget(answer);
+        let read = CredentialDocument::parse(&answer.body);
+        clear(answer);
         let read = read?;
         match read.code.as_deref() {
             None | Some("Success") => read.into_fetched(true),
@@ -123,7 +126,7 @@ impl Fetch for EcsRamRole {
 }
 
 /// Clears an answer that holds a credential.
-pub(super) fn forget(response: Response) {
+pub(super) fn clear(response: Response) {
     if let Ok(mut body) = response.body.try_into_mut() {
         body.as_mut().zeroize();
     }

@@ -1,12 +1,12 @@
-//! The credential that calls are signed with: keys of the settings, or one of the machine's own that is renewed again and again.
+//! The credential that calls are signed with: keys of the settings, or a temporary one that is renewed.
 
 mod cell;
 mod command;
+mod document;
 mod ecs;
 mod files;
 mod rrsa;
 mod secrets;
-mod document;
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use ota_http::{Client, Options};
 
 use crate::config::{Config, CredentialSettings};
 use cell::{Cell, Fetch};
+use document::MAX_ANSWER_BYTES;
 use files::Files;
 pub(crate) use secrets::Secrets;
-use document::MAX_ANSWER_BYTES;
 
 /// Where the credential comes from.
 #[derive(Debug)]
 pub(crate) enum Credentials {
-    /// Keys of the settings, from values or from files that something else renews.
+    /// Keys of the settings, from values or from files that another program renews.
     Keys(Files),
-    /// A service or a command that gives out temporary credentials.
+    /// A service or a command that issues temporary credentials.
     Issued(Arc<Cell>),
 }
 
@@ -52,7 +52,7 @@ impl Credentials {
                     tls: None,
                     max_body_bytes: MAX_ANSWER_BYTES,
                     connect_timeout: std::time::Duration::from_secs(2),
-                    // A proxy would ask its own machine for a credential.
+                    // A proxy would request the credential of its own machine.
                     direct: true,
                 };
                 let http = Client::new(&options)
@@ -80,7 +80,7 @@ impl Credentials {
         Ok(Self::Issued(Arc::new(Cell::new(fetch, clock()))))
     }
 
-    /// Returns a credential to sign with, waiting for it as long as the caller has time where there is none yet.
+    /// Returns a credential to sign with. If there is none yet, it is waited for, as long as the caller has time.
     ///
     /// # Errors
     /// Why there is none.
@@ -91,8 +91,8 @@ impl Credentials {
         }
     }
 
-    /// Returns another credential than the one that the vendor has refused, if there is one by now. Files are read again each time; a service or a command
-    /// is asked again every few seconds at most.
+    /// Returns another credential than the one that the vendor has refused, if there is one meanwhile. Files are read again each time; a service or a command
+    /// is called again every few seconds at most.
     pub(crate) async fn newer(&self, cx: &Context, refused: &Secrets) -> Option<Arc<Secrets>> {
         match self {
             Self::Keys(files) => files.newer(refused),
@@ -100,7 +100,7 @@ impl Credentials {
         }
     }
 
-    /// Returns whether there is another credential than the one that the vendor has refused. Where one may be on its way it is waited for, for a moment.
+    /// Returns whether there is another credential than the one that the vendor has refused. If one may be written at this moment, it is waited for shortly.
     pub(crate) async fn replaced(&self, cx: &Context, refused: &Secrets) -> bool {
         match self {
             Self::Keys(files) => files.replaced(refused).await,

@@ -1,4 +1,4 @@
-//! The credential of a pod with RRSA (RAM roles for service accounts): the pod's token is changed for it at the STS.
+//! The credential of a pod with RRSA (RAM roles for service accounts): the STS exchanges the pod's token for it.
 //!
 //! Source: "AssumeRoleWithOIDC" of the STS help; the request is that of the vendor's own library (github.com/aliyun/credentials-go, `oidc.go`, read
 //! 2026-11-27). It is not signed: the token is the proof.
@@ -18,15 +18,15 @@ use ota_http::{Client, Request, SecretSource, redact};
 use serde::Deserialize;
 
 use super::cell::{Fetch, Fetched};
-use super::ecs::forget;
-use super::document::{Written, unreadable, with_cause};
+use super::document::{CredentialDocument, unreadable, with_cause};
+use super::ecs::clear;
 use crate::config::RrsaSettings;
 use crate::sign::{FORM, timestamp};
 
-/// How long a credential lives that is asked for, in seconds; the vendor's own default.
-const LIFE_S: &str = "3600";
+/// The requested lifetime of a credential, in seconds; the vendor's default.
+const LIFETIME_S: &str = "3600";
 
-/// Changes the token of a pod for a credential.
+/// Exchanges the token of a pod for a credential.
 #[derive(Debug)]
 pub(super) struct Rrsa {
     http: Client,
@@ -41,7 +41,7 @@ pub(super) struct Rrsa {
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "Credentials")]
-    credentials: Option<Written>,
+    credentials: Option<CredentialDocument>,
 }
 
 #[derive(Default, Deserialize)]
@@ -88,7 +88,7 @@ impl Rrsa {
             ("OIDCProviderArn", self.provider_arn.as_str()),
             ("OIDCToken", token),
             ("RoleSessionName", "ota-gateway"),
-            ("DurationSeconds", LIFE_S),
+            ("DurationSeconds", LIFETIME_S),
         ]));
         Ok(request)
     }
@@ -130,7 +130,7 @@ impl Fetch for Rrsa {
             })?;
         if response.status == 200 {
             let read: Result<Answer, _> = serde_json::from_slice(&response.body);
-            forget(response);
+            clear(response);
             let credentials = read.ok().and_then(|answer| answer.credentials);
             return credentials
                 .ok_or_else(|| unreadable("it has no `Credentials`"))?

@@ -1,8 +1,8 @@
-//! A credential, whole.
+//! A complete credential.
 
 use ota_http::Secret;
 
-/// One credential. Its parts belong together: one of another credential makes a wrong signature.
+/// One credential. Its parts belong together: mixed with a part of another credential, the signature is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Secrets {
     pub(crate) access_key_id: Secret,

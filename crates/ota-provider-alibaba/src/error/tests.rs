@@ -1,4 +1,4 @@
-use super::{CredentialSettings, Secrets, advised, classify, refusal};
+use super::{CredentialSettings, Secrets, classify, refusal, with_advice_for};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ota_core::ErrorKind::{self, *};
 use ota_core::error::Retry;
@@ -196,7 +196,7 @@ fn the_advice_names_only_settings_of_the_credentials_source() {
             (command(), "`credentials_command`"),
             (ecs(), "RAM role"),
         ] {
-            let error = advised(refused(code), &source);
+            let error = with_advice_for(refused(code), &source);
             let text = format!("{} {}", error.message(), error.advice().unwrap());
             assert!(
                 text.contains(key) || (right && text.contains("user of the AccessKey")),
@@ -210,7 +210,7 @@ fn the_advice_names_only_settings_of_the_credentials_source() {
     }
     // The clock is no matter of the credential, and of other errors nothing is known.
     for code in ["InvalidTimeStamp.Expired", "Throttling.User"] {
-        assert_eq!(advised(refused(code), &command()).advice(), None);
+        assert_eq!(with_advice_for(refused(code), &command()).advice(), None);
     }
 }
 

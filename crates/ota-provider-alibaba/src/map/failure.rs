@@ -1,9 +1,9 @@
 //! Why a task failed, read from `TaskDesc`.
 //!
 //! The vendor documents one text, `report version is not conform` (field table of `ListOTATaskByJob`, read 2026-11-23); the field is free text,
-//! which devices fill. Beside it, texts are known that say nothing but that one step failed, in English and Chinese. Such a text is known
-//! when it is the whole message or begins it. A word inside of a longer text is no reason: "version", "storage" and "signature" are in
-//! texts about anything. What is not known is `other`, and the text is in `message` anyway.
+//! that devices fill. The other texts in the table, in English and Chinese, say only that one step failed. A text matches if it is the whole message or
+//! its beginning. A word inside a longer text is not a reason: "version", "storage" and "signature" are in texts about anything. All other texts are
+//! `other`; the text itself is in `message`.
 
 use ota_adapter::phrase::begins_with;
 use ota_core::task::Failure;
@@ -113,7 +113,7 @@ mod tests {
     use ota_core::task::Failure;
 
     #[test]
-    fn a_word_in_a_text_is_no_reason() {
+    fn a_word_inside_a_text_is_no_reason() {
         for text in [
             "version",
             "firmware version 2.1 could not be burnt",

@@ -129,17 +129,17 @@ fn group(id: Option<String>, name: Option<String>) -> Vec<Group> {
     }
 }
 
-fn selection(word: &str) -> Option<Selection> {
-    match word.to_ascii_uppercase().as_str() {
+fn selection(value: &str) -> Option<Selection> {
+    match value.to_ascii_uppercase().as_str() {
         "STATIC" => Some(Selection::Static),
         "DYNAMIC" => Some(Selection::Dynamic),
         _ => None,
     }
 }
 
-/// `GROUP` is documented for creating only, and still to be expected when row.
-fn scope(word: &str) -> Option<Scope> {
-    match word.to_ascii_uppercase().as_str() {
+/// `GROUP` is documented for creating jobs only, but a job that was created with it may be returned with it.
+fn scope(value: &str) -> Option<Scope> {
+    match value.to_ascii_uppercase().as_str() {
         "ALL" => Some(Scope::All),
         "SPECIFIC" => Some(Scope::Devices),
         "GRAY" => Some(Scope::Percentage),
@@ -148,8 +148,8 @@ fn scope(word: &str) -> Option<Scope> {
     }
 }
 
-fn overwrite(word: &str) -> Option<Overwrite> {
-    match word {
+fn overwrite(value: &str) -> Option<Overwrite> {
+    match value {
         "1" => Some(Overwrite::KeepPending),
         "2" => Some(Overwrite::ReplacePending),
         _ => None,

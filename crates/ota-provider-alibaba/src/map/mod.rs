@@ -1,4 +1,4 @@
-//! From the vendor's values to ours. Pure functions.
+//! Converts the vendor's values to neutral ones. Pure functions.
 
 mod failure;
 pub(crate) mod job;

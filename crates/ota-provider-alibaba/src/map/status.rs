@@ -6,7 +6,7 @@
 use ota_core::job::{JobKind, JobPurpose, JobStatus};
 use ota_core::task::{TaskStage, TaskStatus};
 
-/// The job statuses that this vendor can show; `unknown` stands for values of no document.
+/// The job statuses that this vendor can report; `unknown` stands for undocumented values.
 pub(crate) const JOB_STATUSES: &[JobStatus] = &[
     JobStatus::Pending,
     JobStatus::InProgress,
@@ -34,7 +34,7 @@ pub(crate) const TASK_STATUSES: &[(&str, TaskStatus, Option<TaskStage>)] = &[
     ("CANCELED", TaskStatus::Canceled, None),
 ];
 
-/// The task status that platforms before its introduction do not know and refuse as a filter.
+/// The task status that older platforms do not know and refuse as a filter.
 pub(crate) const CONFIRM: &str = "CONFIRM";
 
 pub(crate) fn job_status(value: &str) -> Option<JobStatus> {
@@ -71,8 +71,8 @@ mod tests {
     use ota_core::task::{TaskStage, TaskStatus};
 
     #[test]
-    fn every_documented_job_word_has_its_status() {
-        for (word, status) in [
+    fn every_documented_job_value_has_its_status() {
+        for (value, status) in [
             ("PLANNED", Some(JobStatus::Pending)),
             ("IN_PROGRESS", Some(JobStatus::InProgress)),
             ("COMPLETED", Some(JobStatus::Completed)),
@@ -82,7 +82,7 @@ mod tests {
             ("PAUSED", None),
             ("", None),
         ] {
-            assert_eq!(job_status(word), status, "{word}");
+            assert_eq!(job_status(value), status, "{value}");
         }
     }
 
@@ -99,8 +99,8 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_task_word_has_its_status_and_stage() {
-        for (word, status) in [
+    fn every_documented_task_value_has_its_status_and_stage() {
+        for (value, status) in [
             (
                 "CONFIRM",
                 Some((TaskStatus::Pending, Some(TaskStage::AwaitingConfirmation))),
@@ -123,7 +123,7 @@ mod tests {
             ("Succeeded", Some((TaskStatus::Succeeded, None))),
             ("REMOVED", None),
         ] {
-            assert_eq!(task_status(word), status, "{word}");
+            assert_eq!(task_status(value), status, "{value}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The vendor's answers as they come, in JSON or XML. No logic beyond telling the two apart.
+//! The vendor's answers in their own form, JSON or XML. No logic except detecting which of the two it is.
 //!
-//! SDK models treat every field of an answer as optional, so absent, `null`, `""` and `[]` must all parse; scalars are leaves
+//! SDK models treat every field of an answer as optional, so absent, `null`, `""` and `[]` must all parse; scalars are lenient
 //! because the two formats, and sometimes two editions of one page, disagree about their types.
 
 mod undecodable;
@@ -41,7 +41,7 @@ pub fn decode(body: &[u8]) -> Result<Decoded, Undecodable> {
     }
 }
 
-/// What every answer has around its data; both error shapes included.
+/// What every answer has around its data, and both shapes of errors.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Envelope {
@@ -56,7 +56,7 @@ pub(crate) struct Envelope {
     pub(crate) other: Map<String, Value>,
 }
 
-/// Documented members around the data that mean nothing to us.
+/// Documented members around the data that are not used.
 pub(crate) const ENVELOPE_REST: &[&str] = &["CurrentPage", "PageCount", "HostId", "Recommend"];
 
 /// Documented fields of a package that a job does not need.

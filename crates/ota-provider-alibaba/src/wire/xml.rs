@@ -15,12 +15,12 @@ use super::undecodable::Undecodable;
 /// Elements nest no deeper than this; what is deeper stays as its text. No documented answer has more than five levels.
 const MAX_DEPTH: usize = 32;
 
-/// The name of a text that stands beside elements.
+/// The name of a text beside elements.
 const BESIDE: &str = "#text";
 
 /// Reads a document and returns its root element's content: an object when it has child elements, else its text.
 ///
-/// Repeated child elements become an array. Attributes, comments and processing instructions are passed over. A document type
+/// Repeated child elements become an array. Attributes, comments and processing instructions are ignored. A document type
 /// is refused, so no entity but the five predefined ones exists. What can be cut into elements is read: bytes that are not UTF-8 and references
 /// to characters that do not exist are replaced by `U+FFFD`, references to unknown entities stay as they are, so does a lone `&`.
 ///
@@ -94,7 +94,7 @@ pub fn decode(body: &[u8]) -> Result<Document, Undecodable> {
     }
 }
 
-/// Returns what a reference stands for, and whether that is odd.
+/// Returns what a reference stands for, and whether it is malformed.
 fn resolved(reference: &BytesRef<'_>) -> (String, bool) {
     let name = reference.xml10_content();
     match reference.resolve_char_ref() {
@@ -142,7 +142,7 @@ impl Tree {
             self.odd.note(&name);
         }
         let Element { text, mut children } = element;
-        // A list of nothing that was printed prettily has a line feed inside.
+        // An empty list that was formatted with indentation contains a line feed.
         let text = match text.trim().is_empty() {
             true => String::new(),
             false => text,

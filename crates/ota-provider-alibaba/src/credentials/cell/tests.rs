@@ -86,7 +86,7 @@ impl Rig {
     }
 
     /// Lets a renewal that runs beside come to its end.
-    async fn settle(&self) {
+    async fn store(&self) {
         while self.cell.state().renewal.is_some() {
             tokio::task::yield_now().await;
         }
@@ -120,7 +120,7 @@ async fn a_credential_is_renewed_ahead_of_time_while_the_old_one_is_used() {
     assert_eq!(rig.id().await.unwrap(), "a");
     assert_eq!(rig.id().await.unwrap(), "a");
     rig.permit();
-    rig.settle().await;
+    rig.store().await;
     assert_eq!(rig.id().await.unwrap(), "b");
     assert_eq!(rig.asked(), 2);
 }
@@ -132,7 +132,7 @@ async fn the_last_good_one_is_used_until_it_ends_and_a_failure_is_shared() {
     assert_eq!(rig.id().await.unwrap(), "a");
     rig.clock.advance(Duration::from_secs(3400));
     assert_eq!(rig.id().await.unwrap(), "a");
-    rig.settle().await;
+    rig.store().await;
     // The renewal has failed; it is not begun again at once.
     assert_eq!(rig.id().await.unwrap(), "a");
     assert_eq!(rig.asked(), 2);
@@ -199,7 +199,7 @@ async fn refused_during(begun_before: Answer, begun_after: Answer, later: bool) 
         }
     };
     let (replaced, ()) = tokio::join!(replaced, permits);
-    rig.settle().await;
+    rig.store().await;
     (replaced, rig.asked())
 }
 
