@@ -13,7 +13,7 @@ use ota_api::parameters::{Paging, Query};
 use ota_api::query::MAX_PAGE_SIZE;
 use ota_core::Error;
 use ota_core::job::JobStatus;
-use ota_core::paging::{Fetched, Position, Walk, Window};
+use ota_core::paging::{Fetched, Pager, Position, Window};
 use ota_core::provider::Cursor;
 use ota_gateway::routes::list_jobs::Jobs;
 use ota_gateway::routes::list_tasks::Tasks;
@@ -57,13 +57,13 @@ pub fn cursor(data: &[u8]) {
     // The checksum is no secret, so a provider must take any text.
     if let Some(from) = Position::decode(text) {
         assert_eq!(from.encode(), text, "one position has one cursor");
-        walk(from);
+        list(from);
     }
 }
 
 /// Goes on from a position in three lists of 250 rows.
-fn walk(from: Position) {
-    let walk = Walk {
+fn list(from: Position) {
+    let pager = Pager {
         segments: 3,
         from,
         page_size: 50,
@@ -86,14 +86,11 @@ fn walk(from: Position) {
             })
         })
     };
-    let mut walked = pin!(walk.run(fetch, |row: &String| row, |_| true));
-    let Poll::Ready(walked) = walked
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    else {
+    let mut paged = pin!(pager.run(fetch, |row: &String| row, |_| true));
+    let Poll::Ready(paged) = paged.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("nothing of it waits");
     };
-    assert!(walked.is_ok_and(|walked| walked.rows.len() <= 50 && walked.next != Some(from)));
+    assert!(paged.is_ok_and(|paged| paged.rows.len() <= 50 && paged.next != Some(from)));
 }
 
 /// JSON as vendors send it, before anything is known of its shape.

@@ -4,7 +4,7 @@ use ota_core::Result;
 use ota_core::capability::Capability;
 use ota_core::drift::DriftKind;
 use ota_core::id::ProviderName;
-use ota_core::paging::{Fetched, PageDrift, Position, Walk, Window};
+use ota_core::paging::{Fetched, PageDrift, Pager, Position, Window};
 use ota_core::provider::Dependencies;
 
 use crate::error::has_code;
@@ -64,17 +64,17 @@ impl Account {
         }
     }
 
-    /// Returns the walk through `segments` lists that fills a page of at most `page_size` rows in the calls that a page may cost. `max_vendor_page` is the
-    /// vendor's largest page. The walk filters nothing and has no limit; change its fields where that is not so.
+    /// Returns the pager that reads `segments` lists and fills a page of at most `page_size` rows in the calls that a page may cost. `max_vendor_page` is the
+    /// vendor's largest page. The pager filters nothing and has no limit; change its fields where that is not so.
     #[must_use]
-    pub fn walk(
+    pub fn pager(
         &self,
         segments: usize,
         from: Position,
         page_size: u32,
         max_vendor_page: u32,
-    ) -> Walk {
-        Walk {
+    ) -> Pager {
+        Pager {
             segments: u32::try_from(segments).unwrap_or(u32::MAX),
             from,
             page_size: page_size.max(1),

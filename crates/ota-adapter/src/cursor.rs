@@ -1,4 +1,4 @@
-//! Cursors of lists that are walked by position.
+//! Cursors of lists that are listed by position.
 
 use ota_core::paging::Position;
 use ota_core::provider::Cursor;
@@ -9,7 +9,7 @@ use ota_core::{Error, Result};
 pub struct ListCursor {
     /// Which list. No two lists of an adapter have the same, so that the cursor of one is refused by the others.
     pub letter: char,
-    /// How many lists of the vendor's are walked one after the other.
+    /// How many lists of the vendor's are listed one after the other.
     pub segments: usize,
 }
 

@@ -13,7 +13,7 @@ pub mod rows;
 pub mod settings;
 pub mod slower;
 pub mod timestamp;
-pub mod token_walk;
+pub mod token_pager;
 
 pub use account::Account;
 pub use connection::{Connection, ConnectionSettings};

@@ -150,15 +150,15 @@ async fn jobs_page(account: &Account, send: Send, request: ListJobs) -> Result<P
     };
     let from = cursor.read(request.cursor.as_ref())?;
     account.capability.check_jobs(&request.filter)?;
-    let walked = account
-        .walk(cursor.segments, from, request.page_size, MAX_PAGE_SIZE)
+    let paged = account
+        .pager(cursor.segments, from, request.page_size, MAX_PAGE_SIZE)
         .list(
             |_, window| Box::pin(fetch(account, send, window)),
             |job| job.id.as_str(),
             |_, job| wanted(&request.filter, job),
         )
         .await?;
-    Ok(page(walked, None, |position| cursor.write(position)))
+    Ok(page(paged, None, |position| cursor.write(position)))
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 mod case;
 mod cases;
+mod listing;
 pub mod memory;
 mod step;
 mod subject;
 mod verdict;
-mod walk;
 
 pub use case::{CASES, Case, Report, ReportLine, run_all, run_case};
 pub use step::{STEPS, Step};

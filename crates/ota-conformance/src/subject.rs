@@ -35,7 +35,7 @@ pub struct Subject {
     pub calls: Box<dyn Fn() -> u64 + Send + Sync>,
     /// The limit that the provider was built with.
     pub max_calls_per_page: u32,
-    /// How many calls the first page of a walk may cost beyond that limit; zero unless the provider documents a look-ahead.
+    /// How many calls the first page of a listing may cost beyond that limit; zero unless the provider documents a look-ahead.
     pub first_page_extra_calls: u32,
     /// Returns whether a call has reached the vendor that had this text as the whole value of a parameter, if the subject knows.
     pub received: Option<Received>,

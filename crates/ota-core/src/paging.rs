@@ -1,24 +1,24 @@
 //! From "rows from here on" to the numbered pages that vendors know.
 //!
-//! A walk goes through one or several *segments* (vendor words, packages), each a list that the vendor numbers in pages.
+//! A listing goes through one or several *segments* (vendor words, packages), each a list that the vendor numbers in pages.
 //! A [`Position`] is a segment and the number of vendor rows already passed in it, so a page of ours can end in the middle of a
 //! page of the vendor's, and a later call goes on exactly there.
 //!
 //! What counts is the vendor's answer, not what was asked: a vendor may serve smaller pages than it was asked for, leave pages out, or
-//! report another total on every page. [`Walk::run`] says what follows from that.
+//! report another total on every page. [`Pager::run`] says what follows from that.
 
-mod walk;
-mod walked;
+mod paged_rows;
+mod pager;
 
-pub use walk::Walk;
-pub use walked::{Walked, unreachable_rows};
+pub use paged_rows::{PagedRows, unreachable_rows};
+pub use pager::Pager;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::Cursor;
 
-/// Where a walk goes on, with what it has learned about the vendor's pages of the segment.
+/// Where a listing goes on, with what it has learned about the vendor's pages of the segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Which segment.
@@ -149,8 +149,8 @@ fn part<T: std::str::FromStr + ToString>(text: &str, letter: char) -> Option<(&s
 /// How a page of a vendor began: a hash of its first row's identifier, short enough for a cursor.
 ///
 /// Some vendors answer every page number, or every token, with the page before (a known bug of one vendor's emulator), and some answer
-/// numbers behind the end with the last page. A walk that believed them would never end. A row can also stand first twice because rows
-/// have moved between two calls, so an equal fingerprint is a suspicion only; [`Walk::run`] shows how it is settled.
+/// numbers behind the end with the last page. A listing that believed them would never end. A row can also stand first twice because rows
+/// have moved between two calls, so an equal fingerprint is a suspicion only; [`Pager::run`] shows how it is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PageFingerprint(u32);
@@ -205,7 +205,7 @@ impl Window {
     /// Chooses the vendor page that holds the most of `want` rows from `offset` on, all of them wherever one page can.
     ///
     /// Vendors address rows by page number times page size only. A page size can nearly always be found whose pages do not
-    /// split the wanted rows, which saves a call whenever a walk goes on in the middle of a page. `max_size` is the vendor's
+    /// split the wanted rows, which saves a call whenever a listing goes on in the middle of a page. `max_size` is the vendor's
     /// largest page, `limit` the row behind which the vendor answers nothing (a page must end at or before it).
     /// Returns `None` when `offset` has reached the limit.
     #[must_use]

@@ -196,8 +196,8 @@ pub trait JobReader: Send + Sync {
 
     /// Lists the tasks of a job in the vendor's order, or `None` when the vendor does not know the job.
     ///
-    /// Pages behave as in [`JobReader::list_jobs`]. A neutral status that stands for several vendor words is walked word by
-    /// word. `truncated` is true on every page of a walk, from the first, that cannot reach all matching tasks.
+    /// Pages behave as in [`JobReader::list_jobs`]. A neutral status that stands for several vendor words is listed word by
+    /// word. `truncated` is true on every page of a listing, from the first, that cannot reach all matching tasks.
     ///
     /// # Errors
     /// As [`JobReader::list_jobs`].
@@ -222,7 +222,7 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
     /// The exact number of matching rows, if the vendor reports it.
     pub total: Option<u64>,
-    /// Whether matching rows exist that no cursor of this walk reaches.
+    /// Whether matching rows exist that no cursor of this listing reaches.
     pub truncated: bool,
     /// Parts of the vendor's list that were passed because the vendor fails for them alone, and lastingly. With one, `truncated` is true from
     /// there on.

@@ -7,7 +7,7 @@ use ota_adapter::page::page;
 use ota_core::context::Context;
 use ota_core::id::{JobId, PackageId};
 use ota_core::job::{Job, JobKind};
-use ota_core::paging::{Position, Walk};
+use ota_core::paging::{Pager, Position};
 use ota_core::provider::{Cursor, JobFilter, ListJobs, Page};
 use ota_core::{Error, Result};
 
@@ -53,20 +53,20 @@ pub(crate) async fn jobs_page(
     }
     match strategy {
         ListStrategy::One(list) => {
-            let walk = Walk {
+            let pager = Pager {
                 filtered: filters_here(filter),
                 ..client
                     .account
-                    .walk(1, from, request.page_size, list.max_vendor_page)
+                    .pager(1, from, request.page_size, list.max_vendor_page)
             };
-            let walked = walk
+            let paged = pager
                 .list(
                     |_, window| Box::pin(list.fetch(client, cx, window)),
                     |job| job.id.as_str(),
                     |_, job| matches(filter, job),
                 )
                 .await?;
-            Ok(page(walked, None, |position| Cursor(position.encode())))
+            Ok(page(paged, None, |position| Cursor(position.encode())))
         }
         ListStrategy::AllPackages => {
             PackageLister::new(client, cx, filter, request.page_size, package)

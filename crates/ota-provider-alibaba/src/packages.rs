@@ -7,7 +7,7 @@ use ota_adapter::error::code;
 use ota_core::context::Context;
 use ota_core::id::{PackageId, ProductId};
 use ota_core::job::{Job, Package};
-use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
+use ota_core::paging::{Fetched, PagedRows, Pager, Position, Window};
 use ota_core::provider::{JobFilter, Page, PageProblem};
 use ota_core::{Error, ErrorKind, Result};
 
@@ -171,44 +171,44 @@ impl<'a> PackageLister<'a> {
         if self.is_full() {
             return Ok(Step::PageEnds);
         }
-        let walked = match self.read_packages().await {
-            Ok(walked) => walked,
+        let paged = match self.read_packages().await {
+            Ok(paged) => paged,
             // What was read before is returned first; the next request gets the error again.
             Err(error) if self.ends_early(&error) => return Ok(Step::PageEnds),
             Err(error) => return Err(error.with_operation(LIST_PACKAGES)),
         };
-        self.calls += walked.calls;
-        self.at.gap |= walked.gap;
-        if walked.next.is_none() {
+        self.calls += paged.calls;
+        self.at.gap |= paged.gap;
+        if paged.next.is_none() {
             // No more packages have to be requested behind the last one that was read.
-            let end = walked.places.last().map(|place| place + 1);
+            let end = paged.places.last().map(|place| place + 1);
             self.at.packages = end.or(Some(self.at.index));
         }
         self.packages = Some(Packages {
-            rows: walked.places.into_iter().zip(walked.rows).collect(),
-            next: walked.next,
+            rows: paged.places.into_iter().zip(paged.rows).collect(),
+            next: paged.next,
         });
         Ok(Step::Next)
     }
 
     /// Reads jobs of a package.
     async fn list_package(&mut self, package: ListedPackage) -> Result<Step> {
-        let walked = match self.read_jobs(&package).await {
-            Ok(walked) => walked,
+        let paged = match self.read_jobs(&package).await {
+            Ok(paged) => paged,
             Err(error) => return self.skip_or_end(package, error),
         };
-        self.calls += walked.calls;
-        self.read += walked.read;
+        self.calls += paged.calls;
+        self.read += paged.read;
         self.unavailable = None;
-        self.at.gap |= walked.gap;
-        let jobs = walked.rows.into_iter();
+        self.at.gap |= paged.gap;
+        let jobs = paged.rows.into_iter();
         self.items
             .extend(jobs.map(|job| with_package(job, &package)));
-        match walked.next {
+        match paged.next {
             Some(position) => {
                 self.at.set_jobs_position(position);
                 self.at.package = Some(package);
-                if walked.error.is_some() {
+                if paged.error.is_some() {
                     return Ok(Step::PageEnds);
                 }
             }
@@ -254,43 +254,45 @@ impl<'a> PackageLister<'a> {
         error.ends_a_page_early() && (self.read > 0 || !all_unavailable(&self.problems))
     }
 
-    async fn read_jobs(&self, package: &ListedPackage) -> Result<Walked<Job>> {
+    async fn read_jobs(&self, package: &ListedPackage) -> Result<PagedRows<Job>> {
         let missing = self.page_size - u32::try_from(self.items.len()).unwrap_or(self.page_size);
-        let walk = Walk {
+        let pager = Pager {
             spent: self.calls,
             filtered: filters_here(self.filter),
             ..self
                 .client
                 .account
-                .walk(1, self.at.jobs_position(), missing, MAX_BY_PACKAGE)
+                .pager(1, self.at.jobs_position(), missing, MAX_BY_PACKAGE)
         };
         let list = &JobList::of_package(&package.id, &[]);
         let is_new = |job: &Job| !self.items.iter().any(|seen| seen.id == job.id);
-        walk.list(
-            |_, window| Box::pin(list.fetch(self.client, self.cx, window)),
-            |job| job.id.as_str(),
-            |_, job| matches(self.filter, job) && is_new(job),
-        )
-        .await
+        pager
+            .list(
+                |_, window| Box::pin(list.fetch(self.client, self.cx, window)),
+                |job| job.id.as_str(),
+                |_, job| matches(self.filter, job) && is_new(job),
+            )
+            .await
     }
 
     /// Reads one page of packages, or more if the vendor's answer contradicts itself.
-    async fn read_packages(&self) -> Result<Walked<ListedPackage>> {
+    async fn read_packages(&self) -> Result<PagedRows<ListedPackage>> {
         let from = self.at.packages_position();
-        let walk = Walk {
+        let pager = Pager {
             page_size: PACKAGES_IN_PAGE,
             max_calls: 1,
             ..self
                 .client
                 .account
-                .walk(1, from, PACKAGES_IN_PAGE, PACKAGES_IN_PAGE)
+                .pager(1, from, PACKAGES_IN_PAGE, PACKAGES_IN_PAGE)
         };
-        walk.run(
-            |_, window| Box::pin(self.fetch_packages(window)),
-            |package| &package.id,
-            |_| true,
-        )
-        .await
+        pager
+            .run(
+                |_, window| Box::pin(self.fetch_packages(window)),
+                |package| &package.id,
+                |_| true,
+            )
+            .await
     }
 
     /// Reads one page of packages. The jobs of a row that cannot be read, or has no identifier, cannot be requested, but the row keeps its place.
@@ -360,18 +362,18 @@ fn is_unknown_package(error: &Error) -> bool {
 }
 
 /// Fills in what a list row leaves out, from the package in whose list it is.
-fn with_package(mut job: Job, walked: &ListedPackage) -> Job {
+fn with_package(mut job: Job, paged: &ListedPackage) -> Job {
     let package = job.package.get_or_insert_with(Package::default);
-    let other = |id: &PackageId| id.as_str() != walked.id;
+    let other = |id: &PackageId| id.as_str() != paged.id;
     if package.id.as_ref().is_some_and(other) {
         return job;
     }
     package
         .id
-        .get_or_insert_with(|| PackageId::from(walked.id.as_str()));
-    package.name = package.name.take().or_else(|| walked.name.clone());
-    package.version = package.version.take().or_else(|| walked.version.clone());
-    let product = || walked.product.as_deref().map(ProductId::from);
+        .get_or_insert_with(|| PackageId::from(paged.id.as_str()));
+    package.name = package.name.take().or_else(|| paged.name.clone());
+    package.version = package.version.take().or_else(|| paged.version.clone());
+    let product = || paged.product.as_deref().map(ProductId::from);
     package.product_id = package.product_id.take().or_else(product);
     job
 }

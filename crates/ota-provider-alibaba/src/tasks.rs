@@ -6,7 +6,7 @@
 use ota_adapter::page::page;
 use ota_core::context::Context;
 use ota_core::id::{DeviceName, JobId};
-use ota_core::paging::{Fetched, Position, Walk, Window};
+use ota_core::paging::{Fetched, Pager, Position, Window};
 use ota_core::provider::{ListTasks, Page, TaskFilter};
 use ota_core::task::{Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
@@ -153,23 +153,23 @@ impl TaskList<'_> {
     /// Reads a page of the unfiltered list; it is `truncated` if the list is longer than the vendor's window. Also returns the length of the list, which
     /// is not the page's total if rows are left out here.
     async fn unfiltered(&self, from: Position, spent: u32) -> Result<(Page<Task>, Option<u64>)> {
-        let walk = Walk {
+        let pager = Pager {
             spent,
-            ..self.walk(1, from, filters_here(self.filter))
+            ..self.pager(1, from, filters_here(self.filter))
         };
-        let walked = walk
+        let paged = pager
             .list(
                 |_, window| Box::pin(self.fetch_tasks(None, window)),
                 |task| task.id.as_str(),
                 |_, task| matches(self.filter, task),
             )
             .await?;
-        let total = walked.totals.last().map(|(_, total)| *total);
-        let truncated = walked.gap || total.is_some_and(|total| total > WINDOW);
+        let total = paged.totals.last().map(|(_, total)| *total);
+        let truncated = paged.gap || total.is_some_and(|total| total > WINDOW);
         let cursor = TaskCursor::new(Mode::All, truncated, None);
         let page = Page {
             truncated,
-            ..page(walked, Some(WINDOW), |position| cursor.at(position))
+            ..page(paged, Some(WINDOW), |position| cursor.at(position))
         };
         Ok((page, total))
     }
@@ -177,12 +177,12 @@ impl TaskList<'_> {
     async fn by_statuses(&self, start: StatusesFrom) -> Result<Page<Task>> {
         let filtered = self.filter.device_id.is_some();
         let statuses = &start.statuses;
-        let walk = Walk {
+        let pager = Pager {
             // Looking ahead counts towards the same page.
             spent: start.spent,
-            ..self.walk(statuses.len(), start.from, filtered)
+            ..self.pager(statuses.len(), start.from, filtered)
         };
-        let walked = walk
+        let paged = pager
             .list(
                 |segment, window| {
                     let status = statuses.get(segment as usize).copied();
@@ -192,11 +192,11 @@ impl TaskList<'_> {
                 |_, task| matches(self.filter, task),
             )
             .await?;
-        let longer = walked.totals.iter().any(|(_, total)| *total > WINDOW);
-        let truncated = start.truncated || walked.gap || longer;
-        let whole = start.total.filter(|_| walked.is_complete() && !filtered);
+        let longer = paged.totals.iter().any(|(_, total)| *total > WINDOW);
+        let truncated = start.truncated || paged.gap || longer;
+        let whole = start.total.filter(|_| paged.is_complete() && !filtered);
         let cursor = TaskCursor::new(Mode::Statuses, truncated, start.total);
-        let page = page(walked, Some(WINDOW), |position| cursor.at(position));
+        let page = page(paged, Some(WINDOW), |position| cursor.at(position));
         Ok(Page {
             total: whole.or(page.total),
             truncated,
@@ -217,19 +217,19 @@ impl TaskList<'_> {
             let name = task.device.name.as_ref();
             name.is_some_and(|name| names(segment).contains(name))
         };
-        let walked = self
-            .walk(batches.len(), from, false)
+        let paged = self
+            .pager(batches.len(), from, false)
             .list(
                 |segment, window| Box::pin(self.fetch_names(names(segment), window)),
                 |task| task.id.as_str(),
                 |segment, task| of_batch(segment, task) && matches(self.filter, task),
             )
             .await?;
-        let whole = from == Position::default() && walked.next.is_none() && !walked.gap;
-        let cursor = TaskCursor::new(Mode::Names, walked.gap, None);
+        let whole = from == Position::default() && paged.next.is_none() && !paged.gap;
+        let cursor = TaskCursor::new(Mode::Names, paged.gap, None);
         Ok(Page {
-            total: whole.then_some(walked.rows.len() as u64),
-            ..page(walked, Some(WINDOW), |position| cursor.at(position))
+            total: whole.then_some(paged.rows.len() as u64),
+            ..page(paged, Some(WINDOW), |position| cursor.at(position))
         })
     }
 
@@ -336,14 +336,14 @@ impl TaskList<'_> {
         read_tasks(self.client, self.cx, self.job_id, params, callers, window).await
     }
 
-    fn walk(&self, segments: usize, from: Position, filtered: bool) -> Walk {
-        Walk {
+    fn pager(&self, segments: usize, from: Position, filtered: bool) -> Pager {
+        Pager {
             limit: Some(WINDOW),
             filtered,
             ..self
                 .client
                 .account
-                .walk(segments, from, self.page_size, MAX_PAGE)
+                .pager(segments, from, self.page_size, MAX_PAGE)
         }
     }
 }

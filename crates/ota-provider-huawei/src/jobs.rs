@@ -7,7 +7,7 @@ use ota_adapter::error::{found, has_code};
 use ota_adapter::page::page;
 use ota_core::id::JobId;
 use ota_core::job::Job;
-use ota_core::paging::{Fetched, Walk, Window};
+use ota_core::paging::{Fetched, Pager, Window};
 use ota_core::provider::{JobFilter, ListJobs, Page};
 use ota_core::{Context, ErrorKind, Result};
 use ota_http::encode;
@@ -41,13 +41,13 @@ pub(crate) async fn jobs_page(
         return Ok(Page::empty());
     }
     let (plan, filter) = (&plan, &request.filter);
-    let walk = Walk {
+    let pager = Pager {
         filtered: plan.filters_here(),
         ..client
             .account
-            .walk(cursor.segments, from, request.page_size, MAX_PAGE_SIZE)
+            .pager(cursor.segments, from, request.page_size, MAX_PAGE_SIZE)
     };
-    let walked = walk
+    let paged = pager
         .list(
             |segment, window| {
                 Box::pin(fetch_jobs(client, cx, filter, plan.status(segment), window))
@@ -56,7 +56,7 @@ pub(crate) async fn jobs_page(
             |segment, job| plan.wants(filter, plan.status(segment), job),
         )
         .await?;
-    Ok(page(walked, None, |position| cursor.write(position)))
+    Ok(page(paged, None, |position| cursor.write(position)))
 }
 
 /// Returns one job; none that the vendor does not know.

@@ -6,7 +6,7 @@ use ota_adapter::ListCursor;
 use ota_adapter::error::found;
 use ota_adapter::page::page;
 use ota_core::id::JobId;
-use ota_core::paging::{Fetched, Walk, Window};
+use ota_core::paging::{Fetched, Pager, Window};
 use ota_core::provider::{ListTasks, Page};
 use ota_core::task::Task;
 use ota_core::{Context, Result};
@@ -43,13 +43,13 @@ pub(crate) async fn tasks_page(
         return Ok(None);
     };
     let (plan, filter, job_id, path) = (&plan, &request.filter, &request.job_id, &path);
-    let walk = Walk {
+    let pager = Pager {
         filtered: filter.device_id.is_some() || plan.statuses_here,
         ..client
             .account
-            .walk(cursor.segments, from, request.page_size, MAX_PAGE_SIZE)
+            .pager(cursor.segments, from, request.page_size, MAX_PAGE_SIZE)
     };
-    let walked = walk
+    let paged = pager
         .list(
             |segment, window| {
                 Box::pin(fetch_tasks(
@@ -65,7 +65,7 @@ pub(crate) async fn tasks_page(
             |segment, task| plan.wants(filter, plan.status(segment), task),
         )
         .await;
-    Ok(found(walked)?.map(|walked| page(walked, None, |position| cursor.write(position))))
+    Ok(found(paged)?.map(|paged| page(paged, None, |position| cursor.write(position))))
 }
 
 /// Reads one page of tasks of the job at `path`.

@@ -85,12 +85,12 @@ pub(crate) fn with(path: &str, name: &str, value: &str) -> String {
 }
 
 /// Reads a list to its end and returns its pages.
-pub(crate) async fn walk(gateway: &Gateway, path: &str) -> Vec<Value> {
+pub(crate) async fn all_pages(gateway: &Gateway, path: &str) -> Vec<Value> {
     let mut pages = vec![gateway.get(path).await.ok()];
     while let Some(cursor) = pages.last().unwrap()["next_cursor"].as_str() {
         let next = with(path, "cursor", cursor);
         pages.push(gateway.get(&next).await.ok());
-        assert!(pages.len() < 2000, "the walk does not end");
+        assert!(pages.len() < 2000, "the list does not end");
     }
     pages
 }

@@ -8,9 +8,9 @@ use ota_core::provider::JobFilter;
 use ota_core::{Error, ErrorKind};
 
 use crate::cases::{every_method, get_job, list_jobs, passed, skipped};
+use crate::listing::ensure;
 use crate::subject::{GateUnderTest, Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::ensure;
 
 pub(crate) async fn calls_are_recorded_in_the_context(subject: &Subject) -> Verdict {
     subject.warm_up().await?;

@@ -4,9 +4,9 @@ use ota_core::job::Job;
 use ota_core::provider::{JobFilter, TaskFilter};
 
 use crate::cases::{get_job, list_tasks, passed, skipped};
+use crate::listing::{ensure, list_all_jobs};
 use crate::subject::{Place, Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{ensure, walk_jobs};
 
 /// A field that is dropped leaves no trace: the rows are the same without it.
 pub(crate) async fn every_documented_field_arrives(subject: &Subject) -> Verdict {
@@ -47,8 +47,8 @@ pub(crate) async fn every_documented_field_arrives(subject: &Subject) -> Verdict
 async fn rows(subject: &Subject, place: Place) -> Result<Vec<String>, String> {
     let mut rows: Vec<String> = match place {
         Place::JobRow => {
-            let walked = walk_jobs(subject, &JobFilter::default(), 50).await?;
-            walked.rows().map(|row| format!("{row:?}")).collect()
+            let listed = list_all_jobs(subject, &JobFilter::default(), 50).await?;
+            listed.rows().map(|row| format!("{row:?}")).collect()
         }
         Place::Job => {
             let mut rows = Vec::new();

@@ -9,9 +9,9 @@ use ota_core::{Error, ErrorKind};
 use crate::cases::rows::{both, same_rows, with_trouble};
 use crate::cases::secrets::everything;
 use crate::cases::{RECOVERY, every_method, get_job, list_jobs, list_tasks, passed, skipped};
+use crate::listing::ensure;
 use crate::subject::{Odd, Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::ensure;
 
 /// Checks what every method says of a trouble, and that all is well after it.
 pub(crate) async fn meets(subject: &Subject, trouble: Trouble) -> Verdict {

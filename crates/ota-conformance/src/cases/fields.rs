@@ -4,16 +4,19 @@ use ota_core::fields::{self, Fields};
 use ota_core::provider::{JobFilter, TaskFilter};
 
 use crate::cases::{get_job, passed};
+use crate::listing::{list_all_jobs, list_all_tasks};
 use crate::subject::Subject;
 use crate::verdict::Verdict;
-use crate::walk::{walk_jobs, walk_tasks};
 
 /// Reads every job as a row and in detail, its statistics and its tasks. The vendor under test need not send every field, so a test of the adapter shows
 /// that the declared fields are filled.
 pub(crate) async fn filled_fields_are_declared(subject: &Subject) -> Verdict {
     let reader = subject.reader()?;
     let [mut rows, mut jobs, mut stats, mut tasks] = [(); 4].map(|()| Fields::new());
-    for row in walk_jobs(subject, &JobFilter::default(), 50).await?.rows() {
+    for row in list_all_jobs(subject, &JobFilter::default(), 50)
+        .await?
+        .rows()
+    {
         rows.extend(fields::of_job(row));
         let request = || get_job(&row.id);
         let error = |error: ota_core::Error| format!("`{}`: {error}", row.id);
@@ -21,8 +24,8 @@ pub(crate) async fn filled_fields_are_declared(subject: &Subject) -> Verdict {
         jobs.extend(job.map_err(error)?.iter().flat_map(fields::of_job));
         let counts = reader.job_stats(&subject.context(), request()).await;
         stats.extend(counts.map_err(error)?.iter().flat_map(fields::of_job_stats));
-        let walked = walk_tasks(subject, &row.id, &TaskFilter::default(), 50).await?;
-        tasks.extend(walked.rows().flat_map(fields::of_task));
+        let listed = list_all_tasks(subject, &row.id, &TaskFilter::default(), 50).await?;
+        tasks.extend(listed.rows().flat_map(fields::of_task));
     }
     let declared = subject.provider.capability().fields;
     let mut wrong = Vec::new();

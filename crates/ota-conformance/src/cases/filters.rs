@@ -10,16 +10,16 @@ use crate::cases::{
     get_job, job_fields, jobs_in, list_jobs, passed, skipped, task_fields, tasks_in,
     uses_job_field, uses_task_field,
 };
+use crate::listing::{ensure, job_keys, list_all_jobs, list_all_tasks, task_keys};
 use crate::subject::{Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{ensure, job_keys, task_keys, walk_jobs, walk_tasks};
 
 /// Each word alone, each two together, all together, and one twice.
 fn selections<T: Copy>(words: &[T]) -> Vec<Vec<T>> {
     let mut selections: Vec<Vec<T>> = words.iter().map(|word| vec![*word]).collect();
     for (number, one) in words.iter().enumerate() {
         for other in &words[number + 1..] {
-            // The other way round: the order of the request is not the order of the walk.
+            // The other way round: the order of the request is not the order of the listing.
             selections.push(vec![*other, *one]);
         }
     }
@@ -40,12 +40,12 @@ pub(crate) async fn job_status_filters_are_exact(subject: &Subject) -> Verdict {
             .jobs
             .iter()
             .filter(|job| status.contains(&job.status));
-        let walked = walk_jobs(subject, &jobs_in(&status), 7).await?;
-        walked.gave_exactly(
+        let listed = list_all_jobs(subject, &jobs_in(&status), 7).await?;
+        listed.gave_exactly(
             &format!("jobs in {status:?}"),
             job_keys(expected.map(|job| &job.id)),
         )?;
-        if let Some(other) = walked.rows().find(|job| !status.contains(&job.status)) {
+        if let Some(other) = listed.rows().find(|job| !status.contains(&job.status)) {
             return Err(format!(
                 "jobs in {status:?}: `{}` is `{}`",
                 other.id, other.status
@@ -67,17 +67,17 @@ pub(crate) async fn task_status_filters_are_exact(subject: &Subject) -> Verdict 
             TaskStatus::ALL.iter().map(|status| vec![*status]).collect()
         };
         // The unfiltered list has the status of every task, so the two must agree task by task.
-        let all = walk_tasks(subject, &job.id, &TaskFilter::default(), 100).await?;
+        let all = list_all_tasks(subject, &job.id, &TaskFilter::default(), 100).await?;
         for status in selections {
             let what = format!("tasks of `{}` in {status:?}", job.id);
-            let walked = walk_tasks(subject, &job.id, &tasks_in(&status), 50).await?;
+            let listed = list_all_tasks(subject, &job.id, &tasks_in(&status), 50).await?;
             let expected = all.rows().filter(|task| status.contains(&task.status));
-            walked.gave_exactly(&what, task_keys(expected.map(|task| &task.id)))?;
-            if let Some(other) = walked.rows().find(|task| !status.contains(&task.status)) {
+            listed.gave_exactly(&what, task_keys(expected.map(|task| &task.id)))?;
+            if let Some(other) = listed.rows().find(|task| !status.contains(&task.status)) {
                 return Err(format!("{what}: `{}` is `{}`", other.id, other.status));
             }
             for one in TaskStatus::ALL.iter().filter(|one| status.contains(one)) {
-                let told = walked.rows().filter(|task| task.status == *one).count() as u64;
+                let told = listed.rows().filter(|task| task.status == *one).count() as u64;
                 let really = job.counts.get(one).copied().unwrap_or(0);
                 ensure!(
                     told == really,
@@ -113,8 +113,8 @@ pub(crate) async fn job_filters_are_exact(subject: &Subject) -> Verdict {
     for example in examples {
         let what = format!("jobs with {}", shown(&example.filter));
         for page_size in [1, 50] {
-            let walked = walk_jobs(subject, &example.filter, page_size).await?;
-            walked.gave_exactly(&what, job_keys(&example.jobs))?;
+            let listed = list_all_jobs(subject, &example.filter, page_size).await?;
+            listed.gave_exactly(&what, job_keys(&example.jobs))?;
         }
         with_status(subject, example).await?;
     }
@@ -137,8 +137,8 @@ async fn with_status(subject: &Subject, example: &crate::Example) -> Result<(), 
             .jobs
             .iter()
             .filter(|job| job.status == *status && example.jobs.contains(&job.id));
-        let walked = walk_jobs(subject, &both, 7).await?;
-        walked.gave_exactly(
+        let listed = list_all_jobs(subject, &both, 7).await?;
+        listed.gave_exactly(
             &format!("jobs with {}", shown(&both)),
             job_keys(expected.map(|job| &job.id)),
         )?;
@@ -165,8 +165,9 @@ pub(crate) async fn task_filters_are_exact(subject: &Subject) -> Verdict {
     for example in examples {
         let what = format!("tasks of `{}` with {:?}", example.job_id, example.filter);
         for page_size in [1, 7, 50] {
-            let walked = walk_tasks(subject, &example.job_id, &example.filter, page_size).await?;
-            walked.gave_exactly(&what, task_keys(&example.tasks))?;
+            let listed =
+                list_all_tasks(subject, &example.job_id, &example.filter, page_size).await?;
+            listed.gave_exactly(&what, task_keys(&example.tasks))?;
         }
     }
     passed()
@@ -202,9 +203,9 @@ pub(crate) async fn values_that_nothing_has_give_an_empty_list(subject: &Subject
         if support == Support::No || field == "status" {
             continue;
         }
-        let walked = walk_tasks(subject, &job.id, &filter, 50).await?;
+        let listed = list_all_tasks(subject, &job.id, &filter, 50).await?;
         ensure!(
-            walked.rows().next().is_none(),
+            listed.rows().next().is_none(),
             "a task was found by an unknown `{field}`"
         );
     }
@@ -241,17 +242,17 @@ pub(crate) async fn rows_of_unknown_status_are_found_by_it(subject: &Subject) ->
     };
     let job = subject.truth.richest_job()?;
     if jobs {
-        let walked = walk_jobs(subject, &jobs_in(&[JobStatus::Unknown]), 50).await?;
+        let listed = list_all_jobs(subject, &jobs_in(&[JobStatus::Unknown]), 50).await?;
         ensure!(
-            walked.rows().next().is_some(),
+            listed.rows().next().is_some(),
             "a job of unknown status is not found by `status=unknown`"
         );
     }
     if tasks {
         let unknown = tasks_in(&[TaskStatus::Unknown]);
-        let walked = walk_tasks(subject, &job.id, &unknown, 50).await?;
+        let listed = list_all_tasks(subject, &job.id, &unknown, 50).await?;
         ensure!(
-            walked.rows().next().is_some(),
+            listed.rows().next().is_some(),
             "a task of unknown status is not found by `status=unknown`"
         );
     }

@@ -3,9 +3,9 @@
 use ota_core::id::ProviderName;
 
 use crate::cases::passed;
+use crate::listing::ensure;
 use crate::subject::Subject;
 use crate::verdict::Verdict;
-use crate::walk::ensure;
 
 pub(crate) async fn name_vendor_and_endpoint_are_fit_to_be_shown(subject: &Subject) -> Verdict {
     let provider = &subject.provider;

@@ -9,11 +9,12 @@ use ota_core::task::TaskStatus;
 use ota_core::{Error, ErrorKind};
 
 use crate::cases::{jobs_in, passed, skipped, tasks_in};
+use crate::listing::{
+    ListedPages, Row, ensure, job_keys, list_all_jobs, list_all_tasks, task_keys,
+    try_list_all_jobs, try_list_all_tasks,
+};
 use crate::subject::{Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{
-    Row, Walked, ensure, job_keys, task_keys, try_walk_jobs, try_walk_tasks, walk_jobs, walk_tasks,
-};
 
 const PAGE_SIZES: [u32; 4] = [1, 7, 50, 100];
 
@@ -34,13 +35,13 @@ fn job_ids(subject: &Subject) -> Vec<&str> {
 pub(crate) async fn every_job_is_listed_exactly_once(subject: &Subject) -> Verdict {
     subject.truth.richest_job()?;
     for page_size in PAGE_SIZES {
-        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
-        walked.gave_exactly(&format!("pages of {page_size}"), job_ids(subject))?;
+        let listed = list_all_jobs(subject, &JobFilter::default(), page_size).await?;
+        listed.gave_exactly(&format!("pages of {page_size}"), job_ids(subject))?;
         ensure!(
-            walked.0.iter().all(|step| !step.page.truncated),
+            listed.0.iter().all(|step| !step.page.truncated),
             "pages of {page_size}: every job came, and `truncated` is said"
         );
-        for row in walked.rows() {
+        for row in listed.rows() {
             let truth = subject.truth.jobs.iter().find(|job| job.id == row.id);
             ensure!(
                 truth.is_some_and(|truth| truth.status == row.status),
@@ -62,14 +63,15 @@ pub(crate) async fn every_task_is_listed_exactly_once(subject: &Subject) -> Verd
                 continue;
             }
             let what = format!("tasks of `{}` in pages of {page_size}", job.id);
-            let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
-            walked.gave_exactly(&what, task_keys(&job.tasks))?;
+            let listed =
+                list_all_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+            listed.gave_exactly(&what, task_keys(&job.tasks))?;
             ensure!(
-                walked.0.iter().all(|step| !step.page.truncated),
+                listed.0.iter().all(|step| !step.page.truncated),
                 "{what}: every task came, and `truncated` is said"
             );
             let mut counts: BTreeMap<TaskStatus, u64> = BTreeMap::new();
-            for task in walked.rows() {
+            for task in listed.rows() {
                 ensure!(
                     task.job_id == job.id,
                     "{what}: `{}` says that it is of job `{}`",
@@ -91,9 +93,9 @@ pub(crate) async fn every_task_is_listed_exactly_once(subject: &Subject) -> Verd
 }
 
 /// A page that tells the total knows where the list ends.
-fn ends_well<T: Row>(what: &str, walked: &Walked<T>) -> Result<(), String> {
+fn ends_well<T: Row>(what: &str, listed: &ListedPages<T>) -> Result<(), String> {
     let mut seen = 0;
-    for (number, step) in walked.0.iter().enumerate() {
+    for (number, step) in listed.0.iter().enumerate() {
         seen += step.page.items.len() as u64;
         if let Some(total) = step.page.total {
             ensure!(
@@ -103,29 +105,29 @@ fn ends_well<T: Row>(what: &str, walked: &Walked<T>) -> Result<(), String> {
             );
         }
     }
-    let empty = walked
+    let empty = listed
         .0
         .iter()
         .filter(|step| step.page.items.is_empty() && step.page.next.is_none())
         .count();
-    ensure!(empty <= 1, "{what}: the walk ends twice");
+    ensure!(empty <= 1, "{what}: the list ends twice");
     Ok(())
 }
 
-pub(crate) async fn a_walk_ends_with_its_last_row(subject: &Subject) -> Verdict {
+pub(crate) async fn a_list_ends_with_its_last_row(subject: &Subject) -> Verdict {
     let job = subject.truth.richest_job()?;
     let count = u32::try_from(subject.truth.jobs.len()).unwrap_or(100);
     let tasks = u32::try_from(job.tasks.len()).unwrap_or(100);
     for page_size in sizes(job.tasks.len()).chain([count.clamp(1, 100), tasks.clamp(1, 100)]) {
-        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
-        ends_well(&format!("jobs in pages of {page_size}"), &walked)?;
-        let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
-        ends_well(&format!("tasks in pages of {page_size}"), &walked)?;
+        let listed = list_all_jobs(subject, &JobFilter::default(), page_size).await?;
+        ends_well(&format!("jobs in pages of {page_size}"), &listed)?;
+        let listed = list_all_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        ends_well(&format!("tasks in pages of {page_size}"), &listed)?;
         for status in subject.truth.task_statuses.iter().copied() {
-            let walked = walk_tasks(subject, &job.id, &tasks_in(&[status]), page_size).await?;
+            let listed = list_all_tasks(subject, &job.id, &tasks_in(&[status]), page_size).await?;
             ends_well(
                 &format!("`{status}` tasks in pages of {page_size}"),
-                &walked,
+                &listed,
             )?;
         }
     }
@@ -137,9 +139,9 @@ fn well_filled<T: Row>(
     subject: &Subject,
     what: &str,
     page_size: u32,
-    walked: &Walked<T>,
+    listed: &ListedPages<T>,
 ) -> Result<(), String> {
-    for (number, step) in walked.0.iter().enumerate() {
+    for (number, step) in listed.0.iter().enumerate() {
         let extra = if number == 0 {
             subject.first_page_extra_calls
         } else {
@@ -168,24 +170,24 @@ pub(crate) async fn a_page_is_filled_within_its_calls(subject: &Subject) -> Verd
     subject.warm_up().await?;
     let job = subject.truth.richest_job()?;
     for page_size in sizes(job.tasks.len()) {
-        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        let listed = list_all_jobs(subject, &JobFilter::default(), page_size).await?;
         let what = format!("jobs in pages of {page_size}");
-        well_filled(subject, &what, page_size, &walked)?;
-        let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        well_filled(subject, &what, page_size, &listed)?;
+        let listed = list_all_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
         let what = format!("tasks in pages of {page_size}");
-        well_filled(subject, &what, page_size, &walked)?;
+        well_filled(subject, &what, page_size, &listed)?;
         for filter in status_filters(subject) {
             if page_size == 1 && filter.status.len() > 1 {
                 continue;
             }
-            let walked = walk_tasks(subject, &job.id, &filter, page_size).await?;
+            let listed = list_all_tasks(subject, &job.id, &filter, page_size).await?;
             let what = format!("{:?} tasks in pages of {page_size}", filter.status);
-            well_filled(subject, &what, page_size, &walked)?;
+            well_filled(subject, &what, page_size, &listed)?;
         }
         for filter in job_status_filters(subject) {
-            let walked = walk_jobs(subject, &filter, page_size).await?;
+            let listed = list_all_jobs(subject, &filter, page_size).await?;
             let what = format!("{:?} jobs in pages of {page_size}", filter.status);
-            well_filled(subject, &what, page_size, &walked)?;
+            well_filled(subject, &what, page_size, &listed)?;
         }
     }
     passed()
@@ -213,8 +215,8 @@ fn job_status_filters(subject: &Subject) -> Vec<JobFilter> {
 }
 
 pub(crate) async fn totals_are_exact(subject: &Subject) -> Verdict {
-    let walked = walk_jobs(subject, &JobFilter::default(), 7).await?;
-    walked.totals_are("all jobs", subject.truth.jobs.len())?;
+    let listed = list_all_jobs(subject, &JobFilter::default(), 7).await?;
+    listed.totals_are("all jobs", subject.truth.jobs.len())?;
     for filter in job_status_filters(subject) {
         let matching = subject
             .truth
@@ -222,59 +224,75 @@ pub(crate) async fn totals_are_exact(subject: &Subject) -> Verdict {
             .iter()
             .filter(|job| filter.status.contains(&job.status))
             .count();
-        let walked = walk_jobs(subject, &filter, 7).await?;
-        walked.totals_are(&format!("{:?} jobs", filter.status), matching)?;
+        let listed = list_all_jobs(subject, &filter, 7).await?;
+        listed.totals_are(&format!("{:?} jobs", filter.status), matching)?;
     }
     for example in &subject.truth.job_examples {
-        let walked = walk_jobs(subject, &example.filter, 7).await?;
-        walked.totals_are(&format!("{:?}", example.filter), example.jobs.len())?;
+        let listed = list_all_jobs(subject, &example.filter, 7).await?;
+        listed.totals_are(&format!("{:?}", example.filter), example.jobs.len())?;
     }
     let job = subject.truth.richest_job()?;
-    let walked = walk_tasks(subject, &job.id, &TaskFilter::default(), 7).await?;
-    walked.totals_are("all tasks", job.tasks.len())?;
+    let listed = list_all_tasks(subject, &job.id, &TaskFilter::default(), 7).await?;
+    listed.totals_are("all tasks", job.tasks.len())?;
     for filter in status_filters(subject) {
         let matching: u64 = filter
             .status
             .iter()
             .filter_map(|status| job.counts.get(status))
             .sum();
-        let walked = walk_tasks(subject, &job.id, &filter, 7).await?;
+        let listed = list_all_tasks(subject, &job.id, &filter, 7).await?;
         let matching = usize::try_from(matching).unwrap_or(usize::MAX);
-        walked.totals_are(&format!("{:?} tasks", filter.status), matching)?;
+        listed.totals_are(&format!("{:?} tasks", filter.status), matching)?;
     }
     for example in &subject.truth.task_examples {
-        let walked = walk_tasks(subject, &example.job_id, &example.filter, 7).await?;
-        walked.totals_are(&format!("{:?}", example.filter), example.tasks.len())?;
+        let listed = list_all_tasks(subject, &example.job_id, &example.filter, 7).await?;
+        listed.totals_are(&format!("{:?}", example.filter), example.tasks.len())?;
     }
     passed()
 }
 
-pub(crate) async fn walks_side_by_side_do_not_disturb_each_other(subject: &Subject) -> Verdict {
+pub(crate) async fn concurrent_listings_do_not_disturb_each_other(subject: &Subject) -> Verdict {
     let all = JobFilter::default();
-    let (one, other) = join(walk_jobs(subject, &all, 7), walk_jobs(subject, &all, 7)).await;
-    one?.gave_exactly("the first of two walks over jobs", job_ids(subject))?;
-    other?.gave_exactly("the second of two walks over jobs", job_ids(subject))?;
+    let (one, other) = join(
+        list_all_jobs(subject, &all, 7),
+        list_all_jobs(subject, &all, 7),
+    )
+    .await;
+    one?.gave_exactly(
+        "the first of two concurrent listings of jobs",
+        job_ids(subject),
+    )?;
+    other?.gave_exactly(
+        "the second of two concurrent listings of jobs",
+        job_ids(subject),
+    )?;
     let job = subject.truth.richest_job()?;
     let all = TaskFilter::default();
     let (one, other) = join(
-        walk_tasks(subject, &job.id, &all, 7),
-        walk_tasks(subject, &job.id, &all, 50),
+        list_all_tasks(subject, &job.id, &all, 7),
+        list_all_tasks(subject, &job.id, &all, 50),
     )
     .await;
-    one?.gave_exactly("the first of two walks over tasks", task_keys(&job.tasks))?;
-    other?.gave_exactly("the second of two walks over tasks", task_keys(&job.tasks))?;
+    one?.gave_exactly(
+        "the first of two concurrent listings of tasks",
+        task_keys(&job.tasks),
+    )?;
+    other?.gave_exactly(
+        "the second of two concurrent listings of tasks",
+        task_keys(&job.tasks),
+    )?;
     passed()
 }
 
-/// How a walk over a vendor that repeats its first page ended.
+/// How a listing over a vendor that repeats its first page ended.
 fn ended<T: Row>(
     what: &str,
     rows: usize,
     page_size: u32,
-    walked: (Walked<T>, Option<Error>),
+    listed: (ListedPages<T>, Option<Error>),
 ) -> Result<(), String> {
-    let (walked, error) = walked;
-    no_row_twice_in_a_page(&walked)?;
+    let (listed, error) = listed;
+    no_row_twice_in_a_page(&listed)?;
     match error {
         Some(error) => ensure!(
             error.kind() == ErrorKind::Protocol,
@@ -283,17 +301,15 @@ fn ended<T: Row>(
         ),
         // Lists of one vendor page each have no page that could come again.
         None => ensure!(
-            walked.rows().count() <= rows,
+            listed.rows().count() <= rows,
             "{what}: {} rows of {rows} came, and no error; page size {page_size}",
-            walked.rows().count()
+            listed.rows().count()
         ),
     }
     Ok(())
 }
 
-pub(crate) async fn a_vendor_that_repeats_a_page_ends_a_walk_with_an_error(
-    subject: &Subject,
-) -> Verdict {
+pub(crate) async fn a_repeated_page_ends_the_list_with_an_error(subject: &Subject) -> Verdict {
     subject.warm_up().await?;
     let Some(_broken) = subject.break_vendor(Trouble::RepeatPage) else {
         return skipped("the subject cannot make the vendor repeat a page");
@@ -301,21 +317,22 @@ pub(crate) async fn a_vendor_that_repeats_a_page_ends_a_walk_with_an_error(
     let job = subject.truth.richest_job()?;
     let (jobs, tasks) = (subject.truth.jobs.len(), job.tasks.len());
     for page_size in [1, 7, 50] {
-        let walked = try_walk_jobs(subject, &JobFilter::default(), page_size).await?;
-        ended("jobs", jobs, page_size, walked)?;
-        let walked = try_walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        let listed = try_list_all_jobs(subject, &JobFilter::default(), page_size).await?;
+        ended("jobs", jobs, page_size, listed)?;
+        let listed =
+            try_list_all_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
         let longer = tasks > page_size as usize;
         ensure!(
-            !longer || walked.1.is_some(),
+            !longer || listed.1.is_some(),
             "{tasks} tasks in pages of {page_size} came to an end although each page was the first"
         );
-        ended("tasks", tasks, page_size, walked)?;
+        ended("tasks", tasks, page_size, listed)?;
     }
     passed()
 }
 
-fn no_row_twice_in_a_page<T: Row>(walked: &Walked<T>) -> Result<(), String> {
-    for step in &walked.0 {
+fn no_row_twice_in_a_page<T: Row>(listed: &ListedPages<T>) -> Result<(), String> {
+    for step in &listed.0 {
         let keys: BTreeSet<&str> = step.page.items.iter().map(Row::key).collect();
         ensure!(
             keys.len() == step.page.items.len(),
@@ -329,20 +346,20 @@ fn no_row_twice_in_a_page<T: Row>(walked: &Walked<T>) -> Result<(), String> {
 
 /// The order of a list depends on nothing but the list, or pages would lose rows at their borders.
 pub(crate) async fn rows_come_in_one_order(subject: &Subject) -> Verdict {
-    fn keys<T: Row>(walked: &Walked<T>) -> Vec<String> {
-        walked.rows().map(|row| row.key().to_owned()).collect()
+    fn keys<T: Row>(listed: &ListedPages<T>) -> Vec<String> {
+        listed.rows().map(|row| row.key().to_owned()).collect()
     }
     let job = subject.truth.richest_job()?;
     let (jobs, tasks) = (JobFilter::default(), TaskFilter::default());
-    let first = keys(&walk_jobs(subject, &jobs, 50).await?);
-    let first_tasks = keys(&walk_tasks(subject, &job.id, &tasks, 50).await?);
+    let first = keys(&list_all_jobs(subject, &jobs, 50).await?);
+    let first_tasks = keys(&list_all_tasks(subject, &job.id, &tasks, 50).await?);
     for page_size in [50, 7] {
-        let again = keys(&walk_jobs(subject, &jobs, page_size).await?);
+        let again = keys(&list_all_jobs(subject, &jobs, page_size).await?);
         ensure!(
             again == first,
             "jobs in pages of {page_size} come in another order than in pages of 50 before"
         );
-        let again = keys(&walk_tasks(subject, &job.id, &tasks, page_size).await?);
+        let again = keys(&list_all_tasks(subject, &job.id, &tasks, page_size).await?);
         ensure!(
             again == first_tasks,
             "tasks in pages of {page_size} come in another order than in pages of 50 before"
@@ -357,16 +374,16 @@ pub(crate) async fn rows_of_a_vendor_without_an_order_are_not_lost(subject: &Sub
     let job = subject.truth.richest_job()?;
     let (jobs, tasks) = (JobFilter::default(), TaskFilter::default());
     for page_size in [7, 50, 100] {
-        let jobs_before = walk_jobs(subject, &jobs, page_size).await?;
-        let tasks_before = walk_tasks(subject, &job.id, &tasks, page_size).await?;
+        let jobs_before = list_all_jobs(subject, &jobs, page_size).await?;
+        let tasks_before = list_all_tasks(subject, &job.id, &tasks, page_size).await?;
         let Some(_broken) = subject.break_vendor(Trouble::UnstableOrder) else {
             return skipped("the subject cannot give its rows in another order");
         };
         for _ in 0..2 {
-            let walked = walk_jobs(subject, &jobs, page_size).await?;
-            same_rows(subject, "jobs", page_size, &jobs_before, &walked)?;
-            let walked = walk_tasks(subject, &job.id, &tasks, page_size).await?;
-            same_rows(subject, "tasks", page_size, &tasks_before, &walked)?;
+            let listed = list_all_jobs(subject, &jobs, page_size).await?;
+            same_rows(subject, "jobs", page_size, &jobs_before, &listed)?;
+            let listed = list_all_tasks(subject, &job.id, &tasks, page_size).await?;
+            same_rows(subject, "tasks", page_size, &tasks_before, &listed)?;
         }
     }
     passed()
@@ -376,14 +393,14 @@ fn same_rows<T: Row>(
     subject: &Subject,
     what: &str,
     page_size: u32,
-    before: &Walked<T>,
-    walked: &Walked<T>,
+    before: &ListedPages<T>,
+    listed: &ListedPages<T>,
 ) -> Result<(), String> {
     let expected: Vec<&str> = before.rows().map(Row::key).collect();
-    let came: Vec<&str> = walked.rows().map(Row::key).collect();
+    let came: Vec<&str> = listed.rows().map(Row::key).collect();
     let what = format!("{what} in pages of {page_size}, by a vendor without an order");
     if subject.truth.takes_an_order {
         ensure!(came == expected, "{what}: they come in another order");
     }
-    walked.gave_exactly(&what, expected)
+    listed.gave_exactly(&what, expected)
 }

@@ -10,9 +10,9 @@ use ota_core::provider::{JobFilter, TaskFilter};
 use crate::cases::{
     job_fields, list_jobs, list_tasks, passed, skipped, task_fields, uses_job_field,
 };
+use crate::listing::ensure;
 use crate::subject::Subject;
 use crate::verdict::Verdict;
-use crate::walk::ensure;
 
 /// Values that a vendor would understand as more than a text if they reached it unescaped, each built of one that is there.
 fn near(value: &str) -> Vec<String> {

@@ -5,9 +5,9 @@ use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::{Error, ErrorKind};
 
 use crate::cases::{RECOVERY, every_method, get_job, list_tasks, passed, skipped};
+use crate::listing::{ensure, list_all_jobs};
 use crate::subject::{Proxy, Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{ensure, walk_jobs};
 
 /// Fails when both answers tell a field and tell it differently.
 macro_rules! agree {
@@ -82,8 +82,8 @@ fn same_job(row: &Job, one: &Job) -> Result<(), String> {
 
 pub(crate) async fn a_job_agrees_with_its_row(subject: &Subject) -> Verdict {
     let reader = subject.reader()?;
-    let walked = walk_jobs(subject, &JobFilter::default(), 50).await?;
-    for row in walked.rows() {
+    let listed = list_all_jobs(subject, &JobFilter::default(), 50).await?;
+    for row in listed.rows() {
         let one = reader
             .get_job(&subject.context(), get_job(&row.id))
             .await

@@ -27,9 +27,9 @@ use ota_core::provider::{GetJob, JobFilter, ListJobs, ListTasks, TaskFilter};
 use ota_core::task::TaskStatus;
 use ota_core::{Context, Error};
 
+use crate::listing::{jobs_request, tasks_request};
 use crate::subject::Subject;
 use crate::verdict::{Outcome, Verdict};
-use crate::walk::{jobs_request, tasks_request};
 
 /// Long enough for pauses after failures.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(60);

@@ -11,9 +11,9 @@ use crate::cases::{
     PAGE, job_fields, jobs_in, list_jobs, list_tasks, passed, skipped, task_fields, tasks_in,
     uses_job_field,
 };
+use crate::listing::{ensure, jobs_request, tasks_request};
 use crate::subject::{Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{ensure, jobs_request, tasks_request};
 
 /// Texts that no list can have given.
 const DAMAGED: [&str; 9] = [

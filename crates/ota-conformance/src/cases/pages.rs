@@ -6,15 +6,16 @@ use ota_core::provider::{JobFilter, TaskFilter};
 use ota_core::{Error, ErrorKind};
 
 use crate::cases::{passed, skipped, tasks_in};
+use crate::listing::{
+    ListedPages, Row, ensure, job_keys, list_all_jobs, list_all_tasks, task_keys,
+    try_list_all_jobs, try_list_all_tasks,
+};
 use crate::subject::{Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{
-    Row, Walked, ensure, job_keys, task_keys, try_walk_jobs, try_walk_tasks, walk_jobs, walk_tasks,
-};
 
 const PAGE_SIZES: [u32; 3] = [7, 50, 100];
 
-/// How a walk over a vendor with such a trouble may end.
+/// How a listing over a vendor with such a trouble may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     /// With every row.
@@ -27,11 +28,11 @@ fn judge<'a, T: Row>(
     what: &str,
     asked: Asked,
     expected: impl IntoIterator<Item = &'a str>,
-    (walked, error): (Walked<T>, Option<Error>),
+    (listed, error): (ListedPages<T>, Option<Error>),
 ) -> Result<(), String> {
     let expected: BTreeSet<&str> = expected.into_iter().collect();
     let mut seen = BTreeSet::new();
-    for row in walked.rows() {
+    for row in listed.rows() {
         ensure!(seen.insert(row.key()), "{what}: `{}` came twice", row.key());
         ensure!(
             expected.contains(row.key()),
@@ -42,11 +43,11 @@ fn judge<'a, T: Row>(
     if let Some(error) = &error {
         ensure!(
             asked == Asked::NoSilence && error.kind() == ErrorKind::Protocol,
-            "{what}: the walk ends with `{}`: {error:?}",
+            "{what}: the list ends with `{}`: {error:?}",
             error.kind()
         );
     }
-    let truncated = walked.0.last().is_some_and(|step| step.page.truncated);
+    let truncated = listed.0.last().is_some_and(|step| step.page.truncated);
     ensure!(
         asked == Asked::NoSilence || !truncated,
         "{what}: `truncated` is said"
@@ -57,7 +58,7 @@ fn judge<'a, T: Row>(
         seen.len(),
         expected.len()
     );
-    for step in walked.0.iter().filter(|_| asked == Asked::EveryRow) {
+    for step in listed.0.iter().filter(|_| asked == Asked::EveryRow) {
         ensure!(
             step.page
                 .total
@@ -70,19 +71,24 @@ fn judge<'a, T: Row>(
     Ok(())
 }
 
-async fn walks(subject: &Subject, trouble: Trouble, asked: Asked) -> Result<bool, String> {
+async fn lists_to_its_end(
+    subject: &Subject,
+    trouble: Trouble,
+    asked: Asked,
+) -> Result<bool, String> {
     let Some(_broken) = subject.break_vendor(trouble) else {
         return Ok(false);
     };
     let job = subject.truth.richest_job()?;
     for page_size in PAGE_SIZES {
-        let walked = try_walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        let listed = try_list_all_jobs(subject, &JobFilter::default(), page_size).await?;
         let what = format!("{trouble:?}: jobs in pages of {page_size}");
         let jobs = subject.truth.jobs.iter().map(|job| &job.id);
-        judge(&what, asked, job_keys(jobs), walked)?;
-        let walked = try_walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        judge(&what, asked, job_keys(jobs), listed)?;
+        let listed =
+            try_list_all_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
         let what = format!("{trouble:?}: tasks in pages of {page_size}");
-        judge(&what, asked, task_keys(&job.tasks), walked)?;
+        judge(&what, asked, task_keys(&job.tasks), listed)?;
     }
     filtered(subject, trouble, asked).await?;
     Ok(true)
@@ -95,11 +101,12 @@ async fn filtered(subject: &Subject, trouble: Trouble, asked: Asked) -> Result<(
     if support != ota_core::capability::Support::No {
         let each = subject.truth.task_statuses.iter();
         for status in each.copied() {
-            let (walked, error) = try_walk_tasks(subject, &job.id, &tasks_in(&[status]), 7).await?;
+            let (listed, error) =
+                try_list_all_tasks(subject, &job.id, &tasks_in(&[status]), 7).await?;
             let matching = job.counts.get(&status).copied().unwrap_or(0);
-            let came = walked.rows().count() as u64;
+            let came = listed.rows().count() as u64;
             let honest = asked == Asked::NoSilence
-                && (error.is_some() || walked.0.last().is_some_and(|step| step.page.truncated));
+                && (error.is_some() || listed.0.last().is_some_and(|step| step.page.truncated));
             ensure!(
                 came == matching || honest,
                 "{trouble:?}: {came} of {matching} `{status}` tasks came: {error:?}"
@@ -107,14 +114,14 @@ async fn filtered(subject: &Subject, trouble: Trouble, asked: Asked) -> Result<(
         }
     }
     for example in &subject.truth.job_examples {
-        let walked = try_walk_jobs(subject, &example.filter, 7).await?;
+        let listed = try_list_all_jobs(subject, &example.filter, 7).await?;
         let what = format!("{trouble:?}: {:?}", example.filter);
-        judge(&what, asked, job_keys(&example.jobs), walked)?;
+        judge(&what, asked, job_keys(&example.jobs), listed)?;
     }
     for example in &subject.truth.task_examples {
-        let walked = try_walk_tasks(subject, &example.job_id, &example.filter, 7).await?;
+        let listed = try_list_all_tasks(subject, &example.job_id, &example.filter, 7).await?;
         let what = format!("{trouble:?}: {:?}", example.filter);
-        judge(&what, asked, task_keys(&example.tasks), walked)?;
+        judge(&what, asked, task_keys(&example.tasks), listed)?;
     }
     Ok(())
 }
@@ -122,7 +129,7 @@ async fn filtered(subject: &Subject, trouble: Trouble, asked: Asked) -> Result<(
 async fn all(subject: &Subject, troubles: &[Trouble], asked: Asked) -> Verdict {
     subject.warm_up().await?;
     for trouble in troubles {
-        if !walks(subject, *trouble, asked).await? {
+        if !lists_to_its_end(subject, *trouble, asked).await? {
             return skipped(format!("the subject cannot make {trouble:?}"));
         }
     }
@@ -155,10 +162,10 @@ pub(crate) async fn totals_that_change_end_no_list_in_silence(subject: &Subject)
 fn once<'a, T: Row>(
     what: &str,
     expected: impl IntoIterator<Item = &'a str>,
-    walked: &Walked<T>,
+    listed: &ListedPages<T>,
 ) -> Result<(), String> {
     let expected: BTreeSet<&str> = expected.into_iter().collect();
-    for step in &walked.0 {
+    for step in &listed.0 {
         let keys: BTreeSet<&str> = step.page.items.iter().map(Row::key).collect();
         ensure!(
             keys.len() == step.page.items.len() && keys.is_subset(&expected),
@@ -181,23 +188,23 @@ pub(crate) async fn a_row_that_comes_twice_is_given_once(subject: &Subject) -> V
         return skipped("the subject cannot repeat a row");
     };
     let job = subject.truth.richest_job()?;
-    let jobs = walk_jobs(subject, &JobFilter::default(), 50).await?;
+    let jobs = list_all_jobs(subject, &JobFilter::default(), 50).await?;
     let all = subject.truth.jobs.iter().map(|job| &job.id);
     once("jobs", job_keys(all), &jobs)?;
-    let tasks = walk_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
+    let tasks = list_all_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
     once("tasks", task_keys(&job.tasks), &tasks)?;
     ensure!(tasks.rows().count() < job.tasks.len(), "no row came twice");
     passed()
 }
 
 /// Rows that move while a list is read come twice or not at all, which nobody can know; but the list ends, and no page has a row twice.
-pub(crate) async fn rows_that_move_end_no_walk(subject: &Subject) -> Verdict {
+pub(crate) async fn rows_that_move_do_not_end_the_list(subject: &Subject) -> Verdict {
     fn whole_pages<T: Row>(
         what: &str,
-        (walked, error): (Walked<T>, Option<Error>),
+        (listed, error): (ListedPages<T>, Option<Error>),
     ) -> Result<(), String> {
-        ensure!(error.is_none(), "{what} that move end a walk: {error:?}");
-        for step in &walked.0 {
+        ensure!(error.is_none(), "{what} that move end the list: {error:?}");
+        for step in &listed.0 {
             let keys: BTreeSet<&str> = step.page.items.iter().map(Row::key).collect();
             ensure!(
                 keys.len() == step.page.items.len(),
@@ -212,9 +219,9 @@ pub(crate) async fn rows_that_move_end_no_walk(subject: &Subject) -> Verdict {
     };
     let job = subject.truth.richest_job()?;
     for page_size in [7, 50] {
-        let jobs = try_walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        let jobs = try_list_all_jobs(subject, &JobFilter::default(), page_size).await?;
         whole_pages("jobs", jobs)?;
-        let tasks = try_walk_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
+        let tasks = try_list_all_tasks(subject, &job.id, &TaskFilter::default(), page_size).await?;
         whole_pages("tasks", tasks)?;
     }
     passed()

@@ -7,11 +7,13 @@ use ota_core::provider::{Cursor, JobFilter, Page, TaskFilter};
 use ota_core::{Error, ErrorKind};
 
 use crate::cases::{PAGE, RECOVERY, passed, skipped};
+use crate::listing::{
+    Row, ensure, job_keys, jobs_request, list_all_jobs, task_keys, tasks_request,
+};
 use crate::subject::{JobTruth, Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{Row, ensure, job_keys, jobs_request, task_keys, tasks_request, walk_jobs};
 
-/// A list that is walked.
+/// A list that is listed.
 #[derive(Clone, Copy, Debug)]
 enum List<'a> {
     Jobs,
@@ -127,7 +129,7 @@ async fn is_given(
     let mut pages = 0;
     while let Some(cursor) = next {
         pages += 1;
-        ensure!(pages < 1000, "{what}: the walk does not end");
+        ensure!(pages < 1000, "{what}: the list does not end");
         let page = list.ask(subject, Some(cursor)).await;
         next = take(page.map_err(|error| format!("{what}: repaired, and {error:?}"))?);
     }
@@ -144,7 +146,7 @@ async fn is_given(
 }
 
 pub(crate) async fn a_broken_part_of_a_list_is_named_and_passed(subject: &Subject) -> Verdict {
-    let whole = walk_jobs(subject, &JobFilter::default(), PAGE).await?;
+    let whole = list_all_jobs(subject, &JobFilter::default(), PAGE).await?;
     let package = |id: &str| -> Option<PackageId> {
         let job = whole.rows().find(|job| job.key() == id)?;
         job.package.as_ref().and_then(|package| package.id.clone())
@@ -154,9 +156,9 @@ pub(crate) async fn a_broken_part_of_a_list_is_named_and_passed(subject: &Subjec
         return skipped("the subject's list of jobs has no parts that could break");
     };
     for page_size in [3, PAGE] {
-        let walked = walk_jobs(subject, &JobFilter::default(), page_size).await?;
+        let listed = list_all_jobs(subject, &JobFilter::default(), page_size).await?;
         let mut broken = BTreeSet::new();
-        for step in &walked.0 {
+        for step in &listed.0 {
             for problem in &step.page.problems {
                 ensure!(
                     matches!(
@@ -191,7 +193,7 @@ pub(crate) async fn a_broken_part_of_a_list_is_named_and_passed(subject: &Subjec
         );
         let is_readable = |id: &&str| package(id).is_none_or(|package| !broken.contains(&package));
         let all = subject.truth.jobs.iter().map(|job| job.id.as_str());
-        walked.gave_exactly(&format!("jobs beside {broken:?}"), all.filter(is_readable))?;
+        listed.gave_exactly(&format!("jobs beside {broken:?}"), all.filter(is_readable))?;
     }
     passed()
 }

@@ -9,9 +9,9 @@ use ota_core::provider::JobFilter;
 use ota_core::{Error, ErrorKind};
 
 use crate::cases::{RECOVERY, get_job, list_jobs, passed, skipped};
+use crate::listing::ensure;
 use crate::subject::{GateUnderTest, Renewal, Subject};
 use crate::verdict::Verdict;
-use crate::walk::ensure;
 
 /// How the clock is moved while a provider waits for a renewal, and how often.
 const STEP: Duration = Duration::from_millis(10);

@@ -8,15 +8,17 @@ use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::vendor::VendorDetail;
 
 use crate::cases::{passed, skipped};
+use crate::listing::{ListedPages, Row, ensure, list_all_jobs, list_all_tasks};
 use crate::subject::{Odd, Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{Row, Walked, ensure, walk_jobs, walk_tasks};
 
-/// Walks the job list and the tasks of the richest job.
-pub(crate) async fn both(subject: &Subject) -> Result<(Walked<Job>, Walked<Task>), String> {
+/// Reads the job list and the tasks of the richest job.
+pub(crate) async fn both(
+    subject: &Subject,
+) -> Result<(ListedPages<Job>, ListedPages<Task>), String> {
     let job = subject.truth.richest_job()?;
-    let jobs = walk_jobs(subject, &JobFilter::default(), 50).await?;
-    let tasks = walk_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
+    let jobs = list_all_jobs(subject, &JobFilter::default(), 50).await?;
+    let tasks = list_all_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
     Ok((jobs, tasks))
 }
 
@@ -121,11 +123,11 @@ pub(crate) async fn reported_facts_are_in_range(subject: &Subject) -> Verdict {
     passed()
 }
 
-/// Checks that two walks gave the same rows, and returns them side by side.
+/// Checks that two listings gave the same rows, and returns them side by side.
 pub(crate) fn same_rows<'a, T: Row>(
     what: &str,
-    before: &'a Walked<T>,
-    after: &'a Walked<T>,
+    before: &'a ListedPages<T>,
+    after: &'a ListedPages<T>,
 ) -> Result<Vec<(&'a T, &'a T)>, String> {
     let (one, two): (Vec<&T>, Vec<&T>) = (before.rows().collect(), after.rows().collect());
     ensure!(
@@ -150,7 +152,7 @@ pub(crate) fn same_rows<'a, T: Row>(
 pub(crate) async fn with_trouble(
     subject: &Subject,
     trouble: Trouble,
-) -> Result<Option<(Walked<Job>, Walked<Task>)>, String> {
+) -> Result<Option<(ListedPages<Job>, ListedPages<Task>)>, String> {
     match subject.break_vendor(trouble) {
         None => Ok(None),
         Some(_broken) => both(subject).await.map(Some),
@@ -364,7 +366,7 @@ pub(crate) async fn a_null_object_costs_no_row(subject: &Subject) -> Verdict {
 }
 
 /// What replaces a row costs that row only, and the pages behind it say that the list is not whole.
-fn lost<T: Row>(what: &str, before: &Walked<T>, after: &Walked<T>) -> Result<(), String> {
+fn lost<T: Row>(what: &str, before: &ListedPages<T>, after: &ListedPages<T>) -> Result<(), String> {
     let rows: BTreeSet<&str> = before.rows().map(Row::key).collect();
     let mut came = BTreeSet::new();
     for row in after.rows() {
@@ -445,7 +447,7 @@ pub(crate) async fn words_of_a_text_are_no_reason_of_a_failure(subject: &Subject
     let Some(_broken) = subject.break_vendor(Trouble::VagueText) else {
         return skipped("the subject cannot give failed tasks a text without a reason");
     };
-    let tasks = walk_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
+    let tasks = list_all_tasks(subject, &job.id, &TaskFilter::default(), 50).await?;
     let mut met = 0;
     for task in tasks.rows() {
         met += usize::from(match subject.truth.reports_failures {

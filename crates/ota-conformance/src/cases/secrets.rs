@@ -5,9 +5,9 @@ use std::error::Error as _;
 use ota_core::Error;
 
 use crate::cases::{RECOVERY, every_method, passed, skipped};
+use crate::listing::ensure;
 use crate::subject::{Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::ensure;
 
 /// Troubles that lead to errors, of which some repeat what was sent. A silent vendor is left to the cases of the gate.
 const TROUBLES: [Trouble; 10] = [

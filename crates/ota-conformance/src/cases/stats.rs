@@ -5,9 +5,9 @@ use ota_core::provider::JobFilter;
 use ota_core::task::TaskStatus;
 
 use crate::cases::{get_job, passed, skipped};
+use crate::listing::{ensure, list_all_jobs};
 use crate::subject::{JobTruth, Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{ensure, walk_jobs};
 
 async fn stats_of(subject: &Subject, job: &JobTruth) -> Result<JobStats, String> {
     subject
@@ -106,8 +106,8 @@ pub(crate) async fn statistics_are_consistent(subject: &Subject) -> Verdict {
             job.outcome()
         );
     }
-    let walked = walk_jobs(subject, &JobFilter::default(), 50).await?;
-    for row in walked.rows() {
+    let listed = list_all_jobs(subject, &JobFilter::default(), 50).await?;
+    for row in listed.rows() {
         let job = subject.truth.jobs.iter().find(|job| job.id == row.id);
         let really = job.and_then(JobTruth::outcome);
         ensure!(
@@ -138,8 +138,8 @@ pub(crate) async fn a_job_that_runs_has_no_outcome(subject: &Subject) -> Verdict
             stats.outcome
         );
     }
-    let walked = walk_jobs(subject, &JobFilter::default(), 50).await?;
-    for row in walked.rows() {
+    let listed = list_all_jobs(subject, &JobFilter::default(), 50).await?;
+    for row in listed.rows() {
         let stats = row.stats.as_ref().and_then(|stats| stats.outcome);
         ensure!(
             row.outcome.is_none() && stats.is_none(),
@@ -213,7 +213,7 @@ pub(crate) async fn a_stopped_job_has_only_the_outcome_that_its_counts_prove(
     let stopped = |job: &&JobTruth| job.status == JobStatus::Canceled;
     let stopped: Vec<&JobTruth> = subject.truth.jobs.iter().filter(stopped).collect();
     ensure!(!stopped.is_empty(), "the truth has no job that was stopped");
-    let walked = walk_jobs(subject, &JobFilter::default(), 50).await?;
+    let listed = list_all_jobs(subject, &JobFilter::default(), 50).await?;
     for job in stopped {
         let stats = stats_of(subject, job).await?;
         let alone = subject
@@ -221,7 +221,7 @@ pub(crate) async fn a_stopped_job_has_only_the_outcome_that_its_counts_prove(
             .get_job(&subject.context(), get_job(&job.id))
             .await
             .map_err(|error| format!("get_job of `{}` failed: {error:?}", job.id))?;
-        let row = walked.rows().find(|row| row.id == job.id);
+        let row = listed.rows().find(|row| row.id == job.id);
         for (method, outcome) in [
             ("job_stats", stats.outcome),
             ("get_job", alone.and_then(|job| job.outcome)),

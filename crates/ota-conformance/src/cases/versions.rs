@@ -7,9 +7,9 @@ use ota_core::{Error, ErrorKind};
 use crate::cases::{
     get_job, list_jobs, list_tasks, passed, skipped, uses_job_field, uses_task_field,
 };
+use crate::listing::{ensure, list_all_jobs};
 use crate::subject::{Subject, Trouble};
 use crate::verdict::Verdict;
-use crate::walk::{ensure, walk_jobs};
 
 /// How often each request is made: enough for a gate to take the refusals for an outage, if it did.
 const TIMES: usize = 6;
@@ -66,9 +66,9 @@ fn asked(subject: &Subject) -> Result<(Asked<JobFilter>, Asked<crate::TaskExampl
 async fn the_rest_is_answered(subject: &Subject) -> Result<(), String> {
     subject.warm_up().await?;
     let reader = subject.reader()?;
-    let walked = walk_jobs(subject, &JobFilter::default(), 50).await?;
+    let listed = list_all_jobs(subject, &JobFilter::default(), 50).await?;
     let jobs = &subject.truth.jobs;
-    walked.gave_exactly(
+    listed.gave_exactly(
         "jobs of an older server",
         jobs.iter().map(|job| job.id.as_str()),
     )?;

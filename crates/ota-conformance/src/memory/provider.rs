@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ota_adapter::token_walk::{TokenPage, TokenPosition, TokenWalk, TokenWalked};
+use ota_adapter::token_pager::{TokenPage, TokenPagedRows, TokenPager, TokenPosition};
 use ota_core::capability::Capability;
 use ota_core::context::Context;
 use ota_core::drift::DriftKind;
@@ -12,7 +12,7 @@ use ota_core::error::{Retry, VendorError};
 use ota_core::gate::{VendorCall, call};
 use ota_core::id::{JobId, PackageId, ProviderName, TaskId};
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
-use ota_core::paging::{Fetched, Position, Walk, Walked, Window};
+use ota_core::paging::{Fetched, PagedRows, Pager, Position, Window};
 use ota_core::provider::{
     Cursor, Dependencies, GetJob, JobFilter, JobReader, ListJobs, ListTasks, Page, PageProblem,
     Provider,
@@ -278,7 +278,7 @@ fn is_list(trouble: Trouble) -> Result<()> {
     }
 }
 
-/// What the pages of one walk held beside rows that can be given.
+/// What the pages of one listing held beside rows that can be given.
 #[derive(Default)]
 struct Losses {
     no_row: AtomicBool,
@@ -303,31 +303,31 @@ impl Losses {
         }
     }
 
-    /// Makes the page of a walk through one list. The vendor's total counts rows that are not given.
-    fn page<T>(&self, list: char, walked: Walked<T>) -> Page<T> {
+    /// Makes the page of a single list. The vendor's total counts rows that are not given.
+    fn page<T>(&self, list: char, paged: PagedRows<T>) -> Page<T> {
         let part = self.part.load(Ordering::SeqCst);
-        let truncated = walked.gap || part || self.no_row.load(Ordering::SeqCst);
+        let truncated = paged.gap || part || self.no_row.load(Ordering::SeqCst);
         let whole = !truncated && !self.twice.load(Ordering::SeqCst);
         Page {
-            total: walked.fitting_total(None).filter(|_| whole),
+            total: paged.fitting_total(None).filter(|_| whole),
             truncated,
             problems: part.then(problem).into_iter().collect(),
-            next: walked.next.map(|mut next| {
+            next: paged.next.map(|mut next| {
                 next.gap |= truncated;
                 Cursor(format!("{list}{}", next.encode()))
             }),
-            items: walked.rows,
+            items: paged.rows,
         }
     }
 
-    /// As [`Losses::page`], for a walk by tokens.
-    fn token_page<T>(&self, list: char, mut walked: TokenWalked<T>) -> Result<Page<T>> {
+    /// As [`Losses::page`], for a listing by tokens.
+    fn token_page<T>(&self, list: char, mut paged: TokenPagedRows<T>) -> Result<Page<T>> {
         let part = self.part.load(Ordering::SeqCst);
-        walked.gap |= part;
-        if let Some(next) = &mut walked.next {
-            next.gap |= walked.gap;
+        paged.gap |= part;
+        if let Some(next) = &mut paged.next {
+            next.gap |= paged.gap;
         }
-        let mut page = walked.into_page(list)?;
+        let mut page = paged.into_page(list)?;
         page.problems.extend(part.then(problem));
         Ok(page)
     }
@@ -354,8 +354,8 @@ impl MemoryProvider {
         &self.vendor
     }
 
-    fn walk(&self, from: Position, page_size: u32) -> Walk {
-        Walk {
+    fn pager(&self, from: Position, page_size: u32) -> Pager {
+        Pager {
             segments: 1,
             from,
             page_size,
@@ -379,8 +379,8 @@ impl MemoryProvider {
         }
     }
 
-    fn token_walk(&self, from: TokenPosition, page_size: u32) -> TokenWalk {
-        TokenWalk {
+    fn token_pager(&self, from: TokenPosition, page_size: u32) -> TokenPager {
+        TokenPager {
             segments: 1,
             from,
             page_size,
@@ -520,22 +520,22 @@ impl MemoryProvider {
         let (filter, losses) = (&request.filter, &Losses::default());
         match from {
             From::Token(from) => {
-                let walk = self.token_walk(from, request.page_size).run(
+                let pager = self.token_pager(from, request.page_size).run(
                     |_, token, size| {
                         Box::pin(self.fetch_jobs_by_token(cx, filter, (token, size), losses))
                     },
                     |job| job.id.as_str(),
                     |_, _| true,
                 );
-                losses.token_page('j', walk.await?)
+                losses.token_page('j', pager.await?)
             }
             From::Number(from) => {
-                let walk = self.walk(from, request.page_size).run(
+                let pager = self.pager(from, request.page_size).run(
                     |_, window| Box::pin(self.fetch_jobs(cx, filter, window, losses)),
                     |job| job.id.as_str(),
                     |job| !job.id.as_str().is_empty(),
                 );
-                Ok(losses.page('j', walk.await?))
+                Ok(losses.page('j', pager.await?))
             }
         }
     }
@@ -551,26 +551,26 @@ impl MemoryProvider {
         let kept = u32::from(self.vague_lists && request.cursor.is_none());
         match from {
             From::Token(from) => {
-                let mut walk = self.token_walk(from, request.page_size);
-                walk.max_calls = walk.max_calls.saturating_sub(kept);
-                let walk = walk.run(
+                let mut pager = self.token_pager(from, request.page_size);
+                pager.max_calls = pager.max_calls.saturating_sub(kept);
+                let pager = pager.run(
                     |_, token, size| {
                         Box::pin(self.fetch_tasks_by_token(cx, request, (token, size), losses))
                     },
                     |task| task.id.as_str(),
                     |_, _| true,
                 );
-                losses.token_page('t', walk.await?)
+                losses.token_page('t', pager.await?)
             }
             From::Number(from) => {
-                let mut walk = self.walk(from, request.page_size);
-                walk.max_calls = walk.max_calls.saturating_sub(kept);
-                let walk = walk.run(
+                let mut pager = self.pager(from, request.page_size);
+                pager.max_calls = pager.max_calls.saturating_sub(kept);
+                let pager = pager.run(
                     |_, window| Box::pin(self.fetch_tasks(cx, request, window, losses)),
                     |task| task.id.as_str(),
                     |task| !task.id.as_str().is_empty(),
                 );
-                Ok(losses.page('t', walk.await?))
+                Ok(losses.page('t', pager.await?))
             }
         }
     }

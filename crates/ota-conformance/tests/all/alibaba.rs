@@ -342,7 +342,7 @@ fn task_examples(fleet: &FleetTruth) -> Vec<TaskExample> {
     examples
 }
 
-pub(crate) async fn every_signature_and_format_walks_the_same_fleet() {
+pub(crate) async fn every_signature_and_format_lists_the_same_fleet() {
     for signature in ["acs3", "hmac-sha1"] {
         for (format, sts) in [("json", false), ("xml", true)] {
             let dialect = Dialect {

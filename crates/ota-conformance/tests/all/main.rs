@@ -42,7 +42,7 @@ const TESTS: &[Test] = tests!(
     flaws::no_flaw_no_failure,
     flaws::a_subject_without_examples_fails,
     flaws::a_panic_is_a_failure,
-    alibaba::every_signature_and_format_walks_the_same_fleet,
+    alibaba::every_signature_and_format_lists_the_same_fleet,
     signatures::every_text_is_signed_with_acs3_as_it_is_verified,
     signatures::every_text_is_signed_with_hmac_sha1_as_it_is_verified,
     harness::arguments_are_read,

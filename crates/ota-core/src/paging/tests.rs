@@ -4,21 +4,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::prelude::*;
 
-use super::{Fetched, PageFingerprint, Position, Walk, Window};
+use super::{Fetched, PageFingerprint, Pager, Position, Window};
 use crate::ErrorKind;
 
 /// Serves segments of numbered rows as a vendor does, page by page.
-async fn walk_all(segments: &[u32], walk: Walk, with_total: bool) -> (Vec<String>, Vec<u32>) {
+async fn all_rows(segments: &[u32], pager: Pager, with_total: bool) -> (Vec<String>, Vec<u32>) {
     let mut rows = Vec::new();
     let mut calls = Vec::new();
     let mut next = Some(Position::default());
     while let Some(from) = next {
         let count = AtomicU32::new(0);
-        let walked = Walk { from, ..walk }
+        let paged = Pager { from, ..pager }
             .run(
                 |segment, window| {
                     count.fetch_add(1, Ordering::Relaxed);
-                    assert!(window.size <= walk.max_vendor_page);
+                    assert!(window.size <= pager.max_vendor_page);
                     let all = segments[segment as usize];
                     Box::pin(async move {
                         let start = window.index * u64::from(window.size);
@@ -38,11 +38,11 @@ async fn walk_all(segments: &[u32], walk: Walk, with_total: bool) -> (Vec<String
             )
             .await
             .unwrap();
-        assert!(walked.rows.len() <= walk.page_size as usize);
-        rows.extend(walked.rows);
+        assert!(paged.rows.len() <= pager.page_size as usize);
+        rows.extend(paged.rows);
         calls.push(count.into_inner());
-        next = walked.next;
-        assert_ne!(next, Some(from), "a walk goes on");
+        next = paged.next;
+        assert_ne!(next, Some(from), "a listing makes progress");
     }
     (rows, calls)
 }
@@ -64,11 +64,11 @@ proptest! {
         page_size in 1_u32..=60, max_vendor_page in 1_u32..=100, max_calls in 1_u32..6, with_total: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let walk = Walk {
+        let pager = Pager {
             segments: segments.len() as u32, from: Position::default(), page_size, max_vendor_page,
             limit: None, max_calls, spent: 0, filtered: false,
         };
-        let (rows, calls) = runtime.block_on(walk_all(&segments, walk, with_total));
+        let (rows, calls) = runtime.block_on(all_rows(&segments, pager, with_total));
         let expected: Vec<String> = segments.iter().enumerate()
             .flat_map(|(segment, count)| (0..*count).map(move |row| format!("{segment}/{row}"))).collect();
         prop_assert_eq!(rows, expected);
@@ -77,8 +77,8 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_walk_stops_at_the_limit_of_the_vendor() {
-    let walk = Walk {
+async fn a_listing_stops_at_the_limit_of_the_vendor() {
+    let pager = Pager {
         segments: 2,
         from: Position::default(),
         page_size: 30,
@@ -88,7 +88,7 @@ async fn a_walk_stops_at_the_limit_of_the_vendor() {
         spent: 0,
         filtered: false,
     };
-    let (rows, _) = walk_all(&[130, 5], walk, true).await;
+    let (rows, _) = all_rows(&[130, 5], pager, true).await;
     assert_eq!(rows.len(), 75);
 }
 
@@ -97,7 +97,7 @@ async fn an_answer_with_more_rows_than_asked_for_is_the_whole_list() {
     let mut rows = Vec::new();
     let mut next = Some(Position::default());
     while let Some(from) = next {
-        let walked = Walk {
+        let paged = Pager {
             segments: 1,
             from,
             page_size: 40,
@@ -122,8 +122,8 @@ async fn an_answer_with_more_rows_than_asked_for_is_the_whole_list() {
         )
         .await
         .unwrap();
-        rows.extend(walked.rows);
-        next = walked.next;
+        rows.extend(paged.rows);
+        next = paged.next;
     }
     assert_eq!(rows, (0..90).map(|row| row.to_string()).collect::<Vec<_>>());
 }
@@ -172,16 +172,16 @@ fn a_position_that_is_written_otherwise_is_no_position() {
     }
 }
 
-/// Walks a list page by page and returns the rows, or what went wrong; `serve` answers a window.
-async fn walk_with(
-    walk: Walk,
+/// Reads a list page by page and returns the rows, or what went wrong; `serve` answers a window.
+async fn all_rows_from(
+    pager: Pager,
     serve: impl Fn(Window) -> (Vec<String>, Option<u64>) + Sync,
 ) -> crate::Result<Vec<String>> {
     let (mut rows, mut next) = (Vec::new(), Some(Position::default()));
     while let Some(from) = next {
         // What a cursor carries must be enough.
         let from = Position::decode(&from.encode()).unwrap();
-        let walked = Walk { from, ..walk }
+        let paged = Pager { from, ..pager }
             .run(
                 |_, window| {
                     let (rows, total) = serve(window);
@@ -197,9 +197,9 @@ async fn walk_with(
                 |_| true,
             )
             .await?;
-        rows.extend(walked.rows);
-        next = walked.next;
-        assert!(rows.len() < 2000, "the walk does not end");
+        rows.extend(paged.rows);
+        next = paged.next;
+        assert!(rows.len() < 2000, "the list does not end");
     }
     Ok(rows)
 }
@@ -208,8 +208,8 @@ fn numbered(range: std::ops::Range<u64>) -> Vec<String> {
     range.map(|row| row.to_string()).collect()
 }
 
-fn pages_of(page_size: u32, max_calls: u32) -> Walk {
-    Walk {
+fn pages_of(page_size: u32, max_calls: u32) -> Pager {
+    Pager {
         segments: 1,
         from: Position::default(),
         page_size,
@@ -222,7 +222,7 @@ fn pages_of(page_size: u32, max_calls: u32) -> Walk {
 }
 
 #[tokio::test]
-async fn a_vendor_that_answers_every_page_with_the_first_ends_the_walk_with_an_error() {
+async fn a_vendor_that_answers_every_page_with_the_first_ends_the_list_with_an_error() {
     for (page_size, total) in [
         (1, None),
         (7, None),
@@ -232,7 +232,7 @@ async fn a_vendor_that_answers_every_page_with_the_first_ends_the_walk_with_an_e
     ] {
         for max_calls in [1, 5] {
             let first = |window: Window| (numbered(0..u64::from(window.size)), total);
-            let error = walk_with(pages_of(page_size, max_calls), first)
+            let error = all_rows_from(pages_of(page_size, max_calls), first)
                 .await
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Protocol, "{page_size} {total:?}");
@@ -241,14 +241,14 @@ async fn a_vendor_that_answers_every_page_with_the_first_ends_the_walk_with_an_e
 }
 
 #[tokio::test]
-async fn a_vendor_that_answers_pages_behind_the_end_with_the_last_ends_the_walk_with_an_error() {
+async fn a_vendor_that_answers_pages_behind_the_end_with_the_last_ends_the_list_with_an_error() {
     let clamped = |window: Window| {
         let size = u64::from(window.size);
         let index = window.index.min(200 / size - 1);
         (numbered(index * size..(index + 1) * size), None)
     };
     for page_size in [1, 10, 50] {
-        let error = walk_with(pages_of(page_size, 5), clamped)
+        let error = all_rows_from(pages_of(page_size, 5), clamped)
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{page_size}");
@@ -269,19 +269,21 @@ async fn rows_that_move_between_two_pages_are_no_repetition() {
             let row = |place: u64| format!("{}", i64::from(1_000_000 - new) + place as i64);
             ((start..(start + size).min(60)).map(row).collect(), Some(60))
         };
-        let rows = walk_with(pages_of(page_size, 5), growing).await.unwrap();
+        let rows = all_rows_from(pages_of(page_size, 5), growing)
+            .await
+            .unwrap();
         assert!(!rows.is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_walk_goes_on_from_every_position_that_a_cursor_can_hold() {
+async fn a_listing_goes_on_from_every_position_that_a_cursor_can_hold() {
     // A cursor is checksummed and not signed, so whoever likes can write any number into it.
     for offset in [u64::MAX, u64::MAX - 1, 1 << 33, (1 << 32) - 1, 1 << 31, 0] {
         let Some(from) = Position::decode(&Position::new(0, offset).encode()) else {
             continue;
         };
-        let walk = Walk {
+        let pager = Pager {
             segments: 2,
             from,
             page_size: 10,
@@ -304,8 +306,8 @@ async fn a_walk_goes_on_from_every_position_that_a_cursor_can_hold() {
                     })
                 })
             };
-        let walked = walk.run(same, |row| row, |_| true).await.unwrap();
-        assert_eq!(walked.rows.len(), 10, "{offset}");
+        let paged = pager.run(same, |row| row, |_| true).await.unwrap();
+        assert_eq!(paged.rows.len(), 10, "{offset}");
     }
 }
 
@@ -327,9 +329,9 @@ async fn a_call_that_fails_costs_no_row_of_the_calls_before() {
                     })
                 })
             };
-        let mut walk = pages_of(100, 5);
-        walk.max_vendor_page = 25;
-        let walked = walk.run(fetch, |row| row, |_| true).await;
+        let mut pager = pages_of(100, 5);
+        pager.max_vendor_page = 25;
+        let paged = pager.run(fetch, |row| row, |_| true).await;
         let refused = matches!(
             kind,
             ErrorKind::InvalidArgument
@@ -337,13 +339,13 @@ async fn a_call_that_fails_costs_no_row_of_the_calls_before() {
                 | ErrorKind::Conflict
                 | ErrorKind::Unsupported
         );
-        match walked {
+        match paged {
             Err(error) => assert!(refused && error.kind() == kind, "{kind}"),
-            Ok(walked) => {
+            Ok(paged) => {
                 assert!(!refused, "{kind}");
-                assert_eq!(walked.rows, numbered(0..50), "{kind}");
-                assert_eq!(walked.next.unwrap().offset, 50);
-                assert_eq!(walked.error.unwrap().kind(), kind);
+                assert_eq!(paged.rows, numbered(0..50), "{kind}");
+                assert_eq!(paged.next.unwrap().offset, 50);
+                assert_eq!(paged.error.unwrap().kind(), kind);
             }
         }
     }

@@ -257,7 +257,7 @@ async fn every_field_of_the_job_table_has_a_home() {
 }
 
 #[tokio::test]
-async fn a_list_row_gets_name_and_version_from_the_package_of_the_walk() {
+async fn a_list_row_gets_name_and_version_from_the_package_of_the_list() {
     let server = Server::start(
         |seen| match (seen.operation.as_str(), seen.param("FirmwareId")) {
             ("ListOTAFirmware", _) => answer(

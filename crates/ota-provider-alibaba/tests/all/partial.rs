@@ -64,8 +64,8 @@ fn jobs(cursor: Option<ota_core::provider::Cursor>) -> ListJobs {
     }
 }
 
-/// Walks the list of jobs to its end. Returns the jobs and the packages that were passed; from the first of those on every page is truncated.
-async fn walked(provider: &AlibabaProvider) -> (Vec<String>, Vec<PageProblem>) {
+/// Reads the list of jobs to its end. Returns the jobs and the packages that were passed; from the first of those on every page is truncated.
+async fn listed(provider: &AlibabaProvider) -> (Vec<String>, Vec<PageProblem>) {
     let (mut ids, mut problems, mut next) = (Vec::new(), Vec::new(), None);
     loop {
         let page = provider.list_jobs(&context(), jobs(next)).await.unwrap();
@@ -168,7 +168,7 @@ async fn one_broken_package_is_said_and_does_not_block_the_list_behind_it() {
         for broken in [&["p0"], &["p1"], &["p3"]] {
             let server = packages(4, broken, code).await;
             let provider = server.provider();
-            let (ids, problems) = walked(&provider).await;
+            let (ids, problems) = listed(&provider).await;
             assert_eq!(ids.len(), 3, "{code} {broken:?}");
             assert_eq!(problems.len(), 1, "{code} {broken:?}");
             assert_eq!(problems[0].package_id.as_str(), broken[0]);
@@ -197,7 +197,7 @@ async fn an_answer_that_cannot_be_read_is_asked_for_once_more_and_then_passed() 
             })
             .await;
             let provider = server.provider();
-            let (mut ids, problems) = walked(&provider).await;
+            let (mut ids, problems) = listed(&provider).await;
             ids.sort_unstable();
             ids.dedup();
             let asked = server.seen().into_iter();
@@ -221,7 +221,7 @@ async fn an_answer_that_cannot_be_read_is_asked_for_once_more_and_then_passed() 
 }
 
 #[tokio::test]
-async fn a_walk_of_one_call_for_each_page_gets_past_an_answer_that_cannot_be_read() {
+async fn a_list_with_one_call_for_each_page_gets_past_an_answer_that_cannot_be_read() {
     let server = Server::start(move |seen| match seen.param("FirmwareId") {
         "" => json_answer(package_list(3)),
         "p1" => "<html>".into_response(),
@@ -239,7 +239,7 @@ async fn a_walk_of_one_call_for_each_page_gets_past_an_answer_that_cannot_be_rea
             break;
         }
     }
-    assert!(next.is_none(), "the walk does not end");
+    assert!(next.is_none(), "the list does not end");
     assert_eq!(ids, ["j-p0", "j-p2"]);
     assert_eq!(problems.len(), 1);
 }

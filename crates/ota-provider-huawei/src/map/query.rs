@@ -9,7 +9,7 @@ use ota_http::encode;
 
 use super::VendorStatus;
 
-/// Which lists of the vendor's are walked for a job list, one after the other.
+/// Which lists of the vendor's are read for a job list, one after the other.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct JobPlan {
     /// The status of each list; `None` asks for every status. No list at all when nothing can match.
@@ -114,7 +114,7 @@ fn failed_outcomes(filter: &JobFilter) -> impl Iterator<Item = JobOutcome> {
         .filter(|outcome| filter.outcome.contains(outcome))
 }
 
-/// Which lists of the vendor's are walked for a task list, one after the other.
+/// Which lists of the vendor's are read for a task list, one after the other.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TaskPlan {
     /// The status of each list; `None` asks for every status. No list at all when nothing can match.

@@ -82,7 +82,7 @@ async fn odd_values_keep_their_row_and_their_page() {
 }
 
 #[tokio::test]
-async fn a_walk_meets_every_row_once() {
+async fn every_row_is_listed_once() {
     let vendor = Vendor::with_logins(|seen| {
         let total = match seen.raw_param("operationStatus") {
             Some("success") => 70,

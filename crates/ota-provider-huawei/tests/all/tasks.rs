@@ -38,7 +38,7 @@ async fn the_devices_of_a_task_are_listed() {
 }
 
 #[tokio::test]
-async fn statuses_are_walked_in_the_order_of_a_tasks_life() {
+async fn statuses_are_listed_in_the_order_of_a_tasks_life() {
     let vendor = Vendor::with_logins(|seen| {
         let word = seen.raw_param("subOperationStatus").unwrap();
         Reply::ok(&json!({"data": [{"subOperationId": word, "status": word}], "totalCount": 1}))

@@ -17,7 +17,7 @@ fn check_product(answer: &Raw, code: &str) {
 }
 
 /// Reads all tasks of a job page by page.
-fn walk(sim: &Alibaba, job: &str, status: Option<&str>) -> Vec<Value> {
+fn all_rows(sim: &Alibaba, job: &str, status: Option<&str>) -> Vec<Value> {
     let mut rows = Vec::new();
     for page in 1.. {
         let page = page.to_string();
@@ -42,7 +42,7 @@ fn walk(sim: &Alibaba, job: &str, status: Option<&str>) -> Vec<Value> {
 }
 
 fn check_job_is_as_it_really_is(sim: &Alibaba, job: &JobTruth) {
-    let rows = walk(sim, &job.id, None);
+    let rows = all_rows(sim, &job.id, None);
     let ids: BTreeSet<_> = rows
         .iter()
         .map(|row| row["TaskId"].as_str().unwrap().to_owned())
@@ -57,7 +57,7 @@ fn check_job_is_as_it_really_is(sim: &Alibaba, job: &JobTruth) {
             .filter(|row| row["TaskStatus"] == **status)
             .count();
         assert_eq!(with_status as u64, *count, "{status} of {}", job.id);
-        let filtered = walk(sim, &job.id, Some(status));
+        let filtered = all_rows(sim, &job.id, Some(status));
         assert_eq!(filtered.len() as u64, *count);
         assert!(filtered.iter().all(|row| row["TaskStatus"] == **status));
     }
@@ -179,7 +179,7 @@ async fn rows_have_the_documented_types() {
     let sim = Alibaba::start(|_| {}).await;
     let fleet = sim.server.fleet();
     let job = fleet.jobs.iter().find(|job| job.total == 400).unwrap();
-    let rows = walk(&sim, &job.id, None);
+    let rows = all_rows(&sim, &job.id, None);
     for row in &rows {
         assert!(
             row["Timeout"].is_null() && row.get("Timeout").is_some(),
@@ -198,7 +198,7 @@ async fn rows_have_the_documented_types() {
     );
     assert!(job.id.len() == 26 && job.id.ends_with("0200"));
     let other = fleet.jobs.iter().find(|job| job.total == 120).unwrap();
-    assert_eq!(walk(&sim, &other.id, None)[0]["Timeout"], "5");
+    assert_eq!(all_rows(&sim, &other.id, None)[0]["Timeout"], "5");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +282,7 @@ async fn huge_batch_has_the_given_counts_and_is_read_by_status() {
         assert_eq!(answer["Total"], count);
         assert_eq!(job.tasks[&status], u64::from(count));
     }
-    let failed = walk(&sim, &job.id, Some("FAILED"));
+    let failed = all_rows(&sim, &job.id, Some("FAILED"));
     let ids: BTreeSet<_> = failed
         .iter()
         .map(|row| row["TaskId"].as_str().unwrap().to_owned())
@@ -494,7 +494,7 @@ async fn older_spellings_can_be_switched_on() {
     for job in &fleet.jobs {
         assert!(!job.tasks.contains_key("CONFIRM"));
         check_job_is_as_it_really_is(&sim, job);
-        for row in walk(&sim, &job.id, None) {
+        for row in all_rows(&sim, &job.id, None) {
             assert!(row.get("Timeout").is_none());
         }
     }

@@ -12,7 +12,7 @@ fn rows(answer: &Value) -> &Vec<Value> {
 }
 
 /// Reads all rows page by page.
-fn walk(sim: &Huawei, token: &str, target: &str) -> Vec<Value> {
+fn all_rows(sim: &Huawei, token: &str, target: &str) -> Vec<Value> {
     let mut found = Vec::new();
     for page in 0.. {
         let joint = if target.contains('?') { '&' } else { '?' };
@@ -39,7 +39,7 @@ async fn check_consistency(change: impl FnOnce(&mut huawei::Config)) {
     .await;
     let (token, _) = sim.login();
     let fleet = sim.server.fleet();
-    let listed = walk(&sim, &token, OPERATIONS);
+    let listed = all_rows(&sim, &token, OPERATIONS);
     assert_eq!(listed.len(), fleet.jobs.len());
     let mut timeouts = 0;
     for operation in &listed {
@@ -47,7 +47,7 @@ async fn check_consistency(change: impl FnOnce(&mut huawei::Config)) {
         assert_eq!(&sim.ok(&token, &format!("{OPERATIONS}/{id}")), operation);
         let job = fleet.job(id).unwrap();
         assert_eq!(operation["status"], job.status);
-        let subs = walk(&sim, &token, &format!("{OPERATIONS}/{id}/subOperations"));
+        let subs = all_rows(&sim, &token, &format!("{OPERATIONS}/{id}/subOperations"));
         let ids: BTreeSet<_> = subs
             .iter()
             .map(|sub| sub["subOperationId"].as_str().unwrap().to_owned())
@@ -72,7 +72,10 @@ async fn check_consistency(change: impl FnOnce(&mut huawei::Config)) {
         assert_eq!(statistics["fail"], of_status("fail") - beside);
         for status in ["wait", "processing", "success", "fail", "stop"] {
             let target = format!("{OPERATIONS}/{id}/subOperations?subOperationStatus={status}");
-            assert_eq!(walk(&sim, &token, &target).len() as u64, of_status(status));
+            assert_eq!(
+                all_rows(&sim, &token, &target).len() as u64,
+                of_status(status)
+            );
             assert_eq!(job.tasks[status], of_status(status));
         }
     }
@@ -93,7 +96,7 @@ async fn statistics_agree_with_the_devices() {
 async fn demo_covers_the_vocabulary() {
     let sim = Huawei::start(|_| {}).await;
     let (token, _) = sim.login();
-    let listed = walk(&sim, &token, OPERATIONS);
+    let listed = all_rows(&sim, &token, OPERATIONS);
     let statuses: BTreeSet<_> = listed
         .iter()
         .map(|row| row["status"].as_str().unwrap())
@@ -143,8 +146,8 @@ async fn demo_covers_the_vocabulary() {
 async fn filters_select() {
     let sim = Huawei::start(|_| {}).await;
     let (token, _) = sim.login();
-    let all = walk(&sim, &token, OPERATIONS);
-    let count = |filter: &str| walk(&sim, &token, &format!("{OPERATIONS}?{filter}")).len();
+    let all = all_rows(&sim, &token, OPERATIONS);
+    let count = |filter: &str| all_rows(&sim, &token, &format!("{OPERATIONS}?{filter}")).len();
     for status in ["wait", "processing", "failed", "success", "stop"] {
         let expected = all.iter().filter(|row| row["status"] == status).count();
         assert_eq!(count(&format!("operationStatus={status}")), expected);
@@ -166,7 +169,7 @@ async fn filters_select() {
     let fleet = sim.server.fleet();
     let job = fleet.jobs.iter().find(|job| job.total == 25).unwrap();
     let device = &fleet.devices(&job.id)[7].id;
-    let with_device = walk(&sim, &token, &format!("{OPERATIONS}?deviceId={device}"));
+    let with_device = all_rows(&sim, &token, &format!("{OPERATIONS}?deviceId={device}"));
     assert!(with_device.iter().any(|row| row["operationId"] == *job.id));
     assert_eq!(count("deviceId=nobody"), 0);
 }
@@ -268,9 +271,9 @@ async fn packages_are_listed() {
     let sim = Huawei::start(|_| {}).await;
     let (token, _) = sim.login();
     let category = "/iodm/northbound/v1.5.0/category";
-    let packages = walk(&sim, &token, category);
+    let packages = all_rows(&sim, &token, category);
     assert!(packages.len() >= 4);
-    let software = walk(
+    let software = all_rows(
         &sim,
         &token,
         &format!("{category}?fileType=softwarePackage"),

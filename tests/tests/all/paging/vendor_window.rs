@@ -101,9 +101,9 @@ async fn what_the_vendor_does_not_let_anybody_reach_is_said_from_the_first_page(
     window_is_respected(&sim);
 }
 
-/// No one has the device that is asked for, so every row is read and none is written: the quickest walk through everything.
+/// No one has the device that is asked for, so every row is read and none is written: the fastest way to read the whole list.
 #[tokio::test]
-async fn a_truncated_walk_reads_each_window_to_its_end_and_says_so_to_the_last_page() {
+async fn a_truncated_list_reads_each_window_to_its_end_and_says_so_to_the_last_page() {
     let counts = [("SUCCEEDED", 100_300), ("FAILED", 450), ("QUEUED", 250)];
     let (sim, gateway, path) = batch(&counts).await;
     let pages = first_pages(&gateway, &with(&path, "device_id", "nobody"), usize::MAX).await;
@@ -132,7 +132,7 @@ async fn a_truncated_walk_reads_each_window_to_its_end_and_says_so_to_the_last_p
 
 #[tokio::test]
 #[ignore = "reads and writes 100,700 rows: a minute without optimization"]
-async fn a_truncated_walk_gives_every_row_that_a_window_reaches_once() {
+async fn a_truncated_list_gives_every_row_that_a_window_reaches_once() {
     let counts = [("SUCCEEDED", 100_300), ("FAILED", 450), ("QUEUED", 250)];
     let (sim, gateway, path) = batch(&counts).await;
     let pages = first_pages(&gateway, &path, usize::MAX).await;

@@ -8,7 +8,7 @@ use ota_tests::{Gateway, Section};
 use serde_json::Value;
 
 use crate::routes::jobs::get_stats;
-use crate::setup::{ALI, HUA, World, ids, rows, walk};
+use crate::setup::{ALI, HUA, World, all_pages, ids, rows};
 
 const JOBS: u32 = 20;
 const TASKS: u32 = 500;
@@ -22,7 +22,11 @@ async fn everything(gateway: &Gateway, provider: &str, sim: &Server) {
     let truth = sim.fleet();
     assert_eq!(truth.jobs.len(), JOBS as usize);
     let path = format!("{}?page_size=7", World::jobs_path(provider));
-    let listed: Vec<String> = walk(gateway, &path).await.iter().flat_map(ids).collect();
+    let listed: Vec<String> = all_pages(gateway, &path)
+        .await
+        .iter()
+        .flat_map(ids)
+        .collect();
     let distinct: BTreeSet<&String> = listed.iter().collect();
     assert_eq!(
         (listed.len(), distinct.len()),
@@ -31,7 +35,7 @@ async fn everything(gateway: &Gateway, provider: &str, sim: &Server) {
     for job in &truth.jobs {
         assert!(distinct.contains(&job.id));
         let path = format!("{}/{}", World::jobs_path(provider), job.id);
-        let pages = walk(gateway, &format!("{path}/tasks?page_size=100")).await;
+        let pages = all_pages(gateway, &format!("{path}/tasks?page_size=100")).await;
         assert!(
             pages
                 .iter()
@@ -86,27 +90,27 @@ async fn alibaba(signature: &str, format: &str) {
 }
 
 #[tokio::test]
-async fn alibaba_is_walked_whole_with_acs3_in_json() {
+async fn alibaba_is_listed_whole_with_acs3_in_json() {
     alibaba("acs3", "json").await;
 }
 
 #[tokio::test]
-async fn alibaba_is_walked_whole_with_acs3_in_xml() {
+async fn alibaba_is_listed_whole_with_acs3_in_xml() {
     alibaba("acs3", "xml").await;
 }
 
 #[tokio::test]
-async fn alibaba_is_walked_whole_with_hmac_sha1_in_json() {
+async fn alibaba_is_listed_whole_with_hmac_sha1_in_json() {
     alibaba("hmac-sha1", "json").await;
 }
 
 #[tokio::test]
-async fn alibaba_is_walked_whole_with_hmac_sha1_in_xml() {
+async fn alibaba_is_listed_whole_with_hmac_sha1_in_xml() {
     alibaba("hmac-sha1", "xml").await;
 }
 
 #[tokio::test]
-async fn huawei_is_walked_whole() {
+async fn huawei_is_listed_whole() {
     let sim = huawei_sim(fleet()).await;
     let gateway = Gateway::start(&[Section::huawei(HUA, &sim.url())]).await;
     everything(&gateway, HUA, &sim).await;
@@ -115,12 +119,12 @@ async fn huawei_is_walked_whole() {
 
 /// The living demo fleet has every kind of job; its rows may move while they are read, its jobs do not vanish.
 #[tokio::test]
-async fn the_demo_fleet_is_walked_whole() {
+async fn the_demo_fleet_is_listed_whole() {
     let world = World::of(FleetShape::demo().frozen()).await;
     for provider in [ALI, HUA] {
         let truth = world.sim(provider).fleet();
         let path = format!("{}?page_size=3", World::jobs_path(provider));
-        let listed: BTreeSet<String> = walk(&world.gateway, &path)
+        let listed: BTreeSet<String> = all_pages(&world.gateway, &path)
             .await
             .iter()
             .flat_map(ids)
@@ -130,7 +134,8 @@ async fn the_demo_fleet_is_walked_whole() {
         for job in &truth.jobs {
             let path = format!("{}/{}", World::jobs_path(provider), job.id);
             world.gateway.get(&path).await.ok();
-            let tasks = rows(&walk(&world.gateway, &format!("{path}/tasks?page_size=100")).await);
+            let tasks =
+                rows(&all_pages(&world.gateway, &format!("{path}/tasks?page_size=100")).await);
             assert_eq!(tasks.len() as u64, job.total, "{provider} {}", job.id);
             let stats = world.gateway.get(&format!("{path}/stats")).await.ok();
             get_stats::check(provider, job, &stats);

@@ -10,7 +10,7 @@ use ota_tests::vendors::{APP_ID, huawei_config, huawei_sim};
 use ota_tests::{Gateway, Section, wire};
 
 use crate::routes::jobs::get_stats;
-use crate::setup::{HUA, World, ids, rows, walk};
+use crate::setup::{HUA, World, all_pages, ids, rows};
 
 /// `e2e/app+secret=Kj4` as a form writes it.
 const SECRET_IN_FORM: &str = "e2e%2Fapp%2Bsecret%3DKj4";
@@ -190,10 +190,14 @@ async fn every_spelling_of_the_platform_is_read() {
     let plain = huawei_sim(fleet.clone()).await;
     let plain = gateway(&plain).await;
     let path = World::jobs_path(HUA);
-    let wanted = rows(&walk(&plain, &format!("{path}?page_size=2")).await);
+    let wanted = rows(&all_pages(&plain, &format!("{path}?page_size=2")).await);
     let job = wanted[0]["id"].as_str().unwrap().to_owned();
     let tasks = format!("{path}/{job}/tasks?page_size=7");
-    let wanted_tasks: Vec<String> = walk(&plain, &tasks).await.iter().flat_map(ids).collect();
+    let wanted_tasks: Vec<String> = all_pages(&plain, &tasks)
+        .await
+        .iter()
+        .flat_map(ids)
+        .collect();
 
     let changes: [(&str, Change); 7] = [
         ("totalSize", |config| {
@@ -225,14 +229,14 @@ async fn every_spelling_of_the_platform_is_read() {
         change(&mut config);
         let sim = ota_sim::huawei::start(config).await.unwrap();
         let gateway = gateway(&sim).await;
-        let pages = walk(&gateway, &format!("{path}?page_size=2")).await;
+        let pages = all_pages(&gateway, &format!("{path}?page_size=2")).await;
         assert!(pages.iter().all(|page| page["total"] == 5), "{what}");
         for (row, wanted) in rows(&pages).iter().zip(&wanted) {
             for name in ["id", "status", "outcome", "kind", "stats"] {
                 assert_eq!(row[name], wanted[name], "{what}: {name}");
             }
         }
-        let pages = walk(&gateway, &tasks).await;
+        let pages = all_pages(&gateway, &tasks).await;
         assert!(pages.iter().all(|page| page["total"] == 30), "{what}");
         assert_eq!(
             pages.iter().flat_map(ids).collect::<Vec<_>>(),
@@ -250,7 +254,7 @@ async fn every_spelling_of_the_platform_is_read() {
     }
 }
 
-/// A platform that answers everything at once must not make a walk endless or repeat rows.
+/// A platform that answers everything at once must not make a list endless or repeat rows.
 #[tokio::test]
 async fn a_platform_that_ignores_pages_gives_each_row_once() {
     let mut config = huawei_config(FleetShape::uniform(3, 30).frozen());
@@ -259,7 +263,11 @@ async fn a_platform_that_ignores_pages_gives_each_row_once() {
     let gateway = gateway(&sim).await;
     let job = sim.fleet().jobs[0].id.clone();
     let path = format!("{}/{job}/tasks?page_size=100", World::jobs_path(HUA));
-    let read: Vec<String> = walk(&gateway, &path).await.iter().flat_map(ids).collect();
+    let read: Vec<String> = all_pages(&gateway, &path)
+        .await
+        .iter()
+        .flat_map(ids)
+        .collect();
     assert_eq!(read, sim.fleet().task_ids(&job));
 }
 

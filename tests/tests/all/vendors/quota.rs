@@ -351,7 +351,7 @@ async fn a_paused_client_holds_nothing_that_others_need() {
 }
 
 #[tokio::test]
-async fn a_vendor_whose_pages_repeat_ends_the_walk() {
+async fn a_vendor_whose_pages_repeat_ends_the_list() {
     let sim = alibaba_sim(FleetShape::uniform(1, 50).frozen()).await;
     let gateway = Gateway::start(&[Section::alibaba(ALI, &sim.url())]).await;
     let path = format!("{}/tasks?page_size=20", job_paths(&sim, ALI)[0]);

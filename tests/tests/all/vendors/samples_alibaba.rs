@@ -219,7 +219,7 @@ async fn every_sample_of_list_ota_task_by_job_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_list_row_has_name_and_version_of_the_package_that_the_walk_came_through() {
+async fn a_list_row_has_name_and_version_of_the_package_that_lists_it() {
     let script = Script::start(|seen| match seen.action() {
         "ListOTAFirmware" => Answer::json(include_str!("../../fixtures/list-ota-firmware.json")),
         "ListOTAJobByFirmware" if seen.target.contains("FirmwareId=pkgA0100") => {

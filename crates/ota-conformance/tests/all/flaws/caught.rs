@@ -185,7 +185,10 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
         Flaw::DropsAField,
         &["C54", "every_documented_field_arrives"],
     ),
-    (Flaw::DropsRowsThatMoved, &["rows_that_move_end_no_walk"]),
+    (
+        Flaw::DropsRowsThatMoved,
+        &["rows_that_move_do_not_end_the_list"],
+    ),
     (Flaw::DropsTheVendorsFields, &["C54", "C55"]),
     (
         Flaw::EndsStoppedJobs,

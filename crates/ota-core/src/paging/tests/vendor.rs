@@ -1,4 +1,4 @@
-//! Walks against a vendor that does not answer what was asked for.
+//! A pager against a vendor that does not answer what was asked for.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use crate::error::{ErrorKind, Result};
-use crate::paging::{Fetched, Position, Walk, Window};
+use crate::paging::{Fetched, Pager, Position, Window};
 
 /// What the vendor says about its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Vendor {
     }
 }
 
-/// How a walk to the end of a list came out.
+/// The result of reading a list to its end.
 #[derive(Debug)]
 struct End {
     rows: Vec<u64>,
@@ -160,7 +160,7 @@ struct End {
     last_total: Option<u64>,
     /// The largest total that any answer claimed.
     claimed: u64,
-    /// The vendor calls of the whole walk.
+    /// The vendor calls of the whole list.
     calls: u32,
     /// Whether an answer of smaller pages than were asked for looked like the end of the list, size and total included.
     disguised: bool,
@@ -179,16 +179,16 @@ impl End {
     }
 }
 
-fn walk(vendor: &Vendor, page_size: u32, max_calls: u32, filtered: bool) -> End {
+fn list_all(vendor: &Vendor, page_size: u32, max_calls: u32, filtered: bool) -> End {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     runtime
-        .block_on(walk_to_the_end(vendor, page_size, max_calls, filtered))
+        .block_on(list_to_the_end(vendor, page_size, max_calls, filtered))
         .unwrap()
 }
 
-async fn walk_to_the_end(
+async fn list_to_the_end(
     vendor: &Vendor,
     page_size: u32,
     max_calls: u32,
@@ -209,9 +209,9 @@ async fn walk_to_the_end(
     let mut pages = 0;
     while let Some(from) = next {
         pages += 1;
-        assert!(pages < 3_000, "the walk does not end: {vendor:?} {from:?}");
+        assert!(pages < 3_000, "the list does not end: {vendor:?} {from:?}");
         let from = Position::decode(&from.encode()).unwrap();
-        let walked = Walk {
+        let paged = Pager {
             segments: 1,
             from,
             page_size,
@@ -240,17 +240,17 @@ async fn walk_to_the_end(
             |_| true,
         )
         .await;
-        match walked {
-            Ok(walked) => {
-                assert!(walked.rows.len() <= page_size as usize);
-                assert_eq!(walked.rows.len(), walked.places.len());
+        match paged {
+            Ok(paged) => {
+                assert!(paged.rows.len() <= page_size as usize);
+                assert_eq!(paged.rows.len(), paged.places.len());
                 end.rows
-                    .extend(walked.rows.iter().map(|row| row.parse::<u64>().unwrap()));
-                end.gap = walked.gap;
-                end.most_calls = end.most_calls.max(walked.calls);
-                end.last_total = walked.fitting_total(None);
-                next = walked.next;
-                assert_ne!(next, Some(from), "a walk goes on");
+                    .extend(paged.rows.iter().map(|row| row.parse::<u64>().unwrap()));
+                end.gap = paged.gap;
+                end.most_calls = end.most_calls.max(paged.calls);
+                end.last_total = paged.fitting_total(None);
+                next = paged.next;
+                assert_ne!(next, Some(from), "a listing makes progress");
             }
             Err(error) => {
                 end.error = Some(error.kind());
@@ -291,7 +291,7 @@ proptest! {
         // A cap that comes without a word in the middle of a page that ends the list just there looks like its end.
         let from = if echo == Echo::Size { from } else { 0 };
         let vendor = Vendor { cap: Some((from, cap)), echo, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         prop_assert!(end.exact(rows), "{:?}", end);
         // Without a reported size, a page that stays short is settled by three calls.
         let most = if echo == Echo::Size { max_calls } else { max_calls.max(3) };
@@ -304,7 +304,7 @@ proptest! {
         page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
     ) {
         let vendor = Vendor { cap: Some((from, cap)), echo, totals: Totals::None, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         prop_assert!(end.exact(rows), "{:?}", end);
     }
 
@@ -315,7 +315,7 @@ proptest! {
     ) {
         let cap = cap.map(|cap| (0, cap));
         let vendor = Vendor { cap, echo, cut, totals: Totals::FirstPageOnly, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         prop_assert!(end.honest(rows), "{:?}", end);
         prop_assert!(cut > 0 || end.exact(rows), "{:?}", end);
     }
@@ -326,7 +326,7 @@ proptest! {
         page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
     ) {
         let vendor = Vendor { empty: Some((page, times)), echo, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         prop_assert!(end.honest(rows), "{:?}", end);
         prop_assert!(times > 1 || end.exact(rows), "asked once more, every row comes: {:?}", end);
     }
@@ -337,7 +337,7 @@ proptest! {
         page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
     ) {
         let vendor = Vendor { cut, echo, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         prop_assert!(end.honest(rows), "{:?}", end);
     }
 
@@ -348,7 +348,7 @@ proptest! {
     ) {
         let cap = cap.map(|cap| (0, cap));
         let vendor = Vendor { totals: Totals::Changing, echo, cap, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         prop_assert!(end.honest(rows), "{:?}", end);
     }
 
@@ -360,7 +360,7 @@ proptest! {
         let hidden: BTreeSet<u64> = hidden.into_iter().filter(|row| *row < rows).collect();
         let none = hidden.is_empty();
         let vendor = Vendor { hidden, echo, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         prop_assert!(end.honest(rows), "{:?}", end);
         prop_assert!(!none || end.exact(rows), "{:?}", end);
     }
@@ -381,7 +381,7 @@ proptest! {
             None => cap,
         };
         let vendor = Vendor { totals: Totals::EachCall, claims, echo, cap, floor, empty, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         let came = end.rows.iter().collect::<BTreeSet<_>>().len() as u64;
         // Rows that no response has counted cannot be missing, and neither can one that is not returned when it is requested alone.
         let hidden = empty.is_some_and(|(page, _)| came == page);
@@ -389,7 +389,7 @@ proptest! {
         // Behind rows that stay away no answer shows whether a smaller cap has shifted the rest; the gap is said.
         let shifted = end.gap && cap.is_some() && echo != Echo::Size;
         prop_assert!(!twice(&end.rows) || shifted || end.disguised, "{:?}", end);
-        prop_assert!(end.most_calls <= max_calls.max(Walk::MOST_FOR_ONE_DOUBT), "{:?}", end);
+        prop_assert!(end.most_calls <= max_calls.max(Pager::MAX_CALLS_TO_RESOLVE), "{:?}", end);
     }
 
     #[test]
@@ -399,8 +399,8 @@ proptest! {
         page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
     ) {
         let vendor = Vendor { floor: Some((0, floor)), totals, echo, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
-        // A smallest page that comes to light late can end the walk with an error; without a size, nothing tells it.
+        let end = list_all(&vendor, page_size, max_calls, filtered);
+        // A smallest page that comes to light late can end the listing with an error; without a size, nothing tells it.
         let early = page_size <= floor && !filtered;
         prop_assert!(end.exact(rows) || !early && (echo == Echo::Nothing || end.honest(rows)), "{:?}", end);
     }
@@ -411,7 +411,7 @@ proptest! {
         page_size in 1_u32..=100, max_calls in 1_u32..=5, filtered: bool,
     ) {
         let vendor = Vendor { moves, echo, ..Vendor::of(rows) };
-        let end = walk(&vendor, page_size, max_calls, filtered);
+        let end = list_all(&vendor, page_size, max_calls, filtered);
         prop_assert_eq!((end.error, end.gap), (None, false));
         // The rows that were there all the time all come.
         let least = rows.saturating_sub(40);
@@ -440,7 +440,7 @@ fn two_totals_for_one_page_end_no_list_in_silence() {
             ..Vendor::of(230)
         };
         for max_calls in [1, 5] {
-            let end = walk(&vendor, 100, max_calls, false);
+            let end = list_all(&vendor, 100, max_calls, false);
             assert!(end.honest(230) || end.claimed <= 60, "{end:?}");
         }
     }
@@ -456,7 +456,7 @@ fn a_page_larger_than_asked_for_is_a_page() {
             ..Vendor::of(230)
         };
         for max_calls in [1, 5] {
-            let end = walk(&vendor, 20, max_calls, false);
+            let end = list_all(&vendor, 20, max_calls, false);
             assert!(end.exact(230), "{echo:?}: {end:?}");
         }
     }
@@ -499,7 +499,7 @@ fn an_empty_page_of_another_size_than_was_asked_for_ends_no_list() {
         ..Vendor::of(100)
     };
     for max_calls in [1, 5] {
-        let end = walk(&vendor, 1, max_calls, true);
+        let end = list_all(&vendor, 1, max_calls, true);
         assert!(end.exact(100), "{end:?}");
     }
 }
@@ -516,7 +516,7 @@ fn a_total_of_an_earlier_answer_alone_ends_no_list() {
             ..Vendor::of(rows)
         };
         for max_calls in [1, 5] {
-            let end = walk(&vendor, 58, max_calls, false);
+            let end = list_all(&vendor, 58, max_calls, false);
             assert!(end.exact(rows), "{end:?}");
         }
     }
@@ -540,9 +540,9 @@ fn one_doubt_takes_five_calls_at_most_and_some_do() {
             hidden: (8..16).collect(),
             ..Vendor::of(30)
         };
-        most = most.max(walk(&vendor, 8, 1, false).most_calls);
+        most = most.max(list_all(&vendor, 8, 1, false).most_calls);
     }
-    assert_eq!(most, Walk::MOST_FOR_ONE_DOUBT);
+    assert_eq!(most, Pager::MAX_CALLS_TO_RESOLVE);
 }
 
 #[test]
@@ -554,7 +554,7 @@ fn a_list_without_a_total_costs_two_calls_more_and_none_of_its_pages_does() {
     };
     // Three pages of 30, the last one of 10 asked for again in that size, and the empty one behind it.
     for max_calls in 1..5 {
-        let end = walk(&vendor, 30, max_calls, false);
+        let end = list_all(&vendor, 30, max_calls, false);
         assert!(end.exact(70), "{end:?}");
         assert_eq!(end.calls, 5, "{max_calls}");
         assert!(end.most_calls <= max_calls, "{end:?}");

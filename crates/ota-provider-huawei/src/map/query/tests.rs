@@ -24,7 +24,7 @@ fn check(status: &[JobStatus], outcome: &[JobOutcome], words: &[VendorStatus], h
 }
 
 #[test]
-fn a_status_is_walked_word_by_word() {
+fn a_status_is_listed_value_by_value() {
     use JobStatus as S;
     use VendorStatus as W;
     check(&[S::Pending], &[], &[W::Wait], false);
@@ -91,7 +91,7 @@ fn a_kind_that_the_vendor_does_not_have_asks_nothing() {
 }
 
 #[test]
-fn tasks_are_walked_in_the_order_of_their_life() {
+fn tasks_are_listed_in_the_order_of_their_life() {
     use TaskStatus as S;
     let plan = |status: &[TaskStatus]| {
         TaskPlan::of(&TaskFilter {

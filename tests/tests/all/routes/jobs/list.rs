@@ -3,7 +3,7 @@
 use ota_sim::{Fault, FaultKind, FleetShape, JobTruth};
 use serde_json::Value;
 
-use crate::setup::{ALI, HUA, World, ids, rows, walk, with};
+use crate::setup::{ALI, HUA, World, all_pages, ids, rows, with};
 
 /// The neutral status of a vendor's value.
 fn status(word: &str) -> &'static str {
@@ -78,7 +78,7 @@ async fn pages_of_every_size_hold_every_job_once() {
         wanted.sort();
         for size in [1, 2, 3, 4, 5, 7, 100] {
             let path = format!("{}?page_size={size}", World::jobs_path(provider));
-            let pages = walk(&world.gateway, &path).await;
+            let pages = all_pages(&world.gateway, &path).await;
             let mut seen: Vec<String> = pages.iter().flat_map(ids).collect();
             seen.sort();
             assert_eq!(seen, wanted, "{provider}, pages of {size}");
@@ -91,7 +91,7 @@ async fn pages_of_every_size_hold_every_job_once() {
 async fn a_status_filter_gives_exactly_the_jobs_in_it() {
     let world = World::small().await;
     for provider in [ALI, HUA] {
-        let all = walk(&world.gateway, &World::jobs_path(provider)).await;
+        let all = all_pages(&world.gateway, &World::jobs_path(provider)).await;
         let all = rows(&all);
         for wanted in [
             &["pending"][..],
@@ -109,7 +109,7 @@ async fn a_status_filter_gives_exactly_the_jobs_in_it() {
                 repeated = with(&repeated, "status", word);
             }
             for path in [comma, repeated] {
-                let found = rows(&walk(&world.gateway, &with(&path, "page_size", "2")).await);
+                let found = rows(&all_pages(&world.gateway, &with(&path, "page_size", "2")).await);
                 let mut found: Vec<&Value> = found.iter().map(|job| &job["id"]).collect();
                 let fits = |job: &&Value| wanted.contains(&job["status"].as_str().unwrap());
                 let mut expected: Vec<&Value> =
@@ -152,7 +152,7 @@ async fn alibaba_filters_by_package_product_and_device() {
         ids
     };
     let found = async |path: String| {
-        let mut found: Vec<String> = walk(&world.gateway, &path)
+        let mut found: Vec<String> = all_pages(&world.gateway, &path)
             .await
             .iter()
             .flat_map(ids)
@@ -216,7 +216,7 @@ async fn a_broken_package_is_named_beside_the_jobs_of_the_others() {
     ] {
         let fault = Fault::always(kind).about(broken.as_str());
         world.alibaba.set_faults(vec![fault]);
-        let pages = walk(&world.gateway, &with(&all, "page_size", "3")).await;
+        let pages = all_pages(&world.gateway, &with(&all, "page_size", "3")).await;
         let mut found: Vec<String> = pages.iter().flat_map(ids).collect();
         found.sort_unstable();
         assert_eq!(found, readable, "{kind:?}");
@@ -255,7 +255,7 @@ async fn huawei_filters_by_kind_device_type_model_and_maker() {
     // Enough jobs for every product and both kinds.
     let world = World::of(FleetShape::uniform(20, 6).frozen()).await;
     let all = World::jobs_path(HUA);
-    let jobs = rows(&walk(&world.gateway, &all).await);
+    let jobs = rows(&all_pages(&world.gateway, &all).await);
     let fleet = world.huawei.fleet();
     let device = fleet.devices(&fleet.jobs[0].id)[0].id.clone();
     for (name, at, value) in [
@@ -270,7 +270,7 @@ async fn huawei_filters_by_kind_device_type_model_and_maker() {
         ),
     ] {
         let escaped: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let found = rows(&walk(&world.gateway, &with(&all, name, &escaped)).await);
+        let found = rows(&all_pages(&world.gateway, &with(&all, name, &escaped)).await);
         assert!(found.len() < jobs.len(), "{name}");
         for job in &found {
             // The vendor filters by what a job is for, which not every job shows.
@@ -290,14 +290,14 @@ async fn huawei_filters_by_kind_device_type_model_and_maker() {
                 .any(|(_, sent)| *sent == value || name == "kind")
         );
     }
-    let found = walk(&world.gateway, &with(&all, "device_id", &device)).await;
+    let found = all_pages(&world.gateway, &with(&all, "device_id", &device)).await;
     assert!(found.iter().flat_map(ids).any(|id| id == fleet.jobs[0].id));
     for (outcome, word) in [
         ("succeeded", "success"),
         ("failed", "failed"),
         ("partial", "failed"),
     ] {
-        let found = rows(&walk(&world.gateway, &with(&all, "outcome", outcome)).await);
+        let found = rows(&all_pages(&world.gateway, &with(&all, "outcome", outcome)).await);
         for job in &found {
             assert_eq!(job["outcome"], outcome);
             assert_eq!(job["vendor"]["status"], word);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::setup::{ALI, HUA, World, ids, rows, walk, with};
+use crate::setup::{ALI, HUA, World, all_pages, ids, rows, with};
 
 fn status(word: &str) -> &'static str {
     match word.to_ascii_lowercase().as_str() {
@@ -81,7 +81,7 @@ async fn pages_of_every_size_hold_every_task_once() {
         let wanted = world.sim(provider).fleet().task_ids(&world.job(provider));
         for size in [1, 4, 7, 10, 13, 29, 30, 31, 100] {
             let path = with(&world.tasks_path(provider), "page_size", &size.to_string());
-            let pages = walk(&world.gateway, &path).await;
+            let pages = all_pages(&world.gateway, &path).await;
             let seen: Vec<String> = pages.iter().flat_map(ids).collect();
             assert_eq!(seen, wanted, "{provider}, pages of {size}");
             assert_eq!(pages.len(), wanted.len().div_ceil(size));
@@ -117,7 +117,7 @@ async fn status_filters_part_the_tasks_and_lose_none() {
                 "unknown",
             ] {
                 let path = with(&with(&all, "status", word), "page_size", "7");
-                let found = rows(&walk(&world.gateway, &path).await);
+                let found = rows(&all_pages(&world.gateway, &path).await);
                 assert!(found.iter().all(|task| task["status"] == word), "{path}");
                 let held: u64 = truth
                     .tasks
@@ -130,7 +130,7 @@ async fn status_filters_part_the_tasks_and_lose_none() {
             }
             assert_eq!(sum, truth.total);
             let both = with(&all, "status", "failed,succeeded,in_progress");
-            let found = rows(&walk(&world.gateway, &with(&both, "page_size", "11")).await);
+            let found = rows(&all_pages(&world.gateway, &with(&both, "page_size", "11")).await);
             let wanted = |of: &str| ["failed", "succeeded", "in_progress"].contains(&status(of));
             let held: u64 = truth
                 .tasks
@@ -162,7 +162,7 @@ async fn devices_are_found_by_name_at_alibaba() {
     };
     for (count, size) in [(1, 50), (7, 50), (30, 100), (30, 7), (30, 1)] {
         let path = with(&named(count), "page_size", &size.to_string());
-        let found = rows(&walk(&world.gateway, &path).await);
+        let found = rows(&all_pages(&world.gateway, &path).await);
         let found: Vec<&Value> = found.iter().map(|task| &task["device"]["name"]).collect();
         let wanted: Vec<&str> = devices[..count]
             .iter()
@@ -171,10 +171,10 @@ async fn devices_are_found_by_name_at_alibaba() {
         assert_eq!(found, wanted, "{count} names in pages of {size}");
     }
     let path = with(&world.tasks_path(ALI), "device_name", "no-such-device");
-    assert!(rows(&walk(&world.gateway, &path).await).is_empty());
+    assert!(rows(&all_pages(&world.gateway, &path).await).is_empty());
     // Together with a status.
     let path = with(&with(&named(30), "status", "failed"), "page_size", "100");
-    let found = rows(&walk(&world.gateway, &path).await);
+    let found = rows(&all_pages(&world.gateway, &path).await);
     let fleet = world.alibaba.fleet();
     assert_eq!(found.len() as u64, fleet.job(&job).unwrap().tasks["FAILED"]);
 }
@@ -199,11 +199,11 @@ async fn a_device_is_found_by_its_identifier() {
         let job = world.job(provider);
         let device = &fleet.devices(&job)[17];
         let path = with(&world.tasks_path(provider), "device_id", &device.id);
-        let found = rows(&walk(&world.gateway, &path).await);
+        let found = rows(&all_pages(&world.gateway, &path).await);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0]["device"]["id"], device.id);
         assert_eq!(found[0]["id"], fleet.task_ids(&job)[17]);
         let path = with(&world.tasks_path(provider), "device_id", "nobody");
-        assert!(rows(&walk(&world.gateway, &path).await).is_empty());
+        assert!(rows(&all_pages(&world.gateway, &path).await).is_empty());
     }
 }

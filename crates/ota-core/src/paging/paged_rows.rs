@@ -1,11 +1,11 @@
-//! What a walk through a vendor's pages comes to.
+//! What a listing of a vendor's pages comes to.
 
 use super::Position;
 use crate::error::{Error, ErrorKind, Retry};
 
-/// The result of a walk.
+/// The result of a listing.
 #[derive(Clone, Debug)]
-pub struct Walked<R> {
+pub struct PagedRows<R> {
     /// The rows that were kept, none twice.
     pub rows: Vec<R>,
     /// The place of each kept row in its segment.
@@ -14,13 +14,13 @@ pub struct Walked<R> {
     pub next: Option<Position>,
     /// The vendor's totals for the segments that were asked, as far as the rows do not prove them wrong.
     pub totals: Vec<(u32, u64)>,
-    /// How many vendor calls this walk made.
+    /// How many vendor calls this listing made.
     pub calls: u32,
-    /// Whether the walk had to pass over rows that the vendor counts and does not give, in this part or an earlier one.
+    /// Whether the listing had to pass over rows that the vendor counts and does not give, in this part or an earlier one.
     pub gap: bool,
     /// How many rows of the vendor's were read, whether they were kept or not.
     pub read: u64,
-    /// What ended the walk early, after rows had been read: they are given, and the error is the answer to the next request if it lasts.
+    /// What ended the listing early, after rows had been read: they are given, and the error is the answer to the next request if it lasts.
     pub error: Option<Error>,
     /// Whether something stood in the place of a row that cannot be read.
     pub unreadable: bool,
@@ -28,7 +28,7 @@ pub struct Walked<R> {
     pub repeated: bool,
     /// Whether a row of a page that was read is not wanted.
     pub left_out: bool,
-    /// Whether the walk goes through one segment and filters nothing, so that the segment's total is the walk's.
+    /// Whether the listing reads one segment and filters nothing, so that the segment's total is the listing's.
     whole_segment: bool,
     /// Rows of the last segment that were passed.
     pub(super) passed: u64,
@@ -36,8 +36,8 @@ pub struct Walked<R> {
     pub(super) wrong_total: bool,
 }
 
-impl<R> Walked<R> {
-    /// Begins with no rows. `whole_segment` is a walk through one segment that filters nothing.
+impl<R> PagedRows<R> {
+    /// Begins with no rows. `whole_segment` is a listing of one segment that filters nothing.
     pub(super) fn begin(from: &Position, whole_segment: bool) -> Self {
         Self {
             rows: Vec::new(),
@@ -58,16 +58,16 @@ impl<R> Walked<R> {
     }
 }
 
-impl<R> Walked<Option<R>> {
+impl<R> PagedRows<Option<R>> {
     /// Leaves out what is not a row. Without it the list is not whole, here and in the parts that follow.
-    pub(super) fn readable(mut self) -> Walked<R> {
+    pub(super) fn readable(mut self) -> PagedRows<R> {
         if self.unreadable {
             self.gap = true;
             if let Some(next) = &mut self.next {
                 next.gap = true;
             }
         }
-        Walked {
+        PagedRows {
             rows: self.rows.into_iter().flatten().collect(),
             places: self.places,
             next: self.next,
@@ -86,14 +86,14 @@ impl<R> Walked<Option<R>> {
     }
 }
 
-impl<R> Walked<R> {
+impl<R> PagedRows<R> {
     /// Returns whether every row that the vendor counts in the pages that were read could be given.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.unreadable && !self.repeated
     }
 
-    /// Returns the total of the walk where the vendor's total is exactly that: it walks through one segment, leaves no row out, and the total fits the
+    /// Returns the total of the listing where the vendor's total is exactly that: it reads one segment, leaves no row out, and the total fits the
     /// rows that came.
     #[must_use]
     pub fn exact_total(&self, limit: Option<u64>) -> Option<u64> {
@@ -101,7 +101,7 @@ impl<R> Walked<R> {
             .filter(|_| self.whole_segment && self.is_complete() && !self.left_out)
     }
 
-    /// Returns the total of a walk through one segment, if it fits the rows that came.
+    /// Returns the total of a listing of one segment, if it fits the rows that came.
     ///
     /// A total is left out when rows are missing, when more rows came than it counts, and when the list ended before it.
     #[must_use]

@@ -1,15 +1,15 @@
-//! The walk through a vendor's pages.
+//! The listing of a vendor's pages.
 
 use std::collections::HashSet;
 
-use super::walked::{Walked, changing_sizes, unreachable_rows};
+use super::paged_rows::{PagedRows, changing_sizes, unreachable_rows};
 use super::{Fetched, PageFingerprint, Position, Window, repeated_page};
 use crate::BoxFuture;
 use crate::error::{Error, Result};
 
-/// A walk through segments until a page of ours is full.
+/// Reads vendor pages, segment by segment, until a page of ours is full.
 #[derive(Clone, Copy, Debug)]
-pub struct Walk {
+pub struct Pager {
     /// How many segments there are.
     pub segments: u32,
     /// Where to start.
@@ -20,9 +20,9 @@ pub struct Walk {
     pub max_vendor_page: u32,
     /// The row of a segment behind which the vendor answers nothing.
     pub limit: Option<u64>,
-    /// The most vendor calls of a page of ours; [`Walk::run`] says when a few more are made.
+    /// The most vendor calls of a page of ours; [`Pager::run`] says when a few more are made.
     pub max_calls: u32,
-    /// The calls that this page of ours has cost before this walk; they count for `max_calls`.
+    /// The calls that this page of ours has cost before this listing; they count for `max_calls`.
     pub spent: u32,
     /// Whether rows are filtered here: then the largest vendor pages are read, since most rows may be left out.
     pub filtered: bool,
@@ -97,19 +97,19 @@ enum Shown<R> {
     Size,
 }
 
-/// A walk on its way.
-struct Walking<R, F, K, P> {
-    walk: Walk,
+/// A [`Pager`] while it runs.
+struct PagerRun<R, F, K, P> {
+    pager: Pager,
     fetch: F,
     key: K,
     keep: P,
     position: Position,
-    walked: Walked<R>,
+    paged: PagedRows<R>,
 }
 
-impl Walk {
-    /// The most calls that one page costs whose rows have to be found out ([`Walk::run`]), if more than `max_calls`.
-    pub const MOST_FOR_ONE_DOUBT: u32 = 5;
+impl Pager {
+    /// The most calls that one page costs whose rows have to be found out ([`Pager::run`]), if more than `max_calls`.
+    pub const MAX_CALLS_TO_RESOLVE: u32 = 5;
 
     /// Reads vendor pages until the page is full, the calls are used up or the list ends.
     ///
@@ -117,10 +117,10 @@ impl Walk {
     /// filters.
     ///
     /// The vendor's answer decides where its rows stand:
-    /// - A reported page size other than the one asked for is the size in force; the rest of the walk asks for it.
+    /// - A reported page size other than the one asked for is the size in force; the rest of the listing asks for it.
     /// - A page with fewer rows than belong into it, while the total says that there are more, is asked for once more. If it stays short,
     ///   its number of rows is taken for the size in force, and a page that begins with the next row and is no larger decides.
-    /// - A page that stays empty is passed over if the page after it has rows; [`Walked::gap`] says so from there on.
+    /// - A page that stays empty is passed over if the page after it has rows; [`PagedRows::gap`] says so from there on.
     /// - A total that is smaller than the rows that came is not believed. One that is smaller than an earlier one ends the list only
     ///   when no rows come behind it, asked for by themselves, and the row before that place does come.
     /// - A page with more rows than were asked for is a page of that size, unless the total says that it is the whole segment, or it has
@@ -133,9 +133,9 @@ impl Walk {
     /// A page that begins as the page before began is compared with the page that stands directly before it, asked for now: if both begin
     /// with the same row, the vendor repeats itself.
     ///
-    /// No page of ours costs more than `max_calls` calls, with one exception: a walk that has not got on from where it began, and meets
-    /// an answer that contradicts itself or an earlier one, may take up to [`Walk::MOST_FOR_ONE_DOUBT`] calls, so that it does get on.
-    /// A doubt that comes later, or after the calls in [`Walk::spent`], is left to the next page. A page size that was learned is a step
+    /// No page of ours costs more than `max_calls` calls, with one exception: a listing that has not got on from where it began, and meets
+    /// an answer that contradicts itself or an earlier one, may take up to [`Pager::MAX_CALLS_TO_RESOLVE`] calls, so that it does get on.
+    /// A doubt that comes later, or after the calls in [`Pager::spent`], is left to the next page. A page size that was learned is a step
     /// too: the cursor carries it.
     ///
     /// # Errors
@@ -147,7 +147,7 @@ impl Walk {
         fetch: impl FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
         key: impl Fn(&R) -> &str + Send + Sync,
         keep: impl Fn(&R) -> bool + Send + Sync,
-    ) -> Result<Walked<R>>
+    ) -> Result<PagedRows<R>>
     where
         R: Send,
     {
@@ -156,24 +156,24 @@ impl Walk {
             .await
     }
 
-    /// Walks as [`Walk::run`] through lists in which something may be in the place of a row that cannot be read. It keeps its place, for the vendor has
-    /// numbered it, and is not returned: the list is not whole without it, so the walk has a gap from there on.
+    /// Does the same as [`Pager::run`] for lists in which something may be in the place of a row that cannot be read. It keeps its place, for the vendor has
+    /// numbered it, and is not returned: the list is not whole without it, so the listing has a gap from there on.
     ///
     /// `id` returns a row's identifier, empty for a row that has none. `wanted` is given the segment too: a vendor that ignores a filter answers rows that
     /// contradict the segment.
     ///
     /// # Errors
-    /// As [`Walk::run`].
+    /// As [`Pager::run`].
     pub async fn list<'a, T>(
         self,
         fetch: impl FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<Option<T>>>> + Send,
         id: impl Fn(&T) -> &str + Send + Sync,
         wanted: impl Fn(u32, &T) -> bool + Send + Sync,
-    ) -> Result<Walked<T>>
+    ) -> Result<PagedRows<T>>
     where
         T: Send,
     {
-        let walked = self
+        let paged = self
             .start(
                 fetch,
                 |row: &Option<T>| row.as_ref().map(&id),
@@ -181,23 +181,23 @@ impl Walk {
             )
             .until_full()
             .await?;
-        Ok(walked.readable())
+        Ok(paged.readable())
     }
 
-    fn start<'a, R, F, K, P>(self, fetch: F, key: K, keep: P) -> Walking<R, F, K, P>
+    fn start<'a, R, F, K, P>(self, fetch: F, key: K, keep: P) -> PagerRun<R, F, K, P>
     where
         R: Send,
         F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
         K: Fn(&R) -> Option<&str> + Send + Sync,
         P: Fn(u32, &R) -> bool + Send + Sync,
     {
-        Walking {
-            walk: self,
+        PagerRun {
+            pager: self,
             fetch,
             key,
             keep,
             position: self.from,
-            walked: Walked::begin(&self.from, self.segments == 1 && !self.filtered),
+            paged: PagedRows::begin(&self.from, self.segments == 1 && !self.filtered),
         }
     }
 
@@ -207,41 +207,41 @@ impl Walk {
     }
 }
 
-impl<'a, R, F, K, P> Walking<R, F, K, P>
+impl<'a, R, F, K, P> PagerRun<R, F, K, P>
 where
     R: Send,
     F: FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
     K: Fn(&R) -> Option<&str> + Send + Sync,
     P: Fn(u32, &R) -> bool + Send + Sync,
 {
-    async fn until_full(mut self) -> Result<Walked<R>> {
-        let page_size = self.walk.page_size;
+    async fn until_full(mut self) -> Result<PagedRows<R>> {
+        let page_size = self.pager.page_size;
         let mut seen = HashSet::new();
-        while self.position.segment < self.walk.segments {
-            let missing = page_size.saturating_sub(count(&self.walked.rows));
-            let spent = self.walk.spent.saturating_add(self.walked.calls) >= self.walk.max_calls;
+        while self.position.segment < self.pager.segments {
+            let missing = page_size.saturating_sub(count(&self.paged.rows));
+            let spent = self.pager.spent.saturating_add(self.paged.calls) >= self.pager.max_calls;
             if missing == 0 || spent {
-                self.walked.next = Some(self.position);
+                self.paged.next = Some(self.position);
                 break;
             }
             let placed = match self.next_rows(missing).await {
                 Ok(Step::Rows(placed)) => placed,
                 Ok(Step::Size) => continue,
                 Ok(Step::End) => {
-                    self.walked.passed = self.position.offset;
+                    self.paged.passed = self.position.offset;
                     self.position = self.position.next_segment();
                     continue;
                 }
-                Ok(Step::Missing) if self.walked.rows.is_empty() => {
+                Ok(Step::Missing) if self.paged.rows.is_empty() => {
                     return Err(unreachable_rows(self.position.total, self.position.offset));
                 }
                 Ok(Step::Missing) | Err(Stop::Spent) => {
-                    self.walked.next = Some(self.position);
+                    self.paged.next = Some(self.position);
                     break;
                 }
-                Err(Stop::Failed(error)) if self.walked.read > 0 && error.ends_a_page_early() => {
-                    self.walked.next = Some(self.position);
-                    self.walked.error = Some(error);
+                Err(Stop::Failed(error)) if self.paged.read > 0 && error.ends_a_page_early() => {
+                    self.paged.next = Some(self.position);
+                    self.paged.error = Some(error);
                     break;
                 }
                 Err(Stop::Failed(error)) => return Err(error),
@@ -253,15 +253,15 @@ where
                 .rows
                 .into_iter()
                 .skip(usize::try_from(skip).unwrap_or(usize::MAX));
-            while count(&self.walked.rows) < page_size {
+            while count(&self.paged.rows) < page_size {
                 let Some(row) = rest.next() else { break };
-                self.walked.read += 1;
+                self.paged.read += 1;
                 let key = (self.key)(&row).unwrap_or_default();
                 // A row without an identifier cannot be compared, so it is never taken for a repetition.
                 let wanted = (self.keep)(self.position.segment, &row);
                 if wanted && (key.is_empty() || seen.insert(key.to_owned())) {
-                    self.walked.rows.push(row);
-                    self.walked.places.push(place);
+                    self.paged.rows.push(row);
+                    self.paged.places.push(place);
                 }
                 place += 1;
             }
@@ -270,35 +270,35 @@ where
                 true => placed.end.max(from),
                 false => place,
             };
-            self.walked.gap |= self.position.gap;
-            self.walked.passed = self.position.offset;
+            self.paged.gap |= self.position.gap;
+            self.paged.passed = self.position.offset;
             if consumed && placed.last {
                 self.position = self.position.next_segment();
             }
         }
-        Ok(self.walked)
+        Ok(self.paged)
     }
 
-    /// Whether the walk is further than where it began, so that it may stop here.
+    /// Whether the listing is further than where it began, so that it may stop here.
     fn has_got_on(&self) -> bool {
         let place = |position: &Position| {
             let size = (position.size, position.least, position.short);
             (position.segment, position.offset, size)
         };
-        self.walk.spent > 0 || place(&self.position) != place(&self.walk.from)
+        self.pager.spent > 0 || place(&self.position) != place(&self.pager.from)
     }
 
     /// Asks the vendor, and notes the total that it counts.
     async fn ask(&mut self, window: Window) -> Result<Fetched<R>, Stop> {
-        let spent = self.walk.spent.saturating_add(self.walked.calls);
+        let spent = self.pager.spent.saturating_add(self.paged.calls);
         let most = match self.has_got_on() {
-            true => self.walk.max_calls,
-            false => self.walk.max_calls.max(Walk::MOST_FOR_ONE_DOUBT),
+            true => self.pager.max_calls,
+            false => self.pager.max_calls.max(Pager::MAX_CALLS_TO_RESOLVE),
         };
         if spent >= most {
             return Err(Stop::Spent);
         }
-        self.walked.calls += 1;
+        self.paged.calls += 1;
         let fetched = (self.fetch)(self.position.segment, window).await?;
         self.position.total = self.position.total.max(fetched.total);
         self.note_rows(&fetched.rows);
@@ -310,11 +310,11 @@ where
         let mut seen = HashSet::new();
         for row in rows {
             match (self.key)(row) {
-                None => self.walked.unreadable = true,
+                None => self.paged.unreadable = true,
                 Some("") => {}
-                Some(key) => self.walked.repeated |= !seen.insert(key),
+                Some(key) => self.paged.repeated |= !seen.insert(key),
             }
-            self.walked.left_out |= !(self.keep)(self.position.segment, row);
+            self.paged.left_out |= !(self.keep)(self.position.segment, row);
         }
     }
 
@@ -325,14 +325,14 @@ where
 
     /// The largest row that any answer has counted, as far as it can be read.
     fn counted(&self) -> u64 {
-        self.walk.reach(self.position.total)
+        self.pager.reach(self.position.total)
     }
 
     /// The page to ask for; `None` behind the vendor's limit.
     fn window(&self, missing: u32) -> Option<Window> {
-        let (offset, limit) = (self.position.offset, self.walk.limit);
-        let max = self.walk.max_vendor_page.max(1);
-        let want = if self.walk.filtered { max } else { missing };
+        let (offset, limit) = (self.position.offset, self.pager.limit);
+        let max = self.pager.max_vendor_page.max(1);
+        let want = if self.pager.filtered { max } else { missing };
         let Some(size) = self.position.short.or(self.position.size) else {
             return Window::covering(offset, want, max, limit);
         };
@@ -432,7 +432,7 @@ where
             }
             return Ok(self.place(window, fetched));
         }
-        if self.walk.reach(reported) > end || (reported.is_none() && self.counted() > end) {
+        if self.pager.reach(reported) > end || (reported.is_none() && self.counted() > end) {
             return self.short_page(window, missing, false).await;
         }
         if self.counted() <= end {
@@ -459,7 +459,7 @@ where
     /// there prove that pages have become smaller on the way, or that the total was wrong.
     async fn is_last(&mut self, window: Window) -> Result<bool, Stop> {
         let behind = window.following();
-        let reachable = self.walk.limit.is_none_or(|limit| behind.end() <= limit);
+        let reachable = self.pager.limit.is_none_or(|limit| behind.end() <= limit);
         if self.position.least || window.index == 0 || !reachable {
             return Ok(true);
         }
@@ -469,7 +469,7 @@ where
     /// Whether an answer with more rows than were asked for is the whole segment: the total says so, or it has more rows than any page.
     fn is_whole(&self, fetched: &Fetched<R>) -> bool {
         let rows = fetched.rows.len() as u64;
-        let most = u64::from(self.walk.max_vendor_page);
+        let most = u64::from(self.pager.max_vendor_page);
         match fetched.total {
             Some(total) if total == rows => self.counted() <= rows || rows > most,
             Some(total) if total > rows => false,
@@ -481,7 +481,7 @@ where
     fn whole(&mut self, fetched: Fetched<R>) -> Step<R> {
         let end = fetched.rows.len() as u64;
         self.note_total(fetched.total, end);
-        if end <= u64::from(self.walk.max_vendor_page) {
+        if end <= u64::from(self.pager.max_vendor_page) {
             // It can be a vendor whose pages are no smaller, so the next part comes from the same one.
             self.learn(Size::Least(count(&fetched.rows)));
         }
@@ -496,7 +496,7 @@ where
     /// The page size that an answer shows, if it is not the one that was asked for.
     fn other_size(&self, window: Window, fetched: &Fetched<R>) -> Result<Option<Size>> {
         let rows = count(&fetched.rows);
-        let most = self.walk.max_vendor_page.max(1);
+        let most = self.pager.max_vendor_page.max(1);
         // A size that the rows prove wrong is not believed.
         let reported = fetched.size.filter(|size| *size >= rows.max(1));
         if rows > window.size {
@@ -521,7 +521,7 @@ where
 
     /// Judges a page that begins as the one directly before it.
     fn repeated(&self, fetched: &Fetched<R>) -> Result<Step<R>, Stop> {
-        let counts_more = self.walk.reach(fetched.total) > self.position.offset;
+        let counts_more = self.pager.reach(fetched.total) > self.position.offset;
         // A vendor that ignores paging has answered with its whole list before: a short page, or one larger than was asked for.
         let whole = self.position.size.is_some() && (fetched.size.is_none() || self.position.least);
         match whole && !counts_more {
@@ -538,7 +538,7 @@ where
         reported: Option<u64>,
     ) -> Result<Step<R>, Stop> {
         let (offset, rows) = (self.position.offset, count(&fetched.rows));
-        if self.walk.reach(reported) > offset || (reported.is_none() && self.counted() > offset) {
+        if self.pager.reach(reported) > offset || (reported.is_none() && self.counted() > offset) {
             return self.short_page(window, 1, false).await;
         }
         if self.counted() > offset {
@@ -571,7 +571,7 @@ where
 
     fn ended(&mut self, reported: Option<u64>) -> Step<R> {
         let total = reported.map(|total| (self.position.segment, total));
-        self.walked.totals.extend(total);
+        self.paged.totals.extend(total);
         Step::End
     }
 
@@ -583,7 +583,7 @@ where
         let size = self
             .position
             .size
-            .unwrap_or(self.walk.max_vendor_page.max(1));
+            .unwrap_or(self.pager.max_vendor_page.max(1));
         self.learn(Size::Least(size))
     }
 
@@ -591,7 +591,7 @@ where
     fn is_larger(&mut self, asked: Window, answer: &Fetched<R>) -> bool {
         let rows = count(&answer.rows);
         let size = answer.size.filter(|size| *size > asked.size);
-        let size = size.unwrap_or(rows).min(self.walk.max_vendor_page.max(1));
+        let size = size.unwrap_or(rows).min(self.pager.max_vendor_page.max(1));
         let larger = size > asked.size;
         if larger {
             self.learn(Size::Least(size));
@@ -607,7 +607,7 @@ where
         };
         let at = Window::holding(place, size);
         let mut counted = false;
-        if self.walk.limit.is_none_or(|limit| at.end() <= limit) {
+        if self.pager.limit.is_none_or(|limit| at.end() <= limit) {
             let answer = self.ask(at).await?;
             let rows = count(&answer.rows);
             if self.is_larger(at, &answer) {
@@ -619,14 +619,14 @@ where
                     _ => Shown::Size,
                 });
             }
-            counted |= self.walk.reach(answer.total) > place;
+            counted |= self.pager.reach(answer.total) > place;
         }
         let Some(before) = place.checked_sub(1).map(|row| Window::holding(row, size)) else {
             // No row before it that could show how small pages are served.
             return Ok(Shown::Counted);
         };
         let answer = self.ask(before).await?;
-        counted |= self.walk.reach(answer.total) > place;
+        counted |= self.pager.reach(answer.total) > place;
         let rows = count(&answer.rows);
         // In a list that has become much shorter the row before is gone as well, as this answer's total says.
         let end = before.start() + u64::from(rows);
@@ -664,7 +664,7 @@ where
                 false => self.too_short(window, &again.rows),
             });
         }
-        if again.total.is_some() && self.walk.reach(again.total) <= offset && end <= offset {
+        if again.total.is_some() && self.pager.reach(again.total) <= offset && end <= offset {
             if shown {
                 return Ok(self.ended(again.total));
             }
@@ -731,7 +731,7 @@ where
     /// Goes on behind a page that stays empty, if rows come there.
     async fn behind_a_hole(&mut self, window: Window) -> Result<Step<R>, Stop> {
         let next = window.following();
-        let reachable = self.walk.limit.is_none_or(|limit| next.end() <= limit);
+        let reachable = self.pager.limit.is_none_or(|limit| next.end() <= limit);
         if next.start() >= self.counted() || !reachable {
             return Ok(Step::Missing);
         }
@@ -785,8 +785,8 @@ where
     /// Notes the total of rows that end at `end`.
     fn note_total(&mut self, total: Option<u64>, end: u64) {
         match total {
-            Some(total) if total < end => self.walked.wrong_total = true,
-            Some(total) => self.walked.totals.push((self.position.segment, total)),
+            Some(total) if total < end => self.paged.wrong_total = true,
+            Some(total) => self.paged.totals.push((self.position.segment, total)),
             None => {}
         }
     }

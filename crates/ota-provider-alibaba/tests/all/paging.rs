@@ -1,4 +1,4 @@
-//! Walks over lists, against a vendor of numbered rows.
+//! Lists over lists, against a vendor of numbered rows.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,20 +47,20 @@ fn tasks(seen: &Seen, counts: &[(&str, u64)], knows_confirm: bool) -> axum::resp
 }
 
 #[derive(Debug, Default)]
-struct Walked {
+struct Listed {
     ids: Vec<String>,
     truncated: Vec<bool>,
     calls: Vec<usize>,
     totals: Vec<Option<u64>>,
 }
 
-async fn walk(server: &Server, filter: TaskFilter, page_size: u32) -> Walked {
-    walk_pages(server, filter, page_size, usize::MAX).await
+async fn list(server: &Server, filter: TaskFilter, page_size: u32) -> Listed {
+    list_pages(server, filter, page_size, usize::MAX).await
 }
 
-async fn walk_pages(server: &Server, filter: TaskFilter, page_size: u32, pages: usize) -> Walked {
+async fn list_pages(server: &Server, filter: TaskFilter, page_size: u32, pages: usize) -> Listed {
     let provider = server.provider();
-    let mut walked = Walked::default();
+    let mut listed = Listed::default();
     let mut cursor = None;
     loop {
         let before = server.seen().len();
@@ -75,15 +75,15 @@ async fn walk_pages(server: &Server, filter: TaskFilter, page_size: u32, pages: 
             .await
             .unwrap()
             .unwrap();
-        walked.calls.push(server.seen().len() - before);
-        walked
+        listed.calls.push(server.seen().len() - before);
+        listed
             .ids
             .extend(page.items.into_iter().map(|task| task.id.into_string()));
-        walked.truncated.push(page.truncated);
-        walked.totals.push(page.total);
+        listed.truncated.push(page.truncated);
+        listed.totals.push(page.total);
         cursor = page.next;
-        if cursor.is_none() || walked.calls.len() == pages {
-            return walked;
+        if cursor.is_none() || listed.calls.len() == pages {
+            return listed;
         }
     }
 }
@@ -103,7 +103,7 @@ fn status(status: &[TaskStatus]) -> TaskFilter {
 }
 
 #[tokio::test]
-async fn a_status_of_several_words_is_walked_word_by_word() {
+async fn a_status_of_several_words_is_listed_value_by_value() {
     let server = batch(
         &[
             ("CONFIRM", 30),
@@ -114,24 +114,24 @@ async fn a_status_of_several_words_is_walked_word_by_word() {
         true,
     )
     .await;
-    let walked = walk(
+    let listed = list(
         &server,
         status(&[TaskStatus::Failed, TaskStatus::Pending]),
         50,
     )
     .await;
-    assert_eq!(walked.ids.len(), 92);
-    assert!(unique(&walked.ids).values().all(|count| *count == 1));
-    assert!(walked.ids[0].starts_with("CONFIRM") && walked.ids[91].starts_with("FAILED"));
+    assert_eq!(listed.ids.len(), 92);
+    assert!(unique(&listed.ids).values().all(|count| *count == 1));
+    assert!(listed.ids[0].starts_with("CONFIRM") && listed.ids[91].starts_with("FAILED"));
     assert!(
-        walked.calls.iter().all(|calls| *calls <= 6),
+        listed.calls.iter().all(|calls| *calls <= 6),
         "{:?}",
-        walked.calls
+        listed.calls
     );
     // An old platform has no CONFIRM: the other words still arrive.
     let server = batch(&[("QUEUED", 45), ("NOTIFIED", 7)], false).await;
     assert_eq!(
-        walk(&server, status(&[TaskStatus::Pending]), 50)
+        list(&server, status(&[TaskStatus::Pending]), 50)
             .await
             .ids
             .len(),
@@ -159,7 +159,7 @@ async fn what_is_no_row_keeps_its_place_and_ends_no_list() {
     .await;
     for page_size in [1, 2, 50] {
         assert_eq!(
-            walk(&server, TaskFilter::default(), page_size).await.ids,
+            list(&server, TaskFilter::default(), page_size).await.ids,
             ["a", "b"]
         );
     }
@@ -208,7 +208,7 @@ async fn a_page_of_named_devices_ends_at_its_size_whatever_the_platform_sends() 
         ..TaskFilter::default()
     };
     assert_eq!(
-        walk(&server, filter.clone(), 2).await.ids,
+        list(&server, filter.clone(), 2).await.ids,
         ["t0", "t1", "t2", "t3", "t4"]
     );
     let calls = server.seen().len();
@@ -216,23 +216,23 @@ async fn a_page_of_named_devices_ends_at_its_size_whatever_the_platform_sends() 
         status: vec![TaskStatus::Skipped],
         ..filter
     };
-    assert!(walk(&server, filter, 2).await.ids.is_empty());
+    assert!(list(&server, filter, 2).await.ids.is_empty());
     assert_eq!(server.seen().len(), calls);
 }
 
 #[tokio::test]
 async fn a_status_that_the_vendor_never_uses_costs_no_call() {
     let server = batch(&[("QUEUED", 45)], true).await;
-    let walked = walk(&server, status(&[TaskStatus::Skipped]), 50).await;
-    assert_eq!((walked.ids.len(), server.seen().len()), (0, 0));
-    assert_eq!(walked.totals, [Some(0)]);
+    let listed = list(&server, status(&[TaskStatus::Skipped]), 50).await;
+    assert_eq!((listed.ids.len(), server.seen().len()), (0, 0));
+    assert_eq!(listed.totals, [Some(0)]);
 }
 
 #[tokio::test]
 async fn unknown_words_can_be_asked_for() {
     let server = batch(&[("QUEUED", 145), ("MELTED", 3)], true).await;
-    let walked = walk(&server, status(&[TaskStatus::Unknown]), 50).await;
-    assert_eq!(walked.ids, ["MELTED-0", "MELTED-1", "MELTED-2"]);
+    let listed = list(&server, status(&[TaskStatus::Unknown]), 50).await;
+    assert_eq!(listed.ids, ["MELTED-0", "MELTED-1", "MELTED-2"]);
 }
 
 #[tokio::test]
@@ -242,13 +242,13 @@ async fn a_device_is_found_by_reading() {
         device_id: Some("iot-QUEUED-333".into()),
         ..TaskFilter::default()
     };
-    let walked = walk(&server, filter, 10).await;
-    assert_eq!(walked.ids, ["QUEUED-333"]);
-    assert!(walked.totals.iter().all(Option::is_none));
+    let listed = list(&server, filter, 10).await;
+    assert_eq!(listed.ids, ["QUEUED-333"]);
+    assert!(listed.totals.iter().all(Option::is_none));
 }
 
 #[tokio::test]
-async fn a_batch_over_the_window_is_walked_status_by_status() {
+async fn a_batch_over_the_window_is_listed_status_by_status() {
     let server = batch(
         &[
             ("SUCCEEDED", 60_000),
@@ -258,33 +258,33 @@ async fn a_batch_over_the_window_is_walked_status_by_status() {
         true,
     )
     .await;
-    let walked = walk(&server, TaskFilter::default(), 100).await;
-    assert_eq!(walked.ids.len(), 130_000);
-    assert_eq!(unique(&walked.ids).len(), 130_000);
-    assert!(walked.truncated.iter().all(|truncated| !truncated));
+    let listed = list(&server, TaskFilter::default(), 100).await;
+    assert_eq!(listed.ids.len(), 130_000);
+    assert_eq!(unique(&listed.ids).len(), 130_000);
+    assert!(listed.truncated.iter().all(|truncated| !truncated));
 }
 
 #[tokio::test]
 async fn what_no_window_reaches_is_said_on_every_page() {
     let server = batch(&[("SUCCEEDED", 110_000), ("FAILED", 20_000)], true).await;
-    let walked = walk(&server, TaskFilter::default(), 100).await;
-    assert_eq!(unique(&walked.ids).len(), 120_000);
-    assert!(walked.truncated.iter().all(|truncated| *truncated));
+    let listed = list(&server, TaskFilter::default(), 100).await;
+    assert_eq!(unique(&listed.ids).len(), 120_000);
+    assert!(listed.truncated.iter().all(|truncated| *truncated));
     assert!(
-        walked.totals.iter().all(|total| *total == Some(130_000)),
+        listed.totals.iter().all(|total| *total == Some(130_000)),
         "{:?}",
-        walked.totals[1]
+        listed.totals[1]
     );
     assert!(
-        walked.calls.iter().all(|calls| *calls <= 5),
+        listed.calls.iter().all(|calls| *calls <= 5),
         "{:?}",
-        walked.calls.iter().max()
+        listed.calls.iter().max()
     );
     for wanted in [
         &[TaskStatus::Succeeded][..],
         &[TaskStatus::Failed, TaskStatus::Succeeded],
     ] {
-        let first = walk_pages(&server, status(wanted), 100, 3).await;
+        let first = list_pages(&server, status(wanted), 100, 3).await;
         assert_eq!(first.truncated, [true; 3]);
         assert!(
             first.calls.iter().all(|calls| *calls <= 5),
@@ -292,7 +292,7 @@ async fn what_no_window_reaches_is_said_on_every_page() {
             first.calls
         );
     }
-    let reachable = walk_pages(&server, status(&[TaskStatus::Failed]), 100, 1).await;
+    let reachable = list_pages(&server, status(&[TaskStatus::Failed]), 100, 1).await;
     assert_eq!(reachable.truncated, [false]);
 }
 
@@ -306,17 +306,17 @@ async fn rows_that_are_left_out_here_cost_no_more_calls_in_a_large_batch() {
             ..TaskFilter::default()
         },
     ] {
-        let walked = walk_pages(&server, filter, 100, 3).await;
+        let listed = list_pages(&server, filter, 100, 3).await;
         assert!(
-            walked.calls.iter().all(|calls| *calls <= 5),
+            listed.calls.iter().all(|calls| *calls <= 5),
             "{:?}",
-            walked.calls
+            listed.calls
         );
-        assert_eq!(walked.truncated, [true; 3]);
+        assert_eq!(listed.truncated, [true; 3]);
         assert!(
-            walked.totals.iter().all(Option::is_none),
+            listed.totals.iter().all(Option::is_none),
             "{:?}",
-            walked.totals
+            listed.totals
         );
     }
 }
@@ -325,7 +325,7 @@ async fn rows_that_are_left_out_here_cost_no_more_calls_in_a_large_batch() {
 async fn a_page_size_that_does_not_divide_the_window_reaches_its_end() {
     let server = batch(&[("SUCCEEDED", 100_000)], true).await;
     let provider = server.provider();
-    // The cursor of a walk that has passed 1,298 pages of 77.
+    // The cursor of a listing that has passed 1,298 pages of 77.
     let mut cursor = Some(Cursor(format!("a0.0.{}", 1298 * 77)));
     let mut ids = Vec::new();
     while let Some(at) = cursor {
@@ -535,7 +535,7 @@ async fn a_platform_may_refuse_the_oldest_words_with_any_code() {
             "{code}"
         );
         assert_eq!(
-            walk(&server, status(&[TaskStatus::Pending]), 50)
+            list(&server, status(&[TaskStatus::Pending]), 50)
                 .await
                 .ids
                 .len(),
@@ -597,7 +597,7 @@ async fn account(packages: &'static [u64]) -> Server {
     .await
 }
 
-async fn walk_jobs(
+async fn list_jobs(
     server: &Server,
     filter: JobFilter,
     page_size: u32,
@@ -634,12 +634,12 @@ async fn every_job_of_every_package_comes_once_and_no_page_costs_more_than_five_
     const PACKAGES: &[u64] = &[3, 0, 0, 0, 0, 0, 0, 120, 1, 450, 2, 0];
     let server = account(PACKAGES).await;
     for page_size in [1, 7, 50, 100] {
-        let (ids, calls) = walk_jobs(&server, JobFilter::default(), page_size).await;
+        let (ids, calls) = list_jobs(&server, JobFilter::default(), page_size).await;
         assert_eq!(ids.len() as u64, PACKAGES.iter().sum::<u64>());
         assert_eq!(unique(&ids).len(), ids.len());
         assert!(calls.iter().all(|calls| *calls <= 5), "{calls:?}");
     }
-    let (ids, _) = walk_jobs(
+    let (ids, _) = list_jobs(
         &server,
         JobFilter {
             status: vec![JobStatus::Canceled],
@@ -653,14 +653,14 @@ async fn every_job_of_every_package_comes_once_and_no_page_costs_more_than_five_
         product_id: Some(ProductId::from("prod1")),
         ..JobFilter::default()
     };
-    let (ids, _) = walk_jobs(&account(&[1, 2, 3]).await, product, 50).await;
+    let (ids, _) = list_jobs(&account(&[1, 2, 3]).await, product, 50).await;
     assert_eq!(ids, ["p1-0", "p1-1"]);
 }
 
 #[tokio::test]
-async fn an_account_of_many_packages_is_walked_page_by_page() {
+async fn an_account_of_many_packages_is_listed_page_by_page() {
     let packages: &'static [u64] = Box::leak(vec![1; 250].into_boxed_slice());
-    let (ids, calls) = walk_jobs(&account(packages).await, JobFilter::default(), 100).await;
+    let (ids, calls) = list_jobs(&account(packages).await, JobFilter::default(), 100).await;
     assert_eq!(unique(&ids).len(), 250);
     assert!(calls.iter().all(|calls| *calls <= 5));
 }
@@ -716,7 +716,7 @@ async fn words_that_the_vendor_never_uses_cost_no_call_and_what_it_cannot_filter
 }
 
 #[tokio::test]
-async fn a_cap_that_appears_in_the_middle_of_a_walk_loses_no_task_and_is_reported() {
+async fn a_cap_that_appears_in_the_middle_of_a_list_loses_no_task_and_is_reported() {
     for (says_so, as_text) in [(true, false), (true, true), (false, false)] {
         let calls = AtomicUsize::new(0);
         let server = Server::start(move |seen| {
@@ -740,11 +740,11 @@ async fn a_cap_that_appears_in_the_middle_of_a_walk_loses_no_task_and_is_reporte
             json_answer(answer)
         })
         .await;
-        let walked = walk(&server, TaskFilter::default(), 50).await;
+        let listed = list(&server, TaskFilter::default(), 50).await;
         let expected: Vec<String> = (0..230).map(|row| format!("t{row}")).collect();
-        assert_eq!(walked.ids, expected, "{says_so} {as_text}");
-        assert!(walked.totals.iter().all(|total| *total == Some(230)));
-        assert!(walked.truncated.iter().all(|truncated| !truncated));
+        assert_eq!(listed.ids, expected, "{says_so} {as_text}");
+        assert!(listed.totals.iter().all(|total| *total == Some(230)));
+        assert!(listed.truncated.iter().all(|truncated| !truncated));
         let field = if says_so { "PageSize" } else { "Data" };
         let key = (DriftKind::Page, "ListOTATaskByJob", field.to_owned());
         assert!(server.drift.snapshot().contains_key(&key), "{says_so}");

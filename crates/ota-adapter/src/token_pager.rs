@@ -10,7 +10,7 @@ use ota_core::provider::{Cursor, Page};
 use ota_core::{BoxFuture, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-/// Where a walk by tokens goes on.
+/// Where a listing by tokens goes on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenPosition {
@@ -74,10 +74,10 @@ pub struct TokenPage<T> {
     pub next: Option<String>,
 }
 
-/// A walk through pages that are asked for by tokens, until a page of ours is full.
+/// Reads pages that are requested by token, until a page of ours is full.
 #[derive(Clone, Debug)]
-pub struct TokenWalk {
-    /// How many lists of the vendor's are walked one after the other.
+pub struct TokenPager {
+    /// How many lists of the vendor's are listed one after the other.
     pub segments: u32,
     /// Where to start.
     pub from: TokenPosition,
@@ -91,20 +91,20 @@ pub struct TokenWalk {
     pub filtered: bool,
 }
 
-/// The result of a walk by tokens.
+/// The result of a listing by tokens.
 #[derive(Clone, Debug)]
-pub struct TokenWalked<T> {
+pub struct TokenPagedRows<T> {
     /// The rows, none twice.
     pub rows: Vec<T>,
     /// Where to go on; absent at the end.
     pub next: Option<TokenPosition>,
     /// Whether something stood in the place of a row that cannot be read, in this part or an earlier one.
     pub gap: bool,
-    /// How many vendor calls this walk made.
+    /// How many vendor calls this listing made.
     pub calls: u32,
 }
 
-impl<T> TokenWalked<T> {
+impl<T> TokenPagedRows<T> {
     /// Makes the page; `letter` starts its cursor. Such lists have no total.
     ///
     /// # Errors
@@ -121,13 +121,13 @@ impl<T> TokenWalked<T> {
     }
 }
 
-impl TokenWalk {
+impl TokenPager {
     /// Reads vendor pages until the page is full, the calls are used up or the list ends.
     ///
     /// `fetch` asks for the page of a token (none for the first one) in a size. `id` returns a row's identifier, empty for a row that has none; rows met twice
     /// are left out. `wanted` filters.
     ///
-    /// An empty page with a token is no end. A page whose token is the one that was asked for, or that begins as the page before, repeats: a walk that believed
+    /// An empty page with a token is no end. A page whose token is the one that was asked for, or that begins as the page before, repeats: a listing that believed
     /// it would never end.
     ///
     /// # Errors
@@ -137,9 +137,9 @@ impl TokenWalk {
         mut fetch: impl FnMut(u32, Option<String>, u32) -> BoxFuture<'a, Result<TokenPage<T>>> + Send,
         id: impl Fn(&T) -> &str + Send + Sync,
         wanted: impl Fn(u32, &T) -> bool + Send + Sync,
-    ) -> Result<TokenWalked<T>> {
+    ) -> Result<TokenPagedRows<T>> {
         let mut at = self.from.clone();
-        let mut walked = TokenWalked {
+        let mut paged = TokenPagedRows {
             rows: Vec::new(),
             next: None,
             gap: at.gap,
@@ -148,17 +148,17 @@ impl TokenWalk {
         let (mut seen, mut read) = (HashSet::new(), false);
         let page_size = self.page_size.max(1) as usize;
         while at.segment < self.segments {
-            if walked.rows.len() >= page_size || walked.calls >= self.max_calls.max(1) {
-                walked.next = Some(at);
+            if paged.rows.len() >= page_size || paged.calls >= self.max_calls.max(1) {
+                paged.next = Some(at);
                 break;
             }
-            let size = at.size.unwrap_or_else(|| self.size(walked.rows.len()));
-            walked.calls += 1;
+            let size = at.size.unwrap_or_else(|| self.size(paged.rows.len()));
+            paged.calls += 1;
             let page = fetch(at.segment, at.token.clone(), size).await;
             let page = match page.and_then(|page| self.check(&at, page, &id)) {
                 Ok(page) => page,
                 Err(error) if read && error.ends_a_page_early() => {
-                    walked.next = Some(at);
+                    paged.next = Some(at);
                     break;
                 }
                 Err(error) => return Err(error),
@@ -166,18 +166,18 @@ impl TokenWalk {
             let fingerprint = fingerprint(&page, &id);
             let (mut passed, skip) = (0, at.skip);
             let mut rest = page.rows.into_iter().skip(skip as usize);
-            while walked.rows.len() < page_size {
+            while paged.rows.len() < page_size {
                 let Some(row) = rest.next() else { break };
                 (passed, read) = (passed + 1, true);
                 let Some(row) = row else {
-                    (walked.gap, at.gap) = (true, true);
+                    (paged.gap, at.gap) = (true, true);
                     continue;
                 };
                 let key = id(&row);
                 let new =
                     wanted(at.segment, &row) && (key.is_empty() || seen.insert(key.to_owned()));
                 if new {
-                    walked.rows.push(row);
+                    paged.rows.push(row);
                 }
             }
             if rest.next().is_some() {
@@ -200,7 +200,7 @@ impl TokenWalk {
                 },
             };
         }
-        Ok(walked)
+        Ok(paged)
     }
 
     /// The size to ask for: no more than a page of ours still takes, so that it ends with a page of the vendor's wherever it can.
@@ -243,10 +243,10 @@ mod tests {
     use ota_core::{Error, ErrorKind};
     use proptest::prelude::*;
 
-    use super::{TokenPage, TokenPosition, TokenWalk};
+    use super::{TokenPage, TokenPager, TokenPosition};
 
-    fn walk(from: TokenPosition, page_size: u32, filtered: bool) -> TokenWalk {
-        TokenWalk {
+    fn pager(from: TokenPosition, page_size: u32, filtered: bool) -> TokenPager {
+        TokenPager {
             segments: 2,
             from,
             page_size,
@@ -272,7 +272,7 @@ mod tests {
         let (mut rows, mut cursor) = (Vec::new(), None);
         loop {
             let from = TokenPosition::read(cursor.as_ref(), 'j', 2).unwrap();
-            let walked = walk(from, page_size, filtered)
+            let paged = pager(from, page_size, filtered)
                 .run(
                     |segment, token, size| {
                         assert!((1..=50).contains(&size));
@@ -283,12 +283,12 @@ mod tests {
                 )
                 .await
                 .unwrap();
-            assert!(walked.calls <= 3 && walked.rows.len() <= page_size as usize);
-            let page = walked.into_page('j').unwrap();
+            assert!(paged.calls <= 3 && paged.rows.len() <= page_size as usize);
+            let page = paged.into_page('j').unwrap();
             rows.extend(page.items);
             match page.next {
                 Some(next) => {
-                    assert_ne!(Some(&next), cursor.as_ref(), "a walk goes on");
+                    assert_ne!(Some(&next), cursor.as_ref(), "a listing makes progress");
                     cursor = Some(next);
                 }
                 None => return rows,
@@ -321,7 +321,7 @@ mod tests {
                 ..TokenPosition::default()
             };
             let first = if next == "same" { "b" } else { "a" };
-            let walked = walk(from, 10, false).run(
+            let paged = pager(from, 10, false).run(
                 |_, _, _| {
                     let (rows, next) = (vec![Some(first.to_owned())], Some(next.to_owned()));
                     Box::pin(async move { Ok(TokenPage { rows, next }) })
@@ -329,13 +329,13 @@ mod tests {
                 |row| row,
                 |_, _| true,
             );
-            assert_eq!(walked.await.unwrap_err().kind(), ErrorKind::Protocol);
+            assert_eq!(paged.await.unwrap_err().kind(), ErrorKind::Protocol);
         }
     }
 
     #[tokio::test]
     async fn what_came_before_an_error_is_given_first() {
-        let walked = walk(TokenPosition::default(), 60, false).run(
+        let paged = pager(TokenPosition::default(), 60, false).run(
             |_, token, size| {
                 Box::pin(async move {
                     match token {
@@ -347,16 +347,16 @@ mod tests {
             |row| row,
             |_, _| true,
         );
-        let walked = walked.await.unwrap();
-        assert_eq!((walked.rows.len(), walked.calls), (50, 2));
-        assert_eq!(walked.next.unwrap().token.as_deref(), Some("50"));
+        let paged = paged.await.unwrap();
+        assert_eq!((paged.rows.len(), paged.calls), (50, 2));
+        assert_eq!(paged.next.unwrap().token.as_deref(), Some("50"));
     }
 
     #[tokio::test]
     async fn what_is_no_row_is_a_gap_and_an_empty_page_with_a_token_no_end() {
-        let mut one = walk(TokenPosition::default(), 10, false);
+        let mut one = pager(TokenPosition::default(), 10, false);
         one.segments = 1;
-        let walked = one.run(
+        let paged = one.run(
             |_, token, _| {
                 let page = match token.as_deref() {
                     None => TokenPage {
@@ -377,7 +377,7 @@ mod tests {
             |row| row,
             |_, _| true,
         );
-        let page = walked.await.unwrap().into_page('j').unwrap();
+        let page = paged.await.unwrap().into_page('j').unwrap();
         assert_eq!(
             (page.items, page.next, page.truncated),
             (vec!["a".to_owned(), "b".to_owned()], None, true)

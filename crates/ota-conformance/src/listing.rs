@@ -1,4 +1,4 @@
-//! Walking lists to their end, with what holds for every page checked on the way.
+//! Reads lists to their end, with what holds for every page checked on the way.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ macro_rules! ensure {
 }
 pub(crate) use ensure;
 
-/// One page of a walk.
+/// One page of a listing.
 pub(crate) struct Step<T> {
     pub(crate) page: Page<T>,
     /// Vendor calls that it took.
@@ -45,14 +45,14 @@ impl Row for Task {
 }
 
 /// All pages of a list.
-pub(crate) struct Walked<T>(pub(crate) Vec<Step<T>>);
+pub(crate) struct ListedPages<T>(pub(crate) Vec<Step<T>>);
 
-impl<T: Row> Walked<T> {
+impl<T: Row> ListedPages<T> {
     pub(crate) fn rows(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flat_map(|step| &step.page.items)
     }
 
-    /// Checks that the walk gave exactly the rows of these identifiers, each once, and that every reported total is their number.
+    /// Checks that the listing gave exactly the rows of these identifiers, each once, and that every reported total is their number.
     pub(crate) fn gave_exactly<'a>(
         &self,
         what: &str,
@@ -114,24 +114,24 @@ pub(crate) fn tasks_request(
     }
 }
 
-/// Walks the job list to its end.
-pub(crate) async fn walk_jobs(
+/// Reads the job list to its end.
+pub(crate) async fn list_all_jobs(
     subject: &Subject,
     filter: &JobFilter,
     page_size: u32,
-) -> Result<Walked<Job>, String> {
-    match try_walk_jobs(subject, filter, page_size).await? {
-        (walked, None) => Ok(walked),
+) -> Result<ListedPages<Job>, String> {
+    match try_list_all_jobs(subject, filter, page_size).await? {
+        (listed, None) => Ok(listed),
         (_, Some(error)) => Err(format!("list_jobs with {filter:?} failed: {error:?}")),
     }
 }
 
-/// As [`walk_jobs`], with what ended the walk early.
-pub(crate) async fn try_walk_jobs(
+/// As [`list_all_jobs`], with what ended the listing early.
+pub(crate) async fn try_list_all_jobs(
     subject: &Subject,
     filter: &JobFilter,
     page_size: u32,
-) -> Result<(Walked<Job>, Option<Error>), String> {
+) -> Result<(ListedPages<Job>, Option<Error>), String> {
     let reader = subject.reader()?;
     let mut pages = Pages::new(subject, subject.truth.jobs.len(), page_size);
     let mut cursor = None;
@@ -140,37 +140,37 @@ pub(crate) async fn try_walk_jobs(
         let request = jobs_request(filter.clone(), page_size, cursor);
         let page = match reader.list_jobs(&subject.context(), request).await {
             Ok(page) => page,
-            Err(error) => return Ok((Walked(pages.steps), Some(error))),
+            Err(error) => return Ok((ListedPages(pages.steps), Some(error))),
         };
         cursor = pages.take(page, subject.calls() - before)?;
         if cursor.is_none() {
-            return Ok((Walked(pages.steps), None));
+            return Ok((ListedPages(pages.steps), None));
         }
     }
 }
 
-/// Walks the tasks of a job to their end.
-pub(crate) async fn walk_tasks(
+/// Reads the tasks of a job to their end.
+pub(crate) async fn list_all_tasks(
     subject: &Subject,
     job_id: &JobId,
     filter: &TaskFilter,
     page_size: u32,
-) -> Result<Walked<Task>, String> {
-    match try_walk_tasks(subject, job_id, filter, page_size).await? {
-        (walked, None) => Ok(walked),
+) -> Result<ListedPages<Task>, String> {
+    match try_list_all_tasks(subject, job_id, filter, page_size).await? {
+        (listed, None) => Ok(listed),
         (_, Some(error)) => Err(format!(
             "list_tasks of `{job_id}` with {filter:?} failed: {error:?}"
         )),
     }
 }
 
-/// As [`walk_tasks`], with what ended the walk early.
-pub(crate) async fn try_walk_tasks(
+/// As [`list_all_tasks`], with what ended the listing early.
+pub(crate) async fn try_list_all_tasks(
     subject: &Subject,
     job_id: &JobId,
     filter: &TaskFilter,
     page_size: u32,
-) -> Result<(Walked<Task>, Option<Error>), String> {
+) -> Result<(ListedPages<Task>, Option<Error>), String> {
     let reader = subject.reader()?;
     let rows = subject
         .truth
@@ -186,16 +186,16 @@ pub(crate) async fn try_walk_tasks(
         let page = match reader.list_tasks(&subject.context(), request).await {
             Ok(Some(page)) => page,
             Ok(None) => return Err(format!("list_tasks says that there is no job `{job_id}`")),
-            Err(error) => return Ok((Walked(pages.steps), Some(error))),
+            Err(error) => return Ok((ListedPages(pages.steps), Some(error))),
         };
         cursor = pages.take(page, subject.calls() - before)?;
         if cursor.is_none() {
-            return Ok((Walked(pages.steps), None));
+            return Ok((ListedPages(pages.steps), None));
         }
     }
 }
 
-/// Collects the pages of a walk that must end.
+/// Collects the pages of a listing that must end.
 struct Pages<T> {
     steps: Vec<Step<T>>,
     page_size: u32,
@@ -223,7 +223,7 @@ impl<T> Pages<T> {
         );
         ensure!(
             number < self.most,
-            "the walk does not end: {number} pages of {} rows so far",
+            "the list does not end: {number} pages of {} rows so far",
             self.page_size
         );
         let next = page.next.clone();
