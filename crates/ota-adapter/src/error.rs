@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ota_core::error::{Retry, VendorError};
+use ota_core::id::JobId;
 use ota_core::{Error, ErrorKind, Result};
 use ota_http::json::Budget;
 use ota_http::{Response, redact};
@@ -77,6 +78,20 @@ pub fn found<T>(result: Result<T>) -> Result<Option<T>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Checks that an answer about one job is about the one that was asked for.
+///
+/// # Errors
+/// `protocol` for another one: taken for the answer, it would show one job under the identifier of the other.
+pub fn about_the_same(operation: &'static str, asked: &JobId, answered: &JobId) -> Result<()> {
+    if asked == answered {
+        return Ok(());
+    }
+    let message = "the vendor answered with another job than the one that was asked for";
+    Err(Error::new(ErrorKind::Protocol, message)
+        .with_retry(Retry::Later)
+        .with_operation(operation))
 }
 
 /// Returns the vendor's code of an error, empty where there is none.

@@ -79,6 +79,7 @@ cases! {
     "C31" lookups::an_unknown_job_is_none,
     "C32" lookups::hostile_ids_reach_nothing,
     "C32" lookups::aliases_of_an_id_reach_nothing,
+    "C32" lookups::an_answer_about_another_job_is_noticed,
     "C33" lookups::a_proxy_that_knows_no_way_says_nothing_about_a_job,
     "C40" filters::job_status_filters_are_exact,
     "C41" filters::task_status_filters_are_exact,

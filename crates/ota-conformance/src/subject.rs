@@ -314,6 +314,8 @@ pub enum Trouble {
     ForeignNotFound(Proxy),
     /// Turns out to be older than the setting says: it refuses the filters of [`Truth::newer`] in its own words, and answers everything else.
     OlderServer,
+    /// Answers a lookup of one job with another job, which is not asked for under this identifier.
+    AnotherJob,
     /// Gives the rows in another order in every second answer, unless it is asked for an order.
     UnstableOrder,
 }
@@ -378,7 +380,8 @@ impl Trouble {
             | Self::VagueText
             | Self::ForeignNotFound(_)
             | Self::OlderServer
-            | Self::UnstableOrder => None,
+            | Self::UnstableOrder
+            | Self::AnotherJob => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The vendor has no operation that lists all jobs: packages are listed first, then the jobs of each (`packages`).
 
-use ota_adapter::error::found;
+use ota_adapter::error::{about_the_same, found};
 use ota_adapter::page::page;
 use ota_core::context::Context;
 use ota_core::id::{JobId, PackageId};
@@ -79,19 +79,20 @@ pub(crate) async fn jobs_page(
 /// Returns one job; `None` if the vendor does not know it.
 ///
 /// # Errors
-/// The error of the call.
+/// The error of the call, and `protocol` for an answer about another job.
 pub(crate) async fn job(client: &Client, cx: &Context, id: &JobId) -> Result<Option<Job>> {
     let params: Params = vec![("JobId".to_owned(), id.as_str().to_owned())];
     let Some(answer) = found(client.read(cx, GET_JOB, params, &["JobId"]).await)? else {
         return Ok(None);
     };
-    let job = answers::job(client.account.source(GET_JOB), answer)?;
-    Ok(job.map(|mut job| {
-        if job.id.as_str().is_empty() {
-            job.id = id.clone();
-        }
-        job
-    }))
+    let Some(mut job) = answers::job(client.account.source(GET_JOB), answer)? else {
+        return Ok(None);
+    };
+    if job.id.as_str().is_empty() {
+        job.id = id.clone();
+    }
+    about_the_same(GET_JOB, id, &job.id)?;
+    Ok(Some(job))
 }
 
 fn list_strategy(filter: &JobFilter) -> Result<ListStrategy> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ota_adapter::ListCursor;
-use ota_adapter::error::{found, has_code};
+use ota_adapter::error::{about_the_same, found, has_code};
 use ota_adapter::page::page;
 use ota_core::id::JobId;
 use ota_core::job::Job;
@@ -71,7 +71,9 @@ pub(crate) async fn job(client: &Arc<Client>, cx: &Context, id: &JobId) -> Resul
     let Some(body) = found(body.map_err(blame_task))? else {
         return Ok(None);
     };
-    answers::job(client.account.source(GET_JOB), body).map(Some)
+    let job = answers::job(client.account.source(GET_JOB), body)?;
+    about_the_same(GET_JOB, id, &job.id)?;
+    Ok(Some(job))
 }
 
 /// Reads one page of jobs.

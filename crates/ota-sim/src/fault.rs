@@ -82,6 +82,8 @@ pub enum FaultKind {
     MovedPage,
     /// Turns the order of the rows around in every second answer that it hits.
     UnstableOrder,
+    /// Answers a lookup of one job with another job.
+    AnotherJob,
     /// Gives every failed task a text that names much and says no reason.
     VagueText,
     /// Says of every job that it runs, whatever its tasks say.
@@ -389,7 +391,8 @@ impl FaultKind {
             | Self::NotCounted
             | Self::NullObject
             | Self::MovedPage
-            | Self::UnstableOrder => false,
+            | Self::UnstableOrder
+            | Self::AnotherJob => false,
             Self::Throttle
             | Self::GatewayError
             | Self::ProductError

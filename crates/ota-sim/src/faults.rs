@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, FaultKind};
-use crate::fleet::Stream;
+use crate::fleet::{Job, Stream};
 use crate::odd;
 
 /// The status word of [`FaultKind::UnknownStatus`].
@@ -90,6 +90,13 @@ impl Drawn {
             Some(fault) => fault.value.clone().unwrap_or_else(|| "a list".into()),
             None => list,
         }
+    }
+
+    /// Returns the job that a lookup answers with: the one that was asked for, or with [`FaultKind::AnotherJob`] the first other one that there is.
+    pub(crate) fn job<'a>(&self, asked: &'a Job, all: Vec<&'a Job>) -> &'a Job {
+        let mut others = all.into_iter().filter(|job| job.id != asked.id);
+        let other = others.next().filter(|_| self.has(FaultKind::AnotherJob));
+        other.unwrap_or(asked)
     }
 
     /// Puts the vendor's word for "it runs" into the rows of jobs.

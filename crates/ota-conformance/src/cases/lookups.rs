@@ -234,6 +234,38 @@ pub(crate) async fn aliases_of_an_id_reach_nothing(subject: &Subject) -> Verdict
     passed()
 }
 
+pub(crate) async fn an_answer_about_another_job_is_noticed(subject: &Subject) -> Verdict {
+    subject.warm_up().await?;
+    let id = &subject.truth.richest_job()?.id;
+    let reader = subject.reader()?;
+    {
+        let Some(_broken) = subject.break_vendor(Trouble::AnotherJob) else {
+            return skipped("the subject cannot answer with another job");
+        };
+        match reader.get_job(&subject.context(), get_job(id)).await {
+            Err(error) if error.kind() == ErrorKind::Protocol => {}
+            Ok(Some(job)) => {
+                return Err(format!(
+                    "`{id}` was asked for, and the answer is `{}`",
+                    job.id
+                ));
+            }
+            Ok(None) => {
+                return Err(format!(
+                    "the vendor answers with another job, and `{id}` is said not to exist"
+                ));
+            }
+            Err(error) => {
+                return Err(format!("the vendor answers with another job: {error:?}"));
+            }
+        }
+    }
+    let job = reader.get_job(&subject.context(), get_job(id)).await;
+    let found = matches!(&job, Ok(Some(job)) if job.id == *id);
+    ensure!(found, "the vendor is repaired, and `{id}` is {job:?}");
+    passed()
+}
+
 pub(crate) async fn a_proxy_that_knows_no_way_says_nothing_about_a_job(
     subject: &Subject,
 ) -> Verdict {

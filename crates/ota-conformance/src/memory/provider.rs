@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ota_adapter::error::about_the_same;
 use ota_adapter::token_pager::{TokenPage, TokenPagedRows, TokenPager, TokenPosition};
 use ota_core::capability::Capability;
 use ota_core::context::Context;
@@ -646,10 +647,15 @@ impl JobReader for MemoryProvider {
         }
         let trouble = self.send(cx, "GetJob").await?;
         let mut job = self.answered(&request.job_id).cloned();
+        if trouble == Trouble::AnotherJob {
+            let mut others = self.vendor.jobs().iter();
+            job = others.find(|job| job.id != request.job_id).cloned();
+        }
         if let Some(job) = &mut job {
             self.tell("GetJob", spoil_job(trouble, job));
             keep_running(trouble, job);
             leave_out_of_jobs(trouble, Place::Job, std::slice::from_mut(job));
+            about_the_same("GetJob", &request.job_id, &job.id)?;
         }
         Ok(job)
     }

@@ -247,7 +247,8 @@ impl MemoryVendor {
             | Trouble::StillRunning
             | Trouble::VagueText
             | Trouble::OlderServer
-            | Trouble::UnstableOrder => return Ok(trouble),
+            | Trouble::UnstableOrder
+            | Trouble::AnotherJob => return Ok(trouble),
             Trouble::Hang => std::future::pending().await,
             Trouble::Throttle | Trouble::LaterThrottle | Trouble::SlowerWord => {
                 Error::new(ErrorKind::Throttled, "the vendor asked to slow down")

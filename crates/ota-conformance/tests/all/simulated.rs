@@ -113,6 +113,21 @@ pub(crate) trait Simulated: Send + Sync + 'static {
         true
     }
 
+    /// What servers lack that are older than the settings say, where a setting names the version.
+    fn newer(&self) -> Newer {
+        Newer::default()
+    }
+
+    /// The fault with which the simulator refuses what [`Simulated::newer`] names, in the vendor's words for what an older server does not know.
+    fn older_server(&self) -> Option<Fault> {
+        None
+    }
+
+    /// Whether the vendor takes an order in which it gives rows, and promises none to whom does not ask.
+    fn takes_an_order(&self) -> bool {
+        false
+    }
+
     /// Whether the vendor counts the tasks that timed out.
     fn counts_timeouts(&self) -> bool {
         false
@@ -163,7 +178,7 @@ pub(crate) async fn subject(
     let mut truth = truth(vendor, &server.fleet());
     truth.documented = documented.unwrap_or_default();
     let broken = vendor.broken_part(&server.fleet());
-    let refusal = vendor.refusal();
+    let (refusal, older) = (vendor.refusal(), vendor.older_server());
     let hidden = secrets.iter().filter(|one| one.hidden);
     let operations =
         [Place::JobRow, Place::Job, Place::TaskRow].map(|place| (place, vendor.operation(place)));
@@ -188,6 +203,10 @@ pub(crate) async fn subject(
             (Trouble::BrokenPart, Some(fault)) => {
                 breaking.set_faults(vec![fault.clone()]);
                 true
+            }
+            (Trouble::OlderServer, _) => {
+                breaking.set_faults(older.clone().into_iter().collect());
+                older.is_some()
             }
             (Trouble::LeftOut(place, field), _) => {
                 let operation = operations.iter().find(|(of, _)| *of == place);
@@ -261,8 +280,8 @@ fn truth(vendor: &dyn Simulated, fleet: &FleetTruth) -> Truth {
         task_statuses: neutral(vendor.task_statuses()),
         documented: Documented::default(),
         reports_failures: vendor.reports_failures(),
-        newer: Newer::default(),
-        takes_an_order: false,
+        newer: vendor.newer(),
+        takes_an_order: vendor.takes_an_order(),
         job_examples: vendor.job_examples(fleet),
         task_examples: vendor.task_examples(fleet),
     }

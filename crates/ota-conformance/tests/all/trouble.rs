@@ -42,11 +42,10 @@ pub(crate) fn faults_of(server: &Server, trouble: Trouble, credential: FaultKind
             return true;
         }
         Trouble::Throttle | Trouble::LaterThrottle => FaultKind::Throttle,
-        // Which part there is, and which operation has a row, only the vendor's own module knows.
-        Trouble::BrokenPart | Trouble::LeftOut(..) => return false,
-        // No vendor with a simulator has servers of different versions.
-        Trouble::OlderServer => return false,
+        // Which part there is, which operation has a row, and what came later, only the vendor's own module knows.
+        Trouble::BrokenPart | Trouble::LeftOut(..) | Trouble::OlderServer => return false,
         Trouble::UnstableOrder => FaultKind::UnstableOrder,
+        Trouble::AnotherJob => FaultKind::AnotherJob,
         Trouble::NullObjectRow => FaultKind::NullObject,
         Trouble::MovedPages => FaultKind::MovedPage,
         Trouble::EchoedRequest => FaultKind::EchoRequest,

@@ -110,6 +110,21 @@ async fn what_is_no_answer_is_told_apart() {
     .await;
 }
 
+/// Also where it has the same identifier in other letters, or with a zero in front.
+#[tokio::test]
+async fn an_answer_about_another_job_is_an_error() {
+    for other in ["k", "J", "0j", "j "] {
+        let body = json!({"Success": true, "Data": {"JobId": other, "JobStatus": "COMPLETED"}});
+        check(
+            200,
+            "application/json",
+            body.to_string(),
+            ErrorKind::Protocol,
+        )
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_good_body_under_a_wrong_content_type_is_taken() {
     let body = include_str!("../fixtures/query-ota-job.zh.json");
@@ -119,7 +134,7 @@ async fn a_good_body_under_a_wrong_content_type_is_taken() {
         .get_job(
             &context(),
             GetJob {
-                job_id: JobId::from("j"),
+                job_id: JobId::from("HvKuBpuk3rdk6E92CP****0200"),
             },
         )
         .await

@@ -398,7 +398,7 @@ async fn a_row_that_is_not_understood_arrives_as_far_as_it_was() {
 #[tokio::test]
 async fn labels_of_one_name_are_kept_as_they_came() {
     let list = json!([{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]);
-    let body = json!({"Success": true, "NewMember": 1, "Data": {"JobId": "j", "JobStatus": "PLANNED", "Tags": {"OtaTagDTO": list}}});
+    let body = json!({"Success": true, "NewMember": 1, "Data": {"JobStatus": "PLANNED", "Tags": {"OtaTagDTO": list}}});
     let (job, server) = get_job(body.to_string()).await;
     assert_eq!(job.vendor.fields.get("Tags"), Some(&list));
     let drift: Vec<_> = server

@@ -63,7 +63,7 @@ fn refused(code: &str, status: u16) -> Response {
 }
 
 fn job() -> Response {
-    json_answer(json!({"Success": true, "Data": {"JobId": "job", "JobStatus": "COMPLETED"}}))
+    json_answer(json!({"Success": true, "Data": {"JobStatus": "COMPLETED"}}))
 }
 
 fn key_of(seen: &Seen) -> String {

@@ -135,6 +135,7 @@ impl Call<'_> {
         let Some(job) = self.find_job()? else {
             return Ok(json!({ "Data": {} }));
         };
+        let job = self.faults.job(job, self.fleet.jobs(self.age));
         let mut row = [to_value(self.rows().job_detail(job))];
         self.faults
             .spoil(&mut row, "JobStatus", "UtcCreate", "JobDesc");

@@ -90,6 +90,7 @@ impl Call<'_> {
     /// `GET …/operations/{operationId}`
     pub(super) fn get_operation(&self, id: &str) -> Result<Value, Error> {
         let job = self.find_job(id)?;
+        let job = self.faults.job(job, self.fleet.jobs(self.age));
         let mut row = [self.operation_row(job)];
         self.faults
             .spoil(&mut row, "status", "createTime", "extendPara");

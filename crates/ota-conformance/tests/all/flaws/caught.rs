@@ -48,6 +48,10 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
         &["a_refused_credential_is_left_alone_until_it_changes"],
     ),
     (Flaw::BelievesAnEmptyList, &["C31"]),
+    (
+        Flaw::BelievesAnotherJob,
+        &["an_answer_about_another_job_is_noticed"],
+    ),
     (Flaw::BelievesRepeatedPages, &["C27"]),
     (
         Flaw::BelievesAnyDate,

@@ -13,6 +13,7 @@ pub(crate) enum Flaw {
     AsksForNoOrder,
     AsksForUnusedWords,
     AsksWithARefusedCredential,
+    BelievesAnotherJob,
     BelievesAnyDate,
     BelievesAnEmptyList,
     BelievesEveryWait,

@@ -13,6 +13,7 @@ use ota_core::provider::{
     Cursor, GetJob, JobFilter, JobReader, ListJobs, ListTasks, Page, Provider, TaskFilter,
 };
 use ota_core::task::{Failure, Task, TaskStatus};
+use ota_core::vendor::VendorDetail;
 use ota_core::{Error, ErrorKind, Result};
 
 use super::flaw::Flaw;
@@ -115,6 +116,17 @@ impl Flawed {
     /// Whether an error says that the server is older than the setting says.
     fn is_older(&self, error: &Error) -> bool {
         self.trouble() == Trouble::OlderServer && error.kind() == ErrorKind::Unsupported
+    }
+
+    /// A job that was not asked for.
+    fn other_job(&self) -> Job {
+        let vendor = VendorDetail {
+            name: self.inner.vendor(),
+            status: None,
+            fields: Default::default(),
+        };
+        let (name, id) = (self.inner.name().clone(), self.unknown_job.clone());
+        Job::new(name, id, JobStatus::Pending, Detail::Full, vendor)
     }
 
     fn stuck(&self) -> Result<()> {
@@ -522,6 +534,13 @@ impl JobReader for Flawed {
         let job = self.reader().get_job(&self.context(cx), request).await;
         let foreign = matches!(self.trouble(), Trouble::ForeignNotFound(_));
         let job = match job {
+            Err(error)
+                if self.has(Flaw::BelievesAnotherJob)
+                    && self.trouble() == Trouble::AnotherJob
+                    && error.kind() == ErrorKind::Protocol =>
+            {
+                Some(self.other_job())
+            }
             Err(_) if foreign && self.has(Flaw::TakesAProxyForTheVendor) => None,
             job => job.map_err(|error| self.error(error))?,
         };
