@@ -71,7 +71,7 @@ cases! {
     "C27" pages::a_row_that_comes_twice_is_given_once,
     "C27" pages::rows_that_move_do_not_end_the_list,
     "C28" lists::rows_come_in_one_order,
-    "C28" lists::rows_of_a_vendor_without_an_order_are_not_lost,
+    "C28" lists::a_vendor_without_an_order_is_asked_for_one,
     "C29" pages::capped_pages_lose_no_row,
     "C29" pages::pages_without_their_rows_end_no_list_in_silence,
     "C29" pages::totals_that_change_end_no_list_in_silence,

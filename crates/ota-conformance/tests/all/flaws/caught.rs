@@ -16,7 +16,7 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
     ),
     (
         Flaw::AsksForNoOrder,
-        &["rows_of_a_vendor_without_an_order_are_not_lost"],
+        &["a_vendor_without_an_order_is_asked_for_one"],
     ),
     (Flaw::AsksForUnusedWords, &["C14"]),
     (
@@ -25,7 +25,7 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
     ),
     (
         Flaw::DropsRowsInAnotherOrder,
-        &["rows_of_a_vendor_without_an_order_are_not_lost"],
+        &["a_vendor_without_an_order_is_asked_for_one"],
     ),
     (
         Flaw::LearnsTheServersVersion,
