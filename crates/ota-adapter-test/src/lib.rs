@@ -5,8 +5,8 @@
 )]
 
 pub mod decoder;
-mod given;
 mod server;
+mod test_deps;
 
-pub use given::Given;
 pub use server::{Reply, ScriptedServer, Seen};
+pub use test_deps::TestDeps;

@@ -247,7 +247,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::{Reply, ScriptedServer, Seen};
-    use crate::Given;
+    use crate::TestDeps;
 
     fn request(server: &ScriptedServer, target: &str, form: &str) -> Request {
         let mut request = Request::new(Method::POST, format!("{}{target}", server.endpoint()));
@@ -258,14 +258,14 @@ mod tests {
         request
     }
 
-    fn client() -> (Client, Given) {
+    fn client() -> (Client, TestDeps) {
         let options = Options {
             direct: true,
             tls: None,
             ..Options::default()
         };
         let client = Client::new(&options).unwrap();
-        (client, Given::new(Arc::new(SystemClock)))
+        (client, TestDeps::new(Arc::new(SystemClock)))
     }
 
     #[tokio::test]

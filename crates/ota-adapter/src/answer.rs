@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Meaning, too_many_rows, vendor_error, with_wait};
 use crate::lenient::LenientScalar;
-use crate::slower::asks_to_slow_down;
+use crate::throttling::asks_to_slow_down;
 
 /// How a vendor's API words its refusals in JSON.
 #[derive(Clone, Copy, Debug)]

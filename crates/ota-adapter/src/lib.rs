@@ -11,7 +11,7 @@ pub mod page;
 pub mod phrase;
 pub mod rows;
 pub mod settings;
-pub mod slower;
+pub mod throttling;
 pub mod timestamp;
 pub mod token_pager;
 

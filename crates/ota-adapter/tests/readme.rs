@@ -9,7 +9,7 @@ use ota_adapter::rows::{mapped, rows_of};
 use ota_adapter::{
     Account, FieldReader, LenientObject, LenientScalar, ListCursor, Meaning, Source, TimeFormat,
 };
-use ota_adapter_test::Given;
+use ota_adapter_test::TestDeps;
 use ota_core::capability::{
     Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
     TaskFilterSupport,
@@ -216,11 +216,11 @@ fn capability() -> Capability {
     }
 }
 
-fn given() -> Given {
-    Given::new(Arc::new(SystemClock))
+fn given() -> TestDeps {
+    TestDeps::new(Arc::new(SystemClock))
 }
 
-fn account(given: &Given) -> Account {
+fn account(given: &TestDeps) -> Account {
     Account::new("acme", given.name(), capability(), given.dependencies(5))
 }
 

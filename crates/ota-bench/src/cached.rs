@@ -8,9 +8,9 @@ use std::time::Duration;
 use ota_sim::{FleetShape, QuotaSetting};
 
 use crate::gateway::{self, Gateway, PROVIDER, client, free_address};
-use crate::leash::{End, Leash};
 use crate::load::{answers_a_second, installed};
 use crate::nginx::Nginx;
+use crate::process_guard::{End, ProcessGuard};
 use crate::processor::seconds_of;
 use crate::report::{Goal, Report, median};
 use crate::scenario::{Outcome, Setting};
@@ -221,7 +221,7 @@ async fn measure(setting: &Setting, competitors: &mut [Competitor]) -> Outcome<(
 }
 
 /// Starts this program as the bare route.
-async fn start_bare(body: &Path) -> Outcome<(Leash, SocketAddr)> {
+async fn start_bare(body: &Path) -> Outcome<(ProcessGuard, SocketAddr)> {
     let address = free_address()?;
     let listen = address.to_string();
     let arguments = [
@@ -232,7 +232,7 @@ async fn start_bare(body: &Path) -> Outcome<(Leash, SocketAddr)> {
         body.as_os_str(),
     ];
     let program = std::env::current_exe()?;
-    let bare = Leash::start(program, arguments, Stdio::inherit(), End::Kill).await?;
+    let bare = ProcessGuard::start(program, arguments, Stdio::inherit(), End::Kill).await?;
     while tokio::net::TcpStream::connect(address).await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

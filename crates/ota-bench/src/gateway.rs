@@ -10,7 +10,7 @@ use ota_http::Secret;
 use ota_sim::{FleetShape, QuotaSetting, SIMULATORS, Server, Setup, Simulator};
 use tempfile::TempDir;
 
-use crate::leash::{End, Leash};
+use crate::process_guard::{End, ProcessGuard};
 use crate::scenario::{Outcome, Setting};
 
 const SECRET: &str = "benchmark-secret-of-32-bytes-or-more";
@@ -50,7 +50,7 @@ pub(crate) fn section(simulator: &Simulator, name: &str, url: &str, limits: &str
 /// A running gateway; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Gateway {
-    program: Leash,
+    program: ProcessGuard,
     address: SocketAddr,
     /// From starting the process to its first answer.
     pub(crate) started_in: Duration,
@@ -89,7 +89,8 @@ impl Gateway {
         let log = std::fs::File::create(folder.path().join("log"))?;
         let begin = SystemClock.monotonic();
         let arguments = [OsStr::new("--config"), path.as_os_str()];
-        let program = Leash::start(&setting.gateway, arguments, log.into(), End::Kill).await?;
+        let program =
+            ProcessGuard::start(&setting.gateway, arguments, log.into(), End::Kill).await?;
         let client = client()?;
         let url = format!("http://{address}/healthz");
         while client.get(&url).send().await.is_err() {

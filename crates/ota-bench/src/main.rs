@@ -2,16 +2,16 @@
 
 mod bare;
 mod cached;
+mod delayed_link;
 mod faults;
 mod gateway;
 mod hostile;
-mod leash;
-mod line;
 mod load;
 mod memory;
 mod nginx;
 mod overload;
 mod polling;
+mod process_guard;
 mod processor;
 mod quota;
 mod report;

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::leash::{End, Leash};
+use crate::process_guard::{End, ProcessGuard};
 use crate::scenario::Outcome;
 
 /// A running nginx; it has ended, with its workers, when this has been dropped.
 #[derive(Debug)]
 pub(crate) struct Nginx {
-    master: Leash,
+    master: ProcessGuard,
 }
 
 impl Nginx {
@@ -50,7 +50,7 @@ impl Nginx {
             "-p".as_ref(),
             folder.as_os_str(),
         ];
-        let master = Leash::start("nginx", arguments, Stdio::null(), End::Terminate).await?;
+        let master = ProcessGuard::start("nginx", arguments, Stdio::null(), End::Terminate).await?;
         Ok(Self { master })
     }
 

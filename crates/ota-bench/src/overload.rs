@@ -10,8 +10,8 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::delayed_link::DelayedLink;
 use crate::gateway::{self, Gateway, PROVIDER, client};
-use crate::line::Line;
 use crate::report::{Goal, Report, quantile};
 use crate::scenario::{Outcome, Setting};
 
@@ -48,8 +48,8 @@ async fn measure(setting: &Setting, report: &mut Report, rate: u32) -> Outcome<(
         },
     )
     .await?;
-    let line = Line::start(sim.addr(), ROUND_TRIP).await?;
-    let section = gateway::one_section(&line.url(), "")?;
+    let link = DelayedLink::start(sim.addr(), ROUND_TRIP).await?;
+    let section = gateway::one_section(&link.url(), "")?;
     let gateway = Gateway::start(setting, &section).await?;
     let (client, token) = (client()?, gateway.authorization()?);
     let answers: Arc<Mutex<Vec<(Instant, Answer)>>> = Arc::default();

@@ -9,9 +9,9 @@ use ota_sim::{FleetShape, QuotaSetting, Refusal, SIMULATORS, Server, Setup};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::delayed_link::DelayedLink;
 use crate::faults;
 use crate::gateway::{self, Gateway, client};
-use crate::line::Line;
 use crate::report::{Goal, Report};
 use crate::scenario::{Outcome, Setting};
 
@@ -61,10 +61,10 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         let server = one.start(setup).await?;
         // A throttle that is played would hide one that the gateway has earned.
         server.set_faults(faults::mixed_without_throttles());
-        let line = Line::start(server.addr(), Duration::from_millis(ROUND_TRIPS[0])).await?;
+        let link = DelayedLink::start(server.addr(), Duration::from_millis(ROUND_TRIPS[0])).await?;
         let limits = format!("calls = {calls}\nwindow_s = {seconds}\ntimeout_ms = 2000");
-        sections.push_str(&gateway::section(one, one.name, &line.url(), &limits));
-        lines.push(Arc::new(line));
+        sections.push_str(&gateway::section(one, one.name, &link.url(), &limits));
+        lines.push(Arc::new(link));
         vendors.push((*one, server));
     }
     let metrics = gateway::free_address()?;

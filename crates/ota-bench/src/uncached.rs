@@ -22,7 +22,7 @@ const SCENARIO: &str = "uncached";
 const ROOM: &str = "calls = 1000000";
 
 /// A read in all the ways that are compared.
-struct Ways {
+struct ComparedReads {
     /// Dropping it ends it.
     _sim: Server,
     gateway: Gateway,
@@ -50,7 +50,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     );
     let gateway = Gateway::start(setting, &sections).await?;
     let job = sim.fleet().jobs[0].id.clone();
-    let ways = Ways {
+    let reads = ComparedReads {
         token: gateway.authorization()?,
         provider: provider(&sim)?,
         client: client()?,
@@ -63,8 +63,8 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         let (mut through, mut direct) = (Vec::new(), Vec::new());
         for round in 0..rounds + 50 {
             let times = [
-                ways.through_gateway(read).await?,
-                ways.by_adapter(read).await?,
+                reads.through_gateway(read).await?,
+                reads.by_adapter(read).await?,
             ];
             // The first ones warm up.
             if round >= 50 {
@@ -127,7 +127,7 @@ fn millis(begin: Instant) -> f64 {
     begin.elapsed().as_secs_f64() * 1000.0
 }
 
-impl Ways {
+impl ComparedReads {
     async fn through_gateway(&self, read: Read) -> Outcome<f64> {
         let path = match read {
             Read::Job => format!("{PROVIDER}/jobs/{}", self.job),

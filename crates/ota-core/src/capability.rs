@@ -3,9 +3,9 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::fields::FieldSupport;
 use crate::filter::{JobFilter, TaskFilter};
-use crate::word::words;
+use crate::open_enum::open_enum;
 
-words!(
+open_enum!(
     /// How a filter is answered.
     Support {
         /// The vendor filters.
@@ -17,7 +17,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// What a vendor's quota counts together.
     QuotaPer {
         /// The calls of one operation by one account.

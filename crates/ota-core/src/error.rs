@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::word::words;
+use crate::open_enum::open_enum;
 
 /// A result with the contract's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-words!(
+open_enum!(
     /// What went wrong, as far as a caller acts on it.
     ErrorKind {
         /// The caller's request is invalid or out of range.

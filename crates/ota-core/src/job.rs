@@ -3,10 +3,10 @@
 use time::OffsetDateTime;
 
 use crate::id::{DeviceId, JobId, PackageId, ProductId, ProviderName};
+use crate::open_enum::open_enum;
 use crate::vendor::VendorDetail;
-use crate::word::words;
 
-words!(
+open_enum!(
     /// Where a job is in its life.
     ///
     /// A finished word may still change: a canceled dynamic batch has running tasks and a failed task can be repeated.
@@ -41,7 +41,7 @@ impl JobStatus {
     }
 }
 
-words!(
+open_enum!(
     /// How a finished job ended; present only when the vendor tells it or counts prove it.
     JobOutcome {
         /// Every device succeeded.
@@ -53,7 +53,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// What a job installs.
     JobKind {
         /// Firmware of the device or of one of its modules.
@@ -65,7 +65,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// What a job is for.
     JobPurpose {
         /// Rolls a version out.
@@ -75,7 +75,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// Whether the set of devices is fixed when the job is created.
     Selection {
         /// Fixed.
@@ -85,7 +85,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// How the devices of a job were chosen.
     Scope {
         /// All devices of the product.
@@ -99,7 +99,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// When the devices of a job are notified.
     ScheduleMode {
         /// At once.
@@ -111,7 +111,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// What happens to a device's task of an earlier job.
     Overwrite {
         /// The waiting task stays.
@@ -121,7 +121,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// How much of a job an answer holds.
     Detail {
         /// A row of a vendor list that leaves fields out.

@@ -13,13 +13,13 @@ pub mod gate;
 pub mod id;
 pub mod job;
 pub mod nearest;
+mod open_enum;
 pub mod paging;
 pub mod provider;
 pub mod random;
 pub mod task;
 pub mod trace;
 pub mod vendor;
-mod word;
 
 pub use context::Context;
 pub use error::{Error, ErrorKind, Result};

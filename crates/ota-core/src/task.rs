@@ -3,10 +3,10 @@
 use time::OffsetDateTime;
 
 use crate::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
+use crate::open_enum::open_enum;
 use crate::vendor::VendorDetail;
-use crate::word::words;
 
-words!(
+open_enum!(
     /// Where a task is in its life.
     TaskStatus {
         /// Not started.
@@ -26,7 +26,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// Where inside its status a task is.
     TaskStage {
         /// It must be confirmed first.
@@ -40,7 +40,7 @@ words!(
     }
 );
 
-words!(
+open_enum!(
     /// Why a task failed, read from the vendor's text.
     Failure {
         /// A step took too long.

@@ -200,7 +200,7 @@ impl AccountQuota {
         let mut place: Option<Place> = None;
         loop {
             let (notify, until) = match self.step(wanted, &caller, &mut place)? {
-                Step::Served(permit) => return Ok(permit),
+                Step::Granted(permit) => return Ok(permit),
                 Step::Again(notify, until) => (notify, until),
             };
             tokio::select! {
@@ -290,7 +290,7 @@ impl AccountQuota {
             .take(now, rank.ticket, given_up, wanted.priority);
         state.wake(key, now);
         place.queued = false;
-        Ok(Step::Served(Permit {
+        Ok(Step::Granted(Permit {
             quota: Arc::clone(self),
             slots: wanted.slots.clone(),
             key,
@@ -316,7 +316,7 @@ impl AccountQuota {
 
 /// The result of one poll of the queue.
 enum Step {
-    Served(Permit),
+    Granted(Permit),
     /// To poll again when notified, or at this time.
     Again(Arc<Notify>, Instant),
 }

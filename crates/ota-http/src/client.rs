@@ -10,7 +10,7 @@ use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-use crate::coding::{self, Packed};
+use crate::coding::{self, DecodeError};
 use crate::proxy::{self, Proxies};
 use crate::response::Response;
 use crate::tls::{self, Problem, TlsError, TlsOptions, Watch};
@@ -234,7 +234,7 @@ impl Client {
         }
         let mut headers = std::mem::take(response.headers_mut());
         let body = coding::unpack(&mut headers, body.freeze(), self.max_body_bytes)
-            .map_err(|packed| self.not_unpacked(status, packed))?;
+            .map_err(|error| self.decode_error(status, error))?;
         let response = Response {
             status,
             headers,
@@ -254,15 +254,15 @@ impl Client {
     }
 
     /// The error for a body that cannot be unpacked. Its status is all that is known of such an answer.
-    fn not_unpacked(&self, status: u16, packed: Packed) -> Error {
-        let (message, again) = match packed {
+    fn decode_error(&self, status: u16, error: DecodeError) -> Error {
+        let (message, again) = match error {
             // Unpacking costs processor time, and what is made of an answer is as large or as damaged the next time.
-            Packed::TooLarge => return self.too_large().with_retry(Retry::Never),
-            Packed::Damaged => (
+            DecodeError::TooLarge => return self.too_large().with_retry(Retry::Never),
+            DecodeError::Damaged => (
                 "the vendor's compressed answer is damaged".to_owned(),
                 Retry::Never,
             ),
-            Packed::Unknown(coding) => (
+            DecodeError::Unknown(coding) => (
                 format!(
                     "the vendor's answer has the content coding `{coding}`, which was not requested and is not supported; a proxy may have added it"
                 ),

@@ -22,9 +22,9 @@ const MAX_CODINGS: usize = 2;
 /// is in it, so a small body of empty members would cost minutes.
 const MAX_MEMBERS: usize = 16;
 
-/// Why a body cannot be unpacked.
+/// Why a body cannot be decoded.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Packed {
+pub(crate) enum DecodeError {
     /// It has a coding that was not asked for and is not read.
     Unknown(String),
     /// It is larger than allowed once it is unpacked.
@@ -38,13 +38,13 @@ pub(crate) fn unpack(
     headers: &mut HeaderMap,
     mut body: Bytes,
     max_bytes: usize,
-) -> Result<Bytes, Packed> {
+) -> Result<Bytes, DecodeError> {
     let codings = codings(headers);
     if codings.is_empty() {
         return Ok(body);
     }
     if codings.len() > MAX_CODINGS {
-        return Err(Packed::Unknown(codings.join(", ")));
+        return Err(DecodeError::Unknown(codings.join(", ")));
     }
     let mut members = 0;
     // The last one was put on last.
@@ -54,7 +54,7 @@ pub(crate) fn unpack(
             "gzip" | "x-gzip" if !body.starts_with(GZIP_MAGIC) => body,
             _ if body.is_empty() => body,
             "gzip" | "x-gzip" => gunzip(&body, max_bytes, &mut members)?,
-            _ => return Err(Packed::Unknown(coding.clone())),
+            _ => return Err(DecodeError::Unknown(coding.clone())),
         };
     }
     headers.remove(CONTENT_ENCODING);
@@ -81,33 +81,35 @@ fn codings(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// Unpacks one coding; `members` counts the gzip members of the whole body.
-fn gunzip(packed: &[u8], max_bytes: usize, members: &mut usize) -> Result<Bytes, Packed> {
+fn gunzip(compressed: &[u8], max_bytes: usize, members: &mut usize) -> Result<Bytes, DecodeError> {
     let mut out = Vec::new();
-    let mut rest = packed;
+    let mut rest = compressed;
     // Several members may follow each other; zero bytes behind the last one are padding.
     while rest.starts_with(GZIP_MAGIC) {
         *members += 1;
         if *members > MAX_MEMBERS {
-            return Err(Packed::Damaged);
+            return Err(DecodeError::Damaged);
         }
         let left = max_bytes.saturating_sub(out.len());
         let limit = u64::try_from(left).unwrap_or(u64::MAX).saturating_add(1);
         let mut member = GzDecoder::new(rest).take(limit);
-        member.read_to_end(&mut out).map_err(|_| Packed::Damaged)?;
+        member
+            .read_to_end(&mut out)
+            .map_err(|_| DecodeError::Damaged)?;
         if out.len() > max_bytes {
-            return Err(Packed::TooLarge);
+            return Err(DecodeError::TooLarge);
         }
         rest = member.into_inner().into_inner();
     }
     match rest.iter().all(|byte| *byte == 0) {
         true => Ok(out.into()),
-        false => Err(Packed::Damaged),
+        false => Err(DecodeError::Damaged),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Packed, unpack};
+    use super::{DecodeError, unpack};
     use bytes::Bytes;
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -121,7 +123,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn unpacked(coding: &[&str], body: Vec<u8>, max: usize) -> Result<Vec<u8>, Packed> {
+    fn unpacked(coding: &[&str], body: Vec<u8>, max: usize) -> Result<Vec<u8>, DecodeError> {
         let mut headers = HeaderMap::new();
         for coding in coding {
             let value = HeaderValue::from_bytes(coding.as_bytes()).unwrap();
@@ -172,12 +174,12 @@ mod tests {
         assert!(bomb.len() < 10_000);
         assert_eq!(
             unpacked(&["gzip"], bomb.clone(), 65_536),
-            Err(Packed::TooLarge)
+            Err(DecodeError::TooLarge)
         );
         let twice = [gzip(&[b' '; 60]), gzip(&[b' '; 60])].concat();
         assert_eq!(
             unpacked(&["gzip"], twice.clone(), 100),
-            Err(Packed::TooLarge)
+            Err(DecodeError::TooLarge)
         );
         assert_eq!(
             unpacked(&["gzip"], twice, 120).map(|body| body.len()),
@@ -186,22 +188,25 @@ mod tests {
         // A bomb in a bomb unpacks no further than its outer one may.
         assert_eq!(
             unpacked(&["gzip, gzip"], gzip(&bomb), 65_536),
-            Err(Packed::TooLarge)
+            Err(DecodeError::TooLarge)
         );
     }
 
     #[test]
     fn another_coding_is_named_and_a_damaged_body_is_one() {
-        let unknown = |name: &str| Err(Packed::Unknown(name.to_owned()));
+        let unknown = |name: &str| Err(DecodeError::Unknown(name.to_owned()));
         assert_eq!(unpacked(&["br"], vec![1], 100), unknown("br"));
         assert_eq!(unpacked(&["gzip, ZSTD"], vec![1], 100), unknown("zstd"));
         assert_eq!(unpacked(&["b\tr\u{e9}"], vec![1], 100), unknown("b?r??"));
         let mut cut = gzip(b"some words");
         cut.truncate(15);
-        assert_eq!(unpacked(&["gzip"], cut, 100), Err(Packed::Damaged));
+        assert_eq!(unpacked(&["gzip"], cut, 100), Err(DecodeError::Damaged));
         let mut followed = gzip(b"some words");
         followed.extend_from_slice(b"more");
-        assert_eq!(unpacked(&["gzip"], followed, 100), Err(Packed::Damaged));
+        assert_eq!(
+            unpacked(&["gzip"], followed, 100),
+            Err(DecodeError::Damaged)
+        );
     }
 
     #[test]
@@ -209,15 +214,18 @@ mod tests {
         let members = |count: usize| gzip(b"x").repeat(count);
         let body = |count: usize| Ok(b"x".repeat(count));
         assert_eq!(unpacked(&["gzip"], members(16), 100), body(16));
-        assert_eq!(unpacked(&["gzip"], members(17), 100), Err(Packed::Damaged));
+        assert_eq!(
+            unpacked(&["gzip"], members(17), 100),
+            Err(DecodeError::Damaged)
+        );
         let empty = gzip(b"").repeat(200_000);
         assert_eq!(
             unpacked(&["gzip"], empty.clone(), 8 << 20),
-            Err(Packed::Damaged)
+            Err(DecodeError::Damaged)
         );
         assert_eq!(
             unpacked(&["gzip, gzip"], gzip(&empty), 8 << 20),
-            Err(Packed::Damaged)
+            Err(DecodeError::Damaged)
         );
         // One of the outer coding and 15 of the inner one.
         assert_eq!(
@@ -226,11 +234,11 @@ mod tests {
         );
         assert_eq!(
             unpacked(&["gzip, gzip"], gzip(&members(16)), 1000),
-            Err(Packed::Damaged)
+            Err(DecodeError::Damaged)
         );
         assert_eq!(
             unpacked(&["gzip, gzip, gzip"], members(1), 100),
-            Err(Packed::Unknown("gzip, gzip, gzip".to_owned()))
+            Err(DecodeError::Unknown("gzip, gzip, gzip".to_owned()))
         );
     }
 

@@ -402,7 +402,7 @@ mod tests {
             );
             assert!(!shown.contains("s3c"), "{before}: {shown}");
             let shown = secrets(
-                &format!("http://h/?{query} https://user:passw0rd-of-somebody@h/x"),
+                &format!("http://h/?{query} https://user:passw0rd-of-someone@h/x"),
                 [],
                 300,
             );

@@ -70,7 +70,7 @@ impl SecretGroup {
         }
         let now = || self.read_again();
         let known = self.hopeless().as_deref() == Some(refused);
-        let patience = if known { Duration::ZERO } else { MOMENT };
+        let max_wait = if known { Duration::ZERO } else { MOMENT };
         let start = self.clock.monotonic();
         let mut last = now();
         let mut since = start;
@@ -82,7 +82,7 @@ impl SecretGroup {
                 return true;
             }
             let waited = time.saturating_duration_since(start);
-            if waited >= LONGEST || (!changed && waited >= patience) {
+            if waited >= LONGEST || (!changed && waited >= max_wait) {
                 if !changed {
                     *self.hopeless() = last;
                 }

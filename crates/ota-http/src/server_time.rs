@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn the_servers_time_is_read() {
-        let told = response(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        assert_eq!(told.date(), Some(datetime!(1994-11-06 08:49:37 UTC)));
+        let reported = response(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")]);
+        assert_eq!(reported.date(), Some(datetime!(1994-11-06 08:49:37 UTC)));
         for text in ["", "now", "1994-11-06T08:49:37Z"] {
             assert_eq!(response(&[("date", text)]).date(), None, "{text}");
         }
@@ -115,8 +115,8 @@ mod tests {
             ("99999999999999999999999", Some(300)),
             ("Fri, 31 Dec 9999 23:59:59 GMT", Some(300)),
         ] {
-            let told = response(&[date, ("retry-after", value)]).retry_after();
-            assert_eq!(told, expected.map(Duration::from_secs), "{value}");
+            let reported = response(&[date, ("retry-after", value)]).retry_after();
+            assert_eq!(reported, expected.map(Duration::from_secs), "{value}");
         }
         let undated = response(&[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")]);
         assert_eq!(undated.retry_after(), None);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ota_adapter::Meaning;
 use ota_adapter::error::{MAX_MESSAGE_CHARS, code, has_code, vendor_error, with_wait};
-use ota_adapter::slower::asks_to_slow_down;
+use ota_adapter::throttling::asks_to_slow_down;
 use ota_core::error::{Retry, VendorError};
 use ota_core::{Error, ErrorKind};
 use ota_http::server_time::whole_number;

@@ -58,7 +58,7 @@ pub fn read(operation: Operation, status: u16, body: &[u8], now: Instant) -> Res
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body),
     };
-    let members = interpret(&response, &["secret-of-nobody"], &|_| {})?;
+    let members = interpret(&response, &["secret-of-no-one"], &|_| {})?;
     let provider = ProviderName::parse("internals").expect("the name is valid");
     let drift = DriftCounter::default();
     let source = Source {

@@ -19,9 +19,9 @@ pub(crate) fn answer(shared: &Shared, arrival: &Arrival) -> Response<Body> {
             "status": "ok",
             "simulator": shared.title,
         })),
-        ("/_sim/counters", &Method::GET) => json(&shared.ledger.counters()),
+        ("/_sim/counters", &Method::GET) => json(&shared.recorder.counters()),
         ("/_sim/counters", &Method::DELETE) => {
-            shared.ledger.reset();
+            shared.recorder.reset();
             empty()
         }
         ("/_sim/fleet", &Method::GET) => json(&shared.vendor.fleet(shared.now())),
@@ -79,7 +79,7 @@ fn overview(shared: &Shared) -> Response<Body> {
          td,th{border-bottom:1px solid #ccc;padding:.2em .8em;text-align:left}\
          </style></head><body>",
     );
-    let counters = shared.ledger.counters();
+    let counters = shared.recorder.counters();
     let _infallible = write!(
         text,
         "<h1>{} simulator</h1><p>{} calls, {} answered, {} refused. \

@@ -128,36 +128,36 @@ pub struct RecordedRequest {
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct Records {
     counters: Counters,
     windows: BTreeMap<String, Window>,
     all: Window,
     requests: VecDeque<RecordedRequest>,
 }
 
-/// The book in which a server writes what happens.
+/// Records what happens in a server.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct Recorder {
     window: Duration,
-    book: Mutex<Book>,
+    records: Mutex<Records>,
 }
 
-impl Ledger {
+impl Recorder {
     pub(crate) fn new(window: Duration) -> Self {
         Self {
             window,
-            book: Mutex::default(),
+            records: Mutex::default(),
         }
     }
 
     pub(crate) fn arrived(&self, now: OffsetDateTime, request: RecordedRequest) {
-        let mut book = self.lock();
-        let Book {
+        let mut records = self.lock();
+        let Records {
             counters,
             windows,
             all,
             requests,
-        } = &mut *book;
+        } = &mut *records;
         let operation = request.operation.clone();
         *counters.calls.entry(operation.clone()).or_default() += 1;
 
@@ -177,8 +177,8 @@ impl Ledger {
     }
 
     pub(crate) fn answered(&self, operation: &str) {
-        let mut book = self.lock();
-        *book
+        let mut records = self.lock();
+        *records
             .counters
             .answered
             .entry(operation.to_owned())
@@ -190,9 +190,9 @@ impl Ledger {
     }
 
     pub(crate) fn injected(&self, kinds: impl Iterator<Item = FaultKind>) {
-        let mut book = self.lock();
+        let mut records = self.lock();
         for kind in kinds {
-            *book.counters.faults.entry(kind).or_default() += 1;
+            *records.counters.faults.entry(kind).or_default() += 1;
         }
     }
 
@@ -213,10 +213,10 @@ impl Ledger {
     }
 
     pub(crate) fn reset(&self) {
-        *self.lock() = Book::default();
+        *self.lock() = Records::default();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::body::{Body, finish, foreign_answer, page, with_headers};
 use crate::control;
-use crate::counters::{Counters, Ledger, RecordedRequest};
+use crate::counters::{Counters, RecordedRequest, Recorder};
 use crate::exchange::{Arrival, Vendor, Verdict};
 use crate::fault::{Fault, FaultKind};
 use crate::faults::Faults;
@@ -66,7 +66,7 @@ impl Server {
             title,
             vendor,
             faults: Faults::new(setup.faults, setup.seed),
-            ledger: Ledger::new(counted_window),
+            recorder: Recorder::new(counted_window),
             started: setup.clock.now(),
             clock: setup.clock,
             clock_offset: setup.clock_offset,
@@ -100,13 +100,13 @@ impl Server {
     /// Returns the numbers since the start or the last reset.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.shared.ledger.counters()
+        self.shared.recorder.counters()
     }
 
     /// Returns the last 10,000 requests, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.shared.ledger.requests()
+        self.shared.recorder.requests()
     }
 
     /// Replaces all faults.
@@ -128,7 +128,7 @@ impl Server {
 
     /// Forgets all counters and recorded requests; quota windows, tokens and nonces stay.
     pub fn reset_counters(&self) {
-        self.shared.ledger.reset();
+        self.shared.recorder.reset();
     }
 
     /// Accepts no more connections, lets open calls finish (two seconds at most) and ends.
@@ -268,11 +268,11 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Body>, Drop
     let operation = vendor.operation(arrival);
     let params = arrival.shown_params(vendor.secret_params());
     let record = recorded(shared, arrival, operation, params.clone());
-    shared.ledger.arrived(shared.clock.now(), record);
+    shared.recorder.arrived(shared.clock.now(), record);
     let faults = shared
         .faults
         .draw(operation, &params, |kind| vendor.serves(kind));
-    shared.ledger.injected(faults.kinds());
+    shared.recorder.injected(faults.kinds());
 
     if let Some(fault) = faults.get(FaultKind::Delay) {
         tokio::time::sleep(Duration::from_millis(fault.delay_ms.unwrap_or(1000))).await;
@@ -290,16 +290,16 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Body>, Drop
 
     let answer = vendor.answer(arrival, &faults);
     match answer.verdict {
-        Verdict::Answered => shared.ledger.answered(operation),
+        Verdict::Answered => shared.recorder.answered(operation),
         Verdict::LoggedIn => {
-            shared.ledger.answered(operation);
-            shared.ledger.logged_in();
+            shared.recorder.answered(operation);
+            shared.recorder.logged_in();
         }
         Verdict::Refreshed => {
-            shared.ledger.answered(operation);
-            shared.ledger.refreshed();
+            shared.recorder.answered(operation);
+            shared.recorder.refreshed();
         }
-        Verdict::Refused(reason) => shared.ledger.refused(reason),
+        Verdict::Refused(reason) => shared.recorder.refused(reason),
     }
     Ok(with_headers(finish(answer, &faults), &faults))
 }

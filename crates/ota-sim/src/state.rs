@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
-use crate::counters::Ledger;
+use crate::counters::Recorder;
 use crate::exchange::Vendor;
 use crate::faults::Faults;
 
@@ -12,7 +12,7 @@ pub(crate) struct Shared {
     pub(crate) title: &'static str,
     pub(crate) vendor: Box<dyn Vendor>,
     pub(crate) faults: Faults,
-    pub(crate) ledger: Ledger,
+    pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
     pub(crate) clock_offset: time::Duration,
     pub(crate) started: OffsetDateTime,

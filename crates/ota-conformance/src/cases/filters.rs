@@ -77,11 +77,11 @@ pub(crate) async fn task_status_filters_are_exact(subject: &Subject) -> Verdict 
                 return Err(format!("{what}: `{}` is `{}`", other.id, other.status));
             }
             for one in TaskStatus::ALL.iter().filter(|one| status.contains(one)) {
-                let told = listed.rows().filter(|task| task.status == *one).count() as u64;
+                let reported = listed.rows().filter(|task| task.status == *one).count() as u64;
                 let really = job.counts.get(one).copied().unwrap_or(0);
                 ensure!(
-                    told == really,
-                    "{what}: {told} are `{one}`, really {really}"
+                    reported == really,
+                    "{what}: {reported} are `{one}`, really {really}"
                 );
             }
         }

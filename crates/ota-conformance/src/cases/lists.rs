@@ -81,10 +81,10 @@ pub(crate) async fn every_task_is_listed_exactly_once(subject: &Subject) -> Verd
                 *counts.entry(task.status).or_default() += 1;
             }
             for status in TaskStatus::ALL {
-                let (told, true_count) = (counts.get(status), job.counts.get(status));
+                let (reported, true_count) = (counts.get(status), job.counts.get(status));
                 ensure!(
-                    told.unwrap_or(&0) == true_count.unwrap_or(&0),
-                    "{what}: {told:?} are `{status}`, really {true_count:?}"
+                    reported.unwrap_or(&0) == true_count.unwrap_or(&0),
+                    "{what}: {reported:?} are `{status}`, really {true_count:?}"
                 );
             }
         }

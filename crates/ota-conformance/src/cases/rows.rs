@@ -298,7 +298,7 @@ pub(crate) async fn an_odd_value_leaves_the_page_whole(subject: &Subject) -> Ver
         Trouble::HugeNumberRow,
         Trouble::DeepValueRow,
     ] {
-        let told = subject.drift.as_ref().map(|drift| drift());
+        let reported = subject.drift.as_ref().map(|drift| drift());
         let Some((odd_jobs, odd_tasks)) = with_trouble(subject, trouble).await? else {
             return skipped(format!("the subject cannot make {trouble:?}"));
         };
@@ -334,9 +334,9 @@ pub(crate) async fn an_odd_value_leaves_the_page_whole(subject: &Subject) -> Ver
             }
         }
         ensure!(met > 0, "{trouble:?}: no task shows the odd value");
-        let told_now = subject.drift.as_ref().map(|drift| drift());
+        let reported_now = subject.drift.as_ref().map(|drift| drift());
         ensure!(
-            told.is_none() || told_now > told,
+            reported.is_none() || reported_now > reported,
             "{trouble:?} is reported to no drift observer"
         );
     }
@@ -399,16 +399,16 @@ fn lost<T: Row>(what: &str, before: &ListedPages<T>, after: &ListedPages<T>) -> 
 pub(crate) async fn what_is_no_row_costs_no_other_row(subject: &Subject) -> Verdict {
     let (jobs, tasks) = both(subject).await?;
     for odd in [Odd::Null, Odd::Number, Odd::Text, Odd::List] {
-        let told = subject.drift.as_ref().map(|drift| drift());
+        let reported = subject.drift.as_ref().map(|drift| drift());
         let trouble = Trouble::NoRow(odd);
         let Some((odd_jobs, odd_tasks)) = with_trouble(subject, trouble).await? else {
             return skipped("the subject cannot put something else in the place of a row");
         };
         lost(&format!("{trouble:?}: jobs"), &jobs, &odd_jobs)?;
         lost(&format!("{trouble:?}: tasks"), &tasks, &odd_tasks)?;
-        let told_now = subject.drift.as_ref().map(|drift| drift());
+        let reported_now = subject.drift.as_ref().map(|drift| drift());
         ensure!(
-            told.is_none() || told_now > told,
+            reported.is_none() || reported_now > reported,
             "{trouble:?} is reported to no drift observer"
         );
     }

@@ -18,7 +18,7 @@ async fn stats_of(subject: &Subject, job: &JobTruth) -> Result<JobStats, String>
         .ok_or_else(|| format!("job_stats says that there is no job `{}`", job.id))
 }
 
-fn told(stats: &JobStats, status: TaskStatus) -> Option<u64> {
+fn reported(stats: &JobStats, status: TaskStatus) -> Option<u64> {
     match status {
         TaskStatus::Pending => stats.pending,
         TaskStatus::InProgress => stats.in_progress,
@@ -45,7 +45,7 @@ pub(crate) async fn statistics_equal_the_truth(subject: &Subject) -> Verdict {
         );
         for status in TaskStatus::ALL {
             let really = job.counts.get(status).copied().unwrap_or(0);
-            let count = told(&stats, *status);
+            let count = reported(&stats, *status);
             ensure!(
                 count.is_none_or(|count| count == really),
                 "job `{}` has {really} `{status}` tasks, the statistics say {count:?}",
@@ -65,10 +65,10 @@ pub(crate) async fn statistics_equal_the_truth(subject: &Subject) -> Verdict {
             job.id,
             stats.not_started
         );
-        if let (Some(told), Some(really)) = (stats.timed_out, job.timed_out) {
+        if let (Some(reported), Some(really)) = (stats.timed_out, job.timed_out) {
             ensure!(
-                told == really,
-                "{really} tasks of job `{}` ran out of time, the statistics say {told}",
+                reported == really,
+                "{really} tasks of job `{}` ran out of time, the statistics say {reported}",
                 job.id
             );
         }
@@ -81,7 +81,7 @@ pub(crate) async fn statistics_are_consistent(subject: &Subject) -> Verdict {
         let stats = stats_of(subject, job).await?;
         let parts: u64 = TaskStatus::ALL
             .iter()
-            .filter_map(|status| told(&stats, *status))
+            .filter_map(|status| reported(&stats, *status))
             .sum();
         ensure!(
             stats.total.is_none_or(|total| parts <= total),
@@ -111,7 +111,7 @@ pub(crate) async fn statistics_are_consistent(subject: &Subject) -> Verdict {
         let job = subject.truth.jobs.iter().find(|job| job.id == row.id);
         let really = job.and_then(JobTruth::outcome);
         ensure!(
-            row.outcome.is_none_or(|told| Some(told) == really),
+            row.outcome.is_none_or(|reported| Some(reported) == really),
             "job `{}`: the list says the outcome {:?}, really {really:?}",
             row.id,
             row.outcome
@@ -195,10 +195,10 @@ pub(crate) async fn statistics_cost_no_more_than_the_capability_says(subject: &S
     let before = subject.calls();
     stats_of(subject, job).await?;
     let cost = subject.calls() - before;
-    let told = u64::from(subject.provider.capability().job_stats.calls);
+    let reported = u64::from(subject.provider.capability().job_stats.calls);
     ensure!(
-        (1..=told).contains(&cost),
-        "statistics cost {cost} calls, the capability says {told}"
+        (1..=reported).contains(&cost),
+        "statistics cost {cost} calls, the capability says {reported}"
     );
     passed()
 }

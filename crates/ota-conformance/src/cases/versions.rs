@@ -91,11 +91,13 @@ async fn the_rest_is_answered(subject: &Subject) -> Result<(), String> {
     ensure!(stats.is_some(), "job_stats says that there is no job");
     let wrong = stats.is_some_and(|stats| {
         let really = job.timed_out.or(stats.timed_out);
-        stats.timed_out.is_some_and(|told| Some(told) != really)
+        stats
+            .timed_out
+            .is_some_and(|reported| Some(reported) != really)
     });
     ensure!(
         !wrong,
-        "a count that the older server does not have is told"
+        "a count that the older server does not have is reported"
     );
     Ok(())
 }

@@ -84,7 +84,7 @@ impl Size {
 }
 
 /// What the vendor shows at a place and counts there.
-enum Shown<R> {
+enum Probe<R> {
     /// The row at the place, and those behind it on the same page.
     Rows(Placed<R>),
     /// Nothing, and the row before it is there: the list ends here.
@@ -280,7 +280,7 @@ where
     }
 
     /// Whether the listing is further than where it began, so that it may stop here.
-    fn has_got_on(&self) -> bool {
+    fn has_progress(&self) -> bool {
         let place = |position: &Position| {
             let size = (position.size, position.least, position.short);
             (position.segment, position.offset, size)
@@ -291,7 +291,7 @@ where
     /// Asks the vendor, and notes the total that it counts.
     async fn ask(&mut self, window: Window) -> Result<Fetched<R>, Stop> {
         let spent = self.pager.spent.saturating_add(self.paged.calls);
-        let most = match self.has_got_on() {
+        let most = match self.has_progress() {
             true => self.pager.max_calls,
             false => self.pager.max_calls.max(Pager::MAX_CALLS_TO_RESOLVE),
         };
@@ -324,7 +324,7 @@ where
     }
 
     /// The largest row that any answer has counted, as far as it can be read.
-    fn counted(&self) -> u64 {
+    fn max_total(&self) -> u64 {
         self.pager.reach(self.position.total)
     }
 
@@ -347,7 +347,7 @@ where
     }
 
     /// Notes the size of the vendor's pages; the rows are asked for again in it.
-    fn learn(&mut self, size: Size) -> Step<R> {
+    fn set_size(&mut self, size: Size) -> Step<R> {
         let position = &mut self.position;
         position.short = None;
         match size {
@@ -368,7 +368,7 @@ where
     fn too_short(&mut self, window: Window, rows: &[R]) -> Step<R> {
         let other = self.position.offset / window.index.saturating_add(1);
         let rows = count(rows).min(u32::try_from(other).unwrap_or(u32::MAX));
-        self.learn(Size::Short {
+        self.set_size(Size::Short {
             asked: window.size,
             rows: rows.max(1),
         })
@@ -385,7 +385,7 @@ where
         }
         if let Some(size) = self.other_size(window, &fetched)? {
             let rows = size.rows();
-            let step = self.learn(size);
+            let step = self.set_size(size);
             // The first page begins with the first row whatever its size; where another one begins depends on it.
             if window.index > 0 || window.skip >= rows {
                 return Ok(step);
@@ -415,35 +415,35 @@ where
         let wrong = rows > 0 && fetched.total.is_some_and(|total| total < end);
         let reported = fetched.total.filter(|_| !wrong);
         if end <= self.position.offset {
-            return self.nothing_new(window, fetched, reported).await;
+            return self.no_new_rows(window, fetched, reported).await;
         }
         if full {
             if self.position.short.is_some() {
-                self.learn(Size::Most(rows));
+                self.set_size(Size::Most(rows));
             }
             return Ok(self.place(window, fetched));
         }
-        if wrong || (reported.is_none() && self.counted() < end) {
+        if wrong || (reported.is_none() && self.max_total() < end) {
             if window.index > 0 && !self.position.least {
                 return Ok(self.too_short(window, &fetched.rows));
             }
             if !self.position.least {
-                self.learn(Size::Most(rows));
+                self.set_size(Size::Most(rows));
             }
             return Ok(self.place(window, fetched));
         }
-        if self.pager.reach(reported) > end || (reported.is_none() && self.counted() > end) {
+        if self.pager.reach(reported) > end || (reported.is_none() && self.max_total() > end) {
             return self.short_page(window, missing, false).await;
         }
-        if self.counted() <= end {
+        if self.max_total() <= end {
             if fetched.total.is_none() && !self.is_last(window).await? {
                 return Ok(self.too_short(window, &fetched.rows));
             }
             return Ok(self.place(window, fetched));
         }
         // A total that has become smaller may be wrong; rows behind it would prove that.
-        Ok(match self.shown(end).await? {
-            Shown::Nothing => {
+        Ok(match self.probe(end).await? {
+            Probe::Nothing => {
                 let mut step = self.place(window, fetched);
                 if let Step::Rows(placed) = &mut step {
                     placed.last = true;
@@ -471,7 +471,7 @@ where
         let rows = fetched.rows.len() as u64;
         let most = u64::from(self.pager.max_vendor_page);
         match fetched.total {
-            Some(total) if total == rows => self.counted() <= rows || rows > most,
+            Some(total) if total == rows => self.max_total() <= rows || rows > most,
             Some(total) if total > rows => false,
             _ => rows > most,
         }
@@ -483,7 +483,7 @@ where
         self.note_total(fetched.total, end);
         if end <= u64::from(self.pager.max_vendor_page) {
             // It can be a vendor whose pages are no smaller, so the next part comes from the same one.
-            self.learn(Size::Least(count(&fetched.rows)));
+            self.set_size(Size::Least(count(&fetched.rows)));
         }
         Step::Rows(Placed {
             rows: fetched.rows,
@@ -531,28 +531,29 @@ where
     }
 
     /// Judges a page without a row at the position or behind it.
-    async fn nothing_new(
+    async fn no_new_rows(
         &mut self,
         window: Window,
         fetched: Fetched<R>,
         reported: Option<u64>,
     ) -> Result<Step<R>, Stop> {
         let (offset, rows) = (self.position.offset, count(&fetched.rows));
-        if self.pager.reach(reported) > offset || (reported.is_none() && self.counted() > offset) {
+        if self.pager.reach(reported) > offset || (reported.is_none() && self.max_total() > offset)
+        {
             return self.short_page(window, 1, false).await;
         }
-        if self.counted() > offset {
-            return match self.shown(offset).await? {
-                Shown::Rows(placed) => Ok(Step::Rows(placed)),
-                Shown::Size => Ok(Step::Size),
-                Shown::Nothing => Ok(self.ended(reported)),
-                Shown::Counted => self.short_page(window, 1, true).await,
-                Shown::Unclear => Ok(self.no_small_pages()),
+        if self.max_total() > offset {
+            return match self.probe(offset).await? {
+                Probe::Rows(placed) => Ok(Step::Rows(placed)),
+                Probe::Size => Ok(Step::Size),
+                Probe::Nothing => Ok(self.ended(reported)),
+                Probe::Counted => self.short_page(window, 1, true).await,
+                Probe::Unclear => Ok(self.no_small_pages()),
             };
         }
         if rows > 0 && rows < window.size && !self.position.least {
             // The end, or smaller pages than were asked for, whose rows stand elsewhere.
-            return Ok(self.learn(Size::Most(rows)));
+            return Ok(self.set_size(Size::Most(rows)));
         }
         // The short page that this size was learned from had a row here.
         if self.position.short.is_some() {
@@ -562,7 +563,7 @@ where
             if before.rows.is_empty() {
                 return Ok(self.no_small_pages());
             }
-            if self.counted() > offset {
+            if self.max_total() > offset {
                 return self.short_page(window, 1, false).await;
             }
         }
@@ -584,7 +585,7 @@ where
             .position
             .size
             .unwrap_or(self.pager.max_vendor_page.max(1));
-        self.learn(Size::Least(size))
+        self.set_size(Size::Least(size))
     }
 
     /// Whether a small page that was asked for on purpose is answered with a larger one, which is noted.
@@ -594,13 +595,13 @@ where
         let size = size.unwrap_or(rows).min(self.pager.max_vendor_page.max(1));
         let larger = size > asked.size;
         if larger {
-            self.learn(Size::Least(size));
+            self.set_size(Size::Least(size));
         }
         larger
     }
 
     /// Finds out whether the list ends at a place, by the smallest pages there are: the row there is asked for, then the one before it.
-    async fn shown(&mut self, place: u64) -> Result<Shown<R>, Stop> {
+    async fn probe(&mut self, place: u64) -> Result<Probe<R>, Stop> {
         let size = match (self.position.least, self.position.size) {
             (true, Some(size)) => size,
             _ => 1,
@@ -611,19 +612,19 @@ where
             let answer = self.ask(at).await?;
             let rows = count(&answer.rows);
             if self.is_larger(at, &answer) {
-                return Ok(Shown::Size);
+                return Ok(Probe::Size);
             }
             if rows > at.skip {
                 return Ok(match self.place(at, answer) {
-                    Step::Rows(placed) => Shown::Rows(placed),
-                    _ => Shown::Size,
+                    Step::Rows(placed) => Probe::Rows(placed),
+                    _ => Probe::Size,
                 });
             }
             counted |= self.pager.reach(answer.total) > place;
         }
         let Some(before) = place.checked_sub(1).map(|row| Window::holding(row, size)) else {
             // No row before it that could show how small pages are served.
-            return Ok(Shown::Counted);
+            return Ok(Probe::Counted);
         };
         let answer = self.ask(before).await?;
         counted |= self.pager.reach(answer.total) > place;
@@ -633,27 +634,28 @@ where
         let shorter = self.position.least && answer.total.is_some_and(|total| total <= end);
         let served = rows > before.skip || shorter;
         Ok(match (served, counted) {
-            (true, true) => Shown::Counted,
-            (true, false) => Shown::Nothing,
-            (false, _) => Shown::Unclear,
+            (true, true) => Probe::Counted,
+            (true, false) => Probe::Nothing,
+            (false, _) => Probe::Unclear,
         })
     }
 
-    /// Settles a page that has fewer rows than belong into it, although the total says that there are more. `shown` says that the row at the
+    /// Settles a page that has fewer rows than belong into it, although the total says that there are more. `probed` says that the row at the
     /// position has been asked for separately, and did not come.
     async fn short_page(
         &mut self,
         window: Window,
         missing: u32,
-        shown: bool,
+        probed: bool,
     ) -> Result<Step<R>, Stop> {
         let again = self.ask(window).await?;
         let rows = count(&again.rows);
         let end = window.start() + u64::from(rows);
         if let Some(size) = self.other_size(window, &again)? {
-            return Ok(self.learn(size));
+            return Ok(self.set_size(size));
         }
-        if rows == window.size || (rows > 0 && again.total == Some(end) && self.counted() <= end) {
+        if rows == window.size || (rows > 0 && again.total == Some(end) && self.max_total() <= end)
+        {
             return Ok(self.place(window, again));
         }
         let offset = self.position.offset;
@@ -665,20 +667,20 @@ where
             });
         }
         if again.total.is_some() && self.pager.reach(again.total) <= offset && end <= offset {
-            if shown {
+            if probed {
                 return Ok(self.ended(again.total));
             }
-            return Ok(match self.shown(offset).await? {
-                Shown::Rows(placed) => Step::Rows(placed),
-                Shown::Size => Step::Size,
-                Shown::Nothing => self.ended(again.total),
-                Shown::Counted => Step::Missing,
-                Shown::Unclear => self.no_small_pages(),
+            return Ok(match self.probe(offset).await? {
+                Probe::Rows(placed) => Step::Rows(placed),
+                Probe::Size => Step::Size,
+                Probe::Nothing => self.ended(again.total),
+                Probe::Counted => Step::Missing,
+                Probe::Unclear => self.no_small_pages(),
             });
         }
-        if self.position.least || (rows == 0 && (shown || window.size == 1)) {
+        if self.position.least || (rows == 0 && (probed || window.size == 1)) {
             return match rows {
-                0 => self.behind_a_hole(window).await,
+                0 => self.skip_empty_page(window).await,
                 // Pages of this size, and rows that are missing in them.
                 _ => Ok(self.place_with_gap(window, again)),
             };
@@ -695,25 +697,25 @@ where
             return Ok(Step::Size);
         }
         if let Some(size) = self.other_size(part, &answer)? {
-            return Ok(self.learn(size));
+            return Ok(self.set_size(size));
         }
         if rows > 0 {
-            self.learn(Size::Most(rows));
+            self.set_size(Size::Most(rows));
         }
         let end = part.start() + u64::from(found);
         if found == part.size || (found > 0 && answer.total == Some(end)) {
             return Ok(self.place(part, answer));
         }
         match (found, rows) {
-            (0, 0) => self.behind_a_hole(window).await,
+            (0, 0) => self.skip_empty_page(window).await,
             (0, _) => Ok(self.place_with_gap(part, answer)),
-            _ => self.part_of_a_page(part, answer).await,
+            _ => self.short_part(part, answer).await,
         }
     }
 
     /// Settles a page that begins with the next row and is short: rows are missing in it, or the vendor's pages have become smaller still. The
     /// next row, asked for separately, tells.
-    async fn part_of_a_page(&mut self, part: Window, answer: Fetched<R>) -> Result<Step<R>, Stop> {
+    async fn short_part(&mut self, part: Window, answer: Fetched<R>) -> Result<Step<R>, Stop> {
         let single = Window::holding(self.position.offset, 1);
         let row = self.ask(single).await?;
         if self.is_larger(single, &row) {
@@ -724,21 +726,21 @@ where
             fingerprint if fingerprint == self.fingerprint(&answer.rows) => {
                 self.place_with_gap(part, answer)
             }
-            _ => self.learn(Size::Most(count(&answer.rows))),
+            _ => self.set_size(Size::Most(count(&answer.rows))),
         })
     }
 
     /// Goes on behind a page that stays empty, if rows come there.
-    async fn behind_a_hole(&mut self, window: Window) -> Result<Step<R>, Stop> {
+    async fn skip_empty_page(&mut self, window: Window) -> Result<Step<R>, Stop> {
         let next = window.following();
         let reachable = self.pager.limit.is_none_or(|limit| next.end() <= limit);
-        if next.start() >= self.counted() || !reachable {
+        if next.start() >= self.max_total() || !reachable {
             return Ok(Step::Missing);
         }
         let behind = self.ask(next).await?;
         let rows = count(&behind.rows);
         if let Some(size) = self.other_size(next, &behind)? {
-            return Ok(self.learn(size));
+            return Ok(self.set_size(size));
         }
         if rows == 0 {
             return Ok(Step::Missing);
@@ -756,7 +758,7 @@ where
     /// Takes the rows of a page that stand where they were asked for. They are the last ones if nothing has ever counted more.
     fn place(&mut self, window: Window, answer: Fetched<R>) -> Step<R> {
         let end = window.start() + answer.rows.len() as u64;
-        let last = self.counted() == end && answer.total.is_none_or(|total| total == end);
+        let last = self.max_total() == end && answer.total.is_none_or(|total| total == end);
         let total = answer
             .total
             .or(self.position.total.filter(|total| *total >= end));

@@ -587,7 +587,7 @@ proptest! {
             let inside = arrivals[number..].iter().take_while(|other| other.duration_since(*first) < WINDOW).count();
             prop_assert!(inside <= calls as usize, "{inside} calls in one window of {calls}");
         }
-        prop_assert_eq!(served, asked, "somebody waits for ever");
+        prop_assert_eq!(served, asked, "a caller waits forever");
     }
 }
 

@@ -66,24 +66,24 @@ mod tests {
     #[test]
     fn the_dates_of_a_certificate_are_told_outside_of_them_and_before_the_end() {
         let now = datetime!(2026-05-01 00:00 UTC);
-        let told = |begins, ends| Validity { begins, ends }.warning("the certificate", now);
+        let reported = |begins, ends| Validity { begins, ends }.warning("the certificate", now);
         let past = now - Duration::days(30);
-        assert_eq!(told(past, now + Duration::days(15)), None);
-        let soon = told(past, now + Duration::days(3) + Duration::hours(1)).unwrap();
+        assert_eq!(reported(past, now + Duration::days(15)), None);
+        let soon = reported(past, now + Duration::days(3) + Duration::hours(1)).unwrap();
         assert!(
             soon.contains("ends on 2026-05-04") && soon.contains("in 3 days"),
             "{soon}"
         );
         assert!(
-            told(past, now - Duration::days(1))
+            reported(past, now - Duration::days(1))
                 .unwrap()
                 .contains("has expired on 2026-04-30")
         );
-        let early = told(now + Duration::days(2), now + Duration::days(90)).unwrap();
+        let early = reported(now + Duration::days(2), now + Duration::days(90)).unwrap();
         assert!(
             early.contains("is not valid yet, only from 2026-05-03"),
             "{early}"
         );
-        assert_eq!(told(now, now + Duration::days(90)), None);
+        assert_eq!(reported(now, now + Duration::days(90)), None);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use ota_adapter_test::{Given, ScriptedServer};
+use ota_adapter_test::{ScriptedServer, TestDeps};
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::context::{Context, Priority};
 use ota_core::drift::DriftCounter;
@@ -50,7 +50,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) drift: Arc<DriftCounter>,
     server: ScriptedServer,
-    given: Given,
+    given: TestDeps,
 }
 
 impl Server {
@@ -58,7 +58,7 @@ impl Server {
         let server =
             ScriptedServer::start(move |seen: &ota_adapter_test::Seen| script(&seen.into()));
         let server = server.await;
-        let given = Given::new(Arc::new(SystemClock));
+        let given = TestDeps::new(Arc::new(SystemClock));
         Self {
             address: server.address(),
             drift: Arc::clone(&given.drift),
@@ -98,7 +98,12 @@ impl Server {
         self.built(change, &given, 5)
     }
 
-    fn built(&self, mut change: Value, given: &Given, max_calls_per_page: u32) -> AlibabaProvider {
+    fn built(
+        &self,
+        mut change: Value,
+        given: &TestDeps,
+        max_calls_per_page: u32,
+    ) -> AlibabaProvider {
         let mut settings = json!({
             "region": "cn-shanghai", "endpoint": self.server.endpoint(),
             "access_key_id": "LTAItestkey", "access_key_secret": SECRET,

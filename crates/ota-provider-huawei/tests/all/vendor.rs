@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ota_adapter_test::{Given, ScriptedServer};
+use ota_adapter_test::{ScriptedServer, TestDeps};
 use ota_core::Context;
 use ota_core::clock::ManualClock;
 use ota_core::drift::DriftCounter;
@@ -86,7 +86,7 @@ pub(crate) struct Subject {
     pub(crate) provider: HuaweiProvider,
     pub(crate) clock: ManualClock,
     pub(crate) drift: Arc<DriftCounter>,
-    given: Given,
+    given: TestDeps,
 }
 
 impl Subject {
@@ -102,7 +102,7 @@ impl Subject {
             .append(change.as_object_mut().unwrap());
         let settings: Settings = serde_json::from_value(settings).unwrap();
         let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
-        let given = Given::new(Arc::new(clock.clone()));
+        let given = TestDeps::new(Arc::new(clock.clone()));
         let name = ProviderName::parse("huawei-nb").unwrap();
         let (config, deps) = (settings.into_config().unwrap(), given.dependencies(5));
         let provider = HuaweiProvider::new(name, config, deps, Arc::clone(tokens)).unwrap();

@@ -156,8 +156,8 @@ fn a_word_and_counts_that_contradict_it_tell_no_outcome() {
         let job = mapped(json!({"status": status, "staResult": counts.clone()}));
         assert_eq!(job.outcome, outcome, "{status} {counts}");
         let of_stats = job.stats.and_then(|stats| stats.outcome);
-        let told = counts.as_object().is_some_and(|counts| !counts.is_empty());
-        assert_eq!(of_stats, outcome.filter(|_| told), "{status} {counts}");
+        let reported = counts.as_object().is_some_and(|counts| !counts.is_empty());
+        assert_eq!(of_stats, outcome.filter(|_| reported), "{status} {counts}");
     }
 }
 

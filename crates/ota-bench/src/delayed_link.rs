@@ -22,14 +22,14 @@ const ON_THE_WAY: usize = 64;
 
 /// A running line; it ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct DelayedLink {
     address: SocketAddr,
     round_trip: Arc<AtomicU64>,
     // Dropped, it ends what runs in it.
     _running: JoinSet<()>,
 }
 
-impl Line {
+impl DelayedLink {
     /// Starts a line to this address.
     pub(crate) async fn start(to: SocketAddr, round_trip: Duration) -> Outcome<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;

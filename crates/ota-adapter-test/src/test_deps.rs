@@ -13,7 +13,7 @@ use ota_core::random::SequenceRandom;
 
 /// What a provider is built with: an open gate, a clock, randomness, and a drift counter that the test can read.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct TestDeps {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// What the adapter has reported.
@@ -21,7 +21,7 @@ pub struct Given {
     random: Arc<SequenceRandom>,
 }
 
-impl Given {
+impl TestDeps {
     /// Creates it with a clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {

@@ -1,22 +1,22 @@
 //! The macro behind every open enumeration of the model.
 
-/// Declares an enumeration of words that have one fixed spelling each.
+/// Declares an enumeration whose values have one fixed spelling each.
 ///
 /// The declared type gets `ALL`, `as_str`, `Display` and `FromStr`; parsing accepts exactly the declared spellings.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+macro_rules! open_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $value:literal),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $($(#[$variant_meta])* $variant),+ }
 
         impl $name {
-            /// Every word, in the order of declaration.
+            /// Every value, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// Returns the word as the API spells it.
+            /// Returns the value as the API spells it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
+                match self { $(Self::$variant => $value),+ }
             }
         }
 
@@ -27,16 +27,16 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::vendor::NotAWord;
+            type Err = $crate::vendor::UnknownValue;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err($crate::vendor::NotAWord),
+                    $($value => Ok(Self::$variant),)+
+                    _ => Err($crate::vendor::UnknownValue),
                 }
             }
         }
     };
 }
 
-pub(crate) use words;
+pub(crate) use open_enum;

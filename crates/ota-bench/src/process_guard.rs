@@ -33,12 +33,12 @@ pub(crate) enum End {
 
 /// A running program. It has ended when this has been dropped.
 #[derive(Debug)]
-pub(crate) struct Leash {
+pub(crate) struct ProcessGuard {
     shell: Child,
     process: u32,
 }
 
-impl Leash {
+impl ProcessGuard {
     /// Starts a program, with its standard error to `log`.
     pub(crate) async fn start(
         program: impl AsRef<OsStr>,
@@ -73,7 +73,7 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for ProcessGuard {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
         let mut waited = Duration::ZERO;
@@ -86,7 +86,7 @@ impl Drop for Leash {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, Leash};
+    use super::{End, ProcessGuard};
     use std::path::{Path, PathBuf};
     use std::process::Stdio;
     use std::time::Duration;
@@ -123,13 +123,14 @@ mod tests {
     async fn a_program_and_its_workers_have_ended_when_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let (script, file) = master(folder.path());
-        let leash = Leash::start("sh", ["-c", &script], Stdio::null(), End::Terminate);
-        let leash = leash.await.unwrap();
+        let process_guard =
+            ProcessGuard::start("sh", ["-c", &script], Stdio::null(), End::Terminate);
+        let process_guard = process_guard.await.unwrap();
         until(|| file.exists()).await;
         let worker = std::fs::read_to_string(&file).unwrap();
-        let (worker, master) = (worker.trim(), leash.process().to_string());
+        let (worker, master) = (worker.trim(), process_guard.process().to_string());
         assert!(runs(worker) && runs(&master));
-        drop(leash);
+        drop(process_guard);
         assert!(!runs(&master));
         until(|| !runs(worker)).await;
     }
@@ -137,12 +138,12 @@ mod tests {
     #[tokio::test]
     async fn a_program_ends_when_its_benchmark_is_killed() {
         // The shell that holds the pipe stands for the benchmark.
-        let mut leash = Leash::start("sleep", ["1000"], Stdio::null(), End::Kill)
+        let mut process_guard = ProcessGuard::start("sleep", ["1000"], Stdio::null(), End::Kill)
             .await
             .unwrap();
-        let process = leash.process().to_string();
+        let process = process_guard.process().to_string();
         assert!(runs(&process));
-        let mut pipe = leash.shell.stdin.take().unwrap();
+        let mut pipe = process_guard.shell.stdin.take().unwrap();
         pipe.flush().await.unwrap();
         // What the operating system does for a process that is killed.
         drop(pipe);
