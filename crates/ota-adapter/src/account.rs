@@ -53,7 +53,7 @@ impl Account {
         }
     }
 
-    /// Returns where the rows of an operation come from.
+    /// Returns the row source of an operation.
     #[must_use]
     pub fn source(&self, operation: &'static str) -> Source<'_> {
         Source {
@@ -64,7 +64,7 @@ impl Account {
         }
     }
 
-    /// Returns the pager that reads `segments` lists and fills a page of at most `page_size` rows in the calls that a page may cost. `max_vendor_page` is the
+    /// Returns the pager that reads `segments` lists and fills a page of at most `page_size` rows within the calls allowed for a page. `max_vendor_page` is the
     /// vendor's largest page. The pager filters nothing and has no limit; change its fields where that is not so.
     #[must_use]
     pub fn pager(
@@ -86,8 +86,8 @@ impl Account {
         }
     }
 
-    /// Judges what came for a page of a list. The refusal of a page behind the first one as one that does not exist is the end of the list: a list that
-    /// does not report its total ends with it. A page that is not the one that was asked for is reported as drift.
+    /// Checks the response for a page of a list. The refusal of a page behind the first one as one that does not exist is the end of the list: a list that
+    /// does not report its total ends with it. A page that is not the requested one is reported as drift.
     ///
     /// # Errors
     /// Any other error of `fetched`.

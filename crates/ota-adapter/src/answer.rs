@@ -1,4 +1,4 @@
-//! Judging an answer in JSON: data, a refusal, or nothing of the vendor's API.
+//! Decides what a JSON response is: data, an error of the vendor, or not a response of the vendor's API.
 
 use ota_core::error::Retry;
 use ota_core::{Error, ErrorKind, Result};
@@ -11,7 +11,7 @@ use crate::error::{Meaning, too_many_rows, vendor_error, with_wait};
 use crate::lenient::LenientScalar;
 use crate::throttling::asks_to_slow_down;
 
-/// How a vendor's API words its refusals in JSON.
+/// The JSON form of a vendor's errors.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorFormat {
     /// The member that holds the code. An answer that has it is a refusal under every status.
@@ -22,12 +22,12 @@ pub struct ErrorFormat {
     pub request_id: &'static str,
     /// The adapter's table of documented codes.
     pub documented: fn(code: &str) -> Option<Meaning>,
-    /// What a refusal under this status means whose code is of no document, or that has none.
+    /// The meaning of an error with this status whose code is missing or not documented.
     pub undocumented: fn(code: Option<&str>, status: u16) -> Meaning,
 }
 
 impl ErrorFormat {
-    /// Reads an answer: the body first, then the status. The content type is not asked: proxies and old platforms send good JSON as plain text.
+    /// Reads an answer: the body first, then the status. The content type is ignored: proxies and old platforms send valid JSON as plain text.
     ///
     /// `secrets` are removed from what the error repeats of the answer, not from the data. `malformed` is called with the name of each field in which
     /// something was replaced or stays as text.
@@ -66,7 +66,7 @@ impl ErrorFormat {
         let code = match code.text() {
             _ if code.is_absent() => None,
             Some(text) => Some(text),
-            // No document has such a code, but a refusal it is.
+            // The code is not documented, but it is an error.
             None => Some("(not a text)".to_owned()),
         };
         let message = message.and_then(|message| message.text());
@@ -94,7 +94,7 @@ impl ErrorFormat {
         with_wait(later(error), response.retry_after())
     }
 
-    /// The error for an answer that is not one of this API: a page for people, nothing, half of something.
+    /// The error for a response that is not one of this API: an HTML page, nothing, an incomplete document.
     fn unreadable(&self, response: &Response) -> Error {
         let html = response.is_html();
         let error = match response.status {
@@ -126,7 +126,7 @@ fn later(error: Error) -> Error {
     }
 }
 
-/// Replaces every secret in every text of an answer's data: whatever text the vendor sends may repeat what was sent to it.
+/// Replaces every secret in every text of a response's data: any text of the vendor may repeat parts of the request.
 #[must_use]
 pub fn without_secrets<'a>(
     data: Map<String, Value>,

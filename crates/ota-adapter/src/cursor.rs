@@ -1,4 +1,4 @@
-//! Cursors of lists that are listed by position.
+//! Cursors of lists that are paged by position.
 
 use ota_core::paging::Position;
 use ota_core::provider::Cursor;
@@ -9,15 +9,15 @@ use ota_core::{Error, Result};
 pub struct ListCursor {
     /// Which list. No two lists of an adapter have the same, so that the cursor of one is refused by the others.
     pub letter: char,
-    /// How many lists of the vendor's are listed one after the other.
+    /// Number of vendor lists that are read one after the other.
     pub segments: usize,
 }
 
 impl ListCursor {
-    /// Reads where the list goes on; no cursor is the start.
+    /// Reads the position of a page; no cursor is the start.
     ///
     /// # Errors
-    /// `invalid_argument` for a cursor that this list did not give.
+    /// `invalid_argument` for a cursor that was not issued by this list.
     pub fn read(self, cursor: Option<&Cursor>) -> Result<Position> {
         let Some(cursor) = cursor else {
             return Ok(Position::default());
@@ -27,7 +27,7 @@ impl ListCursor {
         Position::from_cursor(Some(&Cursor(position.to_owned())), self.segments)
     }
 
-    /// Writes where the list goes on.
+    /// Encodes the position of the next page.
     #[must_use]
     pub fn write(self, position: Position) -> Cursor {
         Cursor(format!("{}{}", self.letter, position.encode()))

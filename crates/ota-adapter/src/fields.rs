@@ -52,9 +52,9 @@ impl<'a> Source<'a> {
 
 /// Reads the fields of one row and collects what goes to `vendor.fields`.
 ///
-/// Each method returns what the field means to us, by the vendor's name of the field. A value that cannot be understood is kept verbatim under that name
-/// and reported as drift, so that nothing is lost and a silent change of the vendor is seen. What the vendor left out (absent, null, empty text, list or
-/// object) is neither kept nor reported.
+/// Each method reads one field, by the vendor's name of it. A value that cannot be read is preserved verbatim under that name
+/// and reported as drift, so that nothing is lost and a change at the vendor is noticed. What the vendor left out (absent, null, empty text, list or
+/// object) is neither preserved nor reported.
 #[derive(Debug)]
 pub struct FieldReader<'a> {
     source: Source<'a>,
@@ -147,7 +147,7 @@ impl<'a> FieldReader<'a> {
         self.known(DriftKind::Value, name, scalar, flag)
     }
 
-    /// Reads a list of values, each with `read`; elements that are none are kept together.
+    /// Reads a list of values, each with `read`; other elements are preserved together.
     pub fn values<T>(
         &mut self,
         name: &str,
@@ -167,7 +167,7 @@ impl<'a> FieldReader<'a> {
         values
     }
 
-    /// Reads a nested object with `read`, in which names are those of the object's fields. Any other value in its place is kept verbatim.
+    /// Reads a nested object with `read`, in which names are those of the object's fields. Any other value in its place is preserved verbatim.
     pub fn object<W, T>(
         &mut self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! Values that a vendor sends now as text, now as a number, now as null.
+//! Values that a vendor sends sometimes as text, sometimes as a number, sometimes as null.
 //!
 //! Wire types use [`LenientScalar`] for every scalar, [`LenientList`] for every list and [`LenientObject`] for every nested object, so that no single
 //! value can make a row, and no row can make a page, unreadable.
@@ -7,7 +7,7 @@ use ota_http::redact;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One scalar of a vendor's answer, whatever its JSON type.
+/// One scalar of a vendor's response, of any JSON type.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct LenientScalar(pub Value);
@@ -90,7 +90,7 @@ impl LenientScalar {
         }
     }
 
-    /// Returns it as it stands if it is text.
+    /// Returns it unchanged if it is text.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         self.0.as_str()
@@ -133,7 +133,7 @@ impl<T: serde::de::DeserializeOwned> From<Value> for LenientList<T> {
     }
 }
 
-/// A nested object of a vendor's answer, or whatever else is in its place. `null` where an object is documented costs the object, never the row.
+/// A nested object of a vendor's response, or another value in its place. `null` in place of a documented object loses the object only, never the row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LenientObject<T> {
     /// The object.

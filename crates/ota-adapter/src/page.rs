@@ -1,10 +1,10 @@
-//! From a finished listing to the page that is returned.
+//! Makes the returned page from the rows that a pager has read.
 
 use ota_core::paging::{PagedRows, Position};
 use ota_core::provider::{Cursor, Page};
 
-/// Makes the page of a listing. The total is given where it is exact, and the page is truncated where rows had to be passed over, in this part or an earlier
-/// one. `limit` is the row behind which the vendor answers nothing; `cursor` writes where the list goes on.
+/// Makes the page. It has a total if that is exact, and is truncated if rows had to be skipped, in this part or an earlier
+/// one. `limit` is the number of rows that the vendor gives access to; `cursor` encodes a position.
 #[must_use]
 pub fn page<T>(
     paged: PagedRows<T>,

@@ -1,4 +1,4 @@
-//! From the list of an answer to rows that keep their place.
+//! Makes rows from the list of a response; each keeps its position.
 
 use ota_core::Result;
 use ota_core::drift::DriftKind;
@@ -37,8 +37,8 @@ pub fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Maps the rows of a list. What is not a row is reported under the vendor's name of the list, and is `None`: the vendor has numbered it, so the rows
-/// behind it keep their place.
+/// Maps the rows of a list. An element that is not a row is reported under the vendor's name of the list, and is `None`: the vendor counts it, so the rows
+/// behind it keep their positions.
 ///
 /// # Errors
 /// `protocol` for more rows than are read of one answer.

@@ -1,7 +1,7 @@
-//! Words by which vendors ask to slow down.
+//! Error codes with which vendors ask to slow down.
 //!
-//! Beside the codes that each vendor documents, the API gateways in front of their products have words of their own, and new ones appear
-//! without notice. A word that is not understood would be a final refusal where a wait is all that is needed.
+//! Beside the codes that each vendor documents, the API gateways in front of their products have codes of their own, and new ones appear
+//! without notice. An unknown code would be a final error, although a wait is enough.
 
 /// Parts of codes, in lower case and without what separates their words.
 ///
@@ -25,7 +25,7 @@ const PARTS: &[&str] = &[
 /// The longest code that is looked at, in bytes.
 const MAX_BYTES: usize = 256;
 
-/// Returns whether a vendor's error code asks to slow down and come again.
+/// Returns whether a vendor's error code asks to slow down and retry.
 #[must_use]
 pub fn asks_to_slow_down(code: &str) -> bool {
     let word: String = code

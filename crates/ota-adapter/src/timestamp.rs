@@ -7,7 +7,7 @@ use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use crate::lenient::LenientScalar;
 
-/// How a vendor writes a time. What is written otherwise is no time: it is kept verbatim and reported.
+/// How a vendor writes a time. Anything else is not a time: it is preserved verbatim and reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeFormat {
     /// `2019-12-28T02:43:10.000Z`, with any offset.

@@ -1,7 +1,7 @@
-//! Lists that a vendor pages by tokens: each page names the next one, and none can be asked for by its number.
+//! Lists that a vendor pages by tokens: each page has the token of the next one, and there are no page numbers.
 //!
-//! A page of ours can end in the middle of a page of the vendor's. A [`TokenPosition`] is therefore the token of that page and the number of its rows that
-//! were passed, and the page is asked for once more, in the same size, when the list goes on.
+//! A page of the gateway can end in the middle of a vendor page. A [`TokenPosition`] is therefore the token of that page and the number of its rows that
+//! were read; the page is requested once more, in the same size, to continue.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use ota_core::provider::{Cursor, Page};
 use ota_core::{BoxFuture, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-/// Where a listing by tokens goes on.
+/// Where the next page starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenPosition {
@@ -20,16 +20,16 @@ pub struct TokenPosition {
     /// The token of the page; none for the first one.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// How many rows of the page were passed.
+    /// Number of rows at the beginning of the page that were read before.
     #[serde(rename = "s", default)]
     pub skip: u32,
-    /// The size in which the page was asked for; none where nothing of it was passed.
+    /// The requested size of the page; none if no row of it was read before.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
-    /// How the page before began; tells a page that comes again.
+    /// The fingerprint of the page before; detects a repeated page.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<PageFingerprint>,
-    /// Whether something stood in the place of a row that cannot be read.
+    /// Whether an element of the list could not be read as a row.
     #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
     pub gap: bool,
 }
@@ -38,7 +38,7 @@ impl TokenPosition {
     /// Reads the position from a cursor of a list with this letter and so many segments; no cursor is the start.
     ///
     /// # Errors
-    /// `invalid_argument` for a cursor that this list did not give.
+    /// `invalid_argument` for a cursor that was not issued by this list.
     pub fn read(cursor: Option<&Cursor>, letter: char, segments: usize) -> Result<Self> {
         let Some(cursor) = cursor else {
             return Ok(Self::default());
@@ -65,42 +65,42 @@ impl TokenPosition {
     }
 }
 
-/// What a vendor answers for one token.
+/// The vendor's response for one token.
 #[derive(Clone, Debug)]
 pub struct TokenPage<T> {
-    /// The rows; `None` for what is no row.
+    /// The rows; `None` for an element that is not a row.
     pub rows: Vec<Option<T>>,
     /// The token of the next page; none at the end of the list.
     pub next: Option<String>,
 }
 
-/// Reads pages that are requested by token, until a page of ours is full.
+/// Reads pages that are requested by token, until a page of the gateway is full.
 #[derive(Clone, Debug)]
 pub struct TokenPager {
-    /// How many lists of the vendor's are listed one after the other.
+    /// Number of vendor lists that are read one after the other.
     pub segments: u32,
     /// Where to start.
     pub from: TokenPosition,
-    /// How many rows a page of ours takes.
+    /// Maximum number of rows of a page of the gateway.
     pub page_size: u32,
     /// The vendor's largest page.
     pub max_vendor_page: u32,
-    /// The most vendor calls of a page of ours.
+    /// Maximum number of vendor calls for a page.
     pub max_calls: u32,
-    /// Whether rows are left out here: then the largest vendor pages are read.
+    /// Whether rows are filtered by the gateway: then the largest vendor pages are read.
     pub filtered: bool,
 }
 
-/// The result of a listing by tokens.
+/// The rows that a [`TokenPager`] has read, and where to continue.
 #[derive(Clone, Debug)]
 pub struct TokenPagedRows<T> {
     /// The rows, none twice.
     pub rows: Vec<T>,
-    /// Where to go on; absent at the end.
+    /// Where to continue; absent at the end.
     pub next: Option<TokenPosition>,
-    /// Whether something stood in the place of a row that cannot be read, in this part or an earlier one.
+    /// Whether an element of the list could not be read as a row, in this part or an earlier one.
     pub gap: bool,
-    /// How many vendor calls this listing made.
+    /// Number of vendor calls made.
     pub calls: u32,
 }
 
@@ -124,14 +124,14 @@ impl<T> TokenPagedRows<T> {
 impl TokenPager {
     /// Reads vendor pages until the page is full, the calls are used up or the list ends.
     ///
-    /// `fetch` asks for the page of a token (none for the first one) in a size. `id` returns a row's identifier, empty for a row that has none; rows met twice
-    /// are left out. `wanted` filters.
+    /// `fetch` reads the page of a token (none for the first page) in a size. `id` returns a row's identifier, empty for a row without one; rows that were
+    /// returned before are left out. `wanted` is the filter.
     ///
-    /// An empty page with a token is no end. A page whose token is the one that was asked for, or that begins as the page before, repeats: a listing that believed
-    /// it would never end.
+    /// An empty page with a token is not the end. A page with the token that was requested, or with the fingerprint of the page before, is a repeated page:
+    /// paging that trusted it would never end.
     ///
     /// # Errors
-    /// The first error of `fetch`, and `protocol` for pages that repeat. Where rows were read before, they are returned first, with the place to go on from.
+    /// The first error of `fetch`, and `protocol` for pages that repeat. If rows were read before, they are returned first, with the position to continue from.
     pub async fn run<'a, T: Send>(
         self,
         mut fetch: impl FnMut(u32, Option<String>, u32) -> BoxFuture<'a, Result<TokenPage<T>>> + Send,
@@ -203,7 +203,7 @@ impl TokenPager {
         Ok(paged)
     }
 
-    /// The size to ask for: no more than a page of ours still takes, so that it ends with a page of the vendor's wherever it can.
+    /// The size to request: no more than the page still needs, so that it ends with a vendor page if possible.
     fn size(&self, rows: usize) -> u32 {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         let missing = self.page_size.max(1).saturating_sub(rows);
@@ -213,7 +213,7 @@ impl TokenPager {
         }
     }
 
-    /// Refuses a page that repeats.
+    /// Refuses a repeated page.
     fn check<T>(
         &self,
         at: &TokenPosition,
@@ -231,7 +231,7 @@ impl TokenPager {
     }
 }
 
-/// How a page begins.
+/// The fingerprint of a page.
 fn fingerprint<T>(page: &TokenPage<T>, id: impl Fn(&T) -> &str) -> Option<PageFingerprint> {
     let first = page.rows.first()?.as_ref()?;
     PageFingerprint::of(id(first))

@@ -1,6 +1,6 @@
-//! A line with a travel time, between the gateway and a simulator on the same machine.
+//! A network link with latency, between the gateway and a simulator on the same machine.
 //!
-//! Whatever is sent arrives half a round trip later, in both directions. A new connection takes one round trip more, as TCP does; there is no TLS.
+//! Everything that is sent arrives half a round trip later, in both directions. A new connection takes one round trip more, as TCP does; there is no TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::scenario::Outcome;
 /// How many pieces of up to 64 KiB may be on the way in one direction; the sender waits when there are more.
 const ON_THE_WAY: usize = 64;
 
-/// A running line; it ends when it is dropped.
+/// A running link; it ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct DelayedLink {
     address: SocketAddr,
@@ -30,7 +30,7 @@ pub(crate) struct DelayedLink {
 }
 
 impl DelayedLink {
-    /// Starts a line to this address.
+    /// Starts a link to this address.
     pub(crate) async fn start(to: SocketAddr, round_trip: Duration) -> Outcome<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -41,7 +41,7 @@ impl DelayedLink {
             let mut connections = JoinSet::new();
             while let Ok((stream, _peer)) = listener.accept().await {
                 let round_trip = Arc::clone(&shared);
-                // That one breaks is what its two ends are told.
+                // A broken connection is closed on both sides.
                 connections.spawn(async move { drop(carry(stream, to, &round_trip).await) });
                 while connections.try_join_next().is_some() {}
             }

@@ -18,8 +18,8 @@ const CLIENTS: usize = 16;
 /// The share of calls that go wrong.
 const SHARE: f64 = 0.2;
 
-/// Every kind that spoils a whole answer and can pass at every vendor. Left out are the answers that are refusals and final by rule, whoever
-/// gives them: a signature that is refused (vendors lock keys for it), an argument that is (`xml_4xx`), an error of the
+/// Every kind that damages a whole answer and can pass at every vendor. Left out are the answers that are refusals and final by rule, from
+/// any vendor: a signature that is refused (vendors lock keys for it), an argument that is (`xml_4xx`), an error of the
 /// product (`product_error`, which may be an application that does not exist); repeating them would be wrong.
 const KINDS: [FaultKind; 13] = [
     FaultKind::Throttle,
@@ -37,7 +37,7 @@ const KINDS: [FaultKind; 13] = [
     FaultKind::Redirect,
 ];
 
-/// Kinds that spoil rows, or time; they come on top, on a twentieth of the calls each.
+/// Kinds that change rows, or delay answers; they come on top, on a twentieth of the calls each.
 const ROW_KINDS: [FaultKind; 4] = [
     FaultKind::Delay,
     FaultKind::UnknownStatus,

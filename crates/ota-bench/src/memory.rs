@@ -14,7 +14,7 @@ use crate::scenario::{Outcome, Setting};
 const SCENARIO: &str = "memory";
 const MEGABYTE: f64 = 1e6;
 
-/// Different pages that are kept; each of about 33 KB.
+/// Number of different cached pages, each of about 33 KB.
 const PAGES: usize = 400;
 
 pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
@@ -78,7 +78,7 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     );
     report.row(
         SCENARIO,
-        &format!("{connections} open connections, {PAGES} pages kept"),
+        &format!("{connections} open connections, {PAGES} cached pages"),
         warm / MEGABYTE,
         " MB",
         Goal::AtMost(150.0),

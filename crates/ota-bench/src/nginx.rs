@@ -14,7 +14,7 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it in `folder`, with as many workers as there are cores and everything on that makes a kept file fast.
+    /// Starts it in `folder`, with as many workers as there are cores and all settings for fast cached files.
     pub(crate) async fn start(
         folder: &Path,
         listen: SocketAddr,

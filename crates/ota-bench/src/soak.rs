@@ -32,7 +32,7 @@ const QUOTAS: [(u32, u64); 2] = [(10, 1), (90, 60)];
 /// What a reader waits between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many bytes of answers are kept. So few that they are full long before a third of the time is over: what grows after that is no cache.
+/// The size of the response cache in bytes: so small that it is full long before a third of the time is over. What grows after that is not the cache.
 const KEPT: u32 = 8 << 20;
 
 /// How often the travel time changes.
@@ -117,9 +117,9 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
         tokio::time::sleep(LOOK).await;
         resident.push(gateway.resident_bytes().unwrap_or(f64::NAN) / 1e6);
     }
-    let kept = kept_bytes(&client, metrics).await? / 1e6;
+    let cached = cached_bytes(&client, metrics).await? / 1e6;
     drop(running);
-    // What is kept fills up first.
+    // The cache fills up first.
     let third = resident.len() / 3;
     let most = |part: &[f64]| part.iter().copied().fold(0.0, f64::max);
     let (middle, last) = (
@@ -137,8 +137,8 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     let now = resident.last().copied().unwrap_or(f64::NAN);
     for (what, value) in [
         ("of it before the first question", idle),
-        ("of it kept answers, as counted", kept),
-        ("of it the rest", now - idle - kept),
+        ("of it cached responses, as counted", cached),
+        ("of it the rest", now - idle - cached),
     ] {
         report.row(SCENARIO, what, value, " MB", Goal::None);
     }
@@ -185,14 +185,14 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
 }
 
 /// Asks how much memory the cached responses take.
-async fn kept_bytes(client: &reqwest::Client, metrics: SocketAddr) -> Outcome<f64> {
+async fn cached_bytes(client: &reqwest::Client, metrics: SocketAddr) -> Outcome<f64> {
     let url = format!("http://{metrics}/metrics");
     let text = client.get(url).send().await?.text().await?;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("ota_cache_bytes "));
     Ok(line
-        .ok_or("the metrics do not tell the kept bytes")?
+        .ok_or("the metrics do not report the size of the cache")?
         .trim()
         .parse()?)
 }

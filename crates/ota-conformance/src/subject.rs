@@ -93,7 +93,7 @@ pub struct Truth {
     pub newer: Newer,
     /// Whether the vendor promises an order of rows only to whom asks for one. Where it is `false`, none can be asked for.
     pub takes_an_order: bool,
-    /// Filters of the job list other than `status`, and what they find. Each filter that the capability has should stand in one.
+    /// Filters of the job list other than `status`, and what they find. Each filter that the capability has should be in one.
     pub job_examples: Vec<Example>,
     /// The same for the task list.
     pub task_examples: Vec<TaskExample>,
@@ -278,9 +278,9 @@ pub enum Trouble {
     SlowerWord,
     /// Refuses as if its quota were used up, with the longest wait that a number can hold.
     EndlessWait,
-    /// Answers with the first page whatever page is asked for.
+    /// Returns the first page for every page.
     RepeatPage,
-    /// Serves pages of a few rows whatever size is asked for, and says so.
+    /// Serves pages of a few rows for every requested size, and reports that size.
     CapPageSize,
     /// As [`Trouble::CapPageSize`], with all numbers as text.
     CapPageSizeAsText,
@@ -306,7 +306,7 @@ pub enum Trouble {
     NotCounted,
     /// As [`Trouble::NotCounted`], however often statistics are read.
     NeverCounted,
-    /// Says of every job that it runs, whatever its tasks say.
+    /// Reports every job as running, regardless of its tasks.
     StillRunning,
     /// Gives every failed task a text that names much and says no reason.
     VagueText,

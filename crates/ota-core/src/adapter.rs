@@ -1,7 +1,7 @@
 //! What an adapter says about its vendor.
 //!
 //! An adapter crate exports one [`Adapter`], and a program that can reach the vendor lists it. Everything else that names vendors (the example of a
-//! configuration, the table of capabilities, the API document, advice to operators) is derived from it, so none of it is a list kept by hand.
+//! configuration, the table of capabilities, the API document, advice to operators) is derived from it, so there is no second list to maintain.
 
 use std::sync::Arc;
 
@@ -28,13 +28,13 @@ pub struct Descriptor {
     /// The section of the adapter in the example of a configuration: comments, `[providers.NAME]` with `vendor`, and every key with its default. The part
     /// `[providers.NAME.limits]` is the gateway's and is added by it.
     pub example: &'static str,
-    /// What `limits.account` is when it is not configured, in words for an operator: "endpoint + key id".
+    /// What `limits.account` is when it is not configured, described for operators: "endpoint + key id".
     pub account: &'static str,
     /// How many calls are made in a window of the documented quota unless configured otherwise.
     pub default_calls: u32,
     /// Returns what providers of this vendor can do, with the quota that the vendor documents.
     pub capability: fn() -> Capability,
-    /// Returns what most likely mends an error of this kind at this vendor, where that is something else than at any vendor. It names keys in backticks.
+    /// Returns what most likely fixes an error of this kind at this vendor, if that differs from the general advice. Keys are in backticks.
     pub advice: fn(ErrorKind) -> Option<&'static str>,
 }
 
@@ -59,7 +59,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// Settings that have been checked.
     type Config: 'static;
 
-    /// What the providers of one process share, for instance logins or what was found out about a credential. `()` for nothing.
+    /// What the providers of one process share, for instance logins or the state of a credential. `()` for nothing.
     type Shared: Default + Send + Sync + 'static;
 
     /// Returns the facts of the vendor.
@@ -74,7 +74,7 @@ pub trait Adapter: Send + Sync + 'static {
     /// Returns what identifies the vendor account: providers with the same text share one quota. It begins with the vendor's name.
     fn account(&self, config: &Self::Config) -> String;
 
-    /// Notes what a provider brings to what is shared. It is called once for each provider whose settings are right, before that provider is built, in the
+    /// Registers a provider with what is shared. It is called once for each provider whose settings are right, before that provider is built, in the
     /// order of their names.
     ///
     /// # Errors

@@ -6,11 +6,11 @@ use crate::filter::{JobFilter, TaskFilter};
 use crate::open_enum::open_enum;
 
 open_enum!(
-    /// How a filter is answered.
+    /// The support of a filter.
     Support {
         /// The vendor filters.
         Native = "native",
-        /// The gateway filters what it reads: pages may be short, or empty with a cursor to go on.
+        /// The gateway filters the rows that it reads: pages may be short, or empty with a cursor to continue.
         Here = "here",
         /// Refused with `unsupported`, before any call.
         No = "no",
@@ -26,7 +26,7 @@ open_enum!(
         Application = "application",
         /// The reads of one account, and apart from them its writes: the operations in [`DocumentedQuota::exceptions`], whose figure is the writes'.
         ReadsAndWrites = "reads_and_writes",
-        /// All calls from one network address, whatever account they are made with.
+        /// All calls from one network address, for all accounts together.
         ClientAddress = "client_address",
     }
 );
@@ -36,15 +36,15 @@ open_enum!(
 pub struct Capability {
     /// Filters of the job list.
     pub job_filters: JobFilterSupport,
-    /// Filters of the job list that the vendor has only together with others, each with those.
+    /// Filters of the job list that require other filters, each with those that it requires.
     pub job_filter_needs: &'static [(&'static str, &'static [&'static str])],
     /// Filters of the task list.
     pub task_filters: TaskFilterSupport,
     /// The largest page of our API that this provider can fill.
     pub max_page_size: u32,
-    /// The most device names in one task filter.
+    /// Maximum number of device names in one task filter.
     pub max_device_names: u32,
-    /// How statistics are answered.
+    /// How job statistics are obtained.
     pub job_stats: StatsSupport,
     /// The neutral fields that this provider fills.
     pub fields: FieldSupport,
@@ -54,7 +54,7 @@ pub struct Capability {
     pub quota: DocumentedQuota,
 }
 
-/// How each filter of the job list is answered.
+/// Support of each filter of the job list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
@@ -73,7 +73,7 @@ pub struct JobFilterSupport {
     pub manufacturer: Support,
 }
 
-/// How each filter of the task list is answered.
+/// Support of each filter of the task list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,

@@ -1,4 +1,4 @@
-//! Time, always passed in.
+//! Time, which is always injected.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 use crate::BoxFuture;
 
-/// The longest time that anything is put off: longer ones come from a number that was never meant, and would overflow.
+/// The longest wait: a longer one comes from a wrong number, and would overflow.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Returns the instant `wait` after `instant`. Every wait that came from outside (a vendor, a file, a caller) is added with this: `+` panics
-/// where the result cannot be shown.
+/// if the result cannot be represented.
 #[must_use]
 pub fn after(instant: Instant, wait: Duration) -> Instant {
     instant.checked_add(wait.min(FAR)).unwrap_or(instant)
@@ -56,7 +56,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved, for tests.
+/// A clock that only changes when it is set or advanced, for tests.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     start: Instant,

@@ -1,4 +1,4 @@
-//! What travels with a request.
+//! The context of a request.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,27 +9,27 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::trace::TraceParent;
 
-/// Who waits for the answer.
+/// Who waits for the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Priority {
     /// A person or a dashboard.
     Interactive,
-    /// No one: a sync, a probe.
+    /// Background work, such as a probe.
     Background,
 }
 
-/// What travels with a request from the edge to the vendor call.
+/// The context of a request, passed from the API to the vendor call.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The identifier that logs, problems and vendor support cases share.
     pub request_id: Arc<str>,
-    /// When the caller stops waiting; no vendor call starts after it.
+    /// The time limit of the caller; no vendor call starts after it.
     pub deadline: Instant,
     /// Who waits.
     pub priority: Priority,
-    /// The caller that the work is done for, where there is one: callers share what a vendor's quota allows.
+    /// The caller that the work is done for, if there is one: callers share a vendor's quota.
     pub caller: Option<Arc<str>>,
-    /// What the request is about, where that is one thing, such as a job: failures that are all about one thing say little about the vendor.
+    /// A hash of what the request is about, such as a job: failures that all concern one job say little about the vendor's health.
     pub subject: Option<u64>,
     /// The vendor calls made for this request so far; clones share it.
     pub calls: Arc<CallLog>,
@@ -52,14 +52,14 @@ impl Context {
         }
     }
 
-    /// Says which caller the work is done for.
+    /// Sets the caller that the work is done for.
     #[must_use]
     pub fn with_caller(mut self, caller: Option<Arc<str>>) -> Self {
         self.caller = caller;
         self
     }
 
-    /// Says what the request is about.
+    /// Sets what the request is about.
     #[must_use]
     pub fn about(mut self, what: &impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
@@ -68,7 +68,7 @@ impl Context {
         self
     }
 
-    /// Says which trace the request belongs to.
+    /// Sets the trace that the request belongs to.
     #[must_use]
     pub fn with_trace(mut self, trace: Option<TraceParent>) -> Self {
         self.trace = trace;
@@ -76,7 +76,7 @@ impl Context {
     }
 }
 
-/// The vendor calls behind one answer.
+/// The vendor calls made for one response.
 #[derive(Debug, Default)]
 pub struct CallLog(Mutex<Calls>);
 
@@ -86,23 +86,23 @@ struct Calls {
     operations: Vec<&'static str>,
 }
 
-/// The most operations that are remembered by name.
+/// Maximum number of operations that are stored by name.
 const NAMED: usize = 16;
 
-/// How many vendor calls an answer took, how long, and since when it is true.
+/// Number, duration and time of the vendor calls made for a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallSummary {
     /// Number of calls (attempts) that were sent, including those in flight.
     pub count: u32,
-    /// The sum of the durations of those that have ended; calls side by side count each.
+    /// The sum of the durations of those that have ended; concurrent calls count separately.
     pub time: Duration,
-    /// When the earliest one that was answered was sent: the answer is as of this time.
+    /// When the earliest answered call was sent: the `as_of` time of the response.
     pub earliest: Option<Moment>,
-    /// When the latest one that has ended was sent: what the vendor was like at this time is known.
+    /// When the latest call that has ended was sent: the vendor's state at this time is known.
     pub latest: Option<Moment>,
 }
 
-/// One moment by both times.
+/// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The wall time, to be shown.
@@ -112,7 +112,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Returns the present of a clock.
+    /// Returns the current moment of a clock.
     #[must_use]
     pub fn now(clock: &dyn Clock) -> Self {
         Self {
@@ -123,7 +123,7 @@ impl Moment {
 }
 
 impl CallLog {
-    /// Records that an attempt leaves now; the gate does this. What the attempt costs counts from here, whatever becomes of its caller.
+    /// Records that an attempt is sent now; called by the gate. The attempt counts from here, even if its caller goes away.
     pub fn begin(&self, operation: &'static str) {
         let mut calls = self.lock();
         calls.summary.count = calls.summary.count.saturating_add(1);
@@ -132,7 +132,7 @@ impl CallLog {
         }
     }
 
-    /// Records how an attempt ended; the gate does this.
+    /// Records the result of an attempt; called by the gate.
     pub fn end(&self, sent: Moment, took: Duration, answered: bool) {
         let summary = &mut self.lock().summary;
         summary.time = summary.time.saturating_add(took);

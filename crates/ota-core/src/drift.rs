@@ -1,20 +1,20 @@
-//! Seeing a vendor change: words and fields that this version does not know.
+//! Drift: values, fields and pages of a vendor that are not in its documents.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// What was met that is not in the vendor's documents.
+/// The kind of a deviation from the vendor's documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DriftKind {
-    /// A word of an enumeration.
+    /// An unknown value of an enumeration.
     Word,
-    /// A field of a row.
+    /// An unknown field of a row.
     Field,
     /// A value that could not be read, such as a date in another form.
     Value,
-    /// A page or a number that does not fit what was asked for or what came with it.
+    /// A page or a number that contradicts the request or the rest of the response.
     Page,
-    /// A text, number or name that is not as its format wants it: bytes that are not UTF-8, a number that no type holds.
+    /// A malformed text, number or name: bytes that are not UTF-8, a number that no type holds.
     Malformed,
 }
 
@@ -41,10 +41,10 @@ impl DriftKind {
     }
 }
 
-/// The longest name of a field that is kept or shown, in characters; documented ones are far shorter.
+/// The maximum length of a field name that is stored or shown, in characters; documented names are far shorter.
 const MAX_NAME_CHARS: usize = 64;
 
-/// Returns the name of a field as it may be kept and logged: a vendor that invents names may invent long ones.
+/// Returns the name of a field, shortened so that it can be stored and logged: unknown names can have any length.
 #[must_use]
 pub fn shown_name(field: &str) -> &str {
     let end = field.char_indices().nth(MAX_NAME_CHARS);
@@ -53,12 +53,12 @@ pub fn shown_name(field: &str) -> &str {
 
 /// Receives every unknown value, unknown field, unreadable value and unexpected page that an adapter finds.
 pub trait DriftObserver: Send + Sync + std::fmt::Debug {
-    /// Notes one meeting. `operation` is the vendor's operation and `field` the vendor's field; a field that the vendor
-    /// invented arrives under its own name, so an implementation must bound how many names it keeps.
+    /// Records one occurrence. `operation` is the vendor's operation and `field` the vendor's field; an unknown field
+    /// arrives under its own name, so an implementation must bound the number of names it stores.
     fn observe(&self, kind: DriftKind, operation: &'static str, field: &str);
 }
 
-/// One line of a [`DriftCounter`]: what was met, in which operation, in which field.
+/// The key of a [`DriftCounter`]: kind, operation and field.
 pub type DriftKey = (DriftKind, &'static str, String);
 
 /// Counts drift by kind, operation and field.
@@ -66,7 +66,7 @@ pub type DriftKey = (DriftKind, &'static str, String);
 pub struct DriftCounter(Mutex<BTreeMap<DriftKey, u64>>);
 
 impl DriftCounter {
-    /// How many different fields are distinguished; further ones are counted under `(other)`.
+    /// Maximum number of different fields; further ones are counted under `(other)`.
     pub const MAX_KEYS: usize = 256;
 
     /// Returns the counts so far.
@@ -78,7 +78,7 @@ impl DriftCounter {
             .clone()
     }
 
-    /// Counts one meeting and returns how often this was met, this time included.
+    /// Counts one occurrence and returns the number of occurrences so far, including this one.
     pub fn count(&self, kind: DriftKind, operation: &'static str, field: &str) -> u64 {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (kind, operation, shown_name(field).to_owned());

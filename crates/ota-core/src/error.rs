@@ -9,7 +9,7 @@ use crate::open_enum::open_enum;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 open_enum!(
-    /// What went wrong, as far as a caller acts on it.
+    /// The kind of an error, as far as callers handle it differently.
     ErrorKind {
         /// The caller's request is invalid or out of range.
         InvalidArgument = "invalid_argument",
@@ -19,13 +19,13 @@ open_enum!(
         Conflict = "conflict",
         /// This provider cannot do it; decided before any call was sent.
         Unsupported = "unsupported",
-        /// The vendor refused our credential or our right.
+        /// The vendor refused the gateway's credential or permission.
         Auth = "auth",
-        /// The vendor, or our own quota for it, says "slow down".
+        /// The vendor throttles, or the gateway's quota for it is used up.
         Throttled = "throttled",
         /// The vendor rejected the request, and a retry does not help: overdue account, unknown code.
         Rejected = "rejected",
-        /// Our settings for the vendor are wrong: instance, region, API not enabled.
+        /// The gateway's settings for the vendor are wrong: instance, region, API not enabled.
         Misconfigured = "misconfigured",
         /// No answer in time.
         Timeout = "timeout",
@@ -33,7 +33,7 @@ open_enum!(
         Unavailable = "unavailable",
         /// The answer cannot be read.
         Protocol = "protocol",
-        /// A fault of ours.
+        /// A fault of the gateway.
         Unexpected = "unexpected",
     }
 );
@@ -49,7 +49,7 @@ pub enum Retry {
     Once,
 }
 
-/// What the vendor said about its refusal. Fit to be shown: the adapter has removed secrets.
+/// The vendor's own error. It can be shown to clients: the adapter has removed secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VendorError {
     /// The vendor's code.
@@ -62,7 +62,7 @@ pub struct VendorError {
     pub http_status: Option<u16>,
 }
 
-/// For logs and operators: what the vendor said, as far as it said it.
+/// For logs and operators: the vendor's code, text and request identifier, if present.
 impl std::fmt::Display for VendorError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the vendor's answer:")?;
@@ -90,7 +90,7 @@ impl std::fmt::Display for VendorError {
 
 /// An error of a provider.
 ///
-/// `Display` gives the public message, which is fit for a stranger. Everything else belongs in the private context and
+/// `Display` gives the public message, which can be shown to any client. Everything else belongs in the private context and
 /// in the source, which only logs show.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
@@ -114,7 +114,7 @@ struct Inner {
 }
 
 impl Error {
-    /// Creates an error with its public message: lower case, no full stop, no secret, fit for a stranger.
+    /// Creates an error with its public message: lower case, no full stop, no secret; any client may see it.
     ///
     /// The retry advice starts as the kind suggests and can be changed with [`Error::with_retry`].
     #[must_use]
@@ -164,7 +164,7 @@ impl Error {
         .with_field(CURSOR_FIELD)
     }
 
-    /// Replaces kind and public message, for what turns out to be another party's fault. Everything else stays.
+    /// Replaces kind and public message, if another party turns out to be the cause. Everything else stays.
     #[must_use]
     pub fn as_kind(mut self, kind: ErrorKind, message: impl Into<String>) -> Self {
         self.0.kind = kind;

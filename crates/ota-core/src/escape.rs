@@ -1,4 +1,4 @@
-//! Showing text of strangers on a terminal and in a log, whose lines must not be forged.
+//! Escapes untrusted text for terminals and logs, so that it cannot forge a line.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};

@@ -1,13 +1,13 @@
-//! Which jobs and tasks a list is asked for.
+//! Filters of the job list and the task list.
 
 use crate::id::{DeviceId, DeviceName, PackageId, ProductId};
 use crate::job::{JobKind, JobOutcome, JobStatus};
 use crate::task::TaskStatus;
 
-/// Which jobs are asked for. Empty means "any"; several statuses or outcomes mean "one of these".
+/// The filter of a job list. Empty means "any"; several statuses or outcomes mean "one of these".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
-    /// Where in their life.
+    /// Their status.
     pub status: Vec<JobStatus>,
     /// How they ended.
     pub outcome: Vec<JobOutcome>,
@@ -29,10 +29,10 @@ pub struct JobFilter {
     pub manufacturer: Option<String>,
 }
 
-/// Which tasks are asked for. Empty means "any".
+/// The filter of a task list. Empty means "any".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskFilter {
-    /// Where in their life.
+    /// Their status.
     pub status: Vec<TaskStatus>,
     /// Their devices, by name; at most 50.
     pub device_names: Vec<DeviceName>,

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct VendorCall {
     /// The vendor's name of the operation; from a closed set, it becomes a metric label and a quota key.
     pub operation: &'static str,
-    /// Whether a second call does no harm when the first one's answer was lost.
+    /// Whether the call can be repeated without harm if the response of the first one was lost.
     pub repeatable: bool,
 }
 
@@ -40,14 +40,14 @@ pub trait Attempt: Send {
     fn run(&mut self, number: u32) -> BoxFuture<'_, Result<()>>;
 }
 
-/// Lets vendor calls through.
+/// The gate that every vendor call passes.
 ///
 /// An implementation
 /// - sends nothing after `cx.deadline`, and ends a wait that cannot end before it with `throttled` at once;
 /// - runs the attempt at least once unless it refuses the call, and returns the last attempt's result;
 /// - repeats only when the error's advice and the call's `repeatable` allow it;
-/// - notes each attempt in `cx.calls`, when it leaves and when it ends;
-/// - keeps nothing of a caller that goes away, or that is no longer polled.
+/// - records each attempt in `cx.calls`, when it is sent and when it ends;
+/// - holds no resources for a caller that has gone away, or that is no longer polled.
 #[async_trait::async_trait]
 pub trait Gate: Send + Sync + std::fmt::Debug {
     /// Runs `attempt` as often as the rules allow.
@@ -112,7 +112,7 @@ where
     })
 }
 
-/// A gate that stands open: one attempt, no limit, no timeout. For tests of adapters.
+/// A gate without limits: one attempt, no limit, no timeout. For tests of adapters.
 #[derive(Clone, Debug)]
 pub struct OpenGate {
     clock: Arc<dyn Clock>,

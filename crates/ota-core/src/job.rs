@@ -9,7 +9,7 @@ use crate::vendor::VendorDetail;
 open_enum!(
     /// Where a job is in its life.
     ///
-    /// A finished word may still change: a canceled dynamic batch has running tasks and a failed task can be repeated.
+    /// A finished status may still change: a canceled dynamic batch can have running tasks, and a failed task can be retried.
     JobStatus {
         /// Created, not started.
         Pending = "pending",
@@ -19,17 +19,17 @@ open_enum!(
         Paused = "paused",
         /// Being canceled.
         Canceling = "canceling",
-        /// Finished; [`JobOutcome`] tells how.
+        /// Finished; see [`JobOutcome`].
         Completed = "completed",
         /// Canceled before its end.
         Canceled = "canceled",
-        /// A word of the vendor's that this version does not know.
+        /// A status value of the vendor that this version does not know.
         Unknown = "unknown",
     }
 );
 
 impl JobStatus {
-    /// Returns whether no device joins the job any more: only then do the counts of its tasks prove how it ended.
+    /// Returns whether no more devices can be added to the job: only then do the counts of its tasks prove the outcome.
     #[must_use]
     pub const fn has_ended(self) -> bool {
         match self {
@@ -42,7 +42,7 @@ impl JobStatus {
 }
 
 open_enum!(
-    /// How a finished job ended; present only when the vendor tells it or counts prove it.
+    /// How a finished job ended; present only if the vendor reports it or the counts prove it.
     JobOutcome {
         /// Every device succeeded.
         Succeeded = "succeeded",
@@ -80,7 +80,7 @@ open_enum!(
     Selection {
         /// Fixed.
         Static = "static",
-        /// Devices that match later join.
+        /// Devices that match later are added.
         Dynamic = "dynamic",
     }
 );
@@ -90,7 +90,7 @@ open_enum!(
     Scope {
         /// All devices of the product.
         All = "all",
-        /// Devices named one by one.
+        /// Devices that are listed individually.
         Devices = "devices",
         /// Device groups.
         Groups = "groups",
@@ -122,16 +122,16 @@ open_enum!(
 );
 
 open_enum!(
-    /// How much of a job an answer holds.
+    /// How complete a job is.
     Detail {
         /// A row of a vendor list that leaves fields out.
         Summary = "summary",
-        /// Everything that the vendor tells about the job.
+        /// Everything that the vendor reports about the job.
         Full = "full",
     }
 );
 
-/// One firmware update of many devices. Fields that the vendor did not tell are `None` or empty.
+/// One firmware update of many devices. Fields that the vendor did not report are `None` or empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// The configured provider that the job was read from.
@@ -170,16 +170,16 @@ pub struct Job {
     pub updated_at: Option<OffsetDateTime>,
     /// When it started.
     pub started_at: Option<OffsetDateTime>,
-    /// When it ended, or is to end: some vendors tell it of a running job.
+    /// When it ended, or is planned to end: some vendors report it for a running job.
     pub ended_at: Option<OffsetDateTime>,
     /// The vendor's own values.
     pub vendor: VendorDetail,
-    /// How much of the job this is.
+    /// How complete this job is.
     pub detail: Detail,
 }
 
 impl Job {
-    /// Creates a job of which nothing is known but what is required.
+    /// Creates a job with the required fields only.
     #[must_use]
     pub fn new(
         provider: ProviderName,
@@ -221,7 +221,7 @@ pub struct Package {
     pub id: Option<PackageId>,
     /// Its name.
     pub name: Option<String>,
-    /// The version that a device has afterwards.
+    /// The version that a device has after the update.
     pub version: Option<String>,
     /// The product that the package is made for.
     pub product_id: Option<ProductId>,
@@ -238,7 +238,7 @@ pub struct Target {
     pub percentage: Option<f64>,
     /// The device groups.
     pub groups: Vec<Group>,
-    /// The devices named one by one.
+    /// The devices that are listed individually.
     pub device_ids: Vec<DeviceId>,
     /// The product of the devices.
     pub product_id: Option<ProductId>,
@@ -277,7 +277,7 @@ pub struct Policy {
     pub max_retries: Option<u64>,
     /// Time between two attempts, in seconds.
     pub retry_interval_s: Option<u64>,
-    /// Seconds that a device has, counted by the vendor's rule.
+    /// Time limit per device, in seconds, as the vendor counts it.
     pub timeout_s: Option<u64>,
     /// Maximum number of devices notified per minute.
     pub max_devices_per_minute: Option<u64>,
@@ -291,12 +291,12 @@ pub struct Policy {
     pub download_protocol: Option<String>,
 }
 
-/// Counts of a job's tasks; each is absent where the vendor does not tell it.
+/// Counts of a job's tasks; each is absent if the vendor does not report it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobStats {
     /// Targets that have no task yet, where the vendor creates tasks as the job goes on. Not a part of `total`, which counts tasks.
     pub not_started: Option<u64>,
-    /// All tasks. Absent when the vendor's numbers do not fit each other, as they may while tasks move.
+    /// All tasks. Absent if the vendor's numbers contradict each other, which can happen while tasks change their status.
     pub total: Option<u64>,
     /// Tasks that have not started.
     pub pending: Option<u64>,

@@ -1,11 +1,11 @@
-//! From "rows from here on" to the numbered pages that vendors know.
+//! Paging over the numbered pages of a vendor.
 //!
-//! A listing goes through one or several *segments* (vendor words, packages), each a list that the vendor numbers in pages.
-//! A [`Position`] is a segment and the number of vendor rows already passed in it, so a page of ours can end in the middle of a
-//! page of the vendor's, and a later call goes on exactly there.
+//! A [`Pager`] reads one or several *segments* (status values, packages), each a list that the vendor divides into numbered pages.
+//! A [`Position`] is a segment and the number of vendor rows already passed in it, so a page of the gateway can end in the middle
+//! of a vendor page, and a later call continues exactly there.
 //!
-//! What counts is the vendor's answer, not what was asked: a vendor may serve smaller pages than it was asked for, leave pages out, or
-//! report another total on every page. [`Pager::run`] says what follows from that.
+//! The positions of rows follow from the vendor's response, not from the request: a vendor may serve smaller pages than requested, leave pages
+//! out, or report a different total on every page. [`Pager::run`] describes how that is handled.
 
 mod paged_rows;
 mod pager;
@@ -18,28 +18,28 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::Cursor;
 
-/// Where a listing goes on, with what it has learned about the vendor's pages of the segment.
+/// Where the next page starts, with what is known about the vendor's pages of the segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Which segment.
     pub segment: u32,
-    /// Rows of the segment already passed.
+    /// Number of rows of the segment before this position.
     pub offset: u64,
-    /// How the vendor's last page of the segment began; tells a page that comes again.
+    /// The fingerprint of the vendor's last page of the segment; detects a repeated page.
     pub fingerprint: Option<PageFingerprint>,
-    /// The page size to ask for, where the vendor serves other pages than it was asked for.
+    /// The page size to request, if the vendor serves other sizes than requested.
     pub size: Option<u32>,
     /// Whether the vendor serves no pages smaller than that.
     pub least: bool,
-    /// The number of rows of a page that was too short, and whose rows may stand elsewhere: the size in which they are asked for again.
+    /// The number of rows of a page that was too short; its rows may be at other positions, so they are requested again in this size.
     pub short: Option<u32>,
     /// The largest total that the vendor has reported for the segment.
     pub total: Option<u64>,
-    /// Whether rows had to be passed over that the vendor counts and does not give.
+    /// Whether rows that the vendor counts but does not return had to be skipped.
     pub gap: bool,
 }
 
-/// More rows than any list has.
+/// An upper bound for the number of rows of any list.
 const MAX_OFFSET: u64 = 1 << 32;
 
 impl Position {
@@ -58,7 +58,7 @@ impl Position {
         }
     }
 
-    /// Returns the start of the next segment. That rows were passed over stays known.
+    /// Returns the start of the next segment. `gap` stays set.
     #[must_use]
     pub const fn next_segment(self) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Position {
         text
     }
 
-    /// Reads what [`Position::encode`] wrote. A row that no list reaches is none: a cursor can be forged, and numbers of pages must not
+    /// Reads what [`Position::encode`] wrote. Returns `None` for an offset beyond [`MAX_OFFSET`]: a cursor can be forged, and page numbers must not
     /// overflow.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
@@ -133,12 +133,12 @@ impl Position {
     }
 }
 
-/// A size of pages is none if it is 0.
+/// A page size of 0 is invalid.
 fn positive(size: Option<u32>) -> Option<Option<u32>> {
     (size != Some(0)).then_some(size)
 }
 
-/// Takes the number behind the letter off the end of a text; `None` when something else than a number stands there.
+/// Splits the number after `letter` off the end of a text; `None` if it is not a number.
 fn part<T: std::str::FromStr + ToString>(text: &str, letter: char) -> Option<(&str, Option<T>)> {
     match text.split_once(letter) {
         None => Some((text, None)),
@@ -146,11 +146,11 @@ fn part<T: std::str::FromStr + ToString>(text: &str, letter: char) -> Option<(&s
     }
 }
 
-/// How a page of a vendor began: a hash of its first row's identifier, short enough for a cursor.
+/// A hash of the identifier of a vendor page's first row, short enough for a cursor.
 ///
-/// Some vendors answer every page number, or every token, with the page before (a known bug of one vendor's emulator), and some answer
-/// numbers behind the end with the last page. A listing that believed them would never end. A row can also stand first twice because rows
-/// have moved between two calls, so an equal fingerprint is a suspicion only; [`Pager::run`] shows how it is settled.
+/// Some vendors answer every page number, or every token, with the page before (a known bug of one vendor's emulator), and some return
+/// the last page for page numbers behind the end. Paging that trusted them would never end. A row can also be first twice because rows
+/// have moved between two calls, so an equal fingerprint is not a proof; [`Pager::run`] describes how it is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PageFingerprint(u32);
@@ -159,7 +159,7 @@ impl PageFingerprint {
     /// Returns the fingerprint of a page whose first row has this identifier; none without an identifier.
     #[must_use]
     pub fn of(first: &str) -> Option<Self> {
-        // FNV-1a: the same everywhere and for ever, as what is in a cursor must be.
+        // FNV-1a: the same in every process and version, because cursors outlive both.
         let hash = first.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
@@ -176,7 +176,7 @@ pub fn repeated_page() -> Error {
     )
 }
 
-/// Parses a decimal number that is written in the one way we write it, so that one position has one cursor.
+/// Parses a decimal number in its canonical form, so that one position has exactly one cursor.
 fn number<T: std::str::FromStr + ToString>(text: &str) -> Option<T> {
     text.parse::<T>()
         .ok()
@@ -190,7 +190,7 @@ pub struct Window {
     pub index: u64,
     /// Rows in a page.
     pub size: u32,
-    /// Rows of the page that were passed before.
+    /// Number of rows at its beginning that were read before.
     pub skip: u32,
 }
 
@@ -205,7 +205,7 @@ impl Window {
     /// Chooses the vendor page that holds the most of `want` rows from `offset` on, all of them wherever one page can.
     ///
     /// Vendors address rows by page number times page size only. A page size can nearly always be found whose pages do not
-    /// split the wanted rows, which saves a call whenever a listing goes on in the middle of a page. `max_size` is the vendor's
+    /// split the wanted rows, which saves a call whenever paging continues in the middle of a page. `max_size` is the vendor's
     /// largest page, `limit` the row behind which the vendor answers nothing (a page must end at or before it).
     /// Returns `None` when `offset` has reached the limit.
     #[must_use]
@@ -219,7 +219,7 @@ impl Window {
             .clamp(1, max_size)
             .min(u32::try_from(room).unwrap_or(u32::MAX));
         let mut best: Option<(u32, Self)> = None;
-        // Smallest page first: it brings the fewest rows that no one asked for.
+        // Smallest page first: it returns the fewest rows that are not needed.
         for size in 1..=max_size {
             let index = offset / u64::from(size);
             let skip = u32::try_from(offset % u64::from(size)).unwrap_or(u32::MAX);
@@ -264,18 +264,18 @@ impl Window {
         }
     }
 
-    /// The place of the page's first row.
+    /// The position of the page's first row.
     fn start(self) -> u64 {
         self.index.saturating_mul(u64::from(self.size))
     }
 
-    /// The place behind the page's last row.
+    /// The position behind the page's last row.
     fn end(self) -> u64 {
         self.start().saturating_add(u64::from(self.size))
     }
 }
 
-/// What the vendor answered for one [`Window`].
+/// The vendor's response for one [`Window`].
 #[derive(Clone, Debug)]
 pub struct Fetched<R> {
     /// The rows of the whole vendor page.
@@ -286,19 +286,19 @@ pub struct Fetched<R> {
     pub size: Option<u32>,
 }
 
-/// How an answer differs from the page that was asked for.
+/// How a response differs from the requested page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageDrift {
     /// The vendor serves pages of another size.
     Size,
-    /// The page has fewer rows than belong into it, although the total says that there are more.
+    /// The page has fewer rows than its size, although the total says that there are more.
     Rows,
     /// The total is smaller than the number of rows up to the end of the page.
     Total,
 }
 
 impl<R> Fetched<R> {
-    /// Returns the answer that has no rows.
+    /// Returns a response without rows.
     #[must_use]
     pub const fn nothing(total: Option<u64>) -> Self {
         Self {
@@ -308,9 +308,9 @@ impl<R> Fetched<R> {
         }
     }
 
-    /// Returns how the answer differs from the page that was asked for, as far as it alone shows that.
+    /// Returns how the response differs from the requested page, as far as this response alone shows it.
     ///
-    /// A difference that nothing follows from is none: a list that ends with this page has no size of pages.
+    /// A difference without consequences is not reported: if the list ends with this page, its size does not matter.
     #[must_use]
     pub fn drift(&self, window: Window) -> Option<PageDrift> {
         let size = self.size_in_force(window);
@@ -330,13 +330,13 @@ impl<R> Fetched<R> {
         }
     }
 
-    /// Whether the vendor answered with the whole list: more rows than were asked for, and no total that says more.
+    /// Whether the vendor returned the whole list: more rows than requested, and no larger total.
     fn ignores_paging(&self, window: Window) -> bool {
         let rows = self.rows.len() as u64;
         rows > u64::from(window.size) && self.total.is_none_or(|total| rows >= total)
     }
 
-    /// The page size that the vendor used: what it reports, unless the rows prove it wrong, else what was asked for.
+    /// The page size that the vendor used: the reported one, unless the rows contradict it; otherwise the requested one.
     fn size_in_force(&self, window: Window) -> u32 {
         let rows = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let reported = self.size.filter(|size| *size >= rows.max(1));

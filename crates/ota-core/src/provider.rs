@@ -18,13 +18,13 @@ pub use crate::filter::{JobFilter, TaskFilter};
 /// What an adapter is given when it is built.
 #[derive(Clone, Debug)]
 pub struct Dependencies {
-    /// Lets vendor calls through.
+    /// The gate that every vendor call passes.
     pub gate: Arc<dyn Gate>,
     /// Time for signatures and token lives.
     pub clock: Arc<dyn Clock>,
     /// Randomness for nonces.
     pub random: Arc<dyn Random>,
-    /// Receives words and fields that the adapter does not know.
+    /// Receives values and fields that the adapter does not know.
     pub drift: Arc<dyn DriftObserver>,
     /// The most vendor calls that filling one page may cost.
     pub max_calls_per_page: u32,
@@ -37,7 +37,7 @@ pub struct SettingError {
     pub key: &'static str,
     /// What is wrong with it and what to do.
     pub message: String,
-    /// For a key that is missing: all keys of which one would do. When one of them is there and could not be read, that mistake is named already,
+    /// For a missing key: all keys of which one would be enough. If one of them is present but could not be read, that error is reported already,
     /// and this one is left out.
     pub alternatives: &'static [&'static str],
 }
@@ -53,7 +53,7 @@ impl SettingError {
         }
     }
 
-    /// Creates the error for a key that is missing, where one of `alternatives` (itself among them) would do.
+    /// Creates the error for a missing key, where one of `alternatives` (including the key itself) would be enough.
     #[must_use]
     pub fn missing(
         key: &'static str,
@@ -69,7 +69,7 @@ impl SettingError {
 
 /// All settings of a provider that cannot be used, in the order in which they were found.
 ///
-/// An adapter goes on after the first one, so that one run names all of them.
+/// An adapter continues after the first error, so that one run reports all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SettingErrors(Vec<SettingError>);
 
@@ -84,7 +84,7 @@ impl SettingErrors {
         result.map_err(|errors| self.0.extend(errors.into().0)).ok()
     }
 
-    /// Ends the collecting: with what was built if nothing was wrong, else with all errors.
+    /// Returns what was built if there was no error, otherwise all errors.
     ///
     /// # Errors
     /// All errors that were collected.
@@ -152,7 +152,7 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     /// Makes one cheap authenticated vendor call.
     ///
     /// # Errors
-    /// Whatever the call met. `Ok` means that the vendor was reached, accepted the credential and allowed the call.
+    /// The error of the call. `Ok` means that the vendor was reached, accepted the credential and allowed the call.
     async fn check(&self, cx: &Context) -> Result<()>;
 
     /// Returns the reading role, if this provider has it.
@@ -163,9 +163,9 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
 ///
 /// Requirements that hold for every method:
 /// - Every vendor call passes the gate that the provider was built with, under the given context.
-/// - A request is judged in the order cursor, capability, and only then is a call sent.
-/// - A row that cannot be understood arrives as far as it was understood (status `unknown`, dates left out, the
-///   vendor's words in `vendor`); it never fails its page.
+/// - A request is checked in the order cursor, capability; only then is a call sent.
+/// - A row that can be read only in part is returned with what could be read (status `unknown`, dates left out, the
+///   vendor's values in `vendor`); it never fails its page.
 /// - A fact that the vendor did not state is absent.
 /// - Errors under HTTP 200 are errors.
 #[async_trait::async_trait]
@@ -173,38 +173,38 @@ pub trait JobReader: Send + Sync {
     /// Lists jobs in the vendor's order.
     ///
     /// Returns at most `page_size` jobs that match all filters, no job twice. The page is filled as long as that costs at
-    /// most the configured number of vendor calls; it may then be short, or empty, and carry a cursor to go on. A cursor
-    /// is absent exactly at the end of the list. A valid word that this vendor never uses gives an empty page without a
+    /// most the configured number of vendor calls; it may then be short, or empty, and carry a cursor to continue. A cursor
+    /// is absent exactly at the end of the list. A valid status that this vendor never uses gives an empty page without a
     /// call.
     ///
     /// # Errors
-    /// `invalid_argument` for a cursor that this list did not give; `unsupported` for a filter that the capability refuses;
-    /// what the vendor call met.
+    /// `invalid_argument` for a cursor that was not issued by this list; `unsupported` for a filter that the capability refuses;
+    /// the error of the vendor call.
     async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>>;
 
-    /// Returns one job with everything that the vendor tells about it, or `None` when the vendor does not know it.
+    /// Returns one job with everything that the vendor reports about it, or `None` when the vendor does not know it.
     ///
     /// # Errors
-    /// What the vendor call met; an unknown job is not an error.
+    /// The error of the vendor call; an unknown job is not an error.
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>>;
 
     /// Returns counts of a job's tasks, or `None` when the vendor does not know the job. Never reads all tasks.
     ///
     /// # Errors
-    /// What a vendor call met.
+    /// The error of a vendor call.
     async fn job_stats(&self, cx: &Context, request: GetJob) -> Result<Option<JobStats>>;
 
     /// Lists the tasks of a job in the vendor's order, or `None` when the vendor does not know the job.
     ///
-    /// Pages behave as in [`JobReader::list_jobs`]. A neutral status that stands for several vendor words is listed word by
-    /// word. `truncated` is true on every page of a listing, from the first, that cannot reach all matching tasks.
+    /// Pages behave as in [`JobReader::list_jobs`]. A neutral status that stands for several vendor values is listed value
+    /// by value. If not all matching tasks can be reached, `truncated` is true on every page, from the first on.
     ///
     /// # Errors
     /// As [`JobReader::list_jobs`].
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>>;
 }
 
-/// The cursor of a provider: where its list goes on. Opaque to all others; at most [`Cursor::MAX_LEN`] bytes.
+/// The cursor of a provider: where the next page starts. Opaque to all others; at most [`Cursor::MAX_LEN`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
@@ -218,18 +218,18 @@ impl Cursor {
 pub struct Page<T> {
     /// The rows, in the vendor's order.
     pub items: Vec<T>,
-    /// Where the list goes on; absent at its end.
+    /// The cursor of the next page; absent at the end of the list.
     pub next: Option<Cursor>,
     /// The exact number of matching rows, if the vendor reports it.
     pub total: Option<u64>,
-    /// Whether matching rows exist that no cursor of this listing reaches.
+    /// Whether there are matching rows that no page of this list can return.
     pub truncated: bool,
-    /// Parts of the vendor's list that were passed because the vendor fails for them alone, and lastingly. With one, `truncated` is true from
-    /// there on.
+    /// Parts of the vendor's list that were skipped because the vendor permanently fails for these parts only. If there is one, `truncated` is true
+    /// from there on.
     pub problems: Vec<PageProblem>,
 }
 
-/// A part of a list that was passed over, and why.
+/// A part of a list that was skipped, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageProblem {
     /// The package whose rows are missing.
@@ -265,7 +265,7 @@ pub struct ListJobs {
     pub filter: JobFilter,
     /// The most rows, 1 to 100.
     pub page_size: u32,
-    /// Where to go on.
+    /// The cursor of the page; none for the first page.
     pub cursor: Option<Cursor>,
 }
 
@@ -285,6 +285,6 @@ pub struct ListTasks {
     pub filter: TaskFilter,
     /// The most rows, 1 to 100.
     pub page_size: u32,
-    /// Where to go on.
+    /// The cursor of the page; none for the first page.
     pub cursor: Option<Cursor>,
 }

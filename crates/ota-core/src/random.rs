@@ -1,4 +1,4 @@
-//! Randomness, always passed in.
+//! Randomness, which is always injected.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -64,14 +64,14 @@ struct Pool {
     bytes: Vec<u8>,
 }
 
-/// Never shows what is still to be given out.
+/// Does not show the bytes that are not used yet.
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Pool")
     }
 }
 
-/// How many bytes are asked for at a time.
+/// Number of bytes read at a time.
 const POOL_BYTES: usize = 4096;
 
 impl Random for BufferedRandom {

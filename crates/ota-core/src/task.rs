@@ -21,7 +21,7 @@ open_enum!(
         Canceled = "canceled",
         /// Removed, superseded or not applicable.
         Skipped = "skipped",
-        /// A word of the vendor's that this version does not know.
+        /// A status value of the vendor that this version does not know.
         Unknown = "unknown",
     }
 );
@@ -53,9 +53,9 @@ open_enum!(
         Integrity = "integrity",
         /// The device reported another version than expected.
         VersionMismatch = "version_mismatch",
-        /// The package does not fit the device.
+        /// The package is not compatible with the device.
         Incompatible = "incompatible",
-        /// The device had no room.
+        /// The device had not enough storage.
         Storage = "storage",
         /// Another update was in progress.
         Conflict = "conflict",
@@ -66,7 +66,7 @@ open_enum!(
     }
 );
 
-/// One device of a job. Fields that the vendor did not tell are `None`.
+/// One device of a job. Fields that the vendor did not report are `None`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     /// The configured provider that the task was read from.
@@ -108,7 +108,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// Creates a task of which nothing is known but what is required.
+    /// Creates a task with the required fields only.
     #[must_use]
     pub fn new(
         provider: ProviderName,
@@ -140,7 +140,7 @@ impl Task {
     }
 }
 
-/// A device as far as a task tells about it.
+/// A device, as far as the task describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
     /// The vendor's identifier.

@@ -4,7 +4,7 @@
 
 use crate::random::{NoRandomness, Random};
 
-/// The place of a request in a trace, as the header `traceparent` tells it.
+/// The place of a request in a trace, as in the header `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
     /// The trace: never all zero.

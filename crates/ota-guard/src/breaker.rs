@@ -490,7 +490,7 @@ mod tests {
         // One more question that fails once is no proof either.
         fail_about(&breaker, now, 8);
         assert_eq!(breaker.state(), BreakerState::Closed);
-        // A vendor that fails whatever it is asked is found out as quickly as before.
+        // A vendor that fails for every request is detected as quickly as before.
         let breaker = Breaker::default();
         for subject in 0..5 {
             assert_eq!(breaker.state(), BreakerState::Closed);

@@ -2,7 +2,7 @@
 //!
 //! A vendor counts a call when it arrives, some time between sending and response. So a call counts until one window after its response; without a
 //! response, until one window after the attempt is abandoned, since an abandoned call may still arrive. Then no window of that length ever holds more calls
-//! than the quota *as the vendor sees it*, whatever the latency. Counting from the time of sending would exceed the quota whenever a call arrives faster
+//! than the quota *as the vendor sees it*, for any latency. Counting from the time of sending would exceed the quota whenever a call arrives faster
 //! than the one before. An operator who knows the network may set a margin: then a call counts until one window after the margin at most, and the
 //! guarantee holds as long as every call arrives within the margin.
 //!

@@ -27,7 +27,7 @@ const KEPT_OPEN: Duration = Duration::from_secs(300);
 pub struct Options {
     /// TLS; `None` for an endpoint without TLS, which then cannot be reached over `https`.
     pub tls: Option<TlsOptions>,
-    /// The largest answer that is read, in bytes, as it comes and once it is unpacked; a longer one is a `protocol` error.
+    /// The largest answer that is read, in bytes, compressed and decoded; a longer one is a `protocol` error.
     pub max_body_bytes: usize,
     /// How long connecting may take, TLS included.
     pub connect_timeout: Duration,
@@ -152,7 +152,7 @@ impl Client {
             // A redirect would carry a signature to another address; vendors never send one.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            // Repeating is the gate's decision alone.
+            // Only the gate decides about retries.
             .retry(reqwest::retry::never())
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(KEPT_OPEN)
@@ -211,7 +211,7 @@ impl Client {
                 ErrorKind::Protocol,
                 "the vendor's address answered with a redirect, which is never followed; check `endpoint`",
             )
-            // Some proxies send one while they are serviced; where it is a mistake, a repetition costs a few calls.
+            // Some proxies send one while they are serviced; where it is a mistake, retries cost a few calls.
             .with_retry(Retry::Later)
             .with_context("status", status.to_string()));
         }
@@ -253,7 +253,7 @@ impl Client {
             .with_advice(problem.advice(&self.tls.keys))
     }
 
-    /// The error for a body that cannot be unpacked. Its status is all that is known of such an answer.
+    /// The error for a body that cannot be decoded. Only the status of such a response is known.
     fn decode_error(&self, status: u16, error: DecodeError) -> Error {
         let (message, again) = match error {
             // Unpacking costs processor time, and what is made of an answer is as large or as damaged the next time.

@@ -1,6 +1,6 @@
 //! Content codings of answers (RFC 9110, section 8.4).
 //!
-//! `gzip` is asked for and read; anything else is named in the error, so that an operator can find the proxy that does it.
+//! `gzip` is requested and read; anything else is named in the error, so that an operator can find the proxy that does it.
 
 use std::io::Read as _;
 
@@ -25,15 +25,15 @@ const MAX_MEMBERS: usize = 16;
 /// Why a body cannot be decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DecodeError {
-    /// It has a coding that was not asked for and is not read.
+    /// It has a coding that was not requested and cannot be decoded.
     Unknown(String),
-    /// It is larger than allowed once it is unpacked.
+    /// It is larger than allowed after decoding.
     TooLarge,
-    /// It ends too early, or it is not what it is said to be.
+    /// It ends too early, or does not have the declared coding.
     Damaged,
 }
 
-/// Takes the codings off a body and out of its headers. At most `max_bytes` are unpacked.
+/// Decodes a body and removes its codings from the headers. At most `max_bytes` are decoded.
 pub(crate) fn unpack(
     headers: &mut HeaderMap,
     mut body: Bytes,
@@ -80,7 +80,7 @@ fn codings(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Unpacks one coding; `members` counts the gzip members of the whole body.
+/// Decodes one coding; `members` counts the gzip members of the whole body.
 fn gunzip(compressed: &[u8], max_bytes: usize, members: &mut usize) -> Result<Bytes, DecodeError> {
     let mut out = Vec::new();
     let mut rest = compressed;

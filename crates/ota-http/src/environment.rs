@@ -1,5 +1,5 @@
-//! What the environment says about the way out: proxies and certificates. The libraries below pass over what they cannot use in silence, so that is
-//! looked for here.
+//! Proxies and certificates in the environment. The libraries silently ignore values that they cannot use, so those are
+//! checked here.
 
 use std::ffi::OsString;
 use std::path::Path;

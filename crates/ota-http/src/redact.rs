@@ -1,4 +1,4 @@
-//! Taking secrets out of text before it is shown.
+//! Removes secrets from text before it is shown.
 
 use std::cmp::Reverse;
 
@@ -24,7 +24,7 @@ pub fn head(text: &str) -> &str {
 /// credentials or signatures wherever they stand.
 ///
 /// Slashes that are escaped once more (`https:\/\/`) are understood: vendors put JSON into text. The work grows with the length of the
-/// text and with nothing else, whatever a hostile vendor writes.
+/// text only, even for hostile text.
 #[must_use]
 pub fn urls(text: &str) -> String {
     clean(text, true, &mut 0)

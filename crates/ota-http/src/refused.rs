@@ -1,8 +1,8 @@
 //! A credential that the vendor has refused is not used for a while.
 //!
-//! Asking again with the same credential brings the same refusal, costs the account's quota, and some vendors lock a key after a few of them. So the
-//! refusal is the answer until the credential changes, or until it is time to see whether the vendor takes it now: at first soon, then less and less
-//! often, at most a minute apart, because a credential may be mended at the vendor's side too.
+//! A retry with the same credential gets the same refusal, costs the account's quota, and some vendors lock a key after a few of them. So calls get the
+//! refusal until the credential changes, or until the next attempt is due: at first soon, then less often, at most a minute apart, because a credential
+//! can also be corrected at the vendor.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ impl<C> std::fmt::Debug for Refused<C> {
 }
 
 impl<C: PartialEq> Refused<C> {
-    /// Notes a refusal. `before` is the last one, of whatever credential. Half of a pause is random, so that several gateways do not ask together.
+    /// Notes a refusal. `before` is the last one, of any credential. Half of a pause is random, so that several gateways do not retry at the same time.
     #[must_use]
     pub fn new(
         before: Option<&Self>,

@@ -1,4 +1,4 @@
-//! Secrets that belong together and are renewed by something else, one file after the other, while calls are made.
+//! Secrets that belong together and are renewed by another program, one file after the other, while calls are made.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const MOMENT: Duration = Duration::from_millis(250);
 /// How long files must stay as they are before they count as renewed whole.
 const SETTLED: Duration = Duration::from_millis(80);
 
-/// How long a renewal that goes on and on is waited for.
+/// The longest wait for a renewal that does not end.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// The parts of one credential, each a value or a file.
@@ -25,7 +25,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 pub struct SecretGroup {
     sources: Vec<Arc<SecretSource>>,
     clock: Arc<dyn Clock>,
-    /// The credential after whose refusal nothing has changed: its next refusal is passed on at once.
+    /// The credential after whose refusal nothing has changed: its next refusal is returned at once.
     hopeless: Mutex<Option<Vec<Secret>>>,
 }
 

@@ -1,4 +1,4 @@
-//! What came back.
+//! A response.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -21,7 +21,7 @@ impl Response {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Returns whether this is a page for people, which no vendor API sends: a proxy or a wrong port answered.
+    /// Returns whether this is an HTML page, which no vendor API sends: a proxy or a wrong port answered.
     #[must_use]
     pub fn is_html(&self) -> bool {
         self.header("content-type")

@@ -1,4 +1,4 @@
-//! Text that never shows itself.
+//! Secrets, which are never shown in any output.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};

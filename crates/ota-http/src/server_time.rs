@@ -1,4 +1,4 @@
-//! What a server says about time: `Date` and `Retry-After` (RFC 9110, sections 6.6.1 and 10.2.3).
+//! The time headers of a server: `Date` and `Retry-After` (RFC 9110, sections 6.6.1 and 10.2.3).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::response::Response;
 
-/// The longest wait that is believed of a server: a broken proxy must not lock an account away for years.
+/// The longest accepted wait of a server: a broken proxy must not block an account for years.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// How far from ours a server's time may be. A clock can be hours or months off; a date that is years away is a default of some device in

@@ -41,7 +41,7 @@ const MOST_USELESS: u32 = 2;
 /// How long a token that is still valid is used further after its renewal has failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
-/// The tokens of a process. Providers that use one application at one endpoint share a token through it, so whoever configures them sees to it that
+/// The tokens of a process. Providers that use one application at one endpoint share a token through it, so their configuration must ensure that
 /// they log in alike ([`Login::differences`](crate::Login::differences)).
 #[derive(Debug, Default)]
 pub struct TokenPool {

@@ -1,4 +1,4 @@
-//! Bodies of answers, and the faults that spoil them.
+//! Response bodies, and the faults that damage them.
 
 use std::io::{self, Write as _};
 use std::sync::LazyLock;
@@ -42,7 +42,7 @@ pub(crate) fn with_headers(mut response: Response<Body>, faults: &Drawn) -> Resp
     response
 }
 
-/// Answers that someone else than the vendor gives.
+/// Responses that do not come from the vendor.
 pub(crate) fn foreign_answer(faults: &Drawn) -> Option<Response<Body>> {
     if faults.has(FaultKind::Html502) {
         return Some(page(StatusCode::BAD_GATEWAY));
@@ -96,7 +96,7 @@ fn huge_body(size: u64) -> Response<Body> {
     response
 }
 
-/// Turns a vendor's answer into a response and spoils it if a fault says so.
+/// Turns a vendor's answer into a response, and damages it if a fault requires it.
 pub(crate) fn finish(answer: Answer, faults: &Drawn) -> Response<Body> {
     let Answer {
         status,

@@ -1,4 +1,4 @@
-//! The time that a simulator lives in.
+//! The clock of a simulator.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 
-/// Tells the time; drives signature windows, the life of the fleet, token expiry and quota windows.
+/// A clock; drives signature windows, the life of the fleet, token expiry and quota windows.
 ///
 /// Clones share the same time, so that a test keeps one clone and moves all of them.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// Stands still at `start` until [`Clock::advance`] or [`Clock::set`] moves it.
+    /// Stays at `start` until [`Clock::advance`] or [`Clock::set`] moves it.
     #[must_use]
     pub fn manual(start: impl Into<OffsetDateTime>) -> Self {
         Self(Source::Manual(Arc::new(Mutex::new(start.into()))))
@@ -41,7 +41,7 @@ impl Clock {
         now.to_offset(time::UtcOffset::UTC)
     }
 
-    /// Moves a manual clock forward; the system clock takes no orders and stays as it is.
+    /// Moves a manual clock forward; the system clock is not changed.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(time) = &self.0 {
             let mut time = time.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +54,7 @@ impl Clock {
         }
     }
 
-    /// Sets a manual clock; the system clock takes no orders and stays as it is.
+    /// Sets a manual clock; the system clock is not changed.
     pub fn set(&self, to: impl Into<OffsetDateTime>) {
         if let Source::Manual(time) = &self.0 {
             *time.lock().unwrap_or_else(PoisonError::into_inner) = to.into();

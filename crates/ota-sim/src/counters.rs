@@ -1,4 +1,4 @@
-//! What a simulator saw and did.
+//! Counters of a simulator, and the requests that it has recorded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -45,7 +45,7 @@ pub enum Refusal {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Arrivals per operation, whatever became of them.
+    /// Arrivals per operation, refused or not.
     pub calls: BTreeMap<String, u64>,
     /// Calls per operation that got a good answer.
     pub answered: BTreeMap<String, u64>,
@@ -115,7 +115,7 @@ pub struct RecordedRequest {
     pub operation: String,
     /// HTTP method.
     pub method: String,
-    /// Path and query exactly as received, so with the signature if it stood there.
+    /// Path and query exactly as received, including a signature.
     pub target: String,
     /// Decoded parameters of query and form body; signatures, secrets and tokens are left out.
     pub params: Vec<(String, String)>,

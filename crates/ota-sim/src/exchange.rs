@@ -1,4 +1,4 @@
-//! What passes between the server and a vendor's module: a request, read completely, and its answer.
+//! The interface between the server and a vendor's module: a request, read completely, and its answer.
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -31,7 +31,7 @@ impl Arrival {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Returns whether the body is of this media type, whatever its parameters.
+    /// Returns whether the body is of this media type, with any parameters.
     pub(crate) fn is(&self, media_type: &str) -> bool {
         self.header("content-type")
             .and_then(|value| value.split(';').next())
@@ -74,7 +74,7 @@ impl Arrival {
     }
 }
 
-/// What became of a call.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Answered,
@@ -93,7 +93,7 @@ pub(crate) struct Answer {
     pub(crate) verdict: Verdict,
 }
 
-/// What a vendor's module adds to the server.
+/// The part of a simulator that a vendor's module implements.
 pub(crate) trait Vendor: Send + Sync + 'static {
     /// Returns the name of the operation, `unknown` when there is none. Counters, recorded requests and faults use it.
     fn operation(&self, arrival: &Arrival) -> &'static str;

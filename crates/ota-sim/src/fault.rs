@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Refuses as if the quota were used up, in the vendor's words.
+    /// Refuses as if the quota were used up, with the vendor's error.
     Throttle,
     /// Answers 5xx with the vendor's error body.
     GatewayError,
@@ -31,7 +31,7 @@ pub enum FaultKind {
     HugeBody,
     /// Answers well, but as `text/plain`.
     WrongContentType,
-    /// Answers 4xx with an XML error whatever format was asked for.
+    /// Answers 4xx with an XML error, for any requested format.
     #[serde(rename = "xml_4xx")]
     Xml4xx,
     /// Closes the connection without an answer.
@@ -44,7 +44,7 @@ pub enum FaultKind {
     EchoSignature,
     /// Refuses the token as one that has expired (vendors that hand out tokens).
     TokenExpired,
-    /// Gives one row of the answer a status word that no one knows.
+    /// Gives one row of the answer an unknown status value.
     UnknownStatus,
     /// Gives one row of the answer a date that cannot be parsed.
     BadDate,
@@ -84,17 +84,17 @@ pub enum FaultKind {
     UnstableOrder,
     /// Answers a lookup of one job with another job.
     AnotherJob,
-    /// Gives every failed task a text that names much and says no reason.
+    /// Gives every failed task a text from which no reason can be read.
     VagueText,
-    /// Says of every job that it runs, whatever its tasks say.
+    /// Reports every job as running, regardless of its tasks.
     StillRunning,
-    /// Compresses the answer although no one asked: `gzip`, or what `coding` says, packed as `packing` says.
+    /// Compresses the answer without being asked: as `gzip` or `coding`, in the form that `packing` names.
     Compress,
     /// Refuses the request's time as one that is missing (vendors with signed calls).
     IllegalTimestamp,
-    /// Answers with the rows of the first page whatever page is asked for.
+    /// Returns the rows of the first page for every page.
     RepeatPage,
-    /// Serves pages of at most `rows` rows (default 4), whatever size is asked for, and says so.
+    /// Serves pages of at most `rows` rows (default 4) for every requested size, and reports that size.
     CapPageSize,
     /// Leaves the page number and the page size out of the answer.
     NoPageEcho,
@@ -114,14 +114,14 @@ pub enum FaultKind {
     BadArgument,
     /// Refuses a device, whether one was named or not.
     BadDevice,
-    /// Answers 404 with JSON of a proxy that knows no way to the vendor: `value`, or Kong's.
+    /// Answers 404 with JSON of a proxy that has no route to the vendor: `value`, or Kong's.
     #[serde(rename = "foreign_404")]
     Foreign404,
     /// Answers 302 to `location`.
     Redirect,
 }
 
-/// How [`FaultKind::Compress`] packs an answer in gzip.
+/// The form in which [`FaultKind::Compress`] compresses an answer with gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Packing {
@@ -129,7 +129,7 @@ pub enum Packing {
     Members,
     /// With bytes behind it that are no gzip.
     Garbage,
-    /// Small on the wire, and some nine million bytes once it is unpacked.
+    /// Small on the wire, and about nine million bytes after decoding.
     Bomb,
 }
 
@@ -172,7 +172,7 @@ pub struct Fault {
     /// The content coding that [`FaultKind::Compress`] claims; only `gzip` is one that can be undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coding: Option<String>,
-    /// How [`FaultKind::Compress`] packs; as one member when absent.
+    /// The form of [`FaultKind::Compress`]; one member when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packing: Option<Packing>,
     /// What [`FaultKind::NoRow`] and [`FaultKind::NoList`] put in the place of a row or a list; the answer of [`FaultKind::Foreign404`];
@@ -182,7 +182,7 @@ pub struct Fault {
     /// The code of [`FaultKind::Throttle`] in place of the vendor's documented one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// `Retry-After` of the answer, whatever it is.
+    /// `Retry-After` of the answer, of any kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<String>,
     /// `Date` of the answer in place of the server's time.
@@ -281,7 +281,7 @@ impl Fault {
         self
     }
 
-    /// Sets how [`FaultKind::Compress`] packs.
+    /// Sets the form of [`FaultKind::Compress`].
     #[must_use]
     pub fn packing(mut self, packing: Packing) -> Self {
         self.packing = Some(packing);
@@ -359,7 +359,7 @@ impl FaultKind {
         )
     }
 
-    /// Returns whether the fault leaves nothing of the normal answer, or spoils all of it.
+    /// Returns whether the fault replaces the normal answer, or damages all of it.
     pub(crate) fn decides(self) -> bool {
         match self {
             Self::Delay

@@ -8,7 +8,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::fleet::{Job, Stream};
 use crate::odd;
 
-/// The status word of [`FaultKind::UnknownStatus`].
+/// The status value of [`FaultKind::UnknownStatus`].
 const UNKNOWN_STATUS: &str = "ROLLED_BACK";
 /// The page size of [`FaultKind::CapPageSize`].
 const DEFAULT_CAP: u64 = 4;
@@ -19,14 +19,14 @@ const BAD_DATE: &str = "2019-13-45T25:61:00.000Z";
 /// The field of [`FaultKind::UnknownField`].
 const UNKNOWN_FIELD: &str = "RolloutRing";
 
-/// The text of [`FaultKind::VagueText`]: each word is one that reasons are worded with, and none of them is the reason.
+/// The text of [`FaultKind::VagueText`]: it has words that occur in reasons of failures, but states no reason.
 const VAGUE_TEXT: &str = "step 4 of 7: package version 2.1, signature valid, MD5 known, 12 MB of storage free, download timeout set to 30 s, \
     reject list empty, offline mode off, conflict check passed, unsupported options ignored; flash controller busy";
 
 /// How long texts are by default, in bytes.
 const LONG_TEXT: u64 = 1_000_000;
 
-/// A text in which a careless search for URLs and for parameters begins anew at each of its words.
+/// A text in which a naive search for URLs and parameters restarts at each word.
 fn long_text(fault: &Fault) -> String {
     let half = usize::try_from(fault.size_bytes.unwrap_or(LONG_TEXT) / 2).unwrap_or_default();
     let (url, parameter) = ("a:// ", "signature=,");

@@ -1,4 +1,4 @@
-//! Runs one vendor simulator, or asks a running one whether it is well.
+//! Runs one vendor simulator, or checks the health of a running one.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -16,7 +16,7 @@ struct Arguments {
     command: Other,
 }
 
-/// Commands that are no simulator. Those of the simulators come from the registry.
+/// Commands other than simulators. Those of the simulators come from the registry.
 #[derive(Subcommand)]
 enum Other {
     /// Sends one GET and ends with 0 if the answer is 200, with 1 otherwise.
@@ -27,7 +27,7 @@ enum Other {
     },
 }
 
-/// What every simulator has.
+/// The arguments of every simulator.
 #[derive(Args)]
 struct Common {
     /// Address to listen on; port 0 takes a free one.
@@ -36,25 +36,25 @@ struct Common {
     /// Source of everything random: the same seed shows the same fleet.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Shows this many alike jobs instead of the demo fleet.
+    /// Serve this many similar jobs instead of the demo fleet.
     #[arg(long)]
     jobs: Option<u32>,
-    /// Tasks of each of the alike jobs.
+    /// Number of tasks of each similar job.
     #[arg(long)]
     tasks_per_job: Option<u32>,
-    /// Shows one job of this many tasks instead of the demo fleet.
+    /// Serve one job with this many tasks instead of the demo fleet.
     #[arg(long, conflicts_with_all = ["jobs", "tasks_per_job"])]
     huge: Option<u32>,
-    /// The fleet does not move.
+    /// The fleet does not change with time.
     #[arg(long)]
     frozen: bool,
-    /// Calls admitted in a window.
+    /// Number of calls admitted per window.
     #[arg(long)]
     quota: Option<u32>,
     /// Length of the window in milliseconds.
     #[arg(long)]
     window_ms: Option<u64>,
-    /// Admits any number of calls.
+    /// Admit any number of calls.
     #[arg(long, conflicts_with_all = ["quota", "window_ms"])]
     no_quota: bool,
     /// How many milliseconds the server's clock is ahead (negative: behind).

@@ -1,4 +1,4 @@
-//! Values that no serializer writes: they are put into the finished text of an answer, in the place of a mark.
+//! Malformed values that no serializer writes: they are put into the finished text of an answer, in place of a placeholder.
 
 use serde_json::Value;
 

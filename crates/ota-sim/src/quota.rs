@@ -53,7 +53,7 @@ impl Limiter {
         }
     }
 
-    /// Admits a call at `now`, or tells how long the caller has to wait for the next place.
+    /// Admits a call at `now`, or returns how long the caller has to wait.
     pub(crate) fn admit(&mut self, key: &str, now: OffsetDateTime) -> Result<(), Duration> {
         self.admit_times(key, now, 1)
     }

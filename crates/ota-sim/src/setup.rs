@@ -1,4 +1,4 @@
-//! What every simulator is started with, whatever its vendor.
+//! The settings that all simulators have.
 
 use std::fmt;
 use std::io;
@@ -66,7 +66,7 @@ impl QuotaSetting {
 }
 
 impl Setup {
-    /// Plans the fleet, which starts at this moment, in the words of one vendor.
+    /// Plans the fleet, which starts at this moment, with the values of one vendor.
     pub(crate) fn fleet(&self, words: &'static dyn Vocabulary) -> io::Result<Arc<Fleet>> {
         let now = self.clock.now();
         let start = now.checked_add(self.clock_offset).unwrap_or(now);

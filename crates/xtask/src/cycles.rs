@@ -238,7 +238,7 @@ fn child(module: &[String], name: &str, files: &Files) -> bool {
     files.contains_key(&path)
 }
 
-/// Whether a path stands in a `pub use`, of whatever visibility.
+/// Whether a path is in a `pub use`, of any visibility.
 fn is_handed_on(words: &[&str], at: usize) -> bool {
     let uses = at > 1 && words[at - 1] == "use";
     uses && (words[at - 2] == "pub" || words[at - 2] == ")")

@@ -111,7 +111,7 @@ fn runs(snippet: &str) -> Vec<String> {
     runs
 }
 
-/// The steps of the conformance suite stand in the guide, in their order.
+/// The steps of the conformance suite are in the guide, in their order.
 fn steps(guide: &str, source: &str) -> Vec<String> {
     let titles = source.lines().filter_map(|line| {
         let line = line.trim().strip_prefix("title: \"")?;

@@ -10,7 +10,7 @@ use std::process::Command;
 /// A file that is written: its path and its text.
 type Template = (&'static str, &'static str);
 
-/// The files of a new provider. The crate's own tests stand in its modules.
+/// The files of a new provider. The crate's own tests are in its modules.
 pub(crate) const TEMPLATES: &[Template] = &[
     (
         "crates/ota-provider-__name__/Cargo.toml",

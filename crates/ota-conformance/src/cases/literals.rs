@@ -1,4 +1,4 @@
-//! Values of filters: whatever is in one, it is one literal.
+//! Filter values are literals: no character in them has a special meaning.
 
 use std::cmp::Reverse;
 

@@ -197,7 +197,7 @@ pub(crate) async fn a_row_that_comes_twice_is_given_once(subject: &Subject) -> V
     passed()
 }
 
-/// Rows that move while a list is read come twice or not at all, which nobody can know; but the list ends, and no page has a row twice.
+/// Rows that move while a list is read come twice or not at all, which no client can detect; but the list ends, and no page has a row twice.
 pub(crate) async fn rows_that_move_do_not_end_the_list(subject: &Subject) -> Verdict {
     fn whole_pages<T: Row>(
         what: &str,

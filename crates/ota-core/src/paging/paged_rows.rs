@@ -1,43 +1,43 @@
-//! What a listing of a vendor's pages comes to.
+//! The result of a [`Pager`](super::Pager).
 
 use super::Position;
 use crate::error::{Error, ErrorKind, Retry};
 
-/// The result of a listing.
+/// The rows that a [`Pager`](super::Pager) has read, and where to continue.
 #[derive(Clone, Debug)]
 pub struct PagedRows<R> {
-    /// The rows that were kept, none twice.
+    /// The rows that match, none twice.
     pub rows: Vec<R>,
-    /// The place of each kept row in its segment.
+    /// The position of each of these rows in its segment.
     pub places: Vec<u64>,
-    /// Where to go on; absent at the end.
+    /// Where to continue; absent at the end.
     pub next: Option<Position>,
-    /// The vendor's totals for the segments that were asked, as far as the rows do not prove them wrong.
+    /// The vendor's totals of the segments that were read, without those that the rows contradict.
     pub totals: Vec<(u32, u64)>,
-    /// How many vendor calls this listing made.
+    /// Number of vendor calls made.
     pub calls: u32,
-    /// Whether the listing had to pass over rows that the vendor counts and does not give, in this part or an earlier one.
+    /// Whether rows that the vendor counts but does not return had to be skipped, in this part or an earlier one.
     pub gap: bool,
-    /// How many rows of the vendor's were read, whether they were kept or not.
+    /// Number of vendor rows that were read, matching or not.
     pub read: u64,
-    /// What ended the listing early, after rows had been read: they are given, and the error is the answer to the next request if it lasts.
+    /// The error that ended the page early, after rows had been read. The rows are returned; the next request gets the error, if it lasts.
     pub error: Option<Error>,
-    /// Whether something stood in the place of a row that cannot be read.
+    /// Whether an element of the list could not be read as a row.
     pub unreadable: bool,
-    /// Whether one page of the vendor's held a row twice; it is given once.
+    /// Whether one vendor page had a row twice; it is returned once.
     pub repeated: bool,
-    /// Whether a row of a page that was read is not wanted.
+    /// Whether a row was read that does not match.
     pub left_out: bool,
-    /// Whether the listing reads one segment and filters nothing, so that the segment's total is the listing's.
+    /// Whether one segment is read without a filter, so that the segment's total is the total of the list.
     whole_segment: bool,
-    /// Rows of the last segment that were passed.
+    /// Number of rows of the last segment before the end of this part.
     pub(super) passed: u64,
-    /// Whether a total was proved wrong by the rows that came with it.
+    /// Whether a total contradicts the rows that came with it.
     pub(super) wrong_total: bool,
 }
 
 impl<R> PagedRows<R> {
-    /// Begins with no rows. `whole_segment` is a listing of one segment that filters nothing.
+    /// Creates a result without rows. `whole_segment`: one segment is read without a filter.
     pub(super) fn begin(from: &Position, whole_segment: bool) -> Self {
         Self {
             rows: Vec::new(),
@@ -59,7 +59,7 @@ impl<R> PagedRows<R> {
 }
 
 impl<R> PagedRows<Option<R>> {
-    /// Leaves out what is not a row. Without it the list is not whole, here and in the parts that follow.
+    /// Leaves out elements that are not rows. The list is then incomplete, here and in the following parts.
     pub(super) fn readable(mut self) -> PagedRows<R> {
         if self.unreadable {
             self.gap = true;
@@ -87,7 +87,7 @@ impl<R> PagedRows<Option<R>> {
 }
 
 impl<R> PagedRows<R> {
-    /// Returns whether every row that the vendor counts in the pages that were read could be given.
+    /// Returns whether every row that the vendor counts in the pages read could be returned.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.unreadable && !self.repeated
@@ -116,7 +116,7 @@ impl<R> PagedRows<R> {
     }
 }
 
-/// Returns the error for a vendor that counts rows and does not give them.
+/// Returns the error for a vendor that counts rows but does not return them.
 #[must_use]
 pub fn unreachable_rows(total: Option<u64>, offset: u64) -> Error {
     let total = total.map_or_else(|| "unknown".to_owned(), |total| total.to_string());
@@ -129,7 +129,7 @@ pub fn unreachable_rows(total: Option<u64>, offset: u64) -> Error {
     .with_context("rows_passed", offset.to_string())
 }
 
-/// The error for a vendor that answers each page size with yet another one.
+/// The error for a vendor that changes its page size with every response.
 pub(super) fn changing_sizes() -> Error {
     Error::new(
         ErrorKind::Protocol,

@@ -1,4 +1,4 @@
-//! The listing of a vendor's pages.
+//! Reads the numbered pages of a vendor.
 
 use std::collections::HashSet;
 
@@ -7,55 +7,55 @@ use super::{Fetched, PageFingerprint, Position, Window, repeated_page};
 use crate::BoxFuture;
 use crate::error::{Error, Result};
 
-/// Reads vendor pages, segment by segment, until a page of ours is full.
+/// Reads vendor pages, segment by segment, until a page of the gateway is full.
 #[derive(Clone, Copy, Debug)]
 pub struct Pager {
-    /// How many segments there are.
+    /// Number of segments.
     pub segments: u32,
     /// Where to start.
     pub from: Position,
-    /// How many rows a page of ours takes.
+    /// Maximum number of rows of a page of the gateway.
     pub page_size: u32,
     /// The vendor's largest page.
     pub max_vendor_page: u32,
-    /// The row of a segment behind which the vendor answers nothing.
+    /// The number of rows of a segment that the vendor gives access to; `None` for all.
     pub limit: Option<u64>,
-    /// The most vendor calls of a page of ours; [`Pager::run`] says when a few more are made.
+    /// Maximum number of vendor calls for a page; [`Pager::run`] describes the exception.
     pub max_calls: u32,
-    /// The calls that this page of ours has cost before this listing; they count for `max_calls`.
+    /// Number of calls already made for this page; they count towards `max_calls`.
     pub spent: u32,
-    /// Whether rows are filtered here: then the largest vendor pages are read, since most rows may be left out.
+    /// Whether rows are filtered by the gateway: then the largest vendor pages are read, since most rows may not match.
     pub filtered: bool,
 }
 
-/// What asking for the next rows came to.
+/// The result of requesting the next rows.
 enum Step<R> {
-    /// Rows whose place in the list is known.
+    /// Rows whose position in the list is known.
     Rows(Placed<R>),
-    /// A page size. The rows, if any, may stand elsewhere, so they are asked for again in this size.
+    /// A page size was found. The rows, if any, may be at other positions, so they are requested again in this size.
     Size,
     /// The segment has ended.
     End,
-    /// The vendor counts more rows and does not give them.
+    /// The vendor counts more rows but does not return them.
     Missing,
 }
 
-/// Rows whose place in the list is known.
+/// Rows whose position in the list is known.
 struct Placed<R> {
     rows: Vec<R>,
-    /// The place of the first row.
+    /// The position of the first row.
     start: u64,
-    /// Where the list goes on behind them.
+    /// The position behind them.
     end: u64,
     /// Whether the segment ends with them.
     last: bool,
 }
 
-/// Why the next rows are not known.
+/// Why the next rows cannot be read.
 enum Stop {
     /// A vendor call failed, or the vendor contradicts itself.
     Failed(Error),
-    /// The page of ours may cost no more calls.
+    /// The page has used all its calls.
     Spent,
 }
 
@@ -65,13 +65,13 @@ impl From<Error> for Stop {
     }
 }
 
-/// What an answer shows of the size of the vendor's pages.
+/// What a response shows about the size of the vendor's pages.
 enum Size {
-    /// It serves pages of this size and smaller ones.
+    /// The vendor serves pages of this size and smaller ones.
     Most(u32),
-    /// It serves no smaller ones.
+    /// The vendor serves no smaller pages.
     Least(u32),
-    /// A page was short, which leaves open whether its rows stand where they were asked for.
+    /// A page was short, so it is open whether its rows are at the requested positions.
     Short { asked: u32, rows: u32 },
 }
 
@@ -83,17 +83,17 @@ impl Size {
     }
 }
 
-/// What the vendor shows at a place and counts there.
+/// What the vendor returns at a position, compared with its total.
 enum Probe<R> {
-    /// The row at the place, and those behind it on the same page.
+    /// The row at the position, and those behind it on the same page.
     Rows(Placed<R>),
-    /// Nothing, and the row before it is there: the list ends here.
+    /// Nothing, but the row before it is returned: the list ends here.
     Nothing,
     /// Nothing, but the total says that there is more.
     Counted,
-    /// Nothing, and the row before it is not there either: the vendor serves no pages as small as those that were asked for.
+    /// Nothing, and the row before it is not returned either: the vendor does not serve pages that small.
     Unclear,
-    /// Other pages than were asked for.
+    /// A page of another size than requested.
     Size,
 }
 
@@ -108,40 +108,40 @@ struct PagerRun<R, F, K, P> {
 }
 
 impl Pager {
-    /// The most calls that one page costs whose rows have to be found out ([`Pager::run`]), if more than `max_calls`.
+    /// Maximum number of calls for a page on which the vendor contradicts itself ([`Pager::run`]), if larger than `max_calls`.
     pub const MAX_CALLS_TO_RESOLVE: u32 = 5;
 
     /// Reads vendor pages until the page is full, the calls are used up or the list ends.
     ///
-    /// `fetch` asks the vendor for one window of one segment. `key` identifies a row; rows met twice are left out. `keep`
-    /// filters.
+    /// `fetch` reads one window of one segment from the vendor. `key` returns a row's identifier; rows with an identifier that was returned before are left
+    /// out. `keep` is the filter.
     ///
-    /// The vendor's answer decides where its rows stand:
-    /// - A reported page size other than the one asked for is the size in force; the rest of the listing asks for it.
-    /// - A page with fewer rows than belong into it, while the total says that there are more, is asked for once more. If it stays short,
-    ///   its number of rows is taken for the size in force, and a page that begins with the next row and is no larger decides.
-    /// - A page that stays empty is passed over if the page after it has rows; [`PagedRows::gap`] says so from there on.
-    /// - A total that is smaller than the rows that came is not believed. One that is smaller than an earlier one ends the list only
-    ///   when no rows come behind it, asked for by themselves, and the row before that place does come.
-    /// - A page with more rows than were asked for is a page of that size, unless the total says that it is the whole segment, or it has
-    ///   more rows than any page; smaller pages are not asked for from there on. A vendor that ignores paging answers the page behind it
-    ///   with the same rows.
-    /// - Without a total, only an empty page ends the segment. A short page, which may be the last one or a smaller one than was asked
-    ///   for, is asked for again in that size.
-    /// - A total of an earlier answer alone makes no short page the last one: the page behind it is asked for and must be empty.
+    /// The positions of rows follow from the vendor's responses:
+    /// - If the vendor reports another page size than the requested one, that size is used from there on.
+    /// - A page that is shorter than its size, while the total says that there are more rows, is requested once more. If it stays short,
+    ///   its number of rows is taken as the page size, and checked with a page that begins at the next row and is no larger.
+    /// - A page that stays empty is skipped if the page after it has rows; [`PagedRows::gap`] is set from there on.
+    /// - A total that is smaller than the number of rows read is ignored. A total that is smaller than an earlier one ends the list only
+    ///   if separate requests show that there is no row behind it, and that the row before it exists.
+    /// - A page with more rows than requested is a page of that size, unless the total says that it is the whole segment, or it has
+    ///   more rows than the vendor's largest page; smaller pages are not requested from there on. A vendor that ignores paging returns the same
+    ///   rows for the next page.
+    /// - Without a total, only an empty page ends the segment. A short page, which may be the last one or smaller than requested,
+    ///   is requested again in that size.
+    /// - If only an earlier response had a total, a short page is the last one only if the page behind it is empty.
     ///
-    /// A page that begins as the page before began is compared with the page that stands directly before it, asked for now: if both begin
-    /// with the same row, the vendor repeats itself.
+    /// A page with the fingerprint of the page before is compared with a fresh copy of that page: if both begin with the same row, the vendor
+    /// repeats pages.
     ///
-    /// No page of ours costs more than `max_calls` calls, with one exception: a listing that has not got on from where it began, and meets
-    /// an answer that contradicts itself or an earlier one, may take up to [`Pager::MAX_CALLS_TO_RESOLVE`] calls, so that it does get on.
-    /// A doubt that comes later, or after the calls in [`Pager::spent`], is left to the next page. A page size that was learned is a step
-    /// too: the cursor carries it.
+    /// A page costs at most `max_calls` calls, with one exception: if it has made no progress from where it began, and a response
+    /// contradicts itself or an earlier one, it may take up to [`Pager::MAX_CALLS_TO_RESOLVE`] calls, so that there is progress.
+    /// A contradiction that is found later, or after the calls in [`Pager::spent`], is resolved on the next page. A page size that was found counts as
+    /// progress, because the cursor carries it.
     ///
     /// # Errors
-    /// The first error of `fetch`; `protocol` when the vendor's next page is the one before, when its page size changes from answer to
-    /// answer, and when the total says that there are more rows and none come. Rows that were read before are returned first, with the place
-    /// to go on from: the error is the answer to the next request, if it lasts ([`Error::ends_a_page_early`]).
+    /// The first error of `fetch`; `protocol` if the vendor repeats a page, if its page size changes with every
+    /// response, and if the total says that there are more rows but none are returned. Rows that were read before are returned first, with the position
+    /// to continue from; the next request gets the error, if it lasts ([`Error::ends_a_page_early`]).
     pub async fn run<'a, R>(
         self,
         fetch: impl FnMut(u32, Window) -> BoxFuture<'a, Result<Fetched<R>>> + Send,
@@ -156,11 +156,11 @@ impl Pager {
             .await
     }
 
-    /// Does the same as [`Pager::run`] for lists in which something may be in the place of a row that cannot be read. It keeps its place, for the vendor has
-    /// numbered it, and is not returned: the list is not whole without it, so the listing has a gap from there on.
+    /// Does the same as [`Pager::run`] for lists whose elements may be unreadable (`None`). Such an element counts for positions, because the vendor counts
+    /// it, and is not returned, so [`PagedRows::gap`] is set from there on.
     ///
-    /// `id` returns a row's identifier, empty for a row that has none. `wanted` is given the segment too: a vendor that ignores a filter answers rows that
-    /// contradict the segment.
+    /// `id` returns a row's identifier, empty for a row without one. `wanted` also gets the segment: a vendor that ignores a filter returns rows that do not
+    /// belong to the segment.
     ///
     /// # Errors
     /// As [`Pager::run`].
@@ -201,7 +201,7 @@ impl Pager {
         }
     }
 
-    /// The row that a total reaches, as far as the vendor lets it be read.
+    /// The position that a total reaches, at most the vendor's limit.
     fn reach(&self, total: Option<u64>) -> u64 {
         total.unwrap_or(0).min(self.limit.unwrap_or(u64::MAX))
     }
@@ -257,7 +257,7 @@ where
                 let Some(row) = rest.next() else { break };
                 self.paged.read += 1;
                 let key = (self.key)(&row).unwrap_or_default();
-                // A row without an identifier cannot be compared, so it is never taken for a repetition.
+                // A row without an identifier cannot be compared, so it never counts as a duplicate.
                 let wanted = (self.keep)(self.position.segment, &row);
                 if wanted && (key.is_empty() || seen.insert(key.to_owned())) {
                     self.paged.rows.push(row);
@@ -279,7 +279,7 @@ where
         Ok(self.paged)
     }
 
-    /// Whether the listing is further than where it began, so that it may stop here.
+    /// Whether the position has changed since the start, so that the page may end here.
     fn has_progress(&self) -> bool {
         let place = |position: &Position| {
             let size = (position.size, position.least, position.short);
@@ -288,7 +288,7 @@ where
         self.pager.spent > 0 || place(&self.position) != place(&self.pager.from)
     }
 
-    /// Asks the vendor, and notes the total that it counts.
+    /// Reads a window and records its total.
     async fn ask(&mut self, window: Window) -> Result<Fetched<R>, Stop> {
         let spent = self.pager.spent.saturating_add(self.paged.calls);
         let most = match self.has_progress() {
@@ -305,7 +305,7 @@ where
         Ok(fetched)
     }
 
-    /// Notes which rows of a page cannot be given: the vendor counts them, so its total does not fit the rows that are.
+    /// Records which rows of a page cannot be returned: the vendor counts them, so its total does not match the rows that are returned.
     fn note_rows(&mut self, rows: &[R]) {
         let mut seen = HashSet::new();
         for row in rows {
@@ -323,12 +323,12 @@ where
             .and_then(|row| PageFingerprint::of((self.key)(row).unwrap_or_default()))
     }
 
-    /// The largest row that any answer has counted, as far as it can be read.
+    /// The largest total of any response, at most the vendor's limit.
     fn max_total(&self) -> u64 {
         self.pager.reach(self.position.total)
     }
 
-    /// The page to ask for; `None` behind the vendor's limit.
+    /// The page to request; `None` behind the vendor's limit.
     fn window(&self, missing: u32) -> Option<Window> {
         let (offset, limit) = (self.position.offset, self.pager.limit);
         let max = self.pager.max_vendor_page.max(1);
@@ -346,7 +346,7 @@ where
         }
     }
 
-    /// Notes the size of the vendor's pages; the rows are asked for again in it.
+    /// Records the size of the vendor's pages; the rows are requested again in it.
     fn set_size(&mut self, size: Size) -> Step<R> {
         let position = &mut self.position;
         position.short = None;
@@ -361,10 +361,10 @@ where
         Step::Size
     }
 
-    /// Notes a short page whose rows may stand elsewhere.
+    /// Records a short page whose rows may be at other positions.
     ///
-    /// Its rows come again in a size that no answer so far was too large for, and under another number: a vendor with smaller pages
-    /// than were asked for, and one that serves none as small as that, would both answer the same number with the same rows.
+    /// They are requested again in a smaller size and under a different page number: with the same number, a vendor with smaller pages
+    /// than requested and a vendor with a minimum page size would both return the same rows.
     fn too_short(&mut self, window: Window, rows: &[R]) -> Step<R> {
         let other = self.position.offset / window.index.saturating_add(1);
         let rows = count(rows).min(u32::try_from(other).unwrap_or(u32::MAX));
@@ -374,7 +374,7 @@ where
         })
     }
 
-    /// Asks for the rows at the position until their place in the list is known.
+    /// Requests the rows at the position until it is known where they are in the list.
     async fn next_rows(&mut self, missing: u32) -> Result<Step<R>, Stop> {
         let Some(mut window) = self.window(missing) else {
             return Ok(Step::End);
@@ -386,14 +386,14 @@ where
         if let Some(size) = self.other_size(window, &fetched)? {
             let rows = size.rows();
             let step = self.set_size(size);
-            // The first page begins with the first row whatever its size; where another one begins depends on it.
+            // The first page begins with the first row for any size; the start of every other page depends on the size.
             if window.index > 0 || window.skip >= rows {
                 return Ok(step);
             }
             window.size = rows;
         }
         let fingerprint = self.fingerprint(&fetched.rows);
-        // A window that starts at its offset starts behind the window before it, so it cannot begin with the same row.
+        // A window that starts at its offset is behind the window before it, so it cannot begin with the same row.
         if window.index > 0
             && window.skip == 0
             && fingerprint.is_some()
@@ -411,7 +411,7 @@ where
         let (start, rows) = (window.start(), count(&fetched.rows));
         let end = start + u64::from(rows);
         let full = rows == window.size;
-        // A total that is smaller than the rows that came is wrong, or the rows stand elsewhere.
+        // If the total is smaller than the rows read, it is wrong, or the rows are at other positions.
         let wrong = rows > 0 && fetched.total.is_some_and(|total| total < end);
         let reported = fetched.total.filter(|_| !wrong);
         if end <= self.position.offset {
@@ -455,8 +455,8 @@ where
         })
     }
 
-    /// Whether nothing comes behind a short page that says no total and ends where an earlier answer's total says that the list does. Rows
-    /// there prove that pages have become smaller on the way, or that the total was wrong.
+    /// Whether there is nothing behind a short page without a total that ends where an earlier total ends the list. Rows behind it prove that
+    /// pages have become smaller meanwhile, or that the total was wrong.
     async fn is_last(&mut self, window: Window) -> Result<bool, Stop> {
         let behind = window.following();
         let reachable = self.pager.limit.is_none_or(|limit| behind.end() <= limit);
@@ -466,7 +466,7 @@ where
         Ok(self.ask(behind).await?.rows.is_empty())
     }
 
-    /// Whether an answer with more rows than were asked for is the whole segment: the total says so, or it has more rows than any page.
+    /// Whether a response with more rows than requested is the whole segment: by its total, or because it has more rows than any page.
     fn is_whole(&self, fetched: &Fetched<R>) -> bool {
         let rows = fetched.rows.len() as u64;
         let most = u64::from(self.pager.max_vendor_page);
@@ -477,12 +477,12 @@ where
         }
     }
 
-    /// The rows of a vendor that ignores paging. A list that has become shorter than what was passed ends here as well.
+    /// The rows of a vendor that ignores paging. A list that has become shorter than the position ends here too.
     fn whole(&mut self, fetched: Fetched<R>) -> Step<R> {
         let end = fetched.rows.len() as u64;
         self.note_total(fetched.total, end);
         if end <= u64::from(self.pager.max_vendor_page) {
-            // It can be a vendor whose pages are no smaller, so the next part comes from the same one.
+            // The vendor may have a minimum page size, so the next part is read in the same size.
             self.set_size(Size::Least(count(&fetched.rows)));
         }
         Step::Rows(Placed {
@@ -493,11 +493,11 @@ where
         })
     }
 
-    /// The page size that an answer shows, if it is not the one that was asked for.
+    /// The page size that a response shows, if it is not the requested one.
     fn other_size(&self, window: Window, fetched: &Fetched<R>) -> Result<Option<Size>> {
         let rows = count(&fetched.rows);
         let most = self.pager.max_vendor_page.max(1);
-        // A size that the rows prove wrong is not believed.
+        // A reported size that the rows contradict is ignored.
         let reported = fetched.size.filter(|size| *size >= rows.max(1));
         if rows > window.size {
             let size = reported.filter(|size| *size <= most).unwrap_or(rows);
@@ -509,8 +509,8 @@ where
             }
             return Ok((!self.position.least).then_some(Size::Most(size)));
         }
-        // A larger size than was asked for is believed once; one that is reported whatever comes would be met again and again. An empty
-        // page proves it as well as rows do: where pages are larger, this number stands behind the end of the list.
+        // A larger size than requested is accepted once, because some vendors report it on every page. An empty page is as good a sign as rows:
+        // with larger pages, this page number is behind the end of the list.
         let larger = reported.filter(|size| *size > window.size && *size <= most);
         Ok(match larger.filter(|_| window.index > 0) {
             Some(larger) if self.position.short.is_some() && rows > 0 => Some(Size::Least(larger)),
@@ -519,10 +519,10 @@ where
         })
     }
 
-    /// Judges a page that begins as the one directly before it.
+    /// Handles a page that begins with the same row as the page directly before it.
     fn repeated(&self, fetched: &Fetched<R>) -> Result<Step<R>, Stop> {
         let counts_more = self.pager.reach(fetched.total) > self.position.offset;
-        // A vendor that ignores paging has answered with its whole list before: a short page, or one larger than was asked for.
+        // A vendor that ignores paging has returned its whole list before: a short page, or one larger than requested.
         let whole = self.position.size.is_some() && (fetched.size.is_none() || self.position.least);
         match whole && !counts_more {
             true => Ok(Step::End),
@@ -530,7 +530,7 @@ where
         }
     }
 
-    /// Judges a page without a row at the position or behind it.
+    /// Handles a page without a row at the position or behind it.
     async fn no_new_rows(
         &mut self,
         window: Window,
@@ -552,7 +552,7 @@ where
             };
         }
         if rows > 0 && rows < window.size && !self.position.least {
-            // The end, or smaller pages than were asked for, whose rows stand elsewhere.
+            // The end, or smaller pages than requested, whose rows are at other positions.
             return Ok(self.set_size(Size::Most(rows)));
         }
         // The short page that this size was learned from had a row here.
@@ -576,7 +576,7 @@ where
         Step::End
     }
 
-    /// Goes on with pages of the size that was asked for before, where small ones are not served as such.
+    /// Continues with pages of the previous size, because the vendor does not serve small ones.
     fn no_small_pages(&mut self) -> Step<R> {
         if self.position.least {
             return Step::Missing;
@@ -588,7 +588,7 @@ where
         self.set_size(Size::Least(size))
     }
 
-    /// Whether a small page that was asked for on purpose is answered with a larger one, which is noted.
+    /// Whether the vendor returned a larger page than the small one requested on purpose; its size is recorded.
     fn is_larger(&mut self, asked: Window, answer: &Fetched<R>) -> bool {
         let rows = count(&answer.rows);
         let size = answer.size.filter(|size| *size > asked.size);
@@ -600,7 +600,7 @@ where
         larger
     }
 
-    /// Finds out whether the list ends at a place, by the smallest pages there are: the row there is asked for, then the one before it.
+    /// Finds out whether the list ends at a position, with the smallest possible pages: requests the row there, then the row before it.
     async fn probe(&mut self, place: u64) -> Result<Probe<R>, Stop> {
         let size = match (self.position.least, self.position.size) {
             (true, Some(size)) => size,
@@ -623,13 +623,13 @@ where
             counted |= self.pager.reach(answer.total) > place;
         }
         let Some(before) = place.checked_sub(1).map(|row| Window::holding(row, size)) else {
-            // No row before it that could show how small pages are served.
+            // There is no row before it that could show how small pages are served.
             return Ok(Probe::Counted);
         };
         let answer = self.ask(before).await?;
         counted |= self.pager.reach(answer.total) > place;
         let rows = count(&answer.rows);
-        // In a list that has become much shorter the row before is gone as well, as this answer's total says.
+        // If the list has become much shorter, the row before is gone too, as the total of this response shows.
         let end = before.start() + u64::from(rows);
         let shorter = self.position.least && answer.total.is_some_and(|total| total <= end);
         let served = rows > before.skip || shorter;
@@ -640,8 +640,8 @@ where
         })
     }
 
-    /// Settles a page that has fewer rows than belong into it, although the total says that there are more. `probed` says that the row at the
-    /// position has been asked for separately, and did not come.
+    /// Handles a page that is shorter than its size, although the total says that there are more rows. `probed`: the row at the position has been
+    /// requested separately, and was not returned.
     async fn short_page(
         &mut self,
         window: Window,
@@ -660,7 +660,7 @@ where
         }
         let offset = self.position.offset;
         if rows > 0 && again.total == Some(end) && end > offset {
-            // Two totals for one page: rows behind it, or the same ones in a page of this size, prove the larger one.
+            // Two totals for one page: rows behind it, or the same rows in a page of this size, prove the larger total.
             return Ok(match self.position.least {
                 true => self.place(window, again),
                 false => self.too_short(window, &again.rows),
@@ -681,11 +681,11 @@ where
         if self.position.least || (rows == 0 && (probed || window.size == 1)) {
             return match rows {
                 0 => self.skip_empty_page(window).await,
-                // Pages of this size, and rows that are missing in them.
+                // The size is right, and rows are missing in the page.
                 _ => Ok(self.place_with_gap(window, again)),
             };
         }
-        // A page that begins with the next row, and has no more rows than the vendor gives, has its place whatever made the other short.
+        // A page that begins at the next row, and is no larger than what the vendor returns, has a known position in every case.
         let most = match rows {
             0 => window.size / 2,
             rows => rows,
@@ -713,8 +713,8 @@ where
         }
     }
 
-    /// Settles a page that begins with the next row and is short: rows are missing in it, or the vendor's pages have become smaller still. The
-    /// next row, asked for separately, tells.
+    /// Handles a short page that begins at the next row: rows are missing in it, or the vendor's pages have become even smaller. A separate
+    /// request for the next row distinguishes the two cases.
     async fn short_part(&mut self, part: Window, answer: Fetched<R>) -> Result<Step<R>, Stop> {
         let single = Window::holding(self.position.offset, 1);
         let row = self.ask(single).await?;
@@ -730,7 +730,7 @@ where
         })
     }
 
-    /// Goes on behind a page that stays empty, if rows come there.
+    /// Continues behind a page that stays empty, if there are rows.
     async fn skip_empty_page(&mut self, window: Window) -> Result<Step<R>, Stop> {
         let next = window.following();
         let reachable = self.pager.limit.is_none_or(|limit| next.end() <= limit);
@@ -748,14 +748,14 @@ where
         self.position.gap = true;
         self.position.offset = next.start();
         let end = next.start() + u64::from(rows);
-        // A page that is not full is asked for once more, as any other.
+        // A page that is not full is requested once more, like any other.
         match rows == next.size || behind.total == Some(end) {
             true => Ok(self.place(next, behind)),
             false => Ok(Step::Size),
         }
     }
 
-    /// Takes the rows of a page that stand where they were asked for. They are the last ones if nothing has ever counted more.
+    /// Accepts the rows of a page at the requested positions. They are the last ones if no total was ever larger.
     fn place(&mut self, window: Window, answer: Fetched<R>) -> Step<R> {
         let end = window.start() + answer.rows.len() as u64;
         let last = self.max_total() == end && answer.total.is_none_or(|total| total == end);
@@ -774,7 +774,7 @@ where
         })
     }
 
-    /// Takes the rows of a page from which rows are missing: the vendor counts rows here that it does not show.
+    /// Accepts the rows of a page in which rows are missing: the vendor counts rows that it does not return.
     fn place_with_gap(&mut self, window: Window, answer: Fetched<R>) -> Step<R> {
         self.position.gap = true;
         let mut step = self.place(window, answer);
@@ -784,7 +784,7 @@ where
         step
     }
 
-    /// Notes the total of rows that end at `end`.
+    /// Records the total that came with rows that end at `end`.
     fn note_total(&mut self, total: Option<u64>, end: u64) {
         match total {
             Some(total) if total < end => self.paged.wrong_total = true,

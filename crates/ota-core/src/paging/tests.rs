@@ -278,7 +278,7 @@ async fn rows_that_move_between_two_pages_are_no_repetition() {
 
 #[tokio::test]
 async fn a_listing_goes_on_from_every_position_that_a_cursor_can_hold() {
-    // A cursor is checksummed and not signed, so whoever likes can write any number into it.
+    // A cursor is checksummed and not signed, so a client can write any number into it.
     for offset in [u64::MAX, u64::MAX - 1, 1 << 33, (1 << 32) - 1, 1 << 31, 0] {
         let Some(from) = Position::decode(&Position::new(0, offset).encode()) else {
             continue;

@@ -91,7 +91,7 @@ impl Link {
             let one = || {
                 call(&*guard, &cx, READ, |_| {
                     let sent = clock.monotonic();
-                    // What has left arrives, whatever becomes of the caller.
+                    // A call that was sent arrives, even if the caller goes away.
                     arrivals.lock().unwrap().push(sent + trip.there);
                     let clock = clock.clone();
                     async move {

@@ -526,7 +526,7 @@ async fn play(calls: u32, slots: [u32; 2], steps: Vec<Step>) -> (Vec<Instant>, u
                 let caller = tokio::spawn(async move {
                     let _permit = acquire(&quota, None, "op", &slots, Interactive, deadline).await;
                     let sent = own.monotonic();
-                    // What was sent arrives, whatever becomes of the caller.
+                    // A call that was sent arrives, even if the caller goes away.
                     sender.send(sent + MARGIN).unwrap();
                     own.sleep_until(sent + ms(1000)).await;
                 });

@@ -1,4 +1,4 @@
-//! The vendor's gateway: who calls, is the call genuine, is there quota left, and in which format to answer.
+//! The vendor's gateway: authentication, signature, quota and response format.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! Alibaba Cloud IoT Platform, version 2018-01-20: the reading half of the OTA API.
 //!
-//! Calls are judged in this order: method, action and version, common parameters, key, security token, time stamp,
+//! Calls are checked in this order: method, action and version, common parameters, key, security token, time stamp,
 //! signature, nonce, quota, parameters (errors of the gateway), then instance, pages and ids (errors of the product).
 //!
 //! Sources: IoT Platform help, pages of the six operations, "Common parameters", "Signature method", "Error codes".

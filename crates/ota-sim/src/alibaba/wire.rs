@@ -1,4 +1,4 @@
-//! Answers in the vendor's words.
+//! Wire types of the vendor's answers.
 //!
 //! Sources: help pages QueryOTAJob, ListOTATaskByJob, ListOTAJobByFirmware, ListOTAJobByDevice, ListOTAFirmware and
 //! QueryOTAFirmware of the IoT Platform. Lists are nested one level more than expected (`Data.SimpleOTATaskInfo[]`);

@@ -1,4 +1,4 @@
-//! What a simulator really holds, for comparison with what was read from it.
+//! The actual content of a simulator, for comparison with what was read from it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct JobTruth {
     pub total: u64,
     /// Number of tasks per status value of the vendor; statuses without tasks have 0.
     pub tasks: BTreeMap<String, u64>,
-    /// Failed tasks, whatever the vendor calls them.
+    /// Failed tasks, under any status value of the vendor.
     pub failed: u64,
     /// Failed tasks whose cause is a timeout.
     pub timed_out: u64,

@@ -87,7 +87,7 @@ pub struct Config {
     pub uppercase_status: bool,
     /// What a call without `pageNo` means.
     pub absent_page_no: AbsentPageNo,
-    /// Answers every call with all rows, whatever page is asked for.
+    /// Answers every call with all rows and ignores paging.
     pub ignore_paging: bool,
     /// Sends errors with HTTP 200.
     pub errors_with_200: bool,

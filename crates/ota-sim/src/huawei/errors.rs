@@ -15,7 +15,7 @@ pub(super) struct Error {
     pub(super) code: &'static str,
     pub(super) text: &'static str,
     pub(super) refusal: Refusal,
-    /// Comes with HTTP 200, whatever the table says.
+    /// Comes with HTTP 200, contrary to the table.
     pub(super) with_200: bool,
 }
 

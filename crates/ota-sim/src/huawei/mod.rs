@@ -1,6 +1,6 @@
 //! Huawei IoT platform (OceanConnect), classic northbound API: authentication and the reading half of upgrade tasks.
 //!
-//! Calls are judged in this order: path, `app_key`, token, quota, parameters, ids.
+//! Calls are checked in this order: path, `app_key`, token, quota, parameters, ids.
 //!
 //! Sources: Northbound API Reference of 2022-02-24 and the error tables of the SDK references.
 

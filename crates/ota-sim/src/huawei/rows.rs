@@ -1,4 +1,4 @@
-//! The fleet in the vendor's words.
+//! The fleet as rows of the vendor's API.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ pub(super) fn file_type(package: &Package) -> &'static str {
     }
 }
 
-/// The fleet as the vendor's words tell it.
+/// The fleet with the vendor's status values.
 pub(super) fn truth(config: &Config, fleet: &Arc<Fleet>, age: i64) -> FleetTruth {
     let rows = Rows { config, fleet, age };
     let jobs = fleet

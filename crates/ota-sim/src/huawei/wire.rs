@@ -1,4 +1,4 @@
-//! Answers in the vendor's words.
+//! Wire types of the vendor's answers.
 //!
 //! Sources: "Authentication", "Querying an Upgrade Task List", "Querying Details About a Specified Task", "Querying
 //! Details About Subtasks of a Specified Task" and "Querying a Version Package List" of the Northbound API Reference.
