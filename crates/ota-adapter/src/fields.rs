@@ -274,7 +274,7 @@ mod tests {
         other: Map<String, Value>,
     }
 
-    /// Reads with `read`, and returns its value, the kept fields and what was reported.
+    /// Reads with `read`, and returns its value, the preserved fields and what was reported.
     fn read<T>(read: impl FnOnce(&mut FieldReader<'_>) -> T) -> (T, Value, Vec<String>) {
         let (drift, provider) = (DriftCounter::default(), ProviderName::parse("p").unwrap());
         let source = Source {

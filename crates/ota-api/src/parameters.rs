@@ -30,7 +30,7 @@ pub trait QueryParameters: Sized {
     /// Returns their names, in the order of the document.
     fn names() -> Vec<&'static str>;
 
-    /// Reads them from a query in which only known names stand.
+    /// Reads them from a query that has known names only.
     ///
     /// # Errors
     /// `invalid_argument`, naming the parameter.
@@ -177,7 +177,7 @@ pub trait QueryParameter: Sized {
     fn schema() -> Schema;
 }
 
-/// A value that stands once, or not at all.
+/// An optional value that may be given once.
 impl<T: QueryValue> QueryParameter for Option<T> {
     fn read(query: &QueryPairs, name: &'static str) -> Result<Self, Failure> {
         query
@@ -191,7 +191,7 @@ impl<T: QueryValue> QueryParameter for Option<T> {
     }
 }
 
-/// Values of an enumeration, repeated or as comma lists. They come in the order of the enumeration, so that equal questions are equal.
+/// Values of an enumeration, repeated or as comma lists. They are in the order of the enumeration, so that equivalent requests are equal.
 impl<T: Enumeration> QueryParameter for Vec<T> {
     fn read(query: &QueryPairs, name: &'static str) -> Result<Self, Failure> {
         let mut values = query.words(name, T::ALL)?;
@@ -202,10 +202,10 @@ impl<T: Enumeration> QueryParameter for Vec<T> {
     fn schema() -> Schema {
         let words: Vec<String> = T::ALL.iter().map(ToString::to_string).collect();
         let list = string().pattern(Some(list_of(&words)));
-        // Each value is a word, or a comma list itself.
+        // Each element is a value, or a comma list itself.
         let item = AnyOfBuilder::new().item(one_of(&words)).item(list);
         let values = ArrayBuilder::new().items(item);
-        // With the longest comma list in each of them the parser still takes all.
+        // The parser accepts the longest comma list in each of them.
         values.max_items(Some(MAX_LIST / IN_A_LIST)).build().into()
     }
 }
@@ -282,7 +282,7 @@ texts!(String, PackageId, ProductId, DeviceId, DeviceName);
 enumerations!(JobStatus, JobOutcome, JobKind, TaskStatus);
 
 query_parameters! {
-    /// Which page of a list is asked for.
+    /// The requested page of a list.
     #[derive(Debug)]
     pub struct Paging {
         /// Maximum number of rows in the page.
@@ -300,7 +300,7 @@ impl PageSize {
     /// Returns the rows of a page of a provider whose pages have at most `most`.
     ///
     /// # Errors
-    /// `invalid_argument` when more are asked for.
+    /// `invalid_argument` if more are requested.
     pub fn up_to(self, most: u32) -> Result<u32, Failure> {
         match self.0 {
             None => Ok(DEFAULT_PAGE_SIZE.min(most)),
@@ -364,10 +364,10 @@ fn one_of(words: &[String]) -> ObjectBuilder {
     string().enum_values(Some(words.iter().map(String::as_str)))
 }
 
-/// The most words in one comma list, as documented.
+/// Maximum number of values in one comma list, as documented.
 const IN_A_LIST: usize = 10;
 
-/// Returns the pattern of a comma list of two of these words or more. The parser takes more spaces, and longer lists where they are fewer.
+/// Returns the pattern of a comma list of two or more of these values. The parser also accepts more spaces, and longer lists if the parameter is repeated less often.
 fn list_of(words: &[String]) -> String {
     let (word, more) = (words.join("|"), IN_A_LIST - 1);
     format!("^({word})(, ?({word})){{1,{more}}}$")

@@ -49,7 +49,7 @@ pub enum Code {
     ProviderUnavailable,
     /// The vendor did not answer in time.
     ProviderTimeout,
-    /// `only-if-cached` was asked for and nothing is cached.
+    /// `only-if-cached` was requested and nothing is cached.
     NothingCached,
     /// The path and query are longer than allowed.
     UriTooLong,

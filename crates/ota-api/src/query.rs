@@ -14,13 +14,13 @@ const MAX_BYTES: usize = 16 * 1024;
 /// The longest single value, in characters.
 pub const MAX_VALUE_CHARS: usize = 512;
 
-/// The most values of a parameter that takes a list, repeats included.
+/// Maximum number of values of a list parameter, repeats included.
 pub const MAX_LIST: usize = 100;
 
-/// What a value is made of, as the document says it: no control characters.
+/// The pattern of a value in the document: no control characters.
 pub const VALUE_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
 
-/// Words of an outcome, which many look for under `status`.
+/// Values of `outcome`, which clients often try in `status`.
 const OUTCOMES: &[&str] = &["succeeded", "failed", "partial"];
 
 /// The largest page.
@@ -36,7 +36,7 @@ pub struct QueryPairs {
 }
 
 impl QueryPairs {
-    /// Reads a query string in which only `known` names may stand.
+    /// Reads a query string in which only `known` names are allowed.
     ///
     /// # Errors
     /// `invalid_argument` for an unknown name (naming the nearest known one), broken percent-encoding, or text that is not UTF-8.
@@ -71,10 +71,10 @@ impl QueryPairs {
         Ok(Self { pairs })
     }
 
-    /// Returns the value of a parameter that may stand once.
+    /// Returns the value of a parameter that may be given once.
     ///
     /// # Errors
-    /// `invalid_argument` when it stands twice or its value is empty, too long or has control characters.
+    /// `invalid_argument` if it is given twice, or if its value is empty, too long or has control characters.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Failure> {
         self.unchecked(name)?
             .map(|value| checked(name, value, MAX_VALUE_CHARS))
@@ -93,15 +93,15 @@ impl QueryPairs {
     /// Returns the values of a parameter that may be repeated and whose values may hold commas; none twice, in the order given.
     ///
     /// # Errors
-    /// As [`QueryPairs::one`], and when it stands more than `most` times: repeats count, as in the document's `maxItems`.
+    /// As [`QueryPairs::one`], and if it is given more than `most` times: repeats count, as in the document's `maxItems`.
     pub fn repeated(&self, name: &str, most: usize) -> Result<Vec<&str>, Failure> {
         distinct(name, self.values(name), most)
     }
 
-    /// Returns the words of an enumeration.
+    /// Returns the values of an enumeration.
     ///
     /// # Errors
-    /// `invalid_argument` for a word that is none of `all`, naming them.
+    /// `invalid_argument` for a value that is not in `all`; the error lists them.
     pub fn words<T: FromStr + ToString + Copy>(
         &self,
         name: &str,
@@ -113,10 +113,10 @@ impl QueryPairs {
             .collect()
     }
 
-    /// Returns a value that may stand once, whatever it is.
+    /// Returns a value that may be given once, without a check of its content.
     ///
     /// # Errors
-    /// `invalid_argument` when it stands twice.
+    /// `invalid_argument` if it is given twice.
     pub fn unchecked(&self, name: &str) -> Result<Option<&str>, Failure> {
         let mut values = self.values(name);
         let first = values.next();
@@ -164,7 +164,7 @@ fn distinct<'a>(
 fn decode(text: &str) -> Option<String> {
     let text = text.replace('+', " ");
     let mut rest = text.as_str();
-    // The decoder passes a broken escape on as it stands; a client that sends one is better told.
+    // The decoder returns a malformed escape unchanged; it is refused instead, so that the client notices.
     while let Some(at) = rest.find('%') {
         let digits = rest.get(at + 1..at + 3)?;
         if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -204,7 +204,7 @@ fn checked<'a>(name: &str, value: &'a str, most: usize) -> Result<&'a str, Failu
 /// Reads a value of an enumeration.
 ///
 /// # Errors
-/// `invalid_argument` for a word that is none of `all`, naming them.
+/// `invalid_argument` for a value that is not in `all`; the error lists them.
 pub fn word<T: FromStr + ToString + Copy>(
     name: &str,
     value: &str,

@@ -68,6 +68,7 @@ fn mixed() -> Vec<Fault> {
     rows.into_iter().chain(whole).collect()
 }
 
+/// The environment of a run: all simulators, one gateway and a client.
 struct World {
     /// Every simulator, with the name of its provider.
     vendors: Vec<(&'static str, Server)>,

@@ -1,4 +1,4 @@
-//! What most tests start with: both simulators and one gateway.
+//! The environment of most tests: a simulator of each vendor and one gateway.
 
 use ota_sim::{FleetShape, Server};
 use ota_tests::vendors::{alibaba_sim, huawei_sim};
@@ -10,6 +10,7 @@ pub(crate) const ALI: &str = "ali";
 /// The name of the Huawei provider.
 pub(crate) const HUA: &str = "hua";
 
+/// The environment of a test (`World` as in Cucumber): running servers on free ports, stopped when it is dropped.
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) alibaba: Server,
@@ -17,7 +18,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Five jobs of thirty tasks at each vendor, in every phase of life, standing still.
+    /// Five jobs of thirty tasks at each vendor, in every phase of life, which do not change with time.
     pub(crate) async fn small() -> Self {
         Self::of(FleetShape::uniform(5, 30).frozen()).await
     }
