@@ -13,7 +13,7 @@ use ota_core::{Error, ErrorKind};
 use super::parts::{Path, ProviderPath};
 use super::provider_view;
 use crate::access::Admin;
-use crate::cached_read::Live;
+use crate::responder::Responder;
 use crate::state::App;
 
 /// Check a provider
@@ -30,25 +30,21 @@ use crate::state::App;
 pub async fn check_provider(
     State(app): State<App>,
     Admin(caller): Admin,
-    live: Live,
+    responder: Responder,
     Path(ProviderPath { provider }): Path<ProviderPath>,
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let member = Arc::clone(app.provider(&caller, &provider)?);
-    let cx = live.context();
+    let cx = responder.context();
     let cx_of_call = cx.clone();
     let health = app.with_vendor(async move { member.check(&cx_of_call).await });
-    let health = live
+    let health = responder
         .unless_gone(health, || cx.calls.summary().count > 0)
         .await?
         .ok_or_else(|| {
             let error = Error::new(ErrorKind::Unexpected, "the check was not finished");
-            live.failure(&error, &provider)
+            responder.failure(&error, &provider)
         })?;
-    live.answer(
-        app.moment(),
-        cx.calls.summary(),
-        &provider_view::health(health),
-    )
-    .await
+    let health = provider_view::health(health);
+    responder.answer(cx.calls.summary(), &health).await
 }

@@ -13,7 +13,7 @@ use super::parts::{JobPath, Path};
 use super::read;
 use crate::access::Reader;
 use crate::cache::response::CachedResponse;
-use crate::cached_read::Live;
+use crate::responder::Responder;
 use crate::state::App;
 
 /// Get one job
@@ -30,17 +30,18 @@ use crate::state::App;
 pub async fn get_job(
     State(app): State<App>,
     Reader(caller): Reader,
-    live: Live,
+    responder: Responder,
     Path(JobPath { provider, job_id }): Path<JobPath>,
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
-    let (read, request) = read::of_job(member, "get_job", "job", job_id)?;
+    let (key, request) = read::of_job(member, "get_job", "job", job_id)?;
     let member = Arc::clone(member);
-    live.read(read, |_, cx| async move {
-        let answer = member.get_job(&cx, request).await?;
-        let rendered = CachedResponse::undated(answer.as_of, &Job::from(answer.value))?;
-        Ok((rendered, answer.as_of))
-    })
-    .await
+    responder
+        .read(key, |_, cx| async move {
+            let answer = member.get_job(&cx, request).await?;
+            let rendered = CachedResponse::undated(answer.as_of, &Job::from(answer.value))?;
+            Ok((rendered, answer.as_of))
+        })
+        .await
 }

@@ -13,7 +13,7 @@ use super::parts::{JobPath, Path};
 use super::read;
 use crate::access::Reader;
 use crate::cache::response::CachedResponse;
-use crate::cached_read::{Live, Read};
+use crate::responder::{ReadKey, Responder};
 use crate::state::App;
 
 /// Count the tasks of a job
@@ -30,22 +30,23 @@ use crate::state::App;
 pub async fn get_job_stats(
     State(app): State<App>,
     Reader(caller): Reader,
-    live: Live,
+    responder: Responder,
     Path(JobPath { provider, job_id }): Path<JobPath>,
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
-    let (read, request) = read::of_job(member, "get_job_stats", "stats", job_id)?;
+    let (key, request) = read::of_job(member, "get_job_stats", "stats", job_id)?;
     let (member, is_count) = (Arc::clone(member), true);
-    live.read(Read { is_count, ..read }, |_, cx| async move {
-        let answer = member.job_stats(&cx, request).await?;
-        let counts = JobCounts::from(answer.value);
-        let rendered = CachedResponse::dated(answer.as_of, |as_of| JobStats {
-            counts,
-            as_of,
-            stale: false,
-        })?;
-        Ok((rendered, answer.as_of))
-    })
-    .await
+    responder
+        .read(ReadKey { is_count, ..key }, |_, cx| async move {
+            let answer = member.job_stats(&cx, request).await?;
+            let counts = JobCounts::from(answer.value);
+            let rendered = CachedResponse::dated(answer.as_of, |as_of| JobStats {
+                counts,
+                as_of,
+                stale: false,
+            })?;
+            Ok((rendered, answer.as_of))
+        })
+        .await
 }

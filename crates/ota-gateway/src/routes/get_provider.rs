@@ -11,7 +11,7 @@ use ota_core::context::CallSummary;
 use super::parts::{Path, ProviderPath};
 use super::provider_view;
 use crate::access::Reader;
-use crate::cached_read::Live;
+use crate::responder::Responder;
 use crate::state::App;
 
 /// Get one provider
@@ -28,12 +28,11 @@ use crate::state::App;
 pub async fn get_provider(
     State(app): State<App>,
     Reader(caller): Reader,
-    live: Live,
+    responder: Responder,
     Path(ProviderPath { provider }): Path<ProviderPath>,
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
     let provider = provider_view::provider(member);
-    live.answer(app.moment(), CallSummary::default(), &provider)
-        .await
+    responder.answer(CallSummary::default(), &provider).await
 }

@@ -9,15 +9,17 @@ use ota_api::parameters::{Paging, Query};
 use ota_api::problem::Failure;
 use ota_api::query_parameters;
 use ota_api::responses::VendorList;
+use ota_core::capability::Capability;
 use ota_core::filter::JobFilter;
 use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::provider::ListJobs;
+use ota_fleet::ConfiguredProvider;
 
 use super::parts::{Path, ProviderPath};
-use super::read::{self, PageRead};
+use super::read;
 use crate::access::Reader;
-use crate::cached_read::Live;
+use crate::responder::Responder;
 use crate::state::App;
 
 query_parameters! {
@@ -63,23 +65,21 @@ query_parameters! {
 pub async fn list_jobs(
     State(app): State<App>,
     Reader(caller): Reader,
-    live: Live,
+    responder: Responder,
     Path(ProviderPath { provider }): Path<ProviderPath>,
     Query((Jobs(filter), paging)): Query<(Jobs, Paging)>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
-    let page = read::of_page(member, "list_jobs", "jobs", &filter, paging, app.now())?;
-    read::supported(&live, member, |capability| capability.check_jobs(&filter))?;
-    let PageRead { read, list, .. } = page;
-    let request = ListJobs {
-        filter,
-        page_size: page.page_size,
-        cursor: page.cursor,
+    let page = read::of_page(responder, member, "list_jobs", "jobs", &filter, paging)?;
+    page.check(Capability::check_jobs, &filter)?;
+    let rows = |member: Arc<ConfiguredProvider>, cx, page_size, cursor| async move {
+        let request = ListJobs {
+            filter,
+            page_size,
+            cursor,
+        };
+        member.list_jobs(&cx, request).await
     };
-    let member = Arc::clone(member);
-    live.read(read, |app, cx| async move {
-        let answer = member.list_jobs(&cx, request).await?;
-        list.page(&app, answer, |items, end| JobPage { items, end })
-    })
-    .await
+    let body = |items, end| JobPage { items, end };
+    page.respond(rows, body).await
 }

@@ -10,7 +10,7 @@ use ota_core::context::CallSummary;
 
 use super::provider_view;
 use crate::access::Reader;
-use crate::cached_read::Live;
+use crate::responder::Responder;
 use crate::state::App;
 
 /// List the providers
@@ -27,7 +27,7 @@ use crate::state::App;
 pub async fn list_providers(
     State(app): State<App>,
     Reader(caller): Reader,
-    live: Live,
+    responder: Responder,
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let seen = app
@@ -35,10 +35,7 @@ pub async fn list_providers(
         .members()
         .filter(|member| caller.sees(member.provider().name().as_str()));
     let items = seen.map(provider_view::provider).collect();
-    live.answer(
-        app.moment(),
-        CallSummary::default(),
-        &ProviderList { items },
-    )
-    .await
+    responder
+        .answer(CallSummary::default(), &ProviderList { items })
+        .await
 }

@@ -9,15 +9,17 @@ use ota_api::parameters::{Paging, Query};
 use ota_api::problem::Failure;
 use ota_api::query_parameters;
 use ota_api::responses::VendorList;
+use ota_core::capability::Capability;
 use ota_core::filter::TaskFilter;
 use ota_core::id::{DeviceId, DeviceName};
 use ota_core::provider::ListTasks;
 use ota_core::task::TaskStatus;
+use ota_fleet::ConfiguredProvider;
 
 use super::parts::{JobPath, Path};
-use super::read::{self, PageRead};
+use super::read;
 use crate::access::Reader;
-use crate::cached_read::Live;
+use crate::responder::Responder;
 use crate::state::App;
 
 query_parameters! {
@@ -48,26 +50,24 @@ query_parameters! {
 pub async fn list_tasks(
     State(app): State<App>,
     Reader(caller): Reader,
-    live: Live,
+    responder: Responder,
     Path(JobPath { provider, job_id }): Path<JobPath>,
     Query((Tasks(filter), paging)): Query<(Tasks, Paging)>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
     let tasks = format!("tasks\n{job_id:?}");
-    let page = read::of_page(member, "list_tasks", &tasks, &filter, paging, app.now())?;
+    let page = read::of_page(responder, member, "list_tasks", &tasks, &filter, paging)?;
     let job_id = read::job_id(job_id)?;
-    read::supported(&live, member, |capability| capability.check_tasks(&filter))?;
-    let PageRead { read, list, .. } = page;
-    let request = ListTasks {
-        job_id,
-        filter,
-        page_size: page.page_size,
-        cursor: page.cursor,
+    page.check(Capability::check_tasks, &filter)?;
+    let rows = |member: Arc<ConfiguredProvider>, cx, page_size, cursor| async move {
+        let request = ListTasks {
+            job_id,
+            filter,
+            page_size,
+            cursor,
+        };
+        member.list_tasks(&cx, request).await
     };
-    let member = Arc::clone(member);
-    live.read(read, |app, cx| async move {
-        let answer = member.list_tasks(&cx, request).await?;
-        list.page(&app, answer, |items, end| TaskPage { items, end })
-    })
-    .await
+    let body = |items, end| TaskPage { items, end };
+    page.respond(rows, body).await
 }

@@ -1,27 +1,28 @@
-//! What reads of a vendor share: which job, which page.
+//! What reads of a vendor have in common: which job, which page.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
+use axum::response::Response;
 use ota_api::cursor;
 use ota_api::page::{PageEnd, PageProblem};
 use ota_api::parameters::Paging;
 use ota_api::problem::{Code, Failure};
 use ota_core::capability::Capability;
-use ota_core::context::Moment;
+use ota_core::context::{Context, Moment};
 use ota_core::id::JobId;
 use ota_core::provider::{Cursor, GetJob, Page};
 use ota_fleet::{Answer, ConfiguredProvider};
 use serde::Serialize;
-use time::OffsetDateTime;
 
 use crate::cache::response::CachedResponse;
-use crate::cached_read::{Live, Read};
+use crate::responder::{ReadKey, Responder};
 use crate::state::App;
 
 /// Longer than the identifiers of any vendor; the longest documented ones have 256 characters.
 const MAX_ID_CHARS: usize = 512;
 
-/// Returns what to read about a job, and how the cache and the metrics know it.
+/// Returns the request for a job, and how the cache and the metrics identify the read.
 ///
 /// # Errors
 /// `not_found` for what cannot be the identifier of a job.
@@ -30,19 +31,19 @@ pub(super) fn of_job<'a>(
     operation: &'static str,
     what: &str,
     job_id: String,
-) -> Result<(Read<'a>, GetJob), Failure> {
+) -> Result<(ReadKey<'a>, GetJob), Failure> {
     let job_id = self::job_id(job_id)?;
     let provider = member.provider().name();
-    let read = Read {
+    let key = ReadKey {
         member,
         operation,
         key: format!("{provider}\n{what}\n{job_id}"),
         is_count: false,
     };
-    Ok((read, GetJob { job_id }))
+    Ok((key, GetJob { job_id }))
 }
 
-/// Takes the job's identifier from the path. Longer than any vendor's means that there is no such job.
+/// Returns the job's identifier from the path. One that is longer than any vendor's means that there is no such job.
 ///
 /// # Errors
 /// `not_found`.
@@ -62,14 +63,55 @@ pub(super) fn job_id(text: String) -> Result<JobId, Failure> {
 
 /// A page of a list that a request asks for.
 pub(super) struct PageRead<'a> {
-    /// How the cache and the metrics know it.
-    pub(super) read: Read<'a>,
-    /// The list that it belongs to.
-    pub(super) list: List,
-    /// Its rows.
-    pub(super) page_size: u32,
+    responder: Responder,
+    member: &'a Arc<ConfiguredProvider>,
+    key: ReadKey<'a>,
+    list: List,
+    page_size: u32,
     /// Where it begins.
-    pub(super) cursor: Option<Cursor>,
+    cursor: Option<Cursor>,
+}
+
+impl PageRead<'_> {
+    /// Refuses a filter that the provider does not support, before the cache is read.
+    ///
+    /// The adapter refuses it as well, since it may be used without the gateway. Its refusal would pass through the cache: a request with
+    /// `only-if-cached` would get 504 instead, and other requests a refusal that is counted as a read and cached.
+    ///
+    /// # Errors
+    /// `unsupported_by_provider`.
+    pub(super) fn check<Filter>(
+        &self,
+        check: fn(&Capability, &Filter) -> ota_core::Result<()>,
+        filter: &Filter,
+    ) -> Result<(), Failure> {
+        let provider = self.member.provider();
+        check(provider.capability(), filter)
+            .map_err(|error| self.responder.failure(&error, provider.name().as_str()))
+    }
+
+    /// Responds with the page. `rows` reads it from the provider, by its size and its cursor; `body` is made of its rows.
+    ///
+    /// # Errors
+    /// As [`Responder::read`].
+    pub(super) async fn respond<Row, ApiRow, Body, F>(
+        self,
+        rows: impl FnOnce(Arc<ConfiguredProvider>, Context, u32, Option<Cursor>) -> F,
+        body: fn(Vec<ApiRow>, PageEnd) -> Body,
+    ) -> Result<Response, Failure>
+    where
+        F: Future<Output = ota_core::Result<Answer<Page<Row>>>> + Send + 'static,
+        Row: 'static,
+        ApiRow: From<Row> + 'static,
+        Body: Serialize + 'static,
+    {
+        let list = self.list;
+        let fetch = |app: App, cx| {
+            let rows = rows(Arc::clone(self.member), cx, self.page_size, self.cursor);
+            async move { list.page(&app, rows.await?, body) }
+        };
+        self.responder.read(self.key, fetch).await
+    }
 }
 
 /// Returns which page to read of the list that `name` names among all lists of a provider.
@@ -77,12 +119,12 @@ pub(super) struct PageRead<'a> {
 /// # Errors
 /// `invalid_argument` for a larger page than the provider has; `invalid_cursor` for a cursor of another list, filter or page size.
 pub(super) fn of_page<'a>(
-    member: &'a ConfiguredProvider,
+    responder: Responder,
+    member: &'a Arc<ConfiguredProvider>,
     operation: &'static str,
     name: &str,
     filter: &impl Debug,
     paging: Paging,
-    now: OffsetDateTime,
 ) -> Result<PageRead<'a>, Failure> {
     let provider = member.provider();
     let most = provider.capability().max_page_size;
@@ -90,49 +132,35 @@ pub(super) fn of_page<'a>(
     let binding = format!("{}\n{name}\n{page_size}\n{filter:?}", provider.name());
     let given = paging.cursor.0.as_deref();
     let cursor = given
-        .map(|text| cursor::decode(text, &binding, now))
+        .map(|text| cursor::decode(text, &binding, responder.now()))
         .transpose()?;
-    let read = Read {
+    let key = ReadKey {
         member,
         operation,
         key: format!("{binding}\n{}", given.unwrap_or_default()),
         is_count: false,
     };
     Ok(PageRead {
-        read,
+        responder,
+        member,
+        key,
         list: List { binding },
         page_size,
         cursor,
     })
 }
 
-/// Refuses a filter that the provider does not have, before the cache is asked.
-///
-/// The adapter refuses it as well, since it may be used without the gateway. From there the refusal would come through the cache: a request with
-/// `only-if-cached` would get 504 in its place, and others a refusal that is counted as a read and kept.
-///
-/// # Errors
-/// `unsupported_by_provider`.
-pub(super) fn supported(
-    live: &Live,
-    member: &ConfiguredProvider,
-    check: impl FnOnce(&Capability) -> ota_core::Result<()>,
-) -> Result<(), Failure> {
-    let provider = member.provider();
-    check(provider.capability()).map_err(|error| live.failure(&error, provider.name().as_str()))
-}
-
 /// A list of one provider, with its filter and page size: what its cursors belong to.
-pub(super) struct List {
+struct List {
     binding: String,
 }
 
 impl List {
-    /// Writes a page: converts its rows and binds its cursor to the list.
+    /// Converts the rows of a page and binds its cursor to the list.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn page<Row, ApiRow, Body>(
+    fn page<Row, ApiRow, Body>(
         &self,
         app: &App,
         answer: Answer<Page<Row>>,

@@ -1,4 +1,4 @@
-//! Reads: answered from the cache, from an equal read in flight, or by the vendor.
+//! The response to one request: from the cache, from an equal read in flight, from the vendor, or from what the gateway knows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use ota_core::context::{CallSummary, Context, Moment, Priority};
 use ota_fleet::{CacheLimits, ConfiguredProvider, Fetch, Fetched, Source};
 use ota_server::ClientWatch;
 use ota_server::request_context::{RequestContext, RequestId};
+use time::OffsetDateTime;
 
 use crate::cache::conditional::{ConditionalRequest, Freshness};
 use crate::cache::metrics::ReadResult;
@@ -19,20 +20,20 @@ use crate::cache::response::CachedResponse;
 use crate::cache::targets::ResolvedTarget;
 use crate::state::App;
 
-/// A request for something that a vendor knows.
+/// Makes the response to one request: knows its deadline, its caller, its client and its conditional headers.
 #[derive(Debug)]
-pub struct Live {
+pub struct Responder {
     request_id: RequestId,
     request: RequestContext,
     conditional: ConditionalRequest,
-    /// Its path and query, if equal ones are always the same read; not with a cursor, which expires.
+    /// The path and query, if equal ones always mean the same read; not with a cursor, which expires.
     target: Option<Uri>,
     route: Option<MatchedPath>,
     client: Option<ClientWatch>,
     app: App,
 }
 
-impl FromRequestParts<App> for Live {
+impl FromRequestParts<App> for Responder {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
@@ -53,16 +54,16 @@ impl FromRequestParts<App> for Live {
     }
 }
 
-/// What is read, as the cache and the metrics know it.
+/// What is read, as the cache and the metrics identify it.
 #[derive(Debug)]
-pub struct Read<'a> {
-    /// Of which provider.
+pub struct ReadKey<'a> {
+    /// The provider.
     pub member: &'a ConfiguredProvider,
-    /// Which operation of ours.
+    /// The operation, by its identifier in the API document.
     pub operation: &'static str,
-    /// Everything that the response depends on: equal keys are equal reads. What the caller may see is not part of it; it has been decided before.
+    /// Everything that the response depends on: equal keys are equal reads. It contains nothing of the caller: what the caller may see has been decided before.
     pub key: String,
-    /// Whether it is a count, which costs more vendor calls and may be older.
+    /// Whether it is statistics, which cost more vendor calls and may be older.
     pub is_count: bool,
 }
 
@@ -82,7 +83,7 @@ pub(crate) fn limits(app: &App, attempt_timeout: Duration, is_count: bool) -> Ca
     }
 }
 
-impl Live {
+impl Responder {
     /// Returns the context of a vendor call for this request.
     #[must_use]
     pub fn context(&self) -> Context {
@@ -96,7 +97,13 @@ impl Live {
             .with_caller(self.request.caller().cloned())
     }
 
-    /// Returns the failure that a provider's error is to this request.
+    /// Returns the time.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.app.now()
+    }
+
+    /// Returns the failure with which this request ends on a provider's error.
     #[must_use]
     pub fn failure(&self, error: &ota_core::Error, provider: &str) -> Failure {
         Failure::of_provider(error, provider, &self.request_id.0)
@@ -136,15 +143,15 @@ impl Live {
     /// The error of the read; `nothing_cached` for `only-if-cached` if nothing is cached.
     pub async fn read<F>(
         &self,
-        read: Read<'_>,
+        key: ReadKey<'_>,
         fetch: impl FnOnce(App, Context) -> F,
     ) -> Result<Response, Failure>
     where
         F: Future<Output = ota_core::Result<(CachedResponse, Moment)>> + Send + 'static,
     {
-        let limits = limits(&self.app, read.member.attempt_timeout(), read.is_count);
+        let limits = limits(&self.app, key.member.attempt_timeout(), key.is_count);
         let start = |until| {
-            // Other requests with more time may wait for it.
+            // Other requests, with later deadlines, may wait for it.
             let cx = Context {
                 deadline: until,
                 ..self.context()
@@ -167,19 +174,19 @@ impl Live {
         let store = self.app.store();
         let deadline = self.app.deadline();
         let served = store.get(
-            &read.key,
+            &key.key,
             self.conditional.directives,
             limits,
             deadline,
             start,
         );
         let served = self
-            .unless_gone(served, || !store.has_sent_nothing(&read.key))
+            .unless_gone(served, || !store.has_sent_nothing(&key.key))
             .await?;
-        let provider = read.member.provider().name().as_str();
+        let provider = key.member.provider().name().as_str();
         let count = |result| {
             let metrics = &self.app.metrics().cache;
-            metrics.read(provider, read.operation, result);
+            metrics.read(provider, key.operation, result);
         };
         let served = match served {
             Ok(Some(served)) => served,
@@ -206,19 +213,19 @@ impl Live {
             .conditional
             .respond(&served.value, Freshness::from(&served));
         if made + compressed > 0 {
-            store.grow(&read.key, &served.value, made + compressed);
+            store.grow(&key.key, &served.value, made + compressed);
         }
-        self.remember(read);
+        self.remember(key);
         Ok(response)
     }
 
     /// Records the target of the request, so that the next equal one takes the fast path.
-    fn remember(&self, read: Read<'_>) {
+    fn remember(&self, key: ReadKey<'_>) {
         let target = self.target.as_ref().and_then(Uri::path_and_query);
         if let (Some(target), Some(route)) = (target, &self.route)
             && !self.app.targets().knows(target.as_str())
         {
-            let provider = read.member.provider().name();
+            let provider = key.member.provider().name();
             let metrics = self.app.metrics();
             let known = ResolvedTarget {
                 provider: provider.clone(),
@@ -226,24 +233,24 @@ impl Live {
                 requests: metrics.server.of_route(route.as_str()),
                 hits: metrics
                     .cache
-                    .of_reads(provider.as_str(), read.operation, ReadResult::Hit),
-                limits: limits(&self.app, read.member.attempt_timeout(), read.is_count),
-                key: read.key,
+                    .of_reads(provider.as_str(), key.operation, ReadResult::Hit),
+                limits: limits(&self.app, key.member.attempt_timeout(), key.is_count),
+                key: key.key,
             };
             self.app.targets().remember(target.as_str(), known);
         }
     }
 
-    /// Responds with content that is not cached: what the gateway knows, or the result of a call.
+    /// Responds with content that is not cached and is of this moment: what the gateway knows, or the result of a call.
     ///
     /// # Errors
     /// `internal` when the content cannot be written.
     pub async fn answer<T: serde::Serialize>(
         &self,
-        as_of: Moment,
         calls: CallSummary,
         body: &T,
     ) -> Result<Response, Failure> {
+        let as_of = self.app.moment();
         let rendered = CachedResponse::undated(as_of, body)
             .map_err(|error| Failure::new(Code::Internal, error.message()))?;
         let rendered = Arc::new(rendered);
