@@ -58,6 +58,9 @@ pub enum Read {
     Packages(Vec<Option<String>>),
 }
 
+/// The secret of the account that is read with: no error may show it.
+pub const SECRET: &str = "secret-of-nobody";
+
 /// Reads an answer as the provider does, in either format.
 ///
 /// # Errors
@@ -70,7 +73,7 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
     };
     let secrets = Secrets {
         access_key_id: "LTAI-example".into(),
-        access_key_secret: "example-secret".into(),
+        access_key_secret: SECRET.into(),
         security_token: None,
     };
     let answer = interpret(&response, &secrets, &|_, _| {})?;

@@ -34,7 +34,10 @@ pub fn alibaba_xml(data: &[u8]) {
 
 fn alibaba_answer(data: &[u8]) {
     for operation in alibaba::Operation::ALL {
-        hides_the_secret(alibaba::read(operation, 200, data).err());
+        hides_the_secret(alibaba::SECRET, alibaba::read(operation, 200, data).err());
     }
-    hides_the_secret(alibaba::read(alibaba::Operation::Tasks, 400, data).err());
+    hides_the_secret(
+        alibaba::SECRET,
+        alibaba::read(alibaba::Operation::Tasks, 400, data).err(),
+    );
 }

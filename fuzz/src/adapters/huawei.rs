@@ -1,7 +1,7 @@
 //! The decoder of Huawei's answers.
 
 use ota_core::clock::{Clock, SystemClock};
-use ota_provider_huawei::internals::{Operation, Read, read};
+use ota_provider_huawei::internals::{Operation, Read, SECRET, read};
 use serde_json::{Value, json};
 
 use super::super::target::{Target, hides_the_secret};
@@ -12,9 +12,9 @@ pub(super) const TARGETS: [(&str, Target); 1] = [("huawei", huawei)];
 pub fn huawei(data: &[u8]) {
     let now = SystemClock.monotonic();
     for operation in Operation::ALL {
-        hides_the_secret(read(operation, 200, data, now).err());
+        hides_the_secret(SECRET, read(operation, 200, data, now).err());
     }
-    hides_the_secret(read(Operation::Jobs, 403, data, now).err());
+    hides_the_secret(SECRET, read(Operation::Jobs, 403, data, now).err());
     let Ok(garbage) = serde_json::from_slice::<Value>(data) else {
         return;
     };
