@@ -93,7 +93,7 @@ impl Position {
         text
     }
 
-    /// Reads what [`Position::encode`] wrote. Returns `None` for an offset beyond [`MAX_OFFSET`]: a cursor can be forged, and page numbers must not
+    /// Reads what [`Position::encode`] wrote. Returns `None` for an offset of 2^32 or more: a cursor can be forged, and page numbers must not
     /// overflow.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
