@@ -12,11 +12,11 @@ use ota_server::shares::Account;
 
 use crate::state::App;
 
-/// A caller who may read.
+/// A caller with permission to read.
 #[derive(Clone, Debug)]
 pub struct Reader(pub Arc<Caller>);
 
-/// A caller who may make the gateway check a provider.
+/// A caller with permission to start a provider check.
 #[derive(Clone, Debug)]
 pub struct Admin(pub Arc<Caller>);
 
@@ -36,23 +36,23 @@ impl FromRequestParts<App> for Admin {
     }
 }
 
-/// Decides whether a request may do what needs this scope. A token of an unknown key makes the gateway look whether there are new keys.
+/// Decides whether a request has this scope. A token with an unknown key makes the gateway fetch the current keys.
 async fn admit(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Caller>, Failure> {
     let mut authorized = authorize(parts, app, scope);
     if let (Err(AuthError::Token(TokenError::UnknownKey)), Access::Jwt(verifier)) =
         (&authorized, app.access())
     {
-        // Anybody can name a key that does not exist, and the key server may take its time; all such requests together have the share of one caller.
+        // Any client can name a key that does not exist, and the key server may be slow; all such requests together have the share of one caller.
         let shares = app.shares();
         let _place = RequestContext::of(&parts.extensions)
             .place_for(&Account::Unverified, shares)
             .inspect_err(|_| app.metrics().server.turned_away(TurnedAway::Full))?;
         match verifier.keys().look_for_new(app.clock()).await {
-            // They may have been read between the look at them and the question.
+            // The keys may have been refreshed between the first check and this one.
             LookedFor::Read | LookedFor::ReadBefore => {
                 authorized = authorize(parts, app, scope);
             }
-            // Whether the key is good cannot be said, so nothing is said about the token.
+            // It is unknown whether the key is valid, so the response does not judge the token.
             LookedFor::NoAnswer => authorized = Err(AuthError::Token(TokenError::NoKeys)),
         }
     }
@@ -79,12 +79,12 @@ async fn admit(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Call
     Ok(caller)
 }
 
-/// Decides by what the request shows.
+/// Decides by the credentials in the request.
 fn authorize(parts: &Parts, app: &App, scope: &'static str) -> Result<Arc<Caller>, AuthError> {
     app.authorize(&parts.headers, &parts.uri, scope)
 }
 
-/// Says why a caller is refused, as a problem.
+/// Returns the problem that states why a caller is refused.
 fn failure_of(error: &AuthError) -> Failure {
     let (code, challenge) = match error {
         AuthError::Token(TokenError::NoKeys) => (Code::KeysUnavailable, None),

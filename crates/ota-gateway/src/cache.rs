@@ -1,4 +1,4 @@
-//! Cached responses, and what HTTP says about reusing them. It knows no application: reads and the fast path above are handed what they need.
+//! Cached responses, and what HTTP says about reusing them. It does not depend on the application: callers pass in what it needs.
 
 pub(crate) mod conditional;
 pub(crate) mod metrics;

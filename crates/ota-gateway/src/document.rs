@@ -64,7 +64,7 @@ pub fn finish(mut openapi: OpenApi, public_url: Option<&str>) -> Value {
 /// The status of an answer.
 const OK: u16 = 200;
 
-/// Says what the document is about, and how callers are known.
+/// Adds the description of the API, and how callers are identified.
 fn introduce(openapi: &mut OpenApi) {
     openapi.info.title = "OTA Gateway".to_owned();
     openapi.info.version = "1.0.0".to_owned();
@@ -128,7 +128,7 @@ fn without_null(schema: &mut Value) {
         choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
         if let [only] = choices.as_slice() {
             let mut only = only.clone();
-            // What stands beside the reference describes this use of it.
+            // The description next to the reference describes this use of it.
             if let (Some(of), Value::Object(own)) = (only.as_object_mut(), schema.take()) {
                 of.extend(own.into_iter().filter(|(name, _)| name != "oneOf"));
             }
@@ -142,7 +142,7 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// Finishes an operation. What it needs and what it can answer it has stated itself.
+/// Completes an operation. Its scope and its responses are declared at its handler.
 fn finish_operation(operation: &mut Value, shared: &mut Map<String, Value>) {
     let statuses: Vec<u16> = members(&mut operation["responses"])
         .filter_map(|(status, _)| status.parse().ok())
@@ -261,7 +261,7 @@ mod tests {
         }
         let shared = document["components"]["responses"].as_object().unwrap();
         assert!(shared.len() * 4 < uses, "{} for {uses}", shared.len());
-        // A shared response must not promise more than each of its operations can answer.
+        // A shared response must not describe anything that one of its operations cannot answer.
         let path = "/v1/providers";
         let of = |path: &str, status: &str| {
             let response = &document["paths"][path]["get"]["responses"][status];

@@ -1,7 +1,7 @@
-//! The fast path of a read that was made before.
+//! The fast path for a repeated read.
 //!
 //! Most requests are polls: the same path and query, answered from the cache. The first of them takes the full path through routing, the check of its
-//! parameters and the handler, which leaves behind what its path and query ask for. The next ones are answered here, before the router, as long as
+//! parameters and the handler, which records what its path and query ask for. The next ones are answered here, before the router, as long as
 //! nothing but a fresh cached response is needed. Everything that depends on the caller is decided for each request as on the full path: token, scope,
 //! visible providers, freshness, encoding. All other requests, and all errors, take the full path.
 
@@ -21,7 +21,7 @@ use ota_server::request_context::{request_id, trace_of};
 use crate::cache::conditional::{ConditionalRequest, Freshness};
 use crate::state::App;
 
-/// Answers a request from the cache, or not at all. Were there a panic, the full path answers, where it is caught and logged.
+/// Answers a request from the cache, or returns nothing. After a panic, the full path answers; there a panic is caught and logged.
 pub(crate) fn answer<B>(app: &App, request: &Request<B>) -> Option<Response> {
     let found = AssertUnwindSafe(|| find(app, request));
     std::panic::catch_unwind(found).unwrap_or_default()
@@ -30,7 +30,7 @@ pub(crate) fn answer<B>(app: &App, request: &Request<B>) -> Option<Response> {
 fn find<B>(app: &App, request: &Request<B>) -> Option<Response> {
     let headers = request.headers();
     let has_body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
-    // What a page of another origin may read is decided on the full path.
+    // CORS is decided on the full path.
     let crosses = headers.contains_key(ORIGIN);
     if request.method() != Method::GET || has_body || crosses {
         return None;
@@ -63,7 +63,7 @@ fn find<B>(app: &App, request: &Request<B>) -> Option<Response> {
         app.store().grow(&target.key, &served.value, made);
     }
     let parent = trace_of(headers);
-    // Without a trace of the caller's there is nothing that a log line could be found by, so none is begun only for it.
+    // Without a trace of the caller's, no log line could be found by its trace identifier, so no trace is started only for the log.
     let trace = match app.telemetry().is_on() {
         true => app.telemetry().place(parent, app.random()),
         false => parent,

@@ -17,18 +17,18 @@ struct Parameter {
     description: &'static str,
 }
 
-/// The operations that read a request header, by what they can answer.
+/// The operations that read a request header, by their possible responses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operations {
     All,
-    /// Those that can say that nothing has changed.
+    /// Those that can answer 304.
     Unchanged,
-    /// Those that can say that nothing is cached.
+    /// Those that can answer that nothing is cached.
     Cached,
 }
 
 impl Operations {
-    /// Whether an operation that answers with these statuses is one of them.
+    /// Whether an operation with these response statuses is one of them.
     fn have(self, statuses: &[u16]) -> bool {
         match self {
             Self::All => true,
@@ -49,7 +49,7 @@ const fn bare(name: &'static str) -> RequestHeader {
     RequestHeader { name, parameter }
 }
 
-/// What a page may send.
+/// The request headers that a page of another origin may send.
 const REQUEST: &[RequestHeader] = &[
     // OpenAPI ignores parameters of these three names. The first is the security scheme.
     bare("Authorization"),
@@ -75,7 +75,7 @@ const REQUEST: &[RequestHeader] = &[
         Operations::All,
         "The trace that the request belongs to (W3C Trace Context).",
     ),
-    // Not read. Pages that trace send them beside `traceparent`, and without permission the browser would not send the request at all.
+    // Not read. Pages with tracing send them together with `traceparent`; if they were not allowed, the browser would block the request.
     bare("tracestate"),
     bare("baggage"),
 ];
@@ -98,7 +98,7 @@ enum Schema {
     Time,
 }
 
-/// What a page may read.
+/// The response headers that a page of another origin may read.
 const RESPONSE: &[ResponseHeader] = &[
     ResponseHeader {
         name: "X-Request-Id",

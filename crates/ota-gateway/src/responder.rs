@@ -1,4 +1,4 @@
-//! The response to one request: from the cache, from an equal read in flight, from the vendor, or from what the gateway knows.
+//! The response to one request: from the cache, from an equal read in flight, from the vendor, or from the gateway's own state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,10 +241,10 @@ impl Responder {
         }
     }
 
-    /// Responds with content that is not cached and is of this moment: what the gateway knows, or the result of a call.
+    /// Responds with content that is not cached and is of this moment: the gateway's own state, or the result of a call.
     ///
     /// # Errors
-    /// `internal` when the content cannot be written.
+    /// `internal` if the content cannot be serialized.
     pub async fn answer<T: serde::Serialize>(
         &self,
         calls: CallSummary,

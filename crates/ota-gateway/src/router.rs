@@ -56,7 +56,7 @@ pub(crate) fn router(app: App) -> Router {
 
 /// Adds the middleware that all routes share.
 ///
-/// From the inside out: a panic of a handler becomes a response; limits, below CORS so that pages of other origins can read why they are refused; CORS;
+/// From the inside out: a panic of a handler becomes a response; limits, inside CORS so that pages of other origins can read the error; CORS;
 /// and outermost the layer that writes problems, finishes every response and logs it.
 fn finished(routes: Router<App>, app: App) -> Router {
     routes
@@ -70,13 +70,13 @@ fn finished(routes: Router<App>, app: App) -> Router {
             Arc::clone(app.edge()),
             layer::wrap,
         ))
-        // Made whole here, once, and not for each connection, which takes 200 KB each.
+        // Built once here and not for each connection, which would take 200 KB each.
         .with_state(app)
 }
 
 /// Turns a panic into a problem; the log has the text of the panic.
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    // Where it was raised is in the line of the panic itself.
+    // The log line of the panic itself has its source location.
     let text = log::text_of(&*panic);
     tracing::error!("a handler panicked: {text}");
     Failure::new(
@@ -86,7 +86,7 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     .into_response()
 }
 
-/// Returns whether requests should be sent here. Vendors do not decide it: another process would call the same ones.
+/// Returns whether the gateway is ready. It does not depend on the vendors: another process would call the same ones.
 async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
     app.ready()?;
     let mut counts = serde_json::json!({"ok": 0, "degraded": 0, "down": 0, "unknown": 0});
@@ -98,7 +98,7 @@ async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
     Ok(axum::Json(body).into_response())
 }
 
-/// Lets web pages of the configured origins call; without any, browsers let none.
+/// Allows web pages of the configured origins to call the API (CORS); if none is configured, browsers block all of them.
 fn cors(app: &App) -> Option<CorsLayer> {
     let origins = app.cors_origins();
     (!origins.is_empty()).then(|| {
@@ -111,7 +111,7 @@ fn cors(app: &App) -> Option<CorsLayer> {
     })
 }
 
-/// How long browsers may remember what a page may send. Most of them take no longer time than two hours.
+/// How long browsers may cache the result of a preflight request. Most of them limit it to two hours.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7200);
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use crate::state::App;
 
-/// All operations of the API. Every handler takes a `Reader` or an `Admin`, so none is open.
+/// All operations of the API. Every handler takes a `Reader` or an `Admin`, so none is accessible without authorization.
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_providers::list_providers))

@@ -21,12 +21,12 @@ use crate::cache::response::{self, ContentCoding};
 /// The largest body that is shared.
 const MAX_BYTES: usize = 8 << 20;
 
-/// The path of a page, which its answer carries as an extension. A page may be asked for by other paths too (with escapes); they share its body.
-/// An answer without it is no page.
+/// The path of a page, set as an extension of its response. A page can be requested by other paths too (with escapes); they share its body.
+/// A response without it is not a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PagePath(pub(crate) &'static str);
 
-/// A page: what every answer with it says, and its body in each form.
+/// A page: the headers of all its responses, and its body in each encoding.
 #[derive(Debug)]
 struct Page {
     headers: HeaderMap,
@@ -35,11 +35,11 @@ struct Page {
     brotli: OnceLock<Bytes>,
 }
 
-/// The pages that have been asked for, for all threads that serve connections. There are as many as there are values of [`PagePath`]. Clones are one set.
+/// The requested pages, for all threads that serve connections. There are at most as many as values of [`PagePath`]. Clones share one set.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedBodies {
     pages: Arc<Mutex<HashMap<&'static str, Arc<Page>>>>,
-    /// One body is compressed at a time: however many ask, the other processors and the memory are left to others.
+    /// One body is compressed at a time, so that any number of requests uses one processor and the memory of one compression at most.
     compression: Arc<Semaphore>,
 }
 
@@ -57,14 +57,14 @@ impl SharedBodies {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a page, unless it is there by now, and returns the one that is kept.
+    /// Stores a page, unless it has been stored meanwhile, and returns the stored one.
     fn keep(&self, path: PagePath, page: Page) -> Arc<Page> {
         let mut pages = self.lock();
         Arc::clone(pages.entry(path.0).or_insert_with(|| Arc::new(page)))
     }
 }
 
-/// Answers from the shared bodies; `next` is asked once for each page, for other paths of a page, and for what is none.
+/// Answers from the shared bodies; `next` is called once for each page, for other paths of a page, and for all requests that are not for a page.
 pub(crate) async fn serve(
     State(shared): State<SharedBodies>,
     mut request: Request,
@@ -81,7 +81,7 @@ pub(crate) async fn serve(
     let page = match known {
         Some(page) => page,
         None => {
-            // The library takes the body off the answer to a HEAD.
+            // The library removes the body of the response to a HEAD request.
             *request.method_mut() = Method::GET;
             request.headers_mut().remove(ACCEPT_ENCODING);
             let response = next.run(request).await;
@@ -97,7 +97,7 @@ pub(crate) async fn serve(
     page.respond(coding, &shared.compression).await
 }
 
-/// Reads the body of a page, or returns the answer when it is none.
+/// Reads the body of a page, or returns the response if it is not a page.
 async fn read(response: Response) -> Result<Page, Response> {
     if response.status() != StatusCode::OK || response.headers().contains_key(CONTENT_ENCODING) {
         return Err(response);
@@ -144,7 +144,7 @@ impl Page {
         }
     }
 
-    /// Returns the body in a form.
+    /// Returns the body in an encoding.
     async fn body(
         self: &Arc<Self>,
         coding: ContentCoding,
@@ -158,7 +158,7 @@ impl Page {
             self.compress(coding, compression).await;
         }
         match slot.get() {
-            // Where compression saves nothing, as with pictures, the plain form is as good.
+            // If compression saves nothing, as with images, the uncompressed body is used.
             Some(made) if !made.is_empty() && made.len() < self.plain.len() => {
                 (made.clone(), coding)
             }
@@ -166,8 +166,8 @@ impl Page {
         }
     }
 
-    /// Makes a form of the body at most once, on a thread that serves no connections. It is finished although the client may have gone meanwhile, so
-    /// that no client can make the work begin again.
+    /// Compresses the body at most once per encoding, on a thread that serves no connections. It is completed even if the client disconnects, so
+    /// that no client can cause the work to be repeated.
     async fn compress(self: &Arc<Self>, coding: ContentCoding, compression: &Arc<Semaphore>) {
         let Ok(permit) = Arc::clone(compression).acquire_owned().await else {
             return;
@@ -176,7 +176,7 @@ impl Page {
         let Some(slot) = self.slot(coding) else {
             return;
         };
-        // Another request may have had it made while this one waited.
+        // Another request may have compressed it while this one waited.
         if slot.get().is_some() {
             return;
         }
@@ -215,7 +215,7 @@ mod tests {
         crate::assembly::app(&Config::load(None, environment).unwrap()).unwrap()
     }
 
-    /// A page that writes its body anew each time, and what counts how often.
+    /// A page that creates its body for each request, and the counter of these.
     fn pages() -> (Router, Arc<AtomicUsize>, App) {
         let (made, app) = (Arc::<AtomicUsize>::default(), app());
         let count = Arc::clone(&made);
@@ -318,14 +318,14 @@ mod tests {
         let path = "/docs/swagger-ui.css";
         let _whole = ask(&router, "GET", path, "identity").await;
         let page = Arc::clone(&app.shared_bodies().lock()[path]);
-        // One place for compression, which this test holds while requests come and go.
+        // The only permit for compression, which this test holds while requests start and are cancelled.
         let permit = Arc::clone(&app.shared_bodies().compression).acquire_owned();
         let permit = permit.await.unwrap();
         for _ in 0..3 {
             let request = ask(&router, "GET", path, "br");
             tokio::select! {
                 biased;
-                _answer = request => panic!("answered before its form was made"),
+                _answer = request => panic!("answered before its body was compressed"),
                 () = tokio::task::yield_now() => {}
             }
         }

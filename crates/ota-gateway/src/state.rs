@@ -36,7 +36,7 @@ use crate::telemetry::Telemetry;
 #[derive(Clone, Debug)]
 pub struct App(Arc<Inner>);
 
-/// What an application is put together from.
+/// The parts of an application.
 #[derive(Debug)]
 pub struct Parts {
     /// The providers.
@@ -47,34 +47,34 @@ pub struct Parts {
     pub access: Access,
     /// The limits of the cache.
     pub cache: CacheConfig,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
+    /// The source of random numbers.
     pub random: Arc<dyn Random>,
     /// How long a request may take, vendor calls included.
     pub request_timeout: Duration,
-    /// What a client may take of the listeners.
+    /// The limits of a client on the listeners.
     pub server: ServerParts,
-    /// Where traces go.
+    /// The destination of traces.
     pub telemetry: Arc<Telemetry>,
 }
 
 /// The settings of the listeners and of the layer around every handler.
 #[derive(Debug)]
 pub struct ServerParts {
-    /// What a client may take of the listener for the API.
+    /// The limits of a client on the API listener.
     pub limits: EdgeLimits,
-    /// What a client may take of the listener for metrics.
+    /// The limits of a client on the metrics listener.
     pub metrics_limits: EdgeLimits,
     /// The gateway's own certificate; plain HTTP without.
     pub certificates: Option<Arc<Certificates>>,
-    /// The origins whose web pages may call.
+    /// The origins whose web pages may call the API (CORS).
     pub cors_origins: Vec<HeaderValue>,
     /// How many requests a caller may send.
     pub rate_limiter: Option<RateLimiter>,
-    /// Who has how many requests in progress.
+    /// The number of requests in progress, by caller.
     pub shares: Arc<Shares>,
     /// The address of the API in its document, where that is not beside the document.
     pub public_url: Option<String>,
@@ -132,7 +132,7 @@ impl App {
     /// Returns all metrics in the text format of Prometheus.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// If they cannot be serialized.
     pub fn metrics_text(&self) -> Result<Vec<u8>, prometheus::Error> {
         let gates = self.0.parts.gates.iter();
         if let Some(validity) = self.certificates().and_then(|own| own.validity()) {
@@ -150,7 +150,7 @@ impl App {
         self.metrics().watch_log(dropped);
     }
 
-    /// Says that the gateway's own certificate is not valid yet, has ended or is about to, and whether no client takes it now.
+    /// Reports that the gateway's own certificate is not valid yet, has expired or expires soon, and whether clients reject it now.
     pub(crate) fn certificate_warning(&self) -> Option<(String, bool)> {
         let certificates = self.certificates()?;
         let now = self.now();
@@ -241,7 +241,7 @@ impl App {
     /// Decides whether a request may do what needs this scope, and who sends it.
     ///
     /// # Errors
-    /// Why it is not let in.
+    /// The reason why it is refused.
     pub(crate) fn authorize(
         &self,
         headers: &HeaderMap,
@@ -267,12 +267,12 @@ impl App {
         &self.0.parts.cache
     }
 
-    /// Runs vendor calls on this runtime, away from the threads that serve connections: what a vendor sends may take a while to read.
+    /// Runs vendor calls on this runtime, separate from the threads that serve connections: parsing a vendor response may take long.
     pub(crate) fn call_vendors_on(&self, runtime: Handle) {
         self.0.store.run_on(runtime);
     }
 
-    /// Does work that calls a vendor where vendors are called. It ends when its caller goes away.
+    /// Runs work that calls a vendor on the runtime for vendor calls. It is cancelled when its caller is dropped.
     pub(crate) async fn with_vendor<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

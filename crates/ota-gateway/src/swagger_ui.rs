@@ -38,7 +38,7 @@ struct File {
     bytes: Bytes,
 }
 
-/// Builds the routes. `open` says that the API asks for no token.
+/// Builds the routes. `open` states that the API requires no token.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>(open: bool) -> Router<S> {
     let files: Arc<[File]> = files(open).into();
     let page = Arc::clone(&files);
@@ -56,7 +56,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(open: bool) -> Router<S> 
         ))
 }
 
-/// Leads to the page by a relative address. From `/` and from `/docs` it is the same one.
+/// Redirects to the page by a relative address, which is the same from `/` and from `/docs`.
 fn to_page() -> Response {
     (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "docs/")]).into_response()
 }

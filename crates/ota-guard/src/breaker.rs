@@ -247,7 +247,7 @@ impl Admission<'_> {
             pause.probe(suspect).failed(now);
             if !suspect {
                 pause.suspect(self.subject);
-                // The failed subjects do not wait less than the others.
+                // The failed subjects wait at least as long as the others.
                 let (others, suspects) = (pause.of_others, &mut pause.of_suspects);
                 suspects.length = suspects.length.max(others.length);
                 suspects.until = suspects.until.max(others.until);
@@ -257,7 +257,7 @@ impl Admission<'_> {
         }
         let overtaken = inner.answered.is_some_and(|answered| answered > sent);
         match weight {
-            // The response to a call from before the pause says less than the probe will.
+            // The response to a call from before the pause is weaker evidence than the result of the probe.
             _ if inner.pause.is_some() => {}
             0 => inner.answer(sent),
             _ if overtaken => {}
@@ -487,7 +487,7 @@ mod tests {
             fail_about(&breaker, now, 7);
         }
         assert_eq!(breaker.state(), BreakerState::Closed);
-        // One more question that fails once is no proof either.
+        // One failure of one more subject is not enough either.
         fail_about(&breaker, now, 8);
         assert_eq!(breaker.state(), BreakerState::Closed);
         // A vendor that fails for every request is detected as quickly as before.
@@ -497,7 +497,7 @@ mod tests {
             fail_about(&breaker, now, subject);
         }
         assert_eq!(breaker.state(), BreakerState::Open);
-        // So is one whose connections are refused, even if there is one question only.
+        // So is one whose connections are refused, even if there is only one subject.
         let breaker = Breaker::default();
         for _ in 0..THRESHOLD {
             let admission = breaker.admit(now, Some(7)).unwrap();

@@ -124,7 +124,7 @@ impl Guard {
                     *attempts += 1;
                     return Ok(());
                 }
-                // Like a refusal, it says nothing about the vendor, and no time is left.
+                // Like a refusal, it gives no information about the vendor, and no time is left.
                 Err(Failed::Sent(error)) if error.is_local() => {
                     *attempts += 1;
                     return Err(Failed::Sent(last.unwrap_or(error)));
@@ -186,7 +186,7 @@ impl Guard {
             refusal = admission.refused(|| self.clock.monotonic()) => return Err(by_breaker(refusal)),
             permit = self.quota.acquire(&wanted) => permit.map_err(refused)?,
         };
-        // Nothing waits from here on: a call that is counted now is sent now.
+        // There is no wait from here on: a call that is counted now is sent now.
         let sent = Moment::now(&*self.clock);
         if let Err(refusal) = admission.still_good(sent.monotonic) {
             permit.unused();
@@ -245,7 +245,7 @@ impl Guard {
         result: &Result<()>,
     ) {
         let kind = result.as_ref().map(|_| ()).map_err(Error::kind);
-        // A call that its caller's deadline cut off says nothing about the vendor.
+        // A call that its caller's deadline cut off gives no information about the vendor.
         let now = self.clock.monotonic();
         match result {
             Err(error) if error.is_local() => drop(admission),
@@ -273,7 +273,7 @@ impl Guard {
         corrections: &mut Corrections,
     ) -> Option<Instant> {
         let now = self.clock.monotonic();
-        // Neither the vendor nor the network is at fault, so it does not count towards `max_attempts`.
+        // The cause is not the vendor or the network, so it does not count towards `max_attempts`.
         if error.is_superseded() && error.retry() == Retry::Once && call.repeatable {
             corrections.superseded += 1;
             let again = corrections.superseded <= MAX_SUPERSEDED && now < cx.deadline;

@@ -217,7 +217,7 @@ mod tests {
             (1, 0)
         );
         begin(&mut requests, now, &first, 3);
-        assert_eq!(requests.expected("list"), 8, "it is not over");
+        assert_eq!(requests.expected("list"), 8, "the request has not ended");
         assert_eq!(requests.first_ticket(&first), Some(7));
         drop(first);
         assert!(requests.is_empty(now));

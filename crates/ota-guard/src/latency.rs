@@ -222,7 +222,7 @@ mod tests {
         for _ in 0..29 {
             history.note(ms(7));
         }
-        assert_eq!(history.high(), Some(ms(7)), "what was before is forgotten");
+        assert_eq!(history.high(), Some(ms(7)), "older ones are removed");
         history.note(Duration::MAX);
         history.note(Duration::MAX);
         assert!(history.mean() > Some(ms(7)));

@@ -401,7 +401,7 @@ impl Bucket {
     /// Returns when a queued call may be sent, and notifies the earlier calls whose turn it is.
     pub(crate) fn turn(&mut self, rank: Rank, now: Instant, blocked: Option<Instant>) -> Turn {
         if let Some(waiter) = self.waiter(rank) {
-            // It has reacted; the next notification must wake it again.
+            // This waiter has been polled since its notification; the next notification must wake it again.
             waiter.called = None;
         }
         if let Some(until) = blocked {
@@ -630,7 +630,7 @@ impl Bucket {
         now: Instant,
     ) -> usize {
         let own = self.in_progress.expected(operation);
-        // If no request is before it, a part is better than nothing: the rows read before the quota is used up are returned.
+        // If no request is before it, a partial result is still useful: the rows read before the quota is used up are returned.
         if ahead == 0 && self.in_progress.is_empty(now) {
             return 0;
         }

@@ -39,11 +39,11 @@ pub struct QuotaLimits {
     pub window: Duration,
     /// The longest time in which a call arrives, if configured: the call then does not count any longer than this and a window.
     pub margin: Option<Duration>,
-    /// What is counted together.
+    /// Which calls are counted together.
     pub scope: QuotaScope,
 }
 
-/// What a vendor counts together.
+/// Which calls a vendor counts together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuotaScope {
     /// Each operation of the account separately; some have a different number of calls.
@@ -167,7 +167,7 @@ impl AccountQuota {
         // A wait of zero is not a usable hint.
         let hint = hint.filter(|hint| !hint.is_zero());
         let mut state = lock(&self.state);
-        // The responses to calls that were in flight when the pause began say nothing new.
+        // The responses to calls that were in flight when the pause began give no new information.
         if hint.is_none() && state.blocked_until.is_some_and(|until| sent < until) {
             return;
         }

@@ -7,16 +7,16 @@ use ota_core::context::CallSummary;
 use ota_core::trace::TraceParent;
 use time::OffsetDateTime;
 
-/// What the access log says of one answered request.
+/// The access log record of one answered request.
 #[derive(Debug)]
 pub struct AccessLogRecord<'a> {
     /// The identifier of the request.
     pub request_id: &'a HeaderValue,
-    /// The trace, and our span in it.
+    /// The trace, and the span of this request in it.
     pub trace: Option<TraceParent>,
-    /// The span that we were called from.
+    /// The parent span: that of the caller.
     pub parent: Option<TraceParent>,
-    /// Who called, where that is known.
+    /// The caller, if known.
     pub caller: Option<&'a str>,
     /// The method.
     pub method: &'a Method,
@@ -24,7 +24,7 @@ pub struct AccessLogRecord<'a> {
     pub route: &'a str,
     /// The status of the response.
     pub status: StatusCode,
-    /// When the request came.
+    /// When the request arrived.
     pub began: OffsetDateTime,
     /// From the head of the request to the head of its response.
     pub took: Duration,
@@ -39,7 +39,7 @@ impl AccessLogRecord<'_> {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    /// Writes the record. Its target is the one that filters and dashboards of operators name.
+    /// Writes the record. Operators' filters and dashboards refer to its log target.
     pub fn write(&self) {
         let trace = self.trace.map(|trace| trace.trace_text());
         let milliseconds = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;

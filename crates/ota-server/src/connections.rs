@@ -1,8 +1,8 @@
 //! Listening and serving connections, until the shutdown.
 //!
-//! Connections are handed round to threads that each serve theirs alone. One runtime for all of them moves tasks between its
-//! threads and wakes one thread from the other for nearly every request (`docs/performance.md`). Vendors are called on the runtime that
-//! listens: reading what they send takes a millisecond or two for a usual page, and much longer for the largest answer that is read.
+//! Connections are distributed in turn to threads, each with its own runtime. One runtime for all of them moves tasks between its
+//! threads and wakes one thread from another for nearly every request (`docs/performance.md`). Vendors are called on the runtime that
+//! listens: reading their responses takes a millisecond or two for a usual page, and much longer for the largest one.
 
 use std::io;
 use std::sync::Arc;
@@ -30,31 +30,31 @@ use super::socket::{Listener, Overdue, Socket};
 /// Grace period beyond the request timeout for requests in flight at shutdown.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
-/// How long nothing is accepted after the operating system has refused to: some file descriptors must be closed first.
+/// How long no connection is accepted after file descriptors ran out: some of them must be closed first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often the log tells that connections were ended for want of room.
+/// How often the log warns that connections were closed because a limit was reached.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// What a client still sends after the last answer is read for this long and thrown away, so that it gets to read the answer: closing a socket with
-/// unread bytes takes back what was sent.
+/// How long the bytes that a client still sends after the last response are read and discarded. Closing a socket with unread bytes resets the
+/// connection, and the client could lose the response.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The most that is read that way, in bytes.
+/// Maximum number of bytes that are discarded this way.
 const LINGER_BYTES: usize = 16 << 20;
 
-/// Where connections are handed to; without threads they stay on the present runtime.
+/// The threads that serve connections. Without any, connections stay on the current runtime.
 #[derive(Debug)]
 pub struct Threads<S: Service>(Vec<mpsc::UnboundedSender<Connection<S>>>);
 
-/// A connection with what it must know about its end.
+/// A connection, with the channels that signal its end.
 struct Connection<S: Service> {
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     end: End<S>,
 }
 
-/// Tells a connection to end, and tells the listener that it has.
+/// Signals a connection to close, and signals the listener when it is closed.
 struct End<S: Service> {
     stopping: watch::Receiver<bool>,
     place: Arc<Place<S>>,
@@ -62,7 +62,7 @@ struct End<S: Service> {
     _open: mpsc::Sender<()>,
 }
 
-/// Says something in the log, though not each time.
+/// Limits how often a log message is written.
 #[derive(Debug, Default)]
 struct Seldom(Option<Instant>);
 
@@ -81,7 +81,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-/// Accepts connections until `stop` comes, and waits then until all of them are closed, for as long as a request may take.
+/// Accepts connections until `stop` is signalled. Then waits until all of them are closed, at most for the request timeout and a grace period.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -123,14 +123,14 @@ pub async fn serve<S: Service>(
                     () = &mut stop => break,
                 }
             }
-            // A connection that was closed before it could be accepted says nothing about the next one.
+            // A connection that was closed before it was accepted does not affect the next one.
             Err(error) => {
                 tracing::debug!("a connection cannot be accepted: {error}");
                 tokio::task::yield_now().await;
                 continue;
             }
         };
-        // Small answers must not wait for the next segment.
+        // Small responses must not be delayed (Nagle's algorithm).
         let _best_effort = stream.set_nodelay(true);
         number = number.wrapping_add(1);
         let placed = places.place(number, peer.ip(), &service);
@@ -147,7 +147,7 @@ pub async fn serve<S: Service>(
                 service.cut_off(CutOff::Refused);
                 if tls.is_none() {
                     let text = service.refuse(Code::Unavailable, None);
-                    // One that does not take these few bytes at once gets nothing.
+                    // If these few bytes cannot be written at once, the client gets no response.
                     let _best_effort = stream.try_write(&text);
                 }
                 continue;
@@ -178,7 +178,7 @@ pub async fn serve<S: Service>(
 }
 
 impl<S: Service> Threads<S> {
-    /// Starts so many threads for the connections of a service; without any, its connections stay on the present runtime.
+    /// Starts so many threads for the connections of a service; without any, its connections stay on the current runtime.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -187,7 +187,7 @@ impl<S: Service> Threads<S> {
         threads.collect::<io::Result<_>>().map(Self)
     }
 
-    /// Gives a connection to the thread whose turn it is, or to the present runtime.
+    /// Passes a connection to the next thread (round robin), or to the current runtime.
     fn hand_over(&mut self, number: u64, connection: Connection<S>, service: &S) {
         let turn = usize::try_from(number).unwrap_or_default() % self.0.len().max(1);
         let Some(thread) = self.0.get_mut(turn) else {
@@ -213,7 +213,7 @@ impl<S: Service> Threads<S> {
     }
 }
 
-/// Starts a thread that serves the connections it is sent, until no one can send it any more.
+/// Starts a thread that serves the connections that it receives, until its channel is closed.
 fn spawn_thread<S: Service>(
     number: usize,
     service: &S,
@@ -229,21 +229,21 @@ fn spawn_thread<S: Service>(
             runtime.block_on(async move {
                 let service = service.for_thread();
                 while let Some(mut connection) = connections.recv().await {
-                    // The socket is known to the runtime that accepted it; it must come to know this one.
+                    // The socket is registered with the runtime that accepted it, and must be registered with this one.
                     let moved = connection.stream.into_std().and_then(TcpStream::from_std);
                     if let Ok(stream) = moved {
                         connection.stream = stream;
-                        // A panic ends this connection and no other.
+                        // A panic ends only this connection.
                         tokio::spawn(connection.run(service.clone()));
                     }
                 }
-                // Only the listener sends, and it has gone; what it waited for is over.
+                // Only the listener sends. Its end closes the channel, after the grace period for open connections.
             });
         })?;
     Ok(sender)
 }
 
-/// What one connection asks of its listener.
+/// What one connection needs from its listener.
 struct OfListener<S: Service> {
     service: S,
     place: Arc<Place<S>>,
@@ -292,7 +292,7 @@ where
             let answer = service.call(request, state.client_watch());
             async move {
                 let mut answer = answer.await;
-                // The library closes the connection behind a body that was not read, and the client must know.
+                // The library closes the connection after a body that was not read, and the client must be informed.
                 let is_last = is_last || serving.has_unread_body();
                 if let (true, Ok(answer)) = (is_last, &mut answer) {
                     let close = HeaderValue::from_static("close");
@@ -321,16 +321,16 @@ where
     let mut look = Instant::now() + limits.header_timeout;
     let cut_off = loop {
         tokio::select! {
-            // What happens nearly always first, and without drawing lots.
+            // The most frequent event is polled first, and in a fixed order instead of a random one.
             biased;
-            // How it ended is the client's affair.
+            // Whether it ended with an error matters only to the client.
             _closed = &mut served => break None,
             _stop = stopping.wait_for(|stop| *stop), if !told => {
                 std::pin::Pin::new(&mut served).graceful_shutdown();
                 told = true;
             }
             () = state.evicted.notified() => return,
-            // Its answer would most likely be read by no one, and the end would wait for it.
+            // Most likely, the client has hung up, and the shutdown would wait for a response that is not read.
             () = state.gone(), if told => return,
             () = tokio::time::sleep_until(look) => match state.overdue(&limits) {
                 Ok(next) => look = next,
@@ -362,7 +362,7 @@ where
     }
 }
 
-/// Reads and throws away what the client still sends, until it has nothing more to say.
+/// Reads and discards what the client still sends, until it closes its side.
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     stream.shutdown().await?;
     let mut buffer = [0; 4096];
@@ -387,7 +387,7 @@ mod tests {
     #[tokio::test]
     async fn a_thread_that_has_ended_is_replaced() {
         let service = TestService::new(10);
-        // As after a panic on the thread itself.
+        // The same as after a panic on the thread itself.
         let (gone, receiver) = mpsc::unbounded_channel();
         drop(receiver);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

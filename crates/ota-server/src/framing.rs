@@ -1,8 +1,8 @@
-//! Where requests begin and end on a connection, judged more strictly than the HTTP library does.
+//! Finds where requests begin and end on a connection, with stricter rules than those of the HTTP library.
 //!
 //! Two programs that disagree about where a request ends can be made to see different requests in the same bytes (request smuggling). So every
-//! form that some proxy or server reads differently is refused, before the library sees it: two lengths, a length beside a transfer coding, a
-//! coding other than `chunked`, folded lines, lines that end in a bare line feed, no `Host` or more than one. The scanner keeps no more than the
+//! form that some proxy or server reads differently is rejected, before the library sees it: two lengths, a length beside a transfer coding, a
+//! coding other than `chunked`, folded lines, lines that end in a bare line feed, no `Host` or more than one. The scanner stores only the
 //! beginning of one line.
 
 use ota_api::problem::Code;
@@ -10,18 +10,18 @@ use ota_api::problem::Code;
 /// The longest method. Those that are registered with IANA have at most 17 letters.
 const MAX_METHOD: usize = 32;
 
-/// So much of a line is kept when it comes in parts. The headers that are looked at must be shorter.
+/// How many bytes of a line are stored when it arrives in parts. The headers that are checked must be shorter.
 const KEPT: usize = 1024;
 
-/// The longest end of a request line that is looked at: a space, the version, the line end.
+/// The longest end of a request line that is checked: a space, the version, the line end.
 const VERSION: &[u8] = b" HTTP/1.1\r\n";
 
-/// Why a request is refused.
+/// Why a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The code of the problem.
     pub(super) code: Code,
-    /// What is wrong, where the code does not say it.
+    /// What is wrong, if the code does not say it.
     pub(super) detail: Option<&'static str>,
 }
 
@@ -38,35 +38,35 @@ const fn malformed(detail: &'static str) -> Refusal {
     }
 }
 
-/// The refusal of a head that has an end of the connection in its middle.
+/// The error when the connection ends in the middle of a head.
 pub(super) fn ended_early() -> Refusal {
     malformed("the connection ended before the head of the request was complete")
 }
 
-/// A request that is refused, in bytes that were just read.
+/// A request that is rejected, in bytes that were just read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
-    /// So many of the bytes belong to requests before it.
+    /// How many of the bytes belong to the requests before it.
     pub(super) before: usize,
-    /// Why.
+    /// The reason.
     pub(super) why: Refusal,
 }
 
-/// What comes next on the connection.
+/// What is expected next on the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Part {
-    /// A request, whose first byte has not come.
+    /// A request, whose first byte has not arrived.
     #[default]
     Between,
-    /// More of a request's head.
+    /// The rest of the head of a request.
     Head,
-    /// So many bytes of a body.
+    /// This many bytes of a body.
     Body(u64),
-    /// A body in chunks. No other request follows it on the connection, so no one needs to know where it ends.
+    /// A chunked body. No other request follows it on the connection, so its end is not searched for.
     Chunks,
 }
 
-/// Follows the bytes of one connection.
+/// Scans the bytes of one connection.
 #[derive(Debug)]
 pub(super) struct Scanner {
     max_head: usize,
@@ -80,13 +80,13 @@ pub(super) struct Scanner {
 struct Head {
     /// Its length so far.
     bytes: usize,
-    /// Whether its first line has come.
+    /// Whether its first line has arrived.
     has_first: bool,
-    /// The beginning of the line that is coming, unless it came whole.
+    /// The beginning of the current line, if the line arrives in parts.
     line: Vec<u8>,
-    /// The length of that line so far.
+    /// The length of the current line so far.
     line_bytes: usize,
-    /// The end of that line so far.
+    /// The last bytes of the current line so far.
     tail: Vec<u8>,
     is_http_1_1: bool,
     /// The host of a request line that names one.
@@ -106,12 +106,12 @@ impl Scanner {
         }
     }
 
-    /// Returns how long the present head is so far, or the last one was.
+    /// Returns the length of the current head so far, or that of the last one.
     pub(super) fn head_bytes(&self) -> usize {
         self.head.bytes
     }
 
-    /// Returns how long the longest head was so far.
+    /// Returns the length of the longest head so far.
     pub(super) fn longest_head(&self) -> usize {
         self.longest
     }
@@ -121,23 +121,23 @@ impl Scanner {
         self.part == Part::Head
     }
 
-    /// Whether a part of a body is still to come; not known of one in chunks.
+    /// Whether a part of a body has not arrived yet; unknown for a chunked body.
     pub(super) fn in_body(&self) -> bool {
         matches!(self.part, Part::Body(_))
     }
 
-    /// Whether a body in chunks has begun.
+    /// Whether a chunked body has begun.
     pub(super) fn in_chunks(&self) -> bool {
         self.part == Part::Chunks
     }
 
-    /// Follows bytes that were read.
+    /// Scans bytes that were read.
     ///
     /// # Errors
-    /// The first request that is refused; after it nothing on the connection can be read.
+    /// The first request that is rejected; nothing after it on the connection can be read.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let mut at = 0;
-        // Where the request of the present head begins in these bytes.
+        // Where the request of the current head begins in these bytes.
         let mut begin = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             match self.part {
@@ -151,7 +151,7 @@ impl Scanner {
                         _ => Part::Body(left),
                     };
                 }
-                // Empty lines before a request are passed over (RFC 9112, section 2.2).
+                // Empty lines before a request are ignored (RFC 9112, section 2.2).
                 Part::Between if matches!(rest, [b'\r' | b'\n', ..]) => at += 1,
                 Part::Between => {
                     begin = at;
@@ -175,7 +175,7 @@ impl Scanner {
 }
 
 impl Head {
-    /// Takes the rest of a line, and tells how much that was and what follows the head when this was its last line.
+    /// Scans the rest of a line. Returns its length and, if it was the last line of the head, what follows the head.
     fn take(&mut self, rest: &[u8], max_head: usize) -> (usize, Result<Option<Part>, Refusal>) {
         let end = rest.iter().position(|byte| *byte == b'\n');
         let segment = rest.get(..end.map_or(rest.len(), |end| end + 1));
@@ -214,7 +214,7 @@ impl Head {
         self.tail.drain(..over);
     }
 
-    /// Refuses a method that is too long as soon as it is.
+    /// Rejects a method as soon as it is too long.
     fn judge_start_of(&self, line: &[u8]) -> Result<(), Refusal> {
         match self.has_first {
             true => Ok(()),
@@ -222,9 +222,9 @@ impl Head {
         }
     }
 
-    /// Judges a whole line of this length. Of one that came in parts `line` may hold only the beginning, and `tail` holds the end.
+    /// Checks a whole line of this length. If it arrived in parts, `line` may hold only its beginning; `tail` holds its end.
     fn judge(&mut self, line: &[u8], tail: &[u8], length: usize) -> Result<Option<Part>, Refusal> {
-        // First, as it is of a line that has not come whole.
+        // Checked first, as for a line that has not arrived completely.
         self.judge_start_of(line)?;
         if !tail.ends_with(b"\r\n") {
             return Err(malformed(
@@ -246,12 +246,12 @@ impl Head {
             }
             _ => {}
         }
-        // The judgement must not depend on how the bytes were cut into segments: of a longer line the rest may not be known.
+        // The result must not depend on how the bytes were split into segments: the rest of a longer line may not have been stored.
         let is_long = length > KEPT;
         let Some(colon) = line.iter().take(KEPT).position(|byte| *byte == b':') else {
             return match is_long {
                 true => Err(malformed("the name of a header is longer than 1024 bytes")),
-                // It is no header at all, which the library says.
+                // It is not a header; the library rejects it.
                 false => Ok(None),
             };
         };
@@ -319,7 +319,7 @@ impl Head {
         Ok(())
     }
 
-    /// Judges the whole head, and tells what follows.
+    /// Checks the whole head, and returns what follows it.
     fn end(&self) -> Result<Part, Refusal> {
         if self.is_http_1_1 && self.hosts == 0 {
             return Err(malformed(
@@ -340,7 +340,7 @@ impl Head {
     }
 }
 
-/// Returns the method of a request line, or what there is of it.
+/// Returns the method of a request line, or the part of it that has arrived.
 fn method(line: &[u8]) -> Result<&[u8], Refusal> {
     let end = line
         .iter()
@@ -363,7 +363,7 @@ fn authority(line: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
         return Ok(None);
     }
     let Some(scheme) = target.windows(3).position(|part| part == b"://") else {
-        // No form of a target; the library says so.
+        // Not a valid request target; the library rejects it.
         return Ok(None);
     };
     let host = &target[scheme + 3..];

@@ -1,9 +1,9 @@
 //! Heads of requests that are larger than usual: collected in parts of one size, and counted.
 //!
-//! The HTTP library reads a head into a buffer that it doubles when it is full, and keeps it as long as the request is answered and the buffer as long
+//! The HTTP library reads a head into a buffer that doubles when it is full. It holds the head until the request is answered, and the buffer as long
 //! as the connection is open. Thousands of clients that send the largest head byte by byte would make all these buffers grow side by side, and
-//! what a smaller one leaves behind is too small for the next. So the library is given a large head only when it is whole, and what it takes for it is
-//! counted before: all connections of a listener share [`budget`] bytes.
+//! the memory that a smaller one releases is too small for the next. So the library gets a large head only when it is complete, and the memory for
+//! it is counted before: all connections of a listener share [`budget`] bytes.
 
 use std::collections::VecDeque;
 
@@ -12,31 +12,31 @@ use tokio::io::ReadBuf;
 
 use super::framing::Refusal;
 
-/// What the library is given at a time. Reads that do not fill what it asks for (8 KiB at first) never make it ask for more.
+/// Maximum number of bytes that the library gets per read. It asks for 8 KiB at first, and for more only after a read that returned all it asked for.
 pub(super) const PART: usize = 4096;
 
 /// A head that is longer than this when a read ends is collected until it is whole.
 const SMALL: usize = PART;
 
-/// What each connection may take without being counted: a head that is not collected fits.
+/// Memory of each connection that is not counted. It is enough for a head that is not collected.
 const UNCOUNTED: usize = 16 << 10;
 
-/// The least room that the library makes for a read.
+/// The smallest free space that the library reserves for a read.
 const READ_AHEAD: usize = 8 << 10;
 
-/// A connection on which a head was larger is closed after the answer: the library's buffer would have to hold two of them.
+/// A connection on which a head was larger is closed after the response: otherwise the library's buffer might have to hold two such heads.
 pub(super) const LAST: usize = 32 << 10;
 
-/// How much of the budget there is for each connection that may be open.
+/// The share of the budget per connection that may be open.
 const EACH: usize = 64 << 10;
 
-/// Returns how many bytes the connections of a listener may take for large heads, all together.
+/// Returns how many bytes all connections of a listener together may use for large heads.
 pub(super) fn budget(max_connections: usize) -> usize {
     max_connections.saturating_mul(EACH)
 }
 
-/// Returns how many bytes are counted for a head of this length. The library's buffer is a power of two; the head before this one may still stand before
-/// it, unless it was as long or the last.
+/// Returns how many bytes are counted for a head of this length. The size of the library's buffer is a power of two; the previous head may still be
+/// in it, unless it was as long or the last.
 pub(super) fn counted(head: usize) -> usize {
     let before = head.min(LAST);
     let buffer = head.saturating_add(before).saturating_add(READ_AHEAD);
@@ -44,7 +44,7 @@ pub(super) fn counted(head: usize) -> usize {
     buffer.saturating_sub(UNCOUNTED)
 }
 
-/// The refusal of a large head for which there is no room.
+/// The error for a large head that exceeds the budget.
 pub(super) fn too_many() -> Refusal {
     Refusal {
         code: Code::Unavailable,
@@ -59,14 +59,14 @@ pub(super) fn is_large(head: usize) -> bool {
     head > SMALL
 }
 
-/// The bytes of a head that were read and not yet given to the library.
+/// The bytes of a head that were read and not yet passed to the library.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    /// None is longer than [`PART`], and all have room for as much.
+    /// Each has a length of at most [`PART`], and a capacity of [`PART`].
     parts: VecDeque<Vec<u8>>,
-    /// How much of the first one was given on.
+    /// How much of the first part was already passed to the library.
     given: usize,
-    /// Whether the rest of the head is still to come.
+    /// Whether the rest of the head has not arrived yet.
     pub(super) is_coming: bool,
 }
 
@@ -98,7 +98,7 @@ impl Collected {
         }
     }
 
-    /// Gives one part, or what of it fits.
+    /// Passes on one part, or as much of it as fits.
     pub(super) fn give(&mut self, buffer: &mut ReadBuf<'_>) {
         let Some(first) = self.parts.front() else {
             return;
@@ -113,7 +113,7 @@ impl Collected {
         }
     }
 
-    /// Gives nothing more on.
+    /// Discards the collected bytes.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -125,8 +125,8 @@ mod tests {
     use bytes::{Bytes, BytesMut};
     use tokio::io::ReadBuf;
 
-    /// The library's buffer, used as it uses it (hyper 1.12, `proto/h1/io.rs`): room for a read is made when less is left, and a head that is whole is
-    /// cut off at the front.
+    /// A model of the library's buffer (hyper 1.12, `proto/h1/io.rs`): space for a read is reserved when less is left, and a complete head is
+    /// split off at the front.
     #[derive(Default)]
     struct Buffer(BytesMut);
 
@@ -152,7 +152,7 @@ mod tests {
             for second in (1..=65_536).step_by(step) {
                 let mut buffer = Buffer::default();
                 drop(buffer.read_head(first));
-                // The head keeps the whole buffer, of which this is the rest.
+                // The head keeps the whole buffer allocated; this is the rest of it.
                 let head = buffer.read_head(second);
                 let rest = buffer.0.capacity();
                 let most = counted(first.max(second)) + UNCOUNTED;

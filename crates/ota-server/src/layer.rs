@@ -24,31 +24,31 @@ use super::security_headers::secure;
 use super::shares;
 use super::socket::ClientWatch;
 
-/// Stands for the method of a request that could not be read.
+/// Placeholder for the method of a request that could not be read.
 static UNREAD: LazyLock<Method> =
     LazyLock::new(|| Method::from_bytes(b"UNREAD").unwrap_or_default());
 
-/// The route of a request for a path that is none of ours.
+/// The route of a request for an unknown path.
 const NO_ROUTE: &str = "(none)";
 
 /// What the layer around every handler needs.
 #[derive(Debug)]
 pub struct Edge {
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
+    /// The source of random numbers.
     pub random: Arc<dyn Random>,
-    /// Who counts requests and exports their spans.
+    /// The observer, which counts requests and exports their spans.
     pub observer: Arc<dyn Observer>,
-    /// What a client may take.
+    /// The limits of clients.
     pub limits: EdgeLimits,
-    /// Whether clients come over TLS.
+    /// Whether clients connect over TLS.
     pub tls: bool,
 }
 
 impl Edge {
-    /// Finishes a response, whichever way it was made: adds the headers that every response has, measures how long it `took` since `start`, counts it
-    /// by `count`, and writes its access log record and its span.
+    /// Finishes a response, independent of how it was made: adds the headers that every response has, measures how long it `took` since `start`,
+    /// counts it by `count`, and writes its access log record and its span.
     pub fn finish(
         &self,
         headers: &mut HeaderMap,
@@ -68,8 +68,8 @@ impl Edge {
         self.observer.answered(&record);
     }
 
-    /// Returns the whole response to something that cannot be read as a request, or that came too late, and finishes it like any other. `detail` says
-    /// what is wrong with it where the code does not.
+    /// Returns the whole response to bytes that are not a valid request, or that arrived too late, and finishes it like any other response. `detail`
+    /// says what is wrong if the code does not.
     pub fn refuse(&self, code: Code, detail: Option<&'static str>) -> Vec<u8> {
         let (start, began) = (self.clock.monotonic(), self.clock.now());
         let failure = Failure::new(code, detail.unwrap_or(detail_of(code)));
@@ -116,7 +116,7 @@ impl Edge {
     }
 }
 
-/// Says what is wrong with a request that a listener refuses.
+/// Returns the error detail for a request that a listener rejects.
 fn detail_of(code: Code) -> &'static str {
     match code {
         Code::HeadersTooLarge => {
@@ -129,12 +129,12 @@ fn detail_of(code: Code) -> &'static str {
     }
 }
 
-/// Writes the identifier of a request, which is taken over or made so that it can be in a header.
+/// Returns the identifier of a request as a header value. Accepted and generated identifiers are valid header values.
 fn identifier(id: &str) -> HeaderValue {
     HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
-/// Holds that a request is being answered, until it has its response or is given up.
+/// Marks a request as in progress, until it has its response or is abandoned.
 struct InFlight<'a>(&'a dyn Observer);
 
 impl<'a> InFlight<'a> {
@@ -198,8 +198,8 @@ pub async fn wrap(State(edge): State<Arc<Edge>>, mut request: Request, next: Nex
     response
 }
 
-/// Refuses what is over a limit, and ends a request whose place is needed for another caller. Below the layer for other origins, so that pages can
-/// read why.
+/// Rejects requests over a limit, and ends a request whose place is needed for another caller. Inside the CORS layer, so that web pages can read
+/// the error.
 pub async fn limit(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let request = match receive(&edge.limits, request).await {
         Ok(request) => request,
@@ -216,7 +216,7 @@ pub async fn limit(State(edge): State<Arc<Edge>>, request: Request, next: Next) 
     }
 }
 
-/// Takes what is over a limit off, and the body, which no operation reads.
+/// Rejects oversized requests; discards the body, which no operation reads.
 async fn receive(limits: &EdgeLimits, request: Request) -> Result<Request, Failure> {
     let target = request.uri().path_and_query();
     if target.is_some_and(|target| target.as_str().len() > limits.max_url_bytes) {
@@ -226,7 +226,7 @@ async fn receive(limits: &EdgeLimits, request: Request) -> Result<Request, Failu
             format!("path and query are longer than {most} bytes"),
         ));
     }
-    // The library's buffer grows in steps, so that a head may be read that is up to twice as large.
+    // The library's buffer grows in steps, so a head that is up to twice as large may have been read.
     let lines = request.headers().iter();
     let head: usize = lines
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
@@ -283,7 +283,7 @@ async fn receive(limits: &EdgeLimits, request: Request) -> Result<Request, Failu
     }
 }
 
-/// Reads a body to its end and keeps nothing of it.
+/// Reads a body to its end and discards it.
 async fn thrown_away(mut body: Limited<Body>) -> Result<(), axum::BoxError> {
     while let Some(frame) = body.frame().await {
         drop(frame?);
@@ -291,7 +291,7 @@ async fn thrown_away(mut body: Limited<Body>) -> Result<(), axum::BoxError> {
     Ok(())
 }
 
-/// Takes over what the layer for other origins has written: it stands below the one that writes problems.
+/// Copies the headers that the CORS layer has written: it is inside the layer that writes problems.
 fn keep_cors(headers: &mut HeaderMap, written: &HeaderMap) {
     let of_cors =
         |name: &HeaderName| name.as_str().starts_with("access-control-") || name == header::VARY;
@@ -300,7 +300,7 @@ fn keep_cors(headers: &mut HeaderMap, written: &HeaderMap) {
     }
 }
 
-/// An error that some library below wrote in a form of its own.
+/// An error response that a library below this layer wrote in its own format.
 fn is_bare_error(response: &Response) -> bool {
     let status = response.status();
     (status.is_client_error() || status.is_server_error())

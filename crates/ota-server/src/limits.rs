@@ -3,29 +3,29 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a client may take of the gateway.
+/// The limits of one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeLimits {
-    /// Connections at the same time; the one that is idle for longest makes room for a new one.
+    /// Open connections. At the limit, an idle connection is closed for a new one.
     pub max_connections: usize,
-    /// The head of a request: its line and headers.
+    /// Maximum size of the head of a request: the request line and the headers.
     pub max_header_bytes: usize,
-    /// Path and query of a request.
+    /// Maximum length of path and query.
     pub max_url_bytes: usize,
-    /// The body of a request.
+    /// Maximum size of the body of a request.
     pub max_body_bytes: usize,
-    /// How long a client may take for the head of a request, its body, or the TLS handshake.
+    /// Timeout for receiving the head of a request, for receiving its body, and for the TLS handshake.
     pub header_timeout: Duration,
     /// How long a connection without a request stays open.
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of an answer.
+    /// Write timeout: how long a client may read nothing of a response.
     pub write_timeout: Duration,
 }
 
 /// How many requests a caller may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests in one window; so many may come at once.
+    /// Requests in one window, which is also the maximum burst.
     pub requests: u32,
     /// The length of the window.
     pub window: Duration,
@@ -34,9 +34,9 @@ pub struct RateLimit {
 /// How many requests may be in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
-    /// Of all callers: fewer than there are connections, so that probes and new callers find one.
+    /// Of all callers: fewer than the connection limit, so that probes and new callers can still connect.
     pub all: usize,
-    /// Of one caller, however few others ask.
+    /// Of one caller, even when there are free places.
     pub each: Option<usize>,
 }
 
@@ -54,7 +54,7 @@ impl Places {
 /// The files of the gateway's own certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate and what leads to its CA, in PEM form.
+    /// The certificate chain, in PEM form.
     pub cert_file: PathBuf,
     /// The private key, in PEM form.
     pub key_file: PathBuf,

@@ -1,4 +1,4 @@
-//! Who learns what happens to connections and requests. The server itself counts nothing.
+//! The interface for metrics and traces of connections and requests. The server itself has no counters.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
     /// A request is being answered, until [`Observer::ends`].
     fn begins(&self);
 
-    /// A request that began has its answer, or was given up.
+    /// A request that began was answered or abandoned.
     fn ends(&self);
 
-    /// Returns the place of a request in a trace: in that of its caller, or in a new one.
+    /// Returns the trace context of a request: in the caller's trace, or in a new one.
     fn trace(&self, parent: Option<TraceParent>) -> Option<TraceParent>;
 
     /// A request has ended with a problem of this code.
     fn refused(&self, code: Code);
 
-    /// A request found no place.
+    /// A request was rejected by the concurrency limit.
     fn turned_away(&self, reason: TurnedAway);
 
-    /// A request was answered by the full path, or refused.
+    /// A request was answered by the full path, or rejected.
     fn request(&self, route: &str, status: StatusCode, took: Duration);
 
-    /// A request was answered, on whichever path.
+    /// A request was answered, on any path.
     fn answered(&self, record: &AccessLogRecord<'_>);
 }
 
-/// Why a request found no place.
+/// Why a request was rejected by the concurrency limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TurnedAway {
     /// All places were taken.
@@ -55,18 +55,18 @@ impl TurnedAway {
     }
 }
 
-/// Why a connection was ended from this side.
+/// Why the server closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CutOff {
-    /// A request did not come, or an answer was not taken, in time.
+    /// The client did not send a request, or did not read a response, in time.
     Slow,
-    /// Nothing was asked for long.
+    /// No request arrived within the idle timeout.
     Idle,
-    /// TLS did not begin in time.
+    /// The TLS handshake was not completed in time.
     Handshake,
-    /// It was idle and made room for a new one.
+    /// It was idle, and closed to make room for a new one.
     Evicted,
-    /// All connections were being answered.
+    /// The connection limit was reached, and requests were in progress on all open connections.
     Refused,
 }
 

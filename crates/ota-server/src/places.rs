@@ -1,4 +1,4 @@
-//! The connections that are open on one listener, and which of them makes room when there are too many.
+//! The connections that are open on one listener, and which of them is closed when the limit is reached.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use super::observer::CutOff;
 use super::service::Service;
 use super::socket::State;
 
-/// How many evicted connections may still hold their descriptor. It fits into the descriptors that stay reserved, twice.
+/// How many evicted connections may still hold their file descriptor: at most half of the descriptors that stay reserved.
 const MAX_CLOSING: usize = 64;
 
 /// The open connections of one listener.
@@ -28,9 +28,9 @@ struct Table {
     connections: HashMap<u64, Entry>,
     /// Evicted connections that are not closed yet.
     closing: usize,
-    /// How many each peer has.
+    /// The number of open connections of each peer.
     peers: HashMap<Peer, usize>,
-    /// Bytes that are counted for the large heads of all of them. What evicted connections hold comes back in a moment, and there are few of them.
+    /// Bytes that are counted for the large heads of all of them, without those of evicted connections: these are few and soon released.
     held: usize,
 }
 
@@ -40,7 +40,7 @@ struct Entry {
     peer: Peer,
 }
 
-/// Who opened a connection, as far as its address says: one IPv4 address, or one network of IPv6, which is what a single customer gets.
+/// The peer of a connection, by its address: one IPv4 address, or one IPv6 network of the size that a single customer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Peer(IpAddr);
 
@@ -56,7 +56,7 @@ impl From<IpAddr> for Peer {
     }
 }
 
-/// The place of one connection among the open ones, given back when dropped.
+/// The place of one connection among the open ones, released when dropped.
 #[derive(Debug)]
 pub(super) struct Place<S: Service> {
     number: u64,
@@ -90,13 +90,13 @@ impl Table {
         Some(entry)
     }
 
-    /// Ends the connection that can best be spared: of those that wait for their client, one of the peer that has the most connections, and of these
-    /// the one that has waited for longest. None can be when every one is being answered.
+    /// Closes the connection that can best be spared: of those that wait for their client, one of the peer that has the most connections, and of
+    /// these the one that has waited for the longest time. Returns false if requests are in progress on all of them.
     fn evict(&mut self, service: &impl Service) -> bool {
         self.evict_of(service, |_, _| true)
     }
 
-    /// As [`Table::evict`], of some of them.
+    /// As [`Table::evict`], but only among some of the connections.
     fn evict_of(&mut self, service: &impl Service, some: impl Fn(u64, &State) -> bool) -> bool {
         let some = self
             .connections
@@ -118,17 +118,17 @@ impl Table {
 }
 
 impl<S: Service> Place<S> {
-    /// Counts so many bytes for the large heads of this connection, until its place is given back, if they are more than before. When there is no
-    /// room for them, another connection that has some and waits for its client is ended.
+    /// Counts so many bytes for the large heads of this connection, until its place is released, if they are more than before. If they exceed the
+    /// budget, another connection that holds such bytes and waits for its client is closed.
     ///
-    /// Returns false when none can be.
+    /// Returns false if there is no such connection.
     pub(super) fn may_hold(&self, bytes: usize) -> bool {
         if bytes <= self.state.held() {
             return true;
         }
         let most = large_heads::budget(self.service.limits().max_connections);
         let mut table = self.open.lock();
-        // It is to make room itself.
+        // This connection is itself to be closed.
         if !table.connections.contains_key(&self.number) {
             return false;
         }
@@ -145,13 +145,13 @@ impl<S: Service> Place<S> {
     }
 }
 
-/// What happened when a connection asked for a place.
+/// The result when a connection requests a place.
 pub(super) enum Placed<S: Service> {
-    /// There was room.
+    /// A place was free.
     Free(Place<S>),
-    /// Another connection was ended for it.
+    /// Another connection was closed to make room.
     Instead(Place<S>),
-    /// Every connection is being answered.
+    /// No place is available: requests are in progress on all open connections.
     Full,
 }
 
@@ -160,15 +160,15 @@ impl Open {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until few evicted connections still hold their descriptor. Otherwise connections that come faster than others are closed would use up
-    /// the descriptors that are reserved for vendor calls.
+    /// Waits until few evicted connections still hold their file descriptor. Otherwise, connections that are opened faster than others are closed
+    /// would use up the descriptors that are reserved for vendor calls.
     pub(super) async fn evicted_are_closed(&self) {
         while self.lock().closing >= MAX_CLOSING {
             self.closed.notified().await;
         }
     }
 
-    /// Takes a place for a connection, which makes another one end when all are taken.
+    /// Acquires a place for a connection. If all places are taken, another connection is closed.
     pub(super) fn place<S: Service>(
         self: &Arc<Self>,
         number: u64,
@@ -201,7 +201,7 @@ impl Open {
         }
     }
 
-    /// Ends the connection that can best be spared, because what it takes of the operating system is needed.
+    /// Closes the connection that can best be spared, because its operating system resources are needed.
     pub(super) fn evict(&self, service: &impl Service) {
         self.lock().evict(service);
     }
@@ -243,7 +243,7 @@ mod tests {
     fn the_address_with_the_most_connections_makes_room() {
         let (open, service) = (Arc::<Open>::default(), service(10));
         let [modest, greedy] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
-        // It waits for longest.
+        // It has waited for the longest time.
         let first = place(open.place(0, modest, &service)).unwrap();
         let mut others = Vec::new();
         for number in 1..30 {
@@ -269,7 +269,7 @@ mod tests {
         let mut waiting = std::pin::pin!(open.evicted_are_closed());
         let mut cx = Context::from_waker(Waker::noop());
         assert!(waiting.as_mut().poll(&mut cx).is_pending());
-        // One that was not evicted makes no difference.
+        // The end of a connection that was not evicted changes nothing.
         drop(places.pop());
         assert!(waiting.as_mut().poll(&mut cx).is_pending());
         drop(places.remove(0));
@@ -289,14 +289,17 @@ mod tests {
         let is_open =
             |place: &Place<TestService>| open.lock().connections.contains_key(&place.number);
         assert!(places[0].may_hold(all / 2) && places[1].may_hold(all / 2));
-        // Less than before, and the same, take nothing.
+        // Nothing is added to the count for less than before, or for as much.
         assert!(places[0].may_hold(all / 4) && places[0].may_hold(all / 2));
         assert!(places.iter().all(is_open));
-        // The last one holds nothing, so to end it would bring nothing.
+        // The last one holds no bytes, so closing it would not help.
         let serving = places[1].state.serve(false);
         assert!(places[2].may_hold(all / 2));
         assert!(!is_open(&places[0]) && is_open(&places[3]));
-        assert!(!places[0].may_hold(all), "it is to make room itself");
+        assert!(
+            !places[0].may_hold(all),
+            "this connection is itself to be closed"
+        );
         drop(places.remove(0));
         assert_eq!(open.lock().held, all);
         let other = places[1].state.serve(false);

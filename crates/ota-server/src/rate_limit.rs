@@ -1,7 +1,7 @@
 //! How many requests each caller may send.
 //!
-//! The generic cell rate algorithm: a caller may send a window's requests at once, and from then on one in each share of the window. It protects the
-//! gateway's processor from a caller; vendors are protected by their quotas, which no caller's requests can overrun.
+//! The generic cell rate algorithm: a caller may send a window's requests at once, and then one per interval (the window divided by the
+//! number of requests). It protects the CPU of the gateway from a caller; vendors are protected by their quotas, which no caller can exceed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use quick_cache::sync::Cache;
 
 use super::limits::RateLimit;
 
-/// What a caller has left.
+/// The remaining rate limit of a caller.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// What a caller may send.
+/// The rate limit of a caller.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The most callers that are distinguished; who was not seen for longest is forgotten, and may then send a whole window's requests.
+/// Maximum number of tracked callers. Beyond it, the least recently seen one is removed, and may then send all requests of a window at once.
 const MAX_CALLERS: usize = 10_000;
 
 /// The theoretical arrival time (GCRA) of a caller.
@@ -43,9 +43,9 @@ impl std::fmt::Debug for RateLimiter {
 pub struct Allowance {
     limit: RateLimit,
     remaining: u32,
-    /// Until the whole allowance is there again.
+    /// Time until the full limit is available again.
     reset: Duration,
-    /// Until the next request is taken, when this one was not.
+    /// Time until the next request is accepted, if this one was rejected.
     wait: Option<Duration>,
 }
 
@@ -97,13 +97,13 @@ impl RateLimiter {
 }
 
 impl Allowance {
-    /// Returns whether the request is one too many.
+    /// Returns whether the request exceeds the limit.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
         self.wait.is_some()
     }
 
-    /// Returns the refusal of a request that is one too many.
+    /// Returns the error for a request that exceeds the limit.
     #[must_use]
     pub fn refusal(&self) -> Option<Failure> {
         let wait = seconds(self.wait?);
@@ -132,7 +132,7 @@ impl Allowance {
     }
 }
 
-/// Rounds up, so that who waits so long is not refused again.
+/// Rounds up, so that a retry after this time is accepted.
 fn seconds(time: Duration) -> u64 {
     time.as_secs()
         .saturating_add(u64::from(time.subsec_nanos() > 0))
@@ -168,7 +168,7 @@ mod tests {
         let refused = limiter.count("a", start);
         assert_eq!(refused.wait, Some(Duration::from_secs(2)));
         assert_eq!(refused.refusal().unwrap().retry_after_s, Some(2));
-        // Refused requests cost nothing.
+        // Rejected requests do not count towards the limit.
         let later = start + Duration::from_secs(2);
         assert_eq!(limiter.count("a", later).wait, None);
         assert!(limiter.count("a", later).wait.is_some());

@@ -1,4 +1,4 @@
-//! What is known of one request: its identifier, and what the layers and the handler learn about it on its way.
+//! The context of one request: its identifier, and what the layers and the handler record about it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use super::rate_limit::Allowance;
 use super::shares::{Account, Share, Shares};
 
-/// The header that carries the identifier of a request, in and out.
+/// The header with the identifier of a request, in requests and responses.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The header that carries the place of a request in its trace.
+/// The header with the trace context of a request.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The identifier of a request.
@@ -42,7 +42,7 @@ impl RequestId {
 
 const UNKNOWN: &str = "unknown";
 
-/// Takes the caller's identifier when it is well-formed, else makes one.
+/// Returns the caller's identifier if it is well-formed, or else a new one.
 #[must_use]
 pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
     let given = headers.get(X_REQUEST_ID);
@@ -62,7 +62,7 @@ fn is_well_formed(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
-/// What is learnt about a request on its way, for its access log record. Clones are one context.
+/// What is recorded about a request while it is processed, for its access log record. Clones share one context.
 #[derive(Clone, Debug, Default)]
 pub struct RequestContext(Arc<RequestState>);
 
@@ -83,18 +83,18 @@ impl RequestContext {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Notes who calls.
+    /// Records the caller.
     pub fn set_caller(&self, name: Arc<str>) {
         let _already = self.0.caller.set(name);
     }
 
-    /// Returns who calls, where that is known.
+    /// Returns the caller, if known.
     #[must_use]
     pub fn caller(&self) -> Option<&Arc<str>> {
         self.0.caller.get()
     }
 
-    /// Takes a place among the requests in progress, which the request keeps to its end.
+    /// Acquires a place among the requests in progress. The request holds it until it ends.
     ///
     /// # Errors
     /// `unavailable` or `rate_limited` when there is none for this caller.
@@ -117,23 +117,23 @@ impl RequestContext {
         self.0.given_up.notified().await;
     }
 
-    /// Notes what the caller has left of its rate limit.
+    /// Records the remaining rate limit of the caller.
     pub fn set_allowance(&self, allowance: Allowance) {
         let _already = self.0.allowance.set(allowance);
     }
 
-    /// Returns what the caller has left of its rate limit, where there is one.
+    /// Returns the remaining rate limit of the caller, if there is a limit.
     #[must_use]
     pub fn allowance(&self) -> Option<&Allowance> {
         self.0.allowance.get()
     }
 
-    /// Notes where the vendor calls of the request are counted.
+    /// Records the counter of the vendor calls of the request.
     pub fn set_calls(&self, calls: &Arc<CallLog>) {
         let _already = self.0.calls.set(Arc::clone(calls));
     }
 
-    /// Returns the vendor calls so far.
+    /// Returns the number of vendor calls so far.
     #[must_use]
     pub fn calls(&self) -> CallSummary {
         self.0
@@ -143,19 +143,19 @@ impl RequestContext {
             .unwrap_or_default()
     }
 
-    /// Notes the place of the request in its trace.
+    /// Records the trace context of the request.
     pub fn set_trace(&self, trace: TraceParent) {
         let _already = self.0.trace.set(trace);
     }
 
-    /// Returns the place of the request in its trace.
+    /// Returns the trace context of the request.
     #[must_use]
     pub fn trace(&self) -> Option<TraceParent> {
         self.0.trace.get().copied()
     }
 }
 
-/// The trace that a request says it belongs to.
+/// The trace context that a request brings.
 #[must_use]
 pub fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
     TraceParent::parse(headers.get(TRACEPARENT)?.to_str().ok()?)

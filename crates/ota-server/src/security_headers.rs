@@ -1,16 +1,16 @@
-//! What browsers must not do with a response.
+//! Security headers: what browsers must not do with a response.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// What a browser may do with an answer of the API: nothing but show it as text.
+/// The content security policy of API responses: a browser may only show them as text.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// What Swagger UI needs: its own scripts, styles and pictures, and the API beside it. It writes styles into its elements.
+/// The content security policy of Swagger UI: its own scripts, styles and images, and the API on the same origin. It uses inline styles.
 pub const PAGES_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Adds the headers that tell browsers what they must not do with a response. `tls` says that it is sent over an encrypted connection.
+/// Adds the security headers to a response. `tls` says that it is sent over an encrypted connection.
 pub fn secure(headers: &mut HeaderMap, tls: bool) {
-    // A cached response was given these when it was made.
+    // A cached response already has these headers.
     if !headers.contains_key(header::X_CONTENT_TYPE_OPTIONS) {
         headers
             .entry(header::CONTENT_SECURITY_POLICY)
@@ -30,7 +30,7 @@ pub fn secure(headers: &mut HeaderMap, tls: bool) {
     }
 }
 
-/// Tells browsers to come over TLS only.
+/// Makes browsers use TLS only (HSTS).
 pub fn secure_transport(headers: &mut HeaderMap) {
     headers.insert(
         header::STRICT_TRANSPORT_SECURITY,

@@ -12,31 +12,31 @@ use super::limits::EdgeLimits;
 use super::observer::CutOff;
 use super::socket::ClientWatch;
 
-/// What a listener serves, within which limits, and who learns what happens to its connections. Clones are cheap.
+/// What a listener serves, its limits, and the callbacks for the events of its connections. Clones are cheap.
 pub trait Service: Clone + std::fmt::Debug + Send + Sync + Unpin + 'static {
-    /// An answer that is being made.
+    /// The future of a response.
     type Answer: Future<Output = Result<Response, Infallible>> + Send;
 
-    /// Answers one request, whose client can be watched.
+    /// Answers one request. `client` reports when the client of the request hangs up.
     fn call(&self, request: Request<Incoming>, client: ClientWatch) -> Self::Answer;
 
-    /// Returns the whole response to what cannot be read as a request. `detail` says what is wrong with it where the code does not.
+    /// Returns the whole response to bytes that are not a valid request. `detail` says what is wrong if the code does not.
     fn refuse(&self, code: Code, detail: Option<&'static str>) -> Vec<u8>;
 
-    /// Returns the same service for another thread, with as little shared with this one as there can be.
+    /// Returns the same service for another thread, sharing as little as possible with this one.
     #[must_use]
     fn for_thread(&self) -> Self;
 
     /// Returns the listener's name for the log.
     fn name(&self) -> &'static str;
 
-    /// Returns what clients may take.
+    /// Returns the limits of clients.
     fn limits(&self) -> &EdgeLimits;
 
     /// Returns how long a request may take.
     fn request_timeout(&self) -> std::time::Duration;
 
-    /// Returns what makes a connection encrypted, where it is.
+    /// Returns the TLS configuration, if connections are encrypted.
     ///
     /// # Errors
     /// When the library supports no version of TLS.
@@ -45,10 +45,10 @@ pub trait Service: Clone + std::fmt::Debug + Send + Sync + Unpin + 'static {
     /// Records how many connections are open.
     fn open_connections(&self, open: usize);
 
-    /// Records that a connection was ended from this side.
+    /// Records that the server closed a connection.
     fn cut_off(&self, reason: CutOff);
 
-    /// Records that the operating system had no descriptor for a connection.
+    /// Records that no file descriptor was available for a connection.
     fn accept_failed(&self);
 
     /// Records that no more connections are accepted.

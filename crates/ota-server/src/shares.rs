@@ -1,8 +1,8 @@
 //! The limit of concurrent requests, shared fairly between callers.
 //!
-//! A request can wait half a minute for a vendor, and holds a connection meanwhile. So the limit of requests is lower than that of connections: the rest is
-//! free for probes and new callers. Below the limit, a caller may have any number of requests. At the limit, a caller with fewer requests than another one
-//! gets one of the other's places: the most recent request of that caller is answered with 503.
+//! A request can wait half a minute for a vendor, and holds a connection meanwhile. So the limit of requests is lower than that of connections: the
+//! other connections stay free for probes and new callers. Below the limit, a caller may have any number of requests. At the limit, a caller with
+//! fewer requests than another one gets one of the other's places: the most recent request of that caller is answered with 503.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,14 @@ use tokio::sync::Notify;
 
 use super::limits::Places;
 
-/// The account of a request. A separate type, so that no `sub` can be mistaken for one of the other accounts.
+/// The account that a request counts towards. A separate type, so that a `sub` cannot be confused with one of the other accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Account {
     /// A caller, by the `sub` of the token.
     Subject(Arc<str>),
     /// All callers whose tokens have no `sub`.
     Anonymous,
-    /// All requests whose tokens name a key that is not known yet. They may be of any callers.
+    /// All requests whose tokens name a signing key that is not known yet. They may be from any callers.
     Unverified,
 }
 
@@ -61,7 +61,7 @@ pub struct Share {
     number: u64,
 }
 
-/// Why a request is turned away.
+/// Why a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPlace {
     /// Its caller is at the limit per caller.
@@ -109,7 +109,7 @@ impl Shares {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for a request of a caller. `given_up` is notified when it is needed for another caller's.
+    /// Acquires a place for a request of a caller. `given_up` is notified when the place is needed for a request of another caller.
     pub fn take(
         self: &Arc<Self>,
         caller: &Account,
@@ -117,7 +117,7 @@ impl Shares {
     ) -> Result<Share, NoPlace> {
         let mut table = self.lock();
         let own = table.callers.get(caller).map_or(0, Vec::len);
-        // Who sends what is not verified is not known, so these requests are not one caller's; the wait for a key server has a limit of its own.
+        // The caller of an unverified request is unknown, so the limit per caller does not apply; the wait for a key server has its own limit.
         let each = match caller {
             Account::Subject(_) | Account::Anonymous => self.places.each,
             Account::Unverified => None,
@@ -145,7 +145,7 @@ impl Shares {
 }
 
 impl Table {
-    /// Gives up a request of the caller who has the most, for one who has `own` so far, if that makes their numbers more equal.
+    /// Abandons a request of the caller that has the most, for a caller that has `own` so far, if that makes their numbers more equal.
     fn give_up(&mut self, own: usize) -> bool {
         let most = self
             .callers
@@ -176,7 +176,7 @@ impl Drop for Share {
         if requests.is_empty() {
             table.callers.remove(&self.caller);
         }
-        // One that was given up has been counted off.
+        // An abandoned request is no longer counted.
         if found.is_ok() {
             table.taken -= 1;
         }
@@ -210,11 +210,11 @@ mod tests {
         assert_eq!(take(&shares, "greedy").0.unwrap_err(), NoPlace::Full);
         let others = [take(&shares, "other"), take(&shares, "other")];
         assert!(others.iter().all(|(share, _)| share.is_ok()));
-        // Both have two now, and neither takes from the other.
+        // Both have two now, so neither gets a place of the other.
         for caller in ["greedy", "other"] {
             assert_eq!(take(&shares, caller).0.unwrap_err(), NoPlace::Full);
         }
-        // Those who came last were given up.
+        // The most recent requests were abandoned.
         for (_, notify) in greedy.split_off(2) {
             notify.notified().await;
         }
@@ -244,14 +244,14 @@ mod tests {
         let take = |account: Account| shares.take(&account, &notify);
         let unverified = [take(Account::Unverified), take(Account::Unverified)];
         assert!(unverified.iter().all(Result::is_ok));
-        // The limit holds for others, and no `sub` is taken for what has none.
+        // The limit per caller applies to the other accounts, and a `sub` is never confused with one of the other accounts.
         let named =
             ["(unverified)", "(anonymous)"].map(|sub| take(Account::of(Some(&Arc::from(sub)))));
         assert!(named.iter().all(Result::is_ok));
         let anonymous = take(Account::of(None));
         assert!(anonymous.is_ok());
         assert_eq!(take(Account::of(None)).unwrap_err(), NoPlace::Limit(1));
-        // No more than there are places.
+        // The limit of all requests applies too.
         assert_eq!(take(Account::Unverified).unwrap_err(), NoPlace::Full);
     }
 }

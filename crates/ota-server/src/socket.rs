@@ -1,4 +1,5 @@
-//! A connection's socket, watched: what its client is doing and since when, and the library's bare refusals turned into problems.
+//! A wrapper of a connection's socket: it records what the client is doing and since when, and replaces the library's bare error responses with
+//! problem documents.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,21 +21,21 @@ use super::limits::EdgeLimits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
-    /// Nothing: the next request has not begun.
+    /// Idle: the next request has not begun.
     Idle = 0,
-    /// The head of a request is coming.
+    /// The head of a request is being received.
     Head = 1,
     /// A request is being answered.
     Serving = 2,
-    /// An answer is being written.
+    /// A response is being written.
     Answering = 3,
 }
 
 /// The connection of a client that reads nothing of its response for this long may be closed to make room for another; short pauses are normal.
 const SLOW_READER: Duration = Duration::from_secs(1);
 
-/// A client that has sent no more for so long has most likely hung up: closing a connection and shutting down its sending half look alike from here,
-/// and a client that does the latter seldom waits long.
+/// A client that has shut down its sending half for this long has most likely hung up: the server cannot distinguish this from a closed connection,
+/// and a client that only shuts down its sending half seldom waits long.
 const GONE_AFTER: Duration = Duration::from_secs(1);
 
 /// What the client of a connection does, and since when.
@@ -44,25 +45,25 @@ pub(super) struct State {
     phase: AtomicU8,
     /// Milliseconds since the start.
     since: AtomicU64,
-    /// Since when the client takes nothing of an answer, in milliseconds since the start and one; 0 when it does.
+    /// Since when the client reads nothing of a response, in milliseconds since the start plus one; 0 while it reads.
     blocked: AtomicU64,
-    /// Whether a handler runs; what is read and written meanwhile (a body, `100 Continue`) begins nothing and ends nothing.
+    /// Whether a handler runs. What is read and written during this time (a body, `100 Continue`) does not change the phase.
     serving: AtomicBool,
-    /// Since when the client has shut down its sending half, in milliseconds since the start and one; 0 when it has not.
+    /// Since when the client has shut down its sending half, in milliseconds since the start plus one; 0 if it has not.
     half_closed: AtomicU64,
-    /// Wakes those who wait for that.
+    /// Wakes the tasks that wait for that.
     half_closes: Notify,
-    /// Whether the present request has a body that was not read to its end.
+    /// Whether the current request has a body that was not read to its end.
     unread: AtomicBool,
-    /// Whether the present request is the last one of the connection.
+    /// Whether the current request is the last one of the connection.
     last: AtomicBool,
     /// Bytes that are counted for its large heads.
     held: AtomicUsize,
-    /// Tells the connection to make room for another.
+    /// Signals the connection to close, to make room for another.
     pub(super) evicted: Notify,
 }
 
-/// Holds that a handler runs, until it has ended or was given up.
+/// Marks that a handler runs, until it has ended or is abandoned.
 #[derive(Debug)]
 pub(super) struct Serving(Arc<State>);
 
@@ -79,17 +80,17 @@ impl Serving {
     }
 }
 
-/// What those who answer a request say of its body and learn of its client.
+/// The interface of handlers to the connection: they report the state of the body, and can wait for the client to hang up.
 #[derive(Clone, Debug)]
 pub struct ClientWatch(Arc<State>);
 
 impl ClientWatch {
-    /// Records that the body has not come yet: the connection may make room for another.
+    /// Records that the body has not arrived yet: the connection may be closed to make room for another.
     pub fn waits(&self) {
         self.0.enter(Phase::Head);
     }
 
-    /// Records that it is not waited for any more: it has come whole, or it is given up.
+    /// Records that the handler no longer waits for the body: it has arrived completely, or it is abandoned.
     pub fn waits_no_more(&self, whole: bool) {
         self.0.enter(Phase::Serving);
         self.0.unread.store(!whole, Ordering::Relaxed);
@@ -104,19 +105,19 @@ impl ClientWatch {
 /// How long a connection has waited for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Idle {
-    /// Only for the moment that an answer takes to be read. Such a connection makes room only when no other can.
+    /// Only for the short time in which a response is read. Such a connection is closed to make room only if there is no other.
     pub(super) briefly: bool,
     pub(super) since: Instant,
 }
 
-/// Why a connection is cut off.
+/// Why a connection is closed by a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// Nothing was asked for long.
+    /// No request arrived within the idle timeout.
     Idle,
-    /// The head of a request did not come.
+    /// The head of a request did not arrive in time.
     Head,
-    /// The client does not take its answer.
+    /// The client does not read its response.
     Write,
 }
 
@@ -155,10 +156,10 @@ impl State {
         self.half_closes.notify_waiters();
     }
 
-    /// Returns when the client has sent no more for [`GONE_AFTER`].
+    /// Returns when the sending half of the client has been shut down for [`GONE_AFTER`].
     pub(super) async fn gone(&self) {
         loop {
-            // Made before the look, so that nothing is missed between.
+            // Created before the check, so that no notification in between is missed.
             let half_closes = self.half_closes.notified();
             match self.half_closed.load(Ordering::Relaxed) {
                 0 => half_closes.await,
@@ -180,9 +181,9 @@ impl State {
 
     pub(super) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
-        // The other phases have no time of their own, and asking the clock is a good part of what this costs.
+        // The other phases have no timeout of their own, and reading the clock is a large part of the cost of this function.
         if matches!(phase, Phase::Idle | Phase::Head) {
-            // 0 says that nothing was ever asked.
+            // 0 means that there was no request yet.
             self.since.store(self.now().max(1), Ordering::Relaxed);
         }
     }
@@ -191,13 +192,13 @@ impl State {
         self.phase.load(Ordering::Relaxed) == phase as u8
     }
 
-    /// Whether an answer is being made or written.
+    /// Whether a request is being handled or a response is being written.
     fn is_answering(&self) -> bool {
         self.is(Phase::Serving) || self.is(Phase::Answering)
     }
 
-    /// Returns since when this connection waits for its client, if so: for a request, for its body, or for the answer to be taken. One whose client
-    /// sends no more counts as well: most likely no one waits for the answer.
+    /// Returns since when this connection waits for its client, if it does: for a request, for its body, or for the response to be read. A connection
+    /// whose client has shut down its sending half counts as well: most likely, the client has hung up.
     pub(super) fn idle_since(&self) -> Option<Idle> {
         let at = |milliseconds| self.start + Duration::from_millis(milliseconds);
         let blocked = self.blocked.load(Ordering::Relaxed);
@@ -227,12 +228,12 @@ impl State {
         self.held.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether the connection must be closed after the present answer.
+    /// Whether the connection must be closed after the current response.
     pub(super) fn is_last(&self) -> bool {
         self.last.load(Ordering::Relaxed)
     }
 
-    /// Returns what the client is late with, or else when to look again.
+    /// Returns which timeout the client has exceeded, or else when to check again.
     pub(super) fn overdue(&self, limits: &EdgeLimits) -> Result<Instant, Overdue> {
         let since = self.since.load(Ordering::Relaxed);
         let blocked = self.blocked.load(Ordering::Relaxed);
@@ -243,20 +244,20 @@ impl State {
         } else if self.is(Phase::Head) && !self.is_serving() {
             (since, limits.header_timeout, Overdue::Head)
         } else {
-            // The time of a request is limited where it is answered; the next phase begins after now.
+            // The handler enforces the request timeout. The next phase has not begun yet, so its timeout cannot end before this time.
             let shortest = limits
                 .header_timeout
                 .min(limits.write_timeout)
                 .min(limits.idle_timeout);
             return Ok(Instant::now() + shortest);
         };
-        // A connection that begins has not asked yet, and must within the time of a head.
+        // On a new connection, the first request must arrive within the timeout of a head.
         let limit = match since {
             0 if why == Overdue::Idle => limits.header_timeout,
             _ => limit,
         };
         let end = self.start + Duration::from_millis(since) + limit;
-        // A later phase may have a shorter limit than this one.
+        // A later phase may have a shorter timeout than this one.
         let look = end.min(Instant::now() + limits.header_timeout.min(limits.write_timeout));
         match Instant::now() >= end {
             true => Err(why),
@@ -265,25 +266,26 @@ impl State {
     }
 }
 
-/// A socket that tells its [`State`] what happens.
+/// A socket that records its events in its [`State`].
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     inner: S,
     state: Arc<State>,
-    /// What is written in place of a bare refusal of the library.
+    /// What is written instead of a bare error response of the library.
     instead: Option<Instead>,
     scanner: Scanner,
     /// Why nothing more is read.
     refused: Option<Refusal>,
-    /// A large head that is not whole, or that the library has not taken yet.
+    /// A large head that is not complete, or that the library has not read yet.
     collected: Collected,
-    /// What was read while an answer was made, to learn whether the client is still there.
+    /// What was read while a request was handled, to detect whether the client is still connected.
     ahead: Vec<u8>,
-    /// Whether the client sends no more.
+    /// Whether the client has shut down its sending half.
     ended: bool,
 }
 
-/// So much is read while an answer is made or written. More waits in the buffers of the operating system until the answer has been taken.
+/// How many bytes are read while a request is handled or a response is written. More stays in the buffers of the operating system until the
+/// response has been sent.
 const AHEAD: usize = 64;
 
 #[derive(Debug)]
@@ -292,12 +294,12 @@ struct Instead {
     written: usize,
 }
 
-/// What a connection asks of its listener.
+/// What a connection needs from its listener.
 pub(super) trait Listener {
     /// Makes the text of a whole response.
     fn refuse(&self, refusal: Refusal) -> Vec<u8>;
 
-    /// Asks for so many bytes of memory, all in all, until the connection ends. Returns whether it may take them.
+    /// Requests this many bytes of memory in total, until the connection ends. Returns whether they are granted.
     fn may_hold(&self, bytes: usize) -> bool;
 }
 
@@ -330,9 +332,9 @@ impl<S, L> Socket<S, L> {
     }
 }
 
-/// Recognizes the bare refusal that the library writes when it cannot read a request: a head without body, and without the request identifier that
-/// every answer of the gateway has. No answer's body can be taken for one: a write that begins with a body does not begin with a status line, and
-/// JSON has no line breaks of this kind.
+/// Recognizes the bare error response that the library writes when it cannot read a request: a head without body, and without the request identifier
+/// that every response of the gateway has. A response body cannot be confused with one: a write that begins with a body does not begin with a
+/// status line, and JSON has no line breaks of this kind.
 fn bare_refusal(text: &[u8]) -> Option<Code> {
     let rest = text
         .strip_prefix(b"HTTP/1.1 ")
@@ -350,7 +352,7 @@ fn bare_refusal(text: &[u8]) -> Option<Code> {
 }
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
-    /// Writes what is due instead of a refusal. Ready when nothing is left of it.
+    /// Writes the replacement of a bare error response. Ready when all of it is written.
     fn write_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(instead) = &mut self.instead else {
             return Poll::Ready(Ok(()));
@@ -365,7 +367,7 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Notes whether the client takes what is written.
+    /// Records whether the client reads what is written.
     fn note<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let state = &self.state;
         match &written {
@@ -393,7 +395,7 @@ impl<S: AsyncRead + Unpin, L: Listener + Unpin> AsyncRead for Socket<S, L> {
             watched.collected.give(buffer);
             return Poll::Ready(Ok(()));
         }
-        // Of a body in chunks the library knows the end; its handler says when it has come.
+        // Only the library finds the end of a chunked body; the handler reports when the body has arrived.
         let in_body = watched.scanner.in_body() || watched.scanner.in_chunks() && !watched.ended;
         if watched.state.is_answering() && !in_body {
             return watched.look_ahead(cx).map(|never| match never {
@@ -406,7 +408,7 @@ impl<S: AsyncRead + Unpin, L: Listener + Unpin> AsyncRead for Socket<S, L> {
 }
 
 impl<S: AsyncRead + Unpin> Watched<S> {
-    /// Reads what the library asks for, and follows it.
+    /// Reads what the library asks for, and scans it.
     fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.refused.is_some() {
             return Poll::Ready(Ok(()));
@@ -417,7 +419,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
             buffer.put_slice(&self.ahead[..count]);
             self.ahead.drain(..count);
         } else if self.ended {
-            // Nothing comes any more.
+            // No more bytes follow.
         } else {
             let room = buffer.remaining().min(large_heads::PART);
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
@@ -428,7 +430,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         let read = buffer.filled().get(before..).unwrap_or_default();
         if read.is_empty() {
             self.end();
-            // The end of a body in chunks may have been read before; then an answer is on its way.
+            // The end of a chunked body may have been read before; then a response will follow.
             let whole = self.scanner.in_chunks() && self.state.is_answering();
             return if whole {
                 Poll::Pending
@@ -450,14 +452,14 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Notes whether the present request is the last one of the connection.
+    /// Records whether the current request is the last one of the connection.
     fn note_last(&self) {
         if self.scanner.in_chunks() || self.scanner.longest_head() > large_heads::LAST {
             self.state.last.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Reads the rest of a large head. Ready when it is whole, or when nothing more is read.
+    /// Reads the rest of a large head. Ready when it is complete, or when no more can be read.
     fn collect(&mut self, cx: &mut Context<'_>, listener: &impl Listener) -> Poll<io::Result<()>> {
         while self.collected.is_coming {
             let mut part = [0; large_heads::PART];
@@ -482,7 +484,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
                 break;
             }
             match whole {
-                // It is refused itself, and not what follows it.
+                // This request itself is rejected, not the one after it.
                 0 => self.collected.clear(),
                 _ => self.collected.add(&read[..whole]),
             }
@@ -492,8 +494,8 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// While an answer is made or written, learns whether the connection breaks. A client that has only shut down its sending half waits for the
-    /// answer, so the library is not told of it before the answer has left.
+    /// While a request is handled or a response is written, detects whether the connection breaks. A client that has only shut down its sending half
+    /// waits for the response, so this is reported to the library only after the response has been sent.
     fn look_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<std::convert::Infallible>> {
         while !self.ended && self.refused.is_none() && self.ahead.len() < AHEAD {
             let mut buffer = [0; AHEAD];
@@ -518,7 +520,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
         }
     }
 
-    /// Whether the library must look again once an answer has left.
+    /// Whether the library must read again after a response has been sent.
     fn has_news(&self) -> bool {
         self.ended || self.refused.is_some() || !self.ahead.is_empty()
     }
@@ -582,7 +584,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Listener + Unpin> AsyncWrite for Sock
         let this = &mut self.get_mut().watched;
         ready!(this.write_instead(cx))?;
         match this.refused {
-            // The refusal is written behind the answers before it.
+            // The error is written after the responses to earlier requests.
             Some(_) => Pin::new(&mut this.inner).poll_flush(cx),
             None => Pin::new(&mut this.inner).poll_shutdown(cx),
         }

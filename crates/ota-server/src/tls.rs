@@ -1,4 +1,4 @@
-//! The gateway's own certificate, read again when its files change.
+//! The gateway's own certificate, reloaded when its files change.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,19 +15,19 @@ use tokio_rustls::TlsAcceptor;
 
 use super::limits::TlsFiles;
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How often the log says that the certificate is about to end.
+/// How often the log warns that the certificate is about to expire.
 const REMIND: Duration = Duration::from_secs(24 * 3600);
 
-/// The present certificate of the gateway.
+/// The current certificate of the gateway.
 pub struct Certificates {
     files: TlsFiles,
     current: RwLock<Identity>,
 }
 
-/// Shows nothing of the key.
+/// Does not print the private key.
 impl std::fmt::Debug for Certificates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Certificates")
@@ -58,14 +58,14 @@ impl Certificates {
         }))
     }
 
-    /// Returns when the present certificate is valid, if that can be read.
+    /// Returns the validity period of the current certificate, if it can be read.
     #[must_use]
     pub fn validity(&self) -> Option<Validity> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.validity
     }
 
-    /// Says that the certificate is not valid yet, has ended or is about to.
+    /// Returns a warning if the certificate is not valid yet, has expired or is about to expire.
     #[must_use]
     pub fn warning(&self, now: OffsetDateTime) -> Option<String> {
         let what = format!(
@@ -75,7 +75,7 @@ impl Certificates {
         self.validity()?.warning(&what, now)
     }
 
-    /// Returns what makes a connection encrypted.
+    /// Returns the TLS configuration of connections.
     ///
     /// # Errors
     /// When the library supports no version of TLS.
@@ -93,8 +93,8 @@ impl Certificates {
         [&self.files.cert_file, &self.files.key_file].map(|path| file::version(path).ok())
     }
 
-    /// Reads the files whenever they have changed, for as long as the future is polled. What does not fit together is not taken: most likely one of
-    /// two files has been replaced so far. Says once a day that the certificate is about to end.
+    /// Reloads the files whenever they have changed, for as long as the future is polled. A certificate and a key that do not match are not used:
+    /// most likely, only one of the two files has been replaced so far. Warns once a day that the certificate is about to expire.
     pub async fn keep_fresh(&self, clock: &dyn Clock) {
         let mut known = Some(self.version());
         let mut failing = false;
@@ -123,7 +123,7 @@ impl Certificates {
                     let error = shown(&errors);
                     tracing::debug!("the certificate still cannot be used: {error}");
                 }
-                // Tried again even where the files stay as they are: their rights may have been mended.
+                // Retried even if the files have not changed: their permissions may have been corrected.
                 Err(errors) => {
                     (known, failing) = (None, true);
                     let error = shown(&errors);
@@ -136,7 +136,7 @@ impl Certificates {
     }
 }
 
-/// What is wrong with the files of the certificate, without anything that only follows from it.
+/// The errors in the files of the certificate, without consequential errors.
 #[derive(Clone, Debug)]
 pub struct TlsError(pub Vec<Unusable>);
 
@@ -151,9 +151,9 @@ impl std::error::Error for TlsError {}
 /// What is wrong with one of the files.
 #[derive(Clone, Debug)]
 pub struct Unusable {
-    /// The key of the configuration that names it.
+    /// The configuration key of the file.
     pub key: &'static str,
-    /// What is wrong, without any part of a key.
+    /// What is wrong, without any part of a private key.
     pub what: String,
 }
 
@@ -171,7 +171,7 @@ fn shown(errors: &[Unusable]) -> String {
     errors.join("; ")
 }
 
-/// Reads the files. All that is wrong with them is returned, and nothing that only follows from it.
+/// Reads the files. Returns all errors in them, without consequential errors.
 fn load(files: &TlsFiles) -> Result<Identity, Vec<Unusable>> {
     let read = |key, path: &Path| {
         file::read(path, MAX_PEM_BYTES).map_err(|error| Unusable {
@@ -234,17 +234,20 @@ mod tests {
         let certificates = Certificates::new(files).unwrap();
         let kept = Arc::clone(&certificates);
         tokio::spawn(async move { kept.keep_fresh(&SystemClock).await });
-        // The clock stands still but for these.
+        // The clock is paused; only these calls advance it.
         let looks = || tokio::time::sleep(LOOK * 3);
         let current = || Arc::clone(&certificates.current.read().unwrap().key);
         looks().await;
         let first = current();
         write(folder.path(), Some(&new), None);
         looks().await;
-        assert!(Arc::ptr_eq(&first, &current()), "half of a pair");
+        assert!(
+            Arc::ptr_eq(&first, &current()),
+            "only one of the two files was replaced"
+        );
         std::fs::write(folder.path().join("cert.pem"), "no certificate").unwrap();
         looks().await;
-        assert!(Arc::ptr_eq(&first, &current()), "no certificate");
+        assert!(Arc::ptr_eq(&first, &current()), "not a certificate");
         write(folder.path(), Some(&new), Some(&new));
         looks().await;
         let second = current();

@@ -87,7 +87,7 @@ impl ConditionalRequest {
         let tags = headers.get_all(IF_NONE_MATCH).iter();
         Ok(Self {
             directives: directives(headers),
-            // Other methods do something, so there is nothing that could be unchanged.
+            // Other methods have side effects, so a 304 does not apply to them.
             if_none_match: match method.is_safe() {
                 true => tags.cloned().collect(),
                 false => Vec::new(),
@@ -109,7 +109,7 @@ impl ConditionalRequest {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|tags| tags.split(','));
-        // A single star matches every response; beside other tags it is not valid.
+        // A single `*` matches every response; together with other tags it is not valid.
         let any = matches!(self.if_none_match.as_slice(), [only] if only == "*");
         any || tags.any(|tag| is_same(opaque(tag), own))
     }
@@ -270,7 +270,7 @@ mod tests {
             response.headers().get(CONTENT_ENCODING).cloned()
         };
         runtime.block_on(async {
-            // The only thread for such work is busy.
+            // The only thread for blocking work is busy.
             let (release, released) = mpsc::channel::<()>();
             let busy = tokio::task::spawn_blocking(move || released.recv());
             let mut compression = std::pin::pin!(conditional.encode(&rendered, false));

@@ -21,15 +21,15 @@ instruments! {
 pub(crate) enum ReadResult {
     /// From a cached response.
     Hit,
-    /// By asking the vendor.
+    /// By vendor calls.
     Fetched,
     /// By an equal read that was in flight.
     Joined,
-    /// By an older answer, because the vendor did not answer.
+    /// By an older cached response, because the vendor did not answer.
     Stale,
     /// Nothing was cached, and no vendor call was allowed.
     NothingCached,
-    /// Not: with an error.
+    /// With an error.
     Failed,
 }
 
@@ -62,7 +62,7 @@ impl CacheMetrics {
         self.of_reads(provider, operation, result).inc();
     }
 
-    /// Returns what counts the reads of one operation that are answered like this, looked up once.
+    /// Returns the counter of the reads of one operation with this result, so that it is looked up only once.
     pub(crate) fn of_reads(
         &self,
         provider: &str,
@@ -73,7 +73,7 @@ impl CacheMetrics {
         self.reads.with_label_values(&labels)
     }
 
-    /// Records what the cache holds now.
+    /// Records the current size of the cache.
     pub(crate) fn held(&self, (entries, bytes): (u64, u64)) {
         instrument::set(&self.entries, &NO_LABELS, entries);
         instrument::set(&self.bytes, &NO_LABELS, bytes);

@@ -30,7 +30,7 @@ const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 /// Shorter bodies are not compressed: it would save little.
 const LEAST_PACKED: usize = 200;
 
-/// The compression levels. A response is compressed once for all its readers, so some effort is worth it; beyond these levels a few percent take many times
+/// The compression levels. A response is compressed once for all its readers, so some effort is worth it; above these levels a few percent take many times
 /// as long.
 const GZIP_LEVEL: u32 = 6;
 const BROTLI_QUALITY: u32 = 5;
@@ -232,7 +232,7 @@ impl CachedResponse {
     /// Serializes a body that does not state its time.
     ///
     /// # Errors
-    /// `unexpected` when it cannot be written.
+    /// `unexpected` if it cannot be serialized.
     pub fn undated<T: Serialize>(as_of: Moment, body: &T) -> ota_core::Result<Self> {
         let text = own_timestamp(as_of.wall).unwrap_or_default();
         Self::new(&text, body, false)
@@ -334,7 +334,7 @@ fn etag(content: &[u8], without_time: Option<&HeaderValue>, stale: bool) -> Head
     let mut short = [0; 16];
     short.copy_from_slice(&hash.finalize()[..16]);
     let text = format!("W/\"{:032x}\"", u128::from_be_bytes(short));
-    HeaderValue::try_from(text).expect("hexadecimal digits can stand in a header")
+    HeaderValue::try_from(text).expect("hexadecimal digits are valid in a header")
 }
 
 #[cfg(test)]

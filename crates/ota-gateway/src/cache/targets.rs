@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 
 use crate::observer::RouteCounters;
 
-/// The memory that remembered targets may take, in bytes of text: some thousands.
+/// The maximum memory of remembered targets, in bytes of text: enough for some thousands.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What a path with its query asks for.
@@ -24,7 +24,7 @@ pub(crate) struct ResolvedTarget {
     /// Counts the reads that are answered from the cache.
     pub(crate) hits: IntCounter,
     pub(crate) limits: CacheLimits,
-    /// The key of the answer.
+    /// The key of the cached response.
     pub(crate) key: String,
 }
 

@@ -1,6 +1,6 @@
 //! The values of enumerations in descriptions.
 //!
-//! Enumerations are open, so their fields are plain text in the document, and descriptions name the values of today. A doc comment names the type
+//! Enumerations are open, so their fields are plain text in the document, and descriptions list the current values. A doc comment names the type
 //! (``[`core::JobStatus`]``); the document gets its values in place of it.
 
 use std::fmt::Display;

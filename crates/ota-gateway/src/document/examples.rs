@@ -19,7 +19,7 @@ use time::macros::datetime;
 use crate::vendors::ADAPTERS;
 
 const AS_OF: &str = "2026-11-23T08:15:30Z";
-/// A job that the sandbox has at every start, so that "Try it out" answers.
+/// A job that the sandbox has at every start, so that "Try it out" returns a result.
 const JOB_ID: &str = "JbJuHf4v9VIOAu3jgBuvIM0200";
 
 /// The vendor whose provider the examples show: the first one.
@@ -125,7 +125,7 @@ fn is_of_provider(code: Code) -> bool {
     about_what_it_has || code.as_str().starts_with("provider_")
 }
 
-/// What a problem says, by its code.
+/// The example text of a problem, by its code.
 fn detail(code: Code) -> &'static str {
     match code {
         Code::InvalidArgument => {

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use ota_api::problem::Failure;
 
-/// Path parameters; a segment that is not UTF-8 is a problem like any other.
+/// Path parameters; a segment that is not UTF-8 is answered with a problem.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 

@@ -5,7 +5,7 @@ use ota_api::problem::Code;
 use ota_api::provider::{Health, HealthProblem, Provider, Quota};
 use ota_fleet::ConfiguredProvider;
 
-/// Returns what the API says of a provider.
+/// Returns a provider as the API shows it.
 pub(super) fn provider(member: &ConfiguredProvider) -> Provider {
     let provider = member.provider();
     let quota = member.quota();
@@ -23,7 +23,7 @@ pub(super) fn provider(member: &ConfiguredProvider) -> Provider {
     }
 }
 
-/// Returns what the API says of a provider's health.
+/// Returns a provider's health as the API shows it.
 pub(super) fn health(health: ota_fleet::Health) -> Health {
     Health {
         state: health.state.as_str().to_owned(),

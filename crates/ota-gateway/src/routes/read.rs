@@ -25,7 +25,7 @@ const MAX_ID_CHARS: usize = 512;
 /// Returns the request for a job, and how the cache and the metrics identify the read.
 ///
 /// # Errors
-/// `not_found` for what cannot be the identifier of a job.
+/// `not_found` for a text that cannot be the identifier of a job.
 pub(super) fn of_job<'a>(
     member: &'a ConfiguredProvider,
     operation: &'static str,
@@ -159,7 +159,7 @@ impl List {
     /// Converts the rows of a page and binds its cursor to the list.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be serialized.
     fn page<Row, ApiRow, Body>(
         &self,
         app: &App,

@@ -1,10 +1,10 @@
 // Starts Swagger UI. All addresses are relative to this page, so that it works under any path prefix.
 "use strict";
 
-// Whether the API answers without a token; the gateway fills it in.
+// Whether the API answers without a token; the gateway inserts the value.
 const needsNoToken = OPEN_WITHOUT_TOKEN;
 
-// Shows all responses but the good one as a line until they are opened. Fifteen problems with an example each are ten screens.
+// Collapses all responses except the successful one to a line each. Fifteen problems with an example each would fill ten screens.
 const shortResponses = () => ({
   wrapComponents: {
     response: (Response, system) => (props) => {

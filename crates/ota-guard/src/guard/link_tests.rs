@@ -36,9 +36,9 @@ struct Link {
 /// How a call travels.
 #[derive(Clone, Copy, Debug)]
 struct Trip {
-    /// Until it arrives, what opening a connection takes included.
+    /// Until it arrives, including the time to open a connection.
     there: Duration,
-    /// Until its answer is there; none where the answer is lost.
+    /// Until its response arrives; `None` if the response is lost.
     back: Option<Duration>,
 }
 
@@ -91,7 +91,7 @@ impl Link {
             let one = || {
                 call(&*guard, &cx, READ, |_| {
                     let sent = clock.monotonic();
-                    // A call that was sent arrives, even if the caller goes away.
+                    // A call that was sent arrives, even if the caller cancels it.
                     arrivals.lock().unwrap().push(sent + trip.there);
                     let clock = clock.clone();
                     async move {
@@ -133,7 +133,7 @@ impl Link {
     }
 }
 
-/// Asks so many questions a second for so long, and checks every promise of a steady overload.
+/// Sends this many requests per second for this long, and checks every guarantee under steady overload.
 async fn overload(per_second: u64, max_wait: Duration, seconds: u64, calls: u32) {
     const CALLS: u32 = 10;
     const TRIP: Duration = Duration::from_millis(250);
@@ -176,10 +176,10 @@ async fn overload(per_second: u64, max_wait: Duration, seconds: u64, calls: u32)
     assert_eq!(link.guard.breaker().openings(), 0, "{what}");
     assert_eq!(link.guard.breaker().state(), BreakerState::Closed, "{what}");
     assert!(link.most_in_a_window() <= CALLS as usize, "{what}");
-    // What quota and line allow is one quota in each window and round trip.
+    // Quota and network allow one quota of calls in each window plus round trip.
     let allowed = u64::from(CALLS) * seconds * 1000 / (WINDOW + TRIP).as_millis() as u64;
     let answered = seen.answered * u64::from(calls);
-    // How many calls a request makes is learnt, and what those before it make in between is estimated.
+    // The number of calls of a request is learned, and that of the earlier requests in progress is estimated.
     let (least, most_late) = match calls {
         1 => (95, 0),
         _ => (60, seen.throttled / 10),
@@ -191,7 +191,7 @@ async fn overload(per_second: u64, max_wait: Duration, seconds: u64, calls: u32)
     );
 }
 
-/// What became of the requests.
+/// The results of the requests.
 #[derive(Debug, Default)]
 struct Seen {
     /// Before the overload had ended.
@@ -224,7 +224,7 @@ async fn requests_of_several_calls_are_begun_only_if_they_can_be_ended() {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A caller asks. A cold connection takes some round trips before the call leaves.
+    /// A caller sends a request. A new connection takes some round trips before the call is sent.
     Send {
         there: u64,
         back: u64,
@@ -288,7 +288,7 @@ async fn play(calls: u32, steps: &[Step]) -> (usize, usize) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// However long calls travel, no window of the vendor's holds more of them than the quota.
+    /// For any latency, no window of the vendor holds more calls than the quota.
     #[test]
     fn no_window_holds_more_than_the_quota_on_a_real_line(
         calls in 1_u32..12, steps in proptest::collection::vec(step(), 20..80),

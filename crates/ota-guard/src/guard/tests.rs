@@ -140,7 +140,7 @@ async fn a_call_whose_credential_was_replaced_is_made_again_and_is_no_refusal() 
     let bench = Bench::new();
     let answer = |number| match number {
         1 | 2 => Err(replaced()),
-        // It does not take an attempt from what the vendor is given for its own trouble.
+        // It does not count towards the attempts for failures of the vendor.
         3 | 4 => Err(error(ErrorKind::Unavailable)),
         _ => Ok(number),
     };
@@ -149,7 +149,7 @@ async fn a_call_whose_credential_was_replaced_is_made_again_and_is_no_refusal() 
     assert!(!lines.iter().any(|line| line.contains("auth")), "{lines:?}");
     assert_eq!(lines.iter().filter(|line| *line == "superseded").count(), 2);
 
-    // A credential that is replaced for ever ends all the same.
+    // If the credential is replaced every time, the retries end too.
     let bench = Bench::new();
     let failed = bench.run(READ, 30, |_| Err(replaced())).await;
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Auth);

@@ -24,7 +24,7 @@ fn wait(
     tokio::spawn(async move { acquire(&quota, None, operation, &slots, priority, deadline).await })
 }
 
-/// Lets all of them have the one slot, one after the other.
+/// Gives the only slot to each of them, one after the other.
 async fn order(first: Permit, mut waiting: Vec<(&'static str, Task)>) -> Vec<&'static str> {
     let mut running = Some(first);
     let mut order = Vec::new();
@@ -33,10 +33,10 @@ async fn order(first: Permit, mut waiting: Vec<(&'static str, Task)>) -> Vec<&'s
         permit.answered(true);
         settle().await;
         let index = waiting.iter().position(|(_, task)| task.is_finished());
-        let (name, task) = waiting.remove(index.expect("one of them has the slot"));
+        let (name, task) = waiting.remove(index.expect("one of them holds the slot"));
         running = Some(task.await.unwrap().unwrap());
         let other = waiting.iter().any(|(_, task)| task.is_finished());
-        assert!(!other, "two have the one slot");
+        assert!(!other, "two calls hold the only slot");
         order.push(name);
     }
     order
@@ -98,10 +98,10 @@ async fn a_slot_is_not_given_to_a_new_call_while_others_wait() {
     let waits = wait(&quota, "a", &slots, Interactive, deadline);
     settle().await;
     running.answered(true);
-    // It was called and has not come yet; this one comes now.
+    // It was notified and has not been polled yet; this one is polled now.
     let mut late = Box::pin(acquire(&quota, None, "a", &slots, Interactive, deadline));
     let came = std::future::poll_fn(|cx| std::task::Poll::Ready(late.as_mut().poll(cx))).await;
-    assert!(came.is_pending(), "it came after the other one");
+    assert!(came.is_pending(), "it was polled after the other one");
     drop(late);
     waits.await.unwrap().unwrap();
 }
@@ -150,7 +150,7 @@ async fn a_wait_for_a_slot_is_refused_because_of_slots_and_not_of_the_quota() {
     assert!(error.message().contains("concurrent calls"), "{error}");
     assert_eq!(error.retry_after(), Some(ms(4000)));
     assert!(error.is_local());
-    // A call that may wait and waits in vain is refused in the same way.
+    // A call that waits and does not get a slot in time is refused in the same way.
     let waits = wait(&quota, "a", &slots, Interactive, now + ms(5000));
     settle().await;
     assert!(!waits.is_finished());

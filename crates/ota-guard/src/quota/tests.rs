@@ -224,7 +224,7 @@ async fn a_call_that_is_not_polled_holds_nothing_and_blocks_no_other() {
     let deadline = clock.monotonic() + ms(10_000);
     take(&quota, "op").await.answered(true);
     let slots = Slots::new(2);
-    // A future that was polled once and then put aside, as in a branch of a `select!` that is not reached again.
+    // A future that was polled once and then no longer, as in a branch of a `select!` that is not reached again.
     let mut paused = pin!(acquire(&quota, None, "op", &slots, Interactive, deadline));
     poll_fn(|cx| {
         assert!(paused.as_mut().poll(cx).is_pending());
@@ -235,12 +235,12 @@ async fn a_call_that_is_not_polled_holds_nothing_and_blocks_no_other() {
     settle().await;
     clock.advance(WINDOW);
     settle().await;
-    assert!(!behind.is_finished(), "the one before has a moment to come");
+    assert!(!behind.is_finished(), "the earlier call may still react");
     clock.advance(ms(100));
     let permit = behind.await.unwrap().unwrap();
     assert_eq!((slots.running(), quota.remaining()), (1, 0));
     permit.answered(true);
-    // Taken up again, it is the next.
+    // When it is polled again, it is the next.
     let next = wait_with(&quota, &slots, Interactive, deadline);
     settle().await;
     clock.advance(WINDOW);
@@ -416,7 +416,7 @@ async fn a_throttled_account_is_slowed_as_a_whole_and_longer_each_time() {
         let sent = clock.monotonic();
         drop(take(&quota, "a").await);
         quota.throttled(sent, None, &random);
-        // Responses to calls that were in flight say nothing new.
+        // Responses to calls that were in flight give no new information.
         quota.throttled(sent, None, &random);
         assert_eq!(quota.remaining(), 0);
         let waiter = wait(&quota, Interactive, sent + ms(60_000));
@@ -434,7 +434,7 @@ async fn a_throttled_account_is_slowed_as_a_whole_and_longer_each_time() {
     assert!((250..=510).contains(&waits[0]), "{waits:?}");
     assert!(waits[2] > waits[0] && waits[3] > waits[1], "{waits:?}");
     assert!(waits.iter().all(|wait| *wait <= 5010), "{waits:?}");
-    // A call that is let in ends the row.
+    // An accepted call ends the series of throttled calls.
     take(&quota, "a").await.answered(true);
     let sent = clock.monotonic();
     quota.throttled(sent, None, &random);
@@ -465,7 +465,7 @@ enum Step {
     Cancelled {
         after: u64,
     },
-    /// A caller comes, is polled once and then forgotten until the end.
+    /// A caller starts to wait, is polled once and then not until the end.
     Paused,
     /// The wall clock steps.
     WallJump(i64),
@@ -526,7 +526,7 @@ async fn play(calls: u32, slots: [u32; 2], steps: Vec<Step>) -> (Vec<Instant>, u
                 let caller = tokio::spawn(async move {
                     let _permit = acquire(&quota, None, "op", &slots, Interactive, deadline).await;
                     let sent = own.monotonic();
-                    // A call that was sent arrives, even if the caller goes away.
+                    // A call that was sent arrives, even if the caller cancels it.
                     sender.send(sent + MARGIN).unwrap();
                     own.sleep_until(sent + ms(1000)).await;
                 });
@@ -576,7 +576,7 @@ async fn play(calls: u32, slots: [u32; 2], steps: Vec<Step>) -> (Vec<Instant>, u
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever callers do, no window of the vendor's holds more calls than the quota, and every call that keeps waiting is served.
+    /// For any behaviour of callers, no window of the vendor holds more calls than the quota, and every call that continues to wait is served.
     #[test]
     fn no_window_holds_more_than_the_quota_as_the_vendor_sees_it(
         calls in 1_u32..6, slots in [1_u32..4, 1_u32..4], steps in proptest::collection::vec(step(), 1..60),
@@ -617,13 +617,13 @@ async fn a_caller_with_many_calls_takes_no_turn_of_others() {
     others.push(wait_as(&quota, "a", deadline));
     settle().await;
     first.answered(true);
-    // One of the greedy one's calls may come before each of theirs, and no more.
+    // At most one call of the busiest caller may come before each of theirs.
     for _ in 0..5 {
         clock.advance(WINDOW + MARGIN);
         settle().await;
     }
     let served = others.iter().filter(|task| task.is_finished()).count();
-    assert_eq!(served, 3, "the others wait behind the greedy one's calls");
+    assert_eq!(served, 3, "each caller must get its turn");
     let served = greedy.iter().filter(|task| task.is_finished()).count();
     assert_eq!(served, 2);
 }
@@ -637,7 +637,7 @@ async fn a_wait_is_estimated_by_turns() {
         .map(|_| wait_as(&quota, "greedy", patient))
         .collect();
     settle().await;
-    // Behind all the calls of the other one it would be too late.
+    // Behind all calls of the other caller, its turn would come too late.
     let soon = start + 4 * (WINDOW + MARGIN);
     let other = wait_as(&quota, "other", soon);
     settle().await;
@@ -688,14 +688,14 @@ async fn one_caller_leaves_a_share_of_the_window_to_others() {
         assert!(task.is_finished());
         permits.push(task.await.unwrap().unwrap());
     }
-    // As soon as its own calls count no more, it may go on.
+    // As soon as its own calls no longer count, it may continue.
     clock.advance(WINDOW + MARGIN);
     let later = clock.monotonic() + ms(500);
     let task = wait_as(&quota, "greedy", later);
     settle().await;
     assert!(task.is_finished());
     assert!(task.await.unwrap().is_ok());
-    // After a while without the others it is alone again.
+    // After a while without other callers, it is the only caller again.
     clock.advance(WINDOW * 5);
     let soon = clock.monotonic() + ms(500);
     let alone: Vec<_> = (0..10).map(|_| wait_as(&quota, "greedy", soon)).collect();
@@ -757,7 +757,7 @@ async fn the_slots_of_a_provider_are_shared_between_operations() {
         turns += 1;
         assert!(
             turns <= 7,
-            "the other one waits behind the greedy one's calls"
+            "the other one waits behind the busiest caller's calls"
         );
     }
 }

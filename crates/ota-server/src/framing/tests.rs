@@ -4,7 +4,7 @@ use super::{Refused, Scanner};
 
 const MAX: usize = 8192;
 
-/// Scans bytes that come in parts of this size.
+/// Scans bytes that arrive in parts of this size.
 fn scan(bytes: &[u8], size: usize) -> Result<Scanner, Refused> {
     let mut scanner = Scanner::new(MAX);
     let mut done = 0;
@@ -124,7 +124,7 @@ fn a_long_line_is_judged_alike_however_it_is_cut() {
         check(&text, Err(word));
     }
     check(&long("X-Other: a", "b"), Ok(()));
-    // The longest line that is looked at whole.
+    // The longest line that is checked as a whole.
     let begin = "POST / HTTP/1.1\r\n";
     for (length, expected) in [(1024, Ok(())), (1025, Err("longer"))] {
         let name = "h".repeat(length - "Host: \r\n".len());

@@ -43,7 +43,11 @@ async fn each_phase_has_its_own_time() {
     pass(9).await;
     assert!(state.overdue(&limits).is_ok());
     pass(1).await;
-    assert_eq!(state.overdue(&limits), Err(Overdue::Idle), "never asked");
+    assert_eq!(
+        state.overdue(&limits),
+        Err(Overdue::Idle),
+        "no request on a new connection"
+    );
     state.enter(Phase::Head);
     pass(9).await;
     assert!(state.overdue(&limits).is_ok());
@@ -57,11 +61,14 @@ async fn each_phase_has_its_own_time() {
     state
         .half_closed
         .store(1, std::sync::atomic::Ordering::Relaxed);
-    assert!(state.idle_since().is_some(), "nobody may wait for it");
+    assert!(
+        state.idle_since().is_some(),
+        "the client has most likely hung up"
+    );
     state
         .half_closed
         .store(0, std::sync::atomic::Ordering::Relaxed);
-    // Its body does not come: the handler has a limit of its own, but others may need the place.
+    // The body does not arrive: the handler has its own timeout, but another connection may need the place.
     state.client_watch().waits();
     assert!(state.idle_since().is_some());
     pass(1000).await;
@@ -91,10 +98,10 @@ async fn a_client_that_sends_no_more_has_gone_after_a_while() {
     gone.await;
     assert_eq!(at.elapsed(), Duration::from_secs(1));
     state.gone().await;
-    assert_eq!(at.elapsed(), Duration::from_secs(1), "it stays so");
+    assert_eq!(at.elapsed(), Duration::from_secs(1), "no second wait");
 }
 
-/// A socket from which everything can be read that it was made of, as much at a time as the reader takes.
+/// A socket from which the given bytes can be read, as many at a time as the reader requests.
 fn socket(bytes: &[u8]) -> (Socket<Whole, Room>, std::sync::Arc<State>) {
     let state = std::sync::Arc::new(State::new());
     let whole = Whole(bytes.to_vec().into());
@@ -118,7 +125,7 @@ impl AsyncRead for Whole {
     }
 }
 
-/// A listener that has so many bytes for each connection.
+/// A listener that grants this many bytes to each connection.
 struct Room(usize);
 
 impl Listener for Room {
@@ -131,7 +138,7 @@ impl Listener for Room {
     }
 }
 
-/// Reads all that the library is given, in parts of at most a page.
+/// Reads all that the library receives, and checks that each read returns at most [`PART`] bytes.
 async fn given(socket: &mut Socket<Whole, Room>) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
     loop {
@@ -239,7 +246,7 @@ async fn the_end_is_seen_behind_the_beginning_of_a_next_request() {
     let mut buffer = vec![0; request.len()];
     assert_eq!(socket.read(&mut buffer).await.unwrap(), request.len());
     let _serving = state.serve(false);
-    // The library is told of nothing while the request is answered.
+    // Nothing is reported to the library while the request is handled.
     let read = socket.read(&mut buffer);
     assert!(futures_util::FutureExt::now_or_never(read).is_none());
     assert_ne!(state.half_closed.load(Ordering::Relaxed), 0);

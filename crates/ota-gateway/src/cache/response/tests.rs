@@ -62,7 +62,7 @@ fn at(wall: OffsetDateTime) -> Moment {
     }
 }
 
-/// A page as the API has it.
+/// A page with the fields of the API.
 #[derive(Serialize)]
 struct Page {
     items: Value,
@@ -83,7 +83,7 @@ fn page(as_of: OffsetDateTime, items: &Value) -> CachedResponse {
     .unwrap()
 }
 
-/// Rows whose vendor has fields of our names.
+/// Rows whose vendor data has fields with the same names as ours.
 fn rows() -> Value {
     json!([{"id": "a", "vendor": {"fields": {"stale": false, "as_of": "2026-01-01T00:00:00.000Z"}}}, {"id": "b".repeat(400)}])
 }
@@ -135,7 +135,7 @@ fn every_form_is_made_once_and_holds_the_same() {
         assert_eq!(plain.1, None);
         for (coding, name) in [(ContentCoding::Gzip, "gzip"), (ContentCoding::Brotli, "br")] {
             assert!(!form.has(coding));
-            assert_eq!(form.body(coding), plain, "nothing is compressed on the way");
+            assert_eq!(form.body(coding), plain, "reading does not compress");
             let made = form.compress(coding);
             assert!(form.has(coding));
             let (compressed, header) = form.body(coding);
@@ -152,7 +152,7 @@ fn every_form_is_made_once_and_holds_the_same() {
             }
             .unwrap();
             assert_eq!(decompressed, plain.0);
-            assert_eq!(form.compress(coding), 0, "made once");
+            assert_eq!(form.compress(coding), 0, "compressed once");
         }
     }
 }
