@@ -126,7 +126,7 @@ impl Responder {
         tokio::select! {
             biased;
             answer = &mut answer => return Ok(answer),
-            () = client.gone() => {}
+            () = client.disconnected() => {}
         }
         match is_sent() {
             true => Ok(answer.await),

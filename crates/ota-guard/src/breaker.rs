@@ -230,7 +230,7 @@ pub struct Admission<'a> {
 impl Admission<'_> {
     /// Records how the call ended that was sent at `sent`. Only a vendor that does not answer, or that reports to be unavailable, counts as a failure, and
     /// only if no call that was sent later has succeeded meanwhile.
-    pub fn note(self, sent: Instant, now: Instant, result: std::result::Result<(), ErrorKind>) {
+    pub fn record(self, sent: Instant, now: Instant, result: std::result::Result<(), ErrorKind>) {
         let weight = match result {
             Err(ErrorKind::Timeout) => 2,
             Err(ErrorKind::Unavailable) => 1,
@@ -270,15 +270,15 @@ impl Admission<'_> {
         }
     }
 
-    /// As [`Admission::note`], for a failure that does not depend on the subject, such as a refused connection.
-    pub fn note_of_any(
+    /// As [`Admission::record`], for a failure that does not depend on the subject, such as a refused connection.
+    pub fn record_unattributed(
         mut self,
         sent: Instant,
         now: Instant,
         result: std::result::Result<(), ErrorKind>,
     ) {
         self.subject = None;
-        self.note(sent, now, result);
+        self.record(sent, now, result);
     }
 
     /// Returns the pause that this is a probe of, if it still lasts.
@@ -350,7 +350,10 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn fail(breaker: &Breaker, now: Instant, kind: ErrorKind) {
-        breaker.admit(now, None).unwrap().note(now, now, Err(kind));
+        breaker
+            .admit(now, None)
+            .unwrap()
+            .record(now, now, Err(kind));
     }
 
     fn opened(now: Instant) -> Breaker {
@@ -376,13 +379,16 @@ mod tests {
         let probe = breaker.admit(later, None).unwrap();
         assert!(breaker.admit(later, None).is_err(), "one probe at a time");
         assert_eq!(breaker.state(), BreakerState::Probing);
-        probe.note(later, later, Err(ErrorKind::Unavailable));
+        probe.record(later, later, Err(ErrorKind::Unavailable));
         assert!(
             breaker.admit(later + FIRST_PAUSE, None).is_err(),
             "the pause doubles"
         );
         let back = later + FIRST_PAUSE * 2;
-        breaker.admit(back, None).unwrap().note(back, back, Ok(()));
+        breaker
+            .admit(back, None)
+            .unwrap()
+            .record(back, back, Ok(()));
         assert_eq!(
             (breaker.state(), breaker.openings()),
             (BreakerState::Closed, 2)
@@ -412,15 +418,15 @@ mod tests {
         breaker
             .admit(later, None)
             .unwrap()
-            .note(later, later, Ok(()));
+            .record(later, later, Ok(()));
         for call in silent {
-            call.note(start, end, Err(ErrorKind::Timeout));
+            call.record(start, end, Err(ErrorKind::Timeout));
         }
         assert_eq!(breaker.state(), BreakerState::Closed);
         for _ in 0..THRESHOLD {
             let admission = breaker.admit(end, None);
             admission
-                .map(|call| call.note(end, end, Err(ErrorKind::Timeout)))
+                .map(|call| call.record(end, end, Err(ErrorKind::Timeout)))
                 .ok();
         }
         assert_eq!(breaker.state(), BreakerState::Open);
@@ -437,7 +443,7 @@ mod tests {
                 fail(&breaker, now, *kind);
                 assert_eq!(breaker.state(), BreakerState::Closed, "{kind}");
             } else {
-                breaker.admit(now, None).unwrap().note(now, now, Ok(()));
+                breaker.admit(now, None).unwrap().record(now, now, Ok(()));
             }
         }
     }
@@ -462,8 +468,8 @@ mod tests {
         for _ in 0..THRESHOLD {
             fail(&breaker, start, ErrorKind::Unavailable);
         }
-        good.note(start, start, Ok(()));
-        bad.note(start, start, Err(ErrorKind::Timeout));
+        good.record(start, start, Ok(()));
+        bad.record(start, start, Err(ErrorKind::Timeout));
         assert_eq!(
             (breaker.state(), breaker.openings()),
             (BreakerState::Open, 1)
@@ -476,7 +482,7 @@ mod tests {
 
     fn fail_about(breaker: &Breaker, now: Instant, subject: u64) {
         if let Ok(admission) = breaker.admit(now, Some(subject)) {
-            admission.note(now, now, Err(ErrorKind::Timeout));
+            admission.record(now, now, Err(ErrorKind::Timeout));
         }
     }
 
@@ -501,7 +507,7 @@ mod tests {
         let breaker = Breaker::default();
         for _ in 0..THRESHOLD {
             let admission = breaker.admit(now, Some(7)).unwrap();
-            admission.note_of_any(now, now, Err(ErrorKind::Unavailable));
+            admission.record_unattributed(now, now, Err(ErrorKind::Unavailable));
         }
         assert_eq!(breaker.state(), BreakerState::Open);
     }
@@ -519,9 +525,9 @@ mod tests {
         assert!(breaker.admit(later, Some(2)).is_err(), "one for both");
         let good = breaker.admit(later, Some(3)).unwrap();
         let sent = later + Duration::from_millis(1);
-        good.note(sent, sent, Ok(()));
+        good.record(sent, sent, Ok(()));
         assert_eq!(breaker.state(), BreakerState::Closed);
-        slow.note(later, later + LONGEST_PAUSE, Err(ErrorKind::Timeout));
+        slow.record(later, later + LONGEST_PAUSE, Err(ErrorKind::Timeout));
         assert_eq!(
             (breaker.state(), breaker.openings()),
             (BreakerState::Closed, 1)
@@ -537,7 +543,7 @@ mod tests {
         breaker
             .admit(later, Some(3))
             .unwrap()
-            .note(later, later, Ok(()));
+            .record(later, later, Ok(()));
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 
@@ -553,11 +559,11 @@ mod tests {
             breaker
                 .admit(later, Some(9))
                 .unwrap()
-                .note(later, later, Ok(()));
+                .record(later, later, Ok(()));
             for subject in 0..5 {
                 fail_about(&breaker, later, subject);
             }
-            slow.note(later, later, result);
+            slow.record(later, later, result);
             assert_eq!(
                 (breaker.state(), breaker.openings()),
                 (BreakerState::Open, 2)

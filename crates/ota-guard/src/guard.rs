@@ -249,8 +249,8 @@ impl Guard {
         let now = self.clock.monotonic();
         match result {
             Err(error) if error.is_local() => drop(admission),
-            Err(error) if error.is_unsent() => admission.note_of_any(sent, now, kind),
-            _ => admission.note(sent, now, kind),
+            Err(error) if error.is_unsent() => admission.record_unattributed(sent, now, kind),
+            _ => admission.record(sent, now, kind),
         }
         let outcome = Outcome::of(result);
         self.observer.attempt(cx, call.operation, outcome, took);

@@ -40,7 +40,7 @@ struct Request {
 
 impl RequestsInProgress {
     /// Records a call that is sent now. `since` is the ticket of the request's first call, `waited` whether the call had to wait.
-    pub(crate) fn note(
+    pub(crate) fn record(
         &mut self,
         wanted: &PermitRequest<'_>,
         since: u64,
@@ -198,7 +198,7 @@ mod tests {
                     probe: false,
                 },
             };
-            requests.note(&wanted, 7, false, now);
+            requests.record(&wanted, 7, false, now);
         }
     }
 

@@ -29,7 +29,7 @@ pub(crate) struct LatencyHistory {
 
 impl LatencyHistory {
     /// Adds the duration of a call.
-    pub(crate) fn note(&mut self, took: Duration) {
+    pub(crate) fn record(&mut self, took: Duration) {
         if self.took.len() >= SAMPLES {
             self.took.pop_front();
         }
@@ -50,7 +50,7 @@ impl LatencyHistory {
     /// Replaces the history by this duration.
     pub(crate) fn restart(&mut self, took: Duration) {
         self.took.clear();
-        self.note(took);
+        self.record(took);
     }
 
     fn known(&self, value: Duration) -> Option<Duration> {
@@ -73,20 +73,20 @@ impl LatencyHistory {
     }
 }
 
-/// Estimates when a call ends that began at `began` and is abandoned at `given_up`. A call that already takes longer than usual is assumed to take as long
+/// Estimates when a call ends that began at `began` and is abandoned at `abandoned_at`. A call that already takes longer than usual is assumed to take as long
 /// again.
 pub(crate) fn estimated_end(
     began: Instant,
     now: Instant,
     usual: Duration,
-    given_up: Instant,
+    abandoned_at: Instant,
 ) -> Instant {
     let elapsed = now.saturating_duration_since(began);
     let end = match elapsed < usual {
         true => after(began, usual),
         false => after(now, elapsed),
     };
-    end.min(given_up)
+    end.min(abandoned_at)
 }
 
 /// The expected duration of an attempt.
@@ -178,11 +178,11 @@ impl Running<'_> {
         let latency = operations.entry(self.operation).or_default();
         latency.ended = Some(now);
         match sample {
-            LatencySample::Took(took) => latency.history.note(took),
+            LatencySample::Took(took) => latency.history.record(took),
             LatencySample::Faster(took) => latency.history.restart(took),
             LatencySample::LongerThan(least) => {
                 let known = latency.history.median().unwrap_or_default();
-                latency.history.note(least.max(known));
+                latency.history.record(least.max(known));
             }
             LatencySample::Nothing => {}
         }
@@ -213,26 +213,27 @@ mod tests {
         let mut history = LatencyHistory::default();
         assert_eq!((history.mean(), history.high()), (None, None));
         for took in 1..=10 {
-            history.note(ms(took * 10));
+            history.record(ms(took * 10));
         }
         assert_eq!(
             (history.mean(), history.median(), history.high()),
             (Some(ms(55)), Some(ms(60)), Some(ms(90)))
         );
         for _ in 0..29 {
-            history.note(ms(7));
+            history.record(ms(7));
         }
         assert_eq!(history.high(), Some(ms(7)), "older ones are removed");
-        history.note(Duration::MAX);
-        history.note(Duration::MAX);
+        history.record(Duration::MAX);
+        history.record(Duration::MAX);
         assert!(history.mean() > Some(ms(7)));
     }
 
     #[test]
     fn a_call_that_takes_longer_than_usual_may_take_as_long_again() {
         let began = SystemClock.monotonic();
-        let given_up = began + ms(8000);
-        let end = |elapsed| estimated_end(began, began + ms(elapsed), ms(200), given_up) - began;
+        let abandoned_at = began + ms(8000);
+        let end =
+            |elapsed| estimated_end(began, began + ms(elapsed), ms(200), abandoned_at) - began;
         assert_eq!((end(0), end(199)), (ms(200), ms(200)));
         assert_eq!((end(1000), end(7000)), (ms(2000), ms(8000)));
     }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::in_progress::RequestsInProgress;
 use crate::latency::{INITIAL_ESTIMATE, LatencyHistory, estimated_end};
-use crate::slots::{INTERACTIVE_IN_A_ROW, Left, Slots};
+use crate::slots::{FreeSlots, INTERACTIVE_IN_A_ROW, Slots};
 
 /// How long a notified waiter may take before the calls behind it pass. A future that is polled reacts within microseconds; one that is no longer polled
 /// must not block the others.
@@ -120,7 +120,7 @@ struct Recent {
 }
 
 impl Recent {
-    fn note(&mut self, caller: &Caller, now: Instant) {
+    fn record(&mut self, caller: &Caller, now: Instant) {
         match &mut self.last {
             Some((last, at)) if last == caller => *at = now,
             last => {
@@ -178,7 +178,7 @@ struct Sent {
     caller: Caller,
     at: Instant,
     /// When the call is abandoned.
-    given_up: Instant,
+    abandoned_at: Instant,
     answered: bool,
 }
 
@@ -207,7 +207,7 @@ impl Bucket {
 
     /// Whether no state is held of callers without counted or waiting calls.
     #[cfg(test)]
-    pub(crate) fn is_forgetful(&self) -> bool {
+    pub(crate) fn has_no_idle_callers(&self) -> bool {
         self.accounts.is_empty() && self.sent.is_empty()
     }
 
@@ -275,8 +275,8 @@ impl Bucket {
     }
 
     /// Records that a caller makes a call.
-    pub(crate) fn note(&mut self, caller: &Caller, now: Instant) {
-        self.recent.note(caller, now);
+    pub(crate) fn record(&mut self, caller: &Caller, now: Instant) {
+        self.recent.record(caller, now);
     }
 
     /// Puts a caller's call into the queue.
@@ -333,11 +333,11 @@ impl Bucket {
         Some((priority, waiter.caller))
     }
 
-    /// Counts a call that is sent at `at`, is abandoned at `given_up`, and stops counting at `back_at` at the latest.
+    /// Counts a call that is sent at `at`, is abandoned at `abandoned_at`, and stops counting at `back_at` at the latest.
     pub(crate) fn take(
         &mut self,
         rank: Rank,
-        (at, given_up, back_at): (Instant, Instant, Instant),
+        (at, abandoned_at, back_at): (Instant, Instant, Instant),
     ) {
         let background_waits = !self.background.is_empty();
         let removed = self.remove(rank);
@@ -350,7 +350,7 @@ impl Bucket {
         let sent = Sent {
             caller,
             at,
-            given_up,
+            abandoned_at,
             answered: false,
         };
         self.sent.insert((back_at, rank.ticket), sent);
@@ -364,7 +364,7 @@ impl Bucket {
         back_at: Instant,
         held: Duration,
     ) {
-        self.held.note(held);
+        self.held.record(held);
         if let Some(mut sent) = self.sent.remove(&(known, ticket)) {
             sent.answered = true;
             self.sent.insert((back_at.min(known), ticket), sent);
@@ -373,7 +373,7 @@ impl Bucket {
 
     /// Records that a call gets no response; it counts until the latest time.
     pub(crate) fn lost(&mut self, held: Duration) {
-        self.held.note(held);
+        self.held.record(held);
     }
 
     /// Removes a call that was not sent after all and was to count until `known`.
@@ -389,12 +389,12 @@ impl Bucket {
             return latest;
         }
         let usual = self.held.median().unwrap_or(INITIAL_ESTIMATE);
-        let end = estimated_end(sent.at, now, usual, sent.given_up);
+        let end = estimated_end(sent.at, now, usual, sent.abandoned_at);
         after(end, self.window).min(latest)
     }
 
     /// Whether a call can be sent as soon as the window has a place, with the slots that earlier calls leave free.
-    fn is_ready(&self, waiter: &Waiter, slots: &mut Left, now: Instant) -> bool {
+    fn is_ready(&self, waiter: &Waiter, slots: &mut FreeSlots, now: Instant) -> bool {
         slots.any(&waiter.slots) && self.may_send(&waiter.caller, now)
     }
 
@@ -414,7 +414,7 @@ impl Bucket {
             .map(|((back_at, _), _)| *back_at);
         let mut again = release;
         if left > 0 {
-            let (mut order, mut slots) = (Order::of(self), Left::default());
+            let (mut order, mut slots) = (Order::of(self), FreeSlots::default());
             while let Some(next) = order.next(self) {
                 let Some(waiter) = self.at(next) else { break };
                 let ready = self.is_ready(waiter, &mut slots, now);
@@ -465,7 +465,7 @@ impl Bucket {
     ) -> (u32, Option<Instant>) {
         let mut left = self.free(now);
         let (mut count, mut until) = (0, None);
-        let (mut order, mut slots) = (Order::of(self), Left::default());
+        let (mut order, mut slots) = (Order::of(self), FreeSlots::default());
         while left > 0
             && let Some(next) = order.next(self)
         {
@@ -537,7 +537,7 @@ impl Bucket {
     pub(crate) fn wake(&mut self, now: Instant) {
         let mut left = self.free(now);
         let mut first = true;
-        let (mut order, mut slots) = (Order::of(self), Left::default());
+        let (mut order, mut slots) = (Order::of(self), FreeSlots::default());
         while let Some(next) = order.next(self) {
             let Some(waiter) = self.at(next) else { return };
             if !self.is_ready(waiter, &mut slots, now) {

@@ -229,7 +229,7 @@ impl AccountQuota {
         let rank = match place {
             Some(place) => place.rank,
             None => {
-                bucket.note(caller, now);
+                bucket.record(caller, now);
                 let continued = continues.then(|| {
                     bucket
                         .in_progress
@@ -279,15 +279,15 @@ impl AccountQuota {
             let until = instant.min(wanted.last_start());
             return Ok(Step::Again(Arc::clone(&place.notify), until));
         }
-        let given_up = after(now, wanted.estimate.timeout);
+        let abandoned_at = after(now, wanted.estimate.timeout);
         let back_at = after(after(now, held_most), self.limits.window);
-        state.take(key, rank, (now, given_up, back_at));
+        state.take(key, rank, (now, abandoned_at, back_at));
         if let Some(bucket) = state.buckets.get_mut(key) {
-            bucket.in_progress.note(wanted, rank.request, queued, now);
+            bucket.in_progress.record(wanted, rank.request, queued, now);
         }
         wanted
             .slots
-            .take(now, rank.ticket, given_up, wanted.priority);
+            .take(now, rank.ticket, abandoned_at, wanted.priority);
         state.wake(key, now);
         place.queued = false;
         Ok(Step::Granted(Permit {

@@ -103,10 +103,16 @@ impl Slots {
         count.waiting < count.free()
     }
 
-    /// Takes a slot for a call that is sent now and is abandoned at `given_up`.
-    pub(crate) fn take(&self, now: Instant, ticket: u64, given_up: Instant, priority: Priority) {
+    /// Takes a slot for a call that is sent now and is abandoned at `abandoned_at`.
+    pub(crate) fn take(
+        &self,
+        now: Instant,
+        ticket: u64,
+        abandoned_at: Instant,
+        priority: Priority,
+    ) {
         let mut count = self.lock();
-        count.running.insert((now, ticket), given_up);
+        count.running.insert((now, ticket), abandoned_at);
         count.in_a_row = match priority {
             Priority::Interactive if count.background_waiting > 0 => {
                 count.in_a_row.saturating_add(1)
@@ -120,7 +126,7 @@ impl Slots {
         let mut count = self.lock();
         count.running.remove(&(sent, ticket));
         if ran {
-            count.ran.note(now.saturating_duration_since(sent));
+            count.ran.record(now.saturating_duration_since(sent));
         }
     }
 
@@ -132,7 +138,8 @@ impl Slots {
         }
         let usual = count.ran.median().unwrap_or(INITIAL_ESTIMATE);
         let running = count.running.iter();
-        let ends = running.map(|((sent, _), given_up)| estimated_end(*sent, now, usual, *given_up));
+        let ends = running
+            .map(|((sent, _), abandoned_at)| estimated_end(*sent, now, usual, *abandoned_at));
         let mut ends: BinaryHeap<Reverse<Instant>> =
             ends.map(|end| Reverse(end.max(now))).collect();
         let free = count.free();
@@ -154,9 +161,9 @@ impl Slots {
 
 /// The free slots that are left while a queue is scanned.
 #[derive(Debug, Default)]
-pub(crate) struct Left(Vec<(Slots, u32)>);
+pub(crate) struct FreeSlots(Vec<(Slots, u32)>);
 
-impl Left {
+impl FreeSlots {
     fn of(&mut self, slots: &Slots) -> Option<&mut u32> {
         let index = match self.0.iter().position(|(known, _)| known.is(slots)) {
             Some(index) => index,

@@ -64,9 +64,9 @@ struct End<S: Service> {
 
 /// Limits how often a log message is written.
 #[derive(Debug, Default)]
-struct Seldom(Option<Instant>);
+struct LogThrottle(Option<Instant>);
 
-impl Seldom {
+impl LogThrottle {
     fn is_due(&mut self) -> bool {
         let due = self.0.is_none_or(|last| last.elapsed() >= WARN_EVERY);
         if due {
@@ -98,7 +98,7 @@ pub async fn serve<S: Service>(
     let places = Arc::new(Open::default());
     let mut stop = std::pin::pin!(stop);
     let mut number: u64 = 0;
-    let (mut no_descriptors, mut no_room) = (Seldom::default(), Seldom::default());
+    let (mut no_descriptors, mut no_room) = (LogThrottle::default(), LogThrottle::default());
     loop {
         let accepted = tokio::select! {
             accepted = async {
@@ -244,18 +244,18 @@ fn spawn_thread<S: Service>(
 }
 
 /// What one connection needs from its listener.
-struct OfListener<S: Service> {
+struct ListenerHandle<S: Service> {
     service: S,
     place: Arc<Place<S>>,
 }
 
-impl<S: Service> Listener for OfListener<S> {
+impl<S: Service> Listener for ListenerHandle<S> {
     fn refuse(&self, refusal: Refusal) -> Vec<u8> {
         self.service.refuse(refusal.code, refusal.detail)
     }
 
-    fn may_hold(&self, bytes: usize) -> bool {
-        self.place.may_hold(bytes)
+    fn try_reserve(&self, bytes: usize) -> bool {
+        self.place.try_reserve(bytes)
     }
 }
 
@@ -303,7 +303,7 @@ where
             }
         })
     };
-    let listener = OfListener {
+    let listener = ListenerHandle {
         service: service.clone(),
         place: Arc::clone(&end.place),
     };
@@ -317,7 +317,7 @@ where
         .max_buf_size(limits.max_header_bytes)
         .serve_connection(TokioIo::new(socket), answering);
     let mut stopping = end.stopping.clone();
-    let mut told = false;
+    let mut shutdown_signalled = false;
     let mut look = Instant::now() + limits.header_timeout;
     let cut_off = loop {
         tokio::select! {
@@ -325,13 +325,13 @@ where
             biased;
             // Whether it ended with an error matters only to the client.
             _closed = &mut served => break None,
-            _stop = stopping.wait_for(|stop| *stop), if !told => {
+            _stop = stopping.wait_for(|stop| *stop), if !shutdown_signalled => {
                 std::pin::Pin::new(&mut served).graceful_shutdown();
-                told = true;
+                shutdown_signalled = true;
             }
             () = state.evicted.notified() => return,
             // Most likely, the client has hung up, and the shutdown would wait for a response that is not read.
-            () = state.gone(), if told => return,
+            () = state.disconnected(), if shutdown_signalled => return,
             () = tokio::time::sleep_until(look) => match state.overdue(&limits) {
                 Ok(next) => look = next,
                 Err(why) => break Some(why),

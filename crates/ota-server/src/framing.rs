@@ -11,7 +11,7 @@ use ota_api::problem::Code;
 const MAX_METHOD: usize = 32;
 
 /// How many bytes of a line are stored when it arrives in parts. The headers that are checked must be shorter.
-const KEPT: usize = 1024;
+const MAX_STORED_LINE: usize = 1024;
 
 /// The longest end of a request line that is checked: a space, the version, the line end.
 const VERSION: &[u8] = b" HTTP/1.1\r\n";
@@ -204,7 +204,7 @@ impl Head {
     }
 
     fn keep(&mut self, segment: &[u8]) {
-        let room = KEPT.saturating_sub(self.line.len());
+        let room = MAX_STORED_LINE.saturating_sub(self.line.len());
         self.line
             .extend_from_slice(&segment[..segment.len().min(room)]);
         self.line_bytes += segment.len();
@@ -247,8 +247,12 @@ impl Head {
             _ => {}
         }
         // The result must not depend on how the bytes were split into segments: the rest of a longer line may not have been stored.
-        let is_long = length > KEPT;
-        let Some(colon) = line.iter().take(KEPT).position(|byte| *byte == b':') else {
+        let is_long = length > MAX_STORED_LINE;
+        let Some(colon) = line
+            .iter()
+            .take(MAX_STORED_LINE)
+            .position(|byte| *byte == b':')
+        else {
             return match is_long {
                 true => Err(malformed("the name of a header is longer than 1024 bytes")),
                 // It is not a header; the library rejects it.

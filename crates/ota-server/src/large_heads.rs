@@ -28,11 +28,11 @@ const READ_AHEAD: usize = 8 << 10;
 pub(super) const LAST: usize = 32 << 10;
 
 /// The share of the budget per connection that may be open.
-const EACH: usize = 64 << 10;
+const BUDGET_PER_CONNECTION: usize = 64 << 10;
 
 /// Returns how many bytes all connections of a listener together may use for large heads.
 pub(super) fn budget(max_connections: usize) -> usize {
-    max_connections.saturating_mul(EACH)
+    max_connections.saturating_mul(BUDGET_PER_CONNECTION)
 }
 
 /// Returns how many bytes are counted for a head of this length. The size of the library's buffer is a power of two; the previous head may still be

@@ -122,7 +122,7 @@ impl<S: Service> Place<S> {
     /// budget, another connection that holds such bytes and waits for its client is closed.
     ///
     /// Returns false if there is no such connection.
-    pub(super) fn may_hold(&self, bytes: usize) -> bool {
+    pub(super) fn try_reserve(&self, bytes: usize) -> bool {
         if bytes <= self.state.held() {
             return true;
         }
@@ -288,22 +288,22 @@ mod tests {
         let all = large_heads::budget(4);
         let is_open =
             |place: &Place<TestService>| open.lock().connections.contains_key(&place.number);
-        assert!(places[0].may_hold(all / 2) && places[1].may_hold(all / 2));
+        assert!(places[0].try_reserve(all / 2) && places[1].try_reserve(all / 2));
         // Nothing is added to the count for less than before, or for as much.
-        assert!(places[0].may_hold(all / 4) && places[0].may_hold(all / 2));
+        assert!(places[0].try_reserve(all / 4) && places[0].try_reserve(all / 2));
         assert!(places.iter().all(is_open));
         // The last one holds no bytes, so closing it would not help.
         let serving = places[1].state.serve(false);
-        assert!(places[2].may_hold(all / 2));
+        assert!(places[2].try_reserve(all / 2));
         assert!(!is_open(&places[0]) && is_open(&places[3]));
         assert!(
-            !places[0].may_hold(all),
+            !places[0].try_reserve(all),
             "this connection is itself to be closed"
         );
         drop(places.remove(0));
         assert_eq!(open.lock().held, all);
         let other = places[1].state.serve(false);
-        assert!(!places[2].may_hold(1), "all others are being answered");
+        assert!(!places[2].try_reserve(1), "all others are being answered");
         assert!(is_open(&places[0]) && is_open(&places[1]));
         drop((serving, other));
         drop(places);

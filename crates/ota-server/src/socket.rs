@@ -36,7 +36,7 @@ const SLOW_READER: Duration = Duration::from_secs(1);
 
 /// A client that has shut down its sending half for this long has most likely hung up: the server cannot distinguish this from a closed connection,
 /// and a client that only shuts down its sending half seldom waits long.
-const GONE_AFTER: Duration = Duration::from_secs(1);
+const DISCONNECT_GRACE: Duration = Duration::from_secs(1);
 
 /// What the client of a connection does, and since when.
 #[derive(Debug)]
@@ -97,8 +97,8 @@ impl ClientWatch {
     }
 
     /// Returns when the client has most likely hung up.
-    pub async fn gone(&self) {
-        self.0.gone().await;
+    pub async fn disconnected(&self) {
+        self.0.disconnected().await;
     }
 }
 
@@ -156,8 +156,8 @@ impl State {
         self.half_closes.notify_waiters();
     }
 
-    /// Returns when the sending half of the client has been shut down for [`GONE_AFTER`].
-    pub(super) async fn gone(&self) {
+    /// Returns when the sending half of the client has been shut down for [`DISCONNECT_GRACE`].
+    pub(super) async fn disconnected(&self) {
         loop {
             // Created before the check, so that no notification in between is missed.
             let half_closes = self.half_closes.notified();
@@ -165,7 +165,7 @@ impl State {
                 0 => half_closes.await,
                 since => {
                     let since = self.start + Duration::from_millis(since - 1);
-                    return tokio::time::sleep_until(since + GONE_AFTER).await;
+                    return tokio::time::sleep_until(since + DISCONNECT_GRACE).await;
                 }
             }
         }
@@ -300,7 +300,7 @@ pub(super) trait Listener {
     fn refuse(&self, refusal: Refusal) -> Vec<u8>;
 
     /// Requests this many bytes of memory in total, until the connection ends. Returns whether they are granted.
-    fn may_hold(&self, bytes: usize) -> bool;
+    fn try_reserve(&self, bytes: usize) -> bool;
 }
 
 /// [`Watched`] with its listener.
@@ -478,7 +478,8 @@ impl<S: AsyncRead + Unpin> Watched<S> {
                     refused.before
                 }
             };
-            if whole > 0 && !listener.may_hold(large_heads::counted(self.scanner.longest_head())) {
+            if whole > 0 && !listener.try_reserve(large_heads::counted(self.scanner.longest_head()))
+            {
                 self.refused = Some(large_heads::too_many());
                 self.collected.clear();
                 break;
@@ -521,7 +522,7 @@ impl<S: AsyncRead + Unpin> Watched<S> {
     }
 
     /// Whether the library must read again after a response has been sent.
-    fn has_news(&self) -> bool {
+    fn needs_reread(&self) -> bool {
         self.ended || self.refused.is_some() || !self.ahead.is_empty()
     }
 }
@@ -573,7 +574,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, L: Listener + Unpin> AsyncWrite for Sock
                 true => Phase::Head,
                 false => Phase::Idle,
             });
-            if this.has_news() {
+            if this.needs_reread() {
                 cx.waker().wake_by_ref();
             }
         }

@@ -28,7 +28,7 @@ const PRIVATE_NO_CACHE: HeaderValue = HeaderValue::from_static("private, no-cach
 const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// Shorter bodies are not compressed: it would save little.
-const LEAST_PACKED: usize = 200;
+const MIN_COMPRESSED_SIZE: usize = 200;
 
 /// The compression levels. A response is compressed once for all its readers, so some effort is worth it; above these levels a few percent take many times
 /// as long.
@@ -152,7 +152,7 @@ impl EncodedBody {
 
     fn slot(&self, coding: ContentCoding) -> Option<&OnceLock<Bytes>> {
         match coding {
-            _ if self.plain.len() < LEAST_PACKED => None,
+            _ if self.plain.len() < MIN_COMPRESSED_SIZE => None,
             ContentCoding::Identity => None,
             ContentCoding::Gzip => Some(&self.gzip),
             ContentCoding::Brotli => Some(&self.brotli),

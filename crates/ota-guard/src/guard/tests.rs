@@ -430,7 +430,7 @@ async fn calls_that_wait_for_the_quota_are_refused_when_the_vendor_dies() {
         for _ in 0..10 {
             let now = bench.clock.monotonic();
             let admission = bench.guard.breaker().admit(now, None).unwrap();
-            admission.note(now, now, Err(ErrorKind::Unavailable));
+            admission.record(now, now, Err(ErrorKind::Unavailable));
         }
     };
     let (result, ()) = tokio::join!(waits, dies);

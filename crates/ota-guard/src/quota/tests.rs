@@ -717,7 +717,7 @@ async fn callers_without_calls_are_forgotten() {
     }
     assert_eq!(quota.remaining(), 2);
     let state = super::lock(&quota.state);
-    assert!(state.buckets["op"].is_forgetful());
+    assert!(state.buckets["op"].has_no_idle_callers());
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ fn little_is_kept_of_a_long_line() {
     for part in head.as_bytes().chunks(100) {
         scanner.scan(part).unwrap();
     }
-    assert!(scanner.head.line.capacity() <= 2 * super::KEPT);
+    assert!(scanner.head.line.capacity() <= 2 * super::MAX_STORED_LINE);
     assert!(scanner.in_head());
 }
 

@@ -90,14 +90,14 @@ async fn a_client_that_sends_no_more_has_gone_after_a_while() {
     let state = std::sync::Arc::new(State::new());
     tokio::time::advance(Duration::from_secs(5)).await;
     let watch = state.client_watch();
-    let mut gone = std::pin::pin!(watch.gone());
+    let mut gone = std::pin::pin!(watch.disconnected());
     let pass = Duration::from_secs(1000);
     assert!(tokio::time::timeout(pass, &mut gone).await.is_err());
     state.half_close();
     let at = tokio::time::Instant::now();
     gone.await;
     assert_eq!(at.elapsed(), Duration::from_secs(1));
-    state.gone().await;
+    state.disconnected().await;
     assert_eq!(at.elapsed(), Duration::from_secs(1), "no second wait");
 }
 
@@ -133,7 +133,7 @@ impl Listener for Room {
         panic!("{refusal:?}")
     }
 
-    fn may_hold(&self, bytes: usize) -> bool {
+    fn try_reserve(&self, bytes: usize) -> bool {
         bytes <= self.0
     }
 }
