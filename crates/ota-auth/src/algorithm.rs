@@ -103,7 +103,7 @@ impl KeyKind {
         }
     }
 
-    /// Returns the names of several, as a sentence has them.
+    /// Returns the names of several algorithms as an enumeration for a sentence.
     #[must_use]
     pub fn names(kinds: &[Self]) -> String {
         let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
@@ -143,7 +143,7 @@ impl KeyKind {
 pub struct Algorithms(Vec<KeyKind>);
 
 impl Algorithms {
-    /// Takes these only; an empty list leaves it to the keys.
+    /// Allows these only; with an empty list, the keys decide.
     #[must_use]
     pub fn only(kinds: Vec<KeyKind>) -> Self {
         Self(kinds)
@@ -154,11 +154,11 @@ impl Algorithms {
         &self.0
     }
 
-    /// Decides what a key is used with: what it says itself (`alg`), else what is configured for its type, else what is usual for its type. A token has
-    /// no part in this.
+    /// Selects the algorithms of a key: its own (`alg`), else those configured for its type, else the default of its type. A token has
+    /// no influence on this.
     ///
     /// # Errors
-    /// Says why it is used with nothing.
+    /// The reason why it cannot be used with any algorithm.
     pub(super) fn of_key(
         &self,
         family: Family,

@@ -16,22 +16,22 @@ use super::token::Verifier;
 pub enum Access {
     /// By a signed token.
     Jwt(Box<Verifier>),
-    /// Everyone may do everything; only on a loopback address, and only for a loopback `Host`.
+    /// All requests are allowed; only on a loopback address, and only for a loopback `Host`.
     Disabled,
 }
 
-/// What a request shows of who sends it.
+/// The parts of a request that identify its sender.
 #[derive(Clone, Copy, Debug)]
 pub struct Credentials<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
     /// Its target.
     pub uri: &'a Uri,
-    /// Where it came in.
+    /// The listener that received it.
     pub listener: Listener<'a>,
 }
 
-/// What is known of the listener that a request came in by.
+/// The properties of the listener that received a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Listener<'a> {
     /// Whether it is encrypted.
@@ -40,12 +40,12 @@ pub struct Listener<'a> {
     pub allowed_origins: &'a [HeaderValue],
 }
 
-/// Why a request is not let in.
+/// Why a request is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthError {
     /// It has no token, or none in the right form; says what is wrong.
     NoToken(&'static str),
-    /// Its token is not good, or cannot be verified.
+    /// Its token is invalid, or cannot be verified.
     Token(TokenError),
     /// Its token does not have this scope.
     Scope(&'static str),
@@ -82,7 +82,7 @@ impl std::error::Error for AuthError {}
 /// Decides whether a request may do what needs this scope, and who sends it.
 ///
 /// # Errors
-/// Why it is not let in.
+/// The reason why it is rejected.
 pub fn authorize(
     access: &Access,
     request: &Credentials<'_>,
@@ -98,8 +98,8 @@ pub fn authorize(
         Access::Jwt(verifier) => verifier,
         Access::Disabled => {
             // A page of another site can make a browser send requests here, but not with a loopback name in `Host`.
-            // Every name that the request gives must be one: a second header, or a whole URL in the request line, could be the one that
-            // someone else goes by.
+            // Every name that the request gives must be a loopback name: another component may use a second header, or the full URL
+            // in the request line.
             let names = headers
                 .get_all(HOST)
                 .iter()
@@ -170,7 +170,7 @@ fn comes_from_another_site(headers: &HeaderMap, host: &str, listener: Listener<'
                 || listener.allowed_origins.contains(origin)
         });
     }
-    // `none` is a person who typed the address. What is in no list yet is not taken for harmless.
+    // `none` means that the user typed the address. An unknown value is treated as cross-site.
     let same = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     !headers.get_all(SEC_FETCH_SITE).iter().all(same)
 }

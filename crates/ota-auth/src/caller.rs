@@ -1,4 +1,4 @@
-//! Who calls, as the token says it.
+//! The caller, as named by the token.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::claims::Claims;
 /// The name of callers whose token has no `sub`, and of all callers without access control.
 const ANONYMOUS: &str = "(anonymous)";
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     /// The token's `sub`.
@@ -45,7 +45,7 @@ impl Caller {
         self.scopes.iter().any(|has| has == scope)
     }
 
-    /// Whether the caller may know that a provider exists.
+    /// Whether the provider is visible to the caller.
     #[must_use]
     pub fn sees(&self, provider: &str) -> bool {
         self.providers

@@ -1,4 +1,4 @@
-//! What a token says, in the forms that identity providers write it.
+//! The claims of a token, in the forms that identity providers use.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -31,12 +31,12 @@ impl Default for ClaimNames {
     }
 }
 
-/// What tokens must say, and where they say it.
+/// The required claims of tokens, and the names of these claims.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Each `iss` that is taken; any when empty.
+    /// The accepted values of `iss`; any value if empty.
     pub issuers: Vec<String>,
-    /// Each audience that is taken; any when empty.
+    /// The accepted audiences; any audience if empty.
     pub audiences: Vec<String>,
     /// Whether a token without audience is refused.
     pub requires_audience: bool,
@@ -44,22 +44,22 @@ pub struct Rules {
     pub names: ClaimNames,
     /// Scopes by the name that the identity provider gives them.
     pub scope_map: BTreeMap<String, Vec<String>>,
-    /// Whether a token without the claim of providers is refused; else it may see all.
+    /// Whether a token without the claim of providers is refused; otherwise it grants access to all providers.
     pub requires_providers: bool,
-    /// The longest token that is read, in bytes.
+    /// The maximum size of a token, in bytes.
     pub max_token_bytes: usize,
 }
 
-/// What a token says.
+/// The content of a token.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claims {
-    /// Who.
+    /// The subject.
     pub sub: Option<String>,
-    /// When it ends, in seconds since 1970. RFC 7519 allows fractions.
+    /// When it expires, in seconds since 1970. RFC 7519 allows fractions.
     pub exp: f64,
-    /// When it starts.
+    /// When it becomes valid.
     pub nbf: Option<f64>,
-    /// Those of its scopes that mean something here.
+    /// Its scopes that this service knows.
     pub scopes: Vec<String>,
     /// The providers that the caller may see; all when absent.
     pub providers: Option<Vec<String>>,
@@ -68,10 +68,10 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Reads the claims of a token whose signature is good.
+    /// Reads the claims of a token whose signature is valid.
     ///
     /// # Errors
-    /// Names the claim that is missing, of a wrong type, or for others.
+    /// Names the claim that is missing, has a wrong type, or does not match.
     pub(super) fn read(claims: &Map<String, Value>, rules: &Rules) -> Result<Self, TokenError> {
         let exp = seconds(claims, "exp")?.ok_or_else(|| lacks("exp"))?;
         let nbf = seconds(claims, "nbf")?;
@@ -163,11 +163,11 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, Token
     }
 }
 
-/// What stands at a path.
+/// The value at a path.
 enum Found<'a> {
     Nothing,
     Value(&'a Value),
-    /// A part of the path holds something that nothing can be in.
+    /// A part of the path is a value that cannot contain others.
     Blocked(&'a Value, String),
 }
 
@@ -194,7 +194,7 @@ fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Found<'a> {
     blocked
 }
 
-/// A claim that names several things: a text with spaces, or a list of texts.
+/// A claim with several values: a string with spaces, or a list of strings.
 fn several<'a>(name: &str, value: &'a Value) -> Result<Vec<&'a str>, TokenError> {
     let wrong = || wrong_type(name, "a text or a list of texts", value);
     match value {
@@ -211,7 +211,7 @@ fn several<'a>(name: &str, value: &'a Value) -> Result<Vec<&'a str>, TokenError>
     }
 }
 
-/// Collects what the token's claims mean here. A name that means nothing here is the business of another service.
+/// Collects the scopes of the token that this service knows. Other names are ignored: they belong to other services.
 fn scopes(claims: &Map<String, Value>, rules: &Rules) -> Result<Vec<String>, TokenError> {
     let mut scopes: Vec<String> = Vec::new();
     let mut take = |scope: &str| {
@@ -226,7 +226,7 @@ fn scopes(claims: &Map<String, Value>, rules: &Rules) -> Result<Vec<String>, Tok
             Found::Blocked(value, part) => return Err(wrong_type(&part, "an object", value)),
         };
         let mut names = several(name, value)?;
-        // The name of a role can have spaces where it stands alone.
+        // The name of a role can contain spaces if it is the only value.
         names.extend(value.as_str());
         for name in names {
             take(name);
@@ -275,7 +275,7 @@ fn audience(
                 }
             }
         };
-        // Unlike scopes an audience is one text, spaces and all.
+        // Unlike scopes, an audience is one string, including its spaces.
         let given: Vec<Cow<'_, str>> = match value {
             Value::String(text) => vec![Cow::Borrowed(text)],
             other => several(name, other)?
@@ -320,7 +320,7 @@ fn near(claims: &Map<String, Value>, rules: &Rules) -> Option<String> {
     candidates.into_iter().find(near).cloned()
 }
 
-/// The most claims that are compared.
+/// The maximum number of claims that are compared.
 const MAX_COMPARED: usize = 100;
 
 /// The last word of a claim's name, in letters and digits of lower case.
@@ -330,7 +330,7 @@ fn word(name: &str) -> String {
     letters.take(60).collect::<String>().to_ascii_lowercase()
 }
 
-/// The refusal of a token that is too long; names the claims that make it so. Its signature has not been looked at.
+/// The refusal of a token that is too long; names its largest claims. Its signature has not been verified.
 pub(super) fn too_long(token: &str, most: usize) -> TokenError {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -364,9 +364,9 @@ pub(super) fn too_long(token: &str, most: usize) -> TokenError {
     ))
 }
 
-/// Writes a claim where [`find`] reads it.
+/// Writes a claim to the place where [`find`] reads it.
 pub(super) fn put(claims: &mut Map<String, Value>, path: &str, value: Value) {
-    // A name that is a URL stays whole.
+    // A name that is a URL is not split.
     let (name, rest) = match path.split_once('.') {
         Some((name, rest)) if !path.contains(['/', ':']) => (name, rest),
         _ => {
@@ -385,7 +385,7 @@ pub(super) fn put(claims: &mut Map<String, Value>, path: &str, value: Value) {
     }
 }
 
-/// Says which scopes there are, and which of them may be meant.
+/// Lists the known scopes, and those that may be meant.
 #[must_use]
 pub fn unknown_scope(scope: &str) -> String {
     let meant = match ota_core::nearest::nearest(scope, KNOWN_SCOPES) {

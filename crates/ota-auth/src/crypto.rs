@@ -22,7 +22,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes the provider the library's; safe to call more than once.
+/// Installs the provider in the library; safe to call more than once.
 pub(super) fn install() {
     let _ = PROVIDER.install_default();
 }
@@ -102,7 +102,7 @@ impl JwtVerifier for Hs256 {
     }
 }
 
-/// How a public key verifies.
+/// The data that a public key verifies with.
 #[derive(Clone, Copy)]
 enum Scheme {
     /// With modulus and exponent.
@@ -127,7 +127,7 @@ impl Verifier<Vec<u8>> for PublicKey {
             (DecodingKeyKind::SecretOrDer(point), Scheme::Point(algorithm)) => {
                 UnparsedPublicKey::new(algorithm, point).verify(message, signature)
             }
-            // Keys are read into the form that their type has.
+            // Keys are parsed into the form of their type.
             _ => return Err(signature::Error::new()),
         };
         verified.map_err(|_| signature::Error::new())

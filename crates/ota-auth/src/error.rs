@@ -2,23 +2,23 @@
 
 use std::borrow::Cow;
 
-/// Why a token was refused. Says nothing about the key.
+/// Why a token was refused. Contains no information about the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenError {
-    /// It is no token, or its signature, algorithm or claims are not right.
+    /// It is not a token, or its signature, algorithm or claims are invalid.
     Invalid(Cow<'static, str>),
-    /// Its signature is good, and it is of another issuer or for another audience.
+    /// Its signature is valid, but it is from another issuer or for another audience.
     Foreign {
         /// What is wrong, for the caller.
         detail: &'static str,
-        /// What came instead, for the log only.
+        /// The received value, for the log only.
         came: String,
     },
     /// It names a key that is not known, perhaps because it is newer than the known ones.
     UnknownKey,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// Its time has not come.
+    /// It is not valid yet.
     NotYetValid,
     /// There are no keys to verify it with: the place that they come from does not answer. Not the caller's fault.
     NoKeys,

@@ -1,4 +1,4 @@
-//! Reading the keys of a JSON Web Key Set (RFC 7517) as servers really write them.
+//! Reads the keys of a JSON Web Key Set (RFC 7517), including common deviations of servers.
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -26,7 +26,7 @@ pub struct LeftOut {
     pub name: String,
     /// Why; safe to show.
     pub reason: String,
-    /// Whether the key says itself that it is for something else.
+    /// Whether the key itself declares another purpose.
     pub by_design: bool,
 }
 
@@ -36,10 +36,10 @@ impl std::fmt::Display for LeftOut {
     }
 }
 
-/// The most left-out keys of one set that are named; the others are counted.
+/// The maximum number of skipped keys of one set that are named; the others are counted.
 const MAX_NAMED: usize = 32;
 
-/// The keys of a source that tokens are not verified with. A set may have many thousands of them, so only the first ones are named.
+/// The keys of a source that are not used to verify tokens. A set may have many thousands of them, so only the first ones are named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllLeftOut {
     named: Vec<LeftOut>,
@@ -67,7 +67,7 @@ impl AllLeftOut {
     }
 }
 
-/// Why a key is left out, and whether that is by design.
+/// Why a key is skipped, and whether that is intended.
 type Reason = (String, bool);
 
 fn defect(reason: impl Into<String>) -> Reason {

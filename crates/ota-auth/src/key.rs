@@ -43,7 +43,7 @@ impl PartialEq for Key {
     }
 }
 
-/// What an operator knows a key by; without any part of it.
+/// The identifier of a key that is shown to operators; it contains no part of the key.
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.id, self.kind) {

@@ -19,10 +19,10 @@ use super::{point, rsa};
 /// The largest key file or answer of a key server that is read, in bytes.
 pub(super) const MAX_BYTES: u64 = 256 * 1024;
 
-/// The most keys of one set. A token without `kid` is tried with each of them that is for its algorithm.
+/// The maximum number of keys in one set. A token without `kid` is tried with each key for its algorithm.
 const MAX_KEYS: usize = 32;
 
-/// The shortest HS256 secret that is taken, in bytes: RFC 7518 section 3.2 asks for as many bits as the hash has.
+/// The minimum length of an HS256 secret, in bytes: RFC 7518 section 3.2 requires as many bits as the hash has.
 pub const MIN_SECRET_BYTES: usize = 32;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -38,7 +38,7 @@ pub struct KeySet {
     left_out: AllLeftOut,
 }
 
-/// Shows nothing of the keys.
+/// Does not show the keys.
 impl std::fmt::Debug for KeySet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kinds: Vec<&str> = self.keys.iter().map(|key| key.kind.name()).collect();
@@ -46,7 +46,7 @@ impl std::fmt::Debug for KeySet {
     }
 }
 
-/// Why keys cannot be used; fit for an operator, without any part of a secret.
+/// Why keys cannot be used; safe to show to operators, without any part of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyError {
     pub(super) message: String,
@@ -109,11 +109,11 @@ impl KeySet {
 
     /// Whether both verify the same tokens. Some servers write their keys in another order each time.
     pub(super) fn same_keys(&self, other: &Self) -> bool {
-        // No set has a key twice.
+        // A set contains each key only once.
         self.keys.len() == other.keys.len() && self.keys.iter().all(|key| other.keys.contains(key))
     }
 
-    /// Returns what operators know the keys by that are not in `other`.
+    /// Returns the identifiers for operators of the keys that are not in `other`.
     pub(super) fn beyond(&self, other: &Self) -> Vec<String> {
         let new = self.keys.iter().filter(|key| !other.keys.contains(key));
         new.map(Key::to_string).collect()
@@ -131,7 +131,7 @@ impl KeySet {
     pub fn pem(text: &[u8], allowed: &Algorithms) -> Result<Self, KeyError> {
         let (mut keys, mut left_out, mut count) = (Vec::new(), AllLeftOut::default(), 0);
         for der in SubjectPublicKeyInfoDer::pem_slice_iter(text) {
-            // A file that is damaged may be one that is being written, so its rest is not taken for the whole.
+            // A damaged file may still be being written, so its readable part is not used as the whole set.
             let der = der.map_err(|_| KeyError::new("is not in PEM form"))?;
             count += 1;
             match public_key(&der, allowed) {
@@ -186,7 +186,7 @@ impl KeySet {
                 "is not a JSON Web Key Set, an object with the list `keys` ({why})"
             ))
         };
-        // An odd value in one entry, such as a comment that is not UTF-8, must not take the others with it.
+        // An invalid value in one entry, such as a comment that is not UTF-8, must not make the other entries unusable.
         let document = json::read(start).map_err(|error| not_one(error.to_string()))?;
         let set: Set = serde_json::from_value(document.value)
             .map_err(|_| not_one("there is no such list".to_owned()))?;
@@ -283,7 +283,7 @@ impl KeySet {
     }
 }
 
-/// The most reasons that one error gives.
+/// The maximum number of reasons in one error.
 const MAX_REASONS: usize = 5;
 
 /// Reads a key in the form of X.509.

@@ -1,4 +1,4 @@
-//! Signing a token for trying out.
+//! Issues tokens for tests and trials.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use ota_http::Secret;
@@ -23,7 +23,7 @@ pub struct TokenIssuer<'a> {
     pub scope: &'a str,
     /// The providers that the caller may see.
     pub providers: Option<&'a [String]>,
-    /// How long it lives, in seconds.
+    /// Its lifetime, in seconds.
     pub ttl_s: u64,
     /// The claims that these are written to: the first one of the scopes.
     pub names: &'a ClaimNames,

@@ -18,8 +18,8 @@ pub(super) fn check(family: Family, point: &[u8]) -> Result<(), String> {
         Family::P384 => &ECDH_P384,
         Family::Rsa | Family::Ed25519 => return Ok(()),
     };
-    // The library checks a point only when it uses it. Agreeing on a secret is such a use; the secret is thrown away, so its randomness is of no
-    // consequence. A machine that has none says nothing about the key.
+    // The library checks a point only when it uses it. A key agreement is such a use; its secret is discarded, so its randomness does not
+    // matter. If no randomness is available, this shows nothing about the key.
     let Ok(private) = EphemeralPrivateKey::generate(algorithm, &SystemRandom::new()) else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! Which RSA keys are strong enough to let callers in.
+//! Which RSA keys are strong enough to verify tokens.
 
 /// The smallest modulus, in bits, as RFC 7518 section 3.3 demands.
 const MIN_BITS: usize = 2048;
@@ -6,7 +6,7 @@ const MIN_BITS: usize = 2048;
 /// The largest modulus that the library below verifies with, in bits.
 const MAX_BITS: usize = 8192;
 
-/// The smallest public exponent (FIPS 186-5, section 5.1: greater than 2^16). With 1 every text is its own signature.
+/// The smallest public exponent (FIPS 186-5, section 5.1: greater than 2^16). With exponent 1, every message is its own signature.
 const MIN_EXPONENT: u64 = 65_537;
 
 /// The largest public exponent that the library below verifies with.
@@ -24,7 +24,7 @@ pub(super) fn without_leading_zeros(number: &[u8]) -> &[u8] {
 /// Checks modulus and exponent, without leading zeros. This is the partial validation of NIST SP 800-89, section 5.3.3.
 ///
 /// # Errors
-/// Says what is wrong with the key.
+/// Describes what is wrong with the key.
 pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<(), String> {
     let bits = match modulus.first() {
         Some(first) => modulus.len() * 8 - first.leading_zeros() as usize,

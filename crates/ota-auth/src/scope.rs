@@ -1,4 +1,4 @@
-//! The scopes that open something.
+//! The scopes that grant access.
 
 /// The scope for everything that only reads.
 pub const READ: &str = "ota:read";
@@ -6,5 +6,5 @@ pub const READ: &str = "ota:read";
 /// The scope for checks.
 pub const ADMIN: &str = "ota:admin";
 
-/// Every scope that opens something.
+/// Every scope that grants access.
 pub const KNOWN_SCOPES: &[&str] = &[READ, ADMIN];

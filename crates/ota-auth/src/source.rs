@@ -1,4 +1,4 @@
-//! Where keys come from, and how they are kept fresh.
+//! The sources of keys, and how keys are refreshed.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,26 +18,26 @@ use super::jwk::{AllLeftOut, LeftOut};
 use super::keys::{KeyError, KeySet, MAX_BYTES};
 use super::loopback::is_loopback_host;
 
-/// How often files are looked at.
+/// How often files are checked for changes.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// After a key server has failed it is asked again this soon, when the usual time is longer. A file that cannot be used and stays as it is, is read again
-/// as often.
+/// The retry interval after a key server has failed, if the usual interval is longer. An unusable file that does not change is read again at the same
+/// interval.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// How soon a key server may be asked again because of a token that names an unknown key: anybody can send such tokens.
+/// The minimum time between two requests to a key server because of tokens with an unknown key: any client can send such tokens.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long a request waits for a key server when its token names an unknown key.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
 
-/// The most requests that wait for a key server at one time. Each of them has a connection, which others may need.
+/// The maximum number of requests that wait for a key server at one time. Each of them holds a connection that others may need.
 const MAX_WAITING: usize = 64;
 
-/// How long a key server may take.
+/// The time limit of a request to a key server.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where keys come from.
+/// The source of keys.
 #[derive(Debug)]
 pub enum KeySource {
     /// An HS256 secret.
@@ -48,11 +48,11 @@ pub enum KeySource {
     JwksFile(PathBuf),
     /// A JSON Web Key Set at an address.
     JwksUrl {
-        /// What asks for it.
+        /// The HTTP client that requests it.
         client: Client,
         /// The address. Shown to operators only.
         url: String,
-        /// How often it is asked for.
+        /// How often it is requested.
         refresh: Duration,
     },
 }
@@ -61,7 +61,7 @@ impl KeySource {
     /// Reads the keys as they are now. A file is read at once, an address is asked.
     ///
     /// # Errors
-    /// Says what is wrong with them, naming the file or the address.
+    /// Describes what is wrong with them, and names the file or the address.
     pub async fn load(&self, allowed: &Algorithms) -> Result<KeySet, KeyError> {
         match self {
             Self::JwksUrl { client, url, .. } => {
@@ -99,7 +99,7 @@ impl KeySource {
         }
     }
 
-    /// What tells one version of a file from the next.
+    /// Identifies a version of a file.
     fn version(&self) -> Option<FileVersion> {
         match self {
             Self::Secret(source) => source.version(),
@@ -120,7 +120,7 @@ impl KeySource {
     }
 }
 
-/// An address without what may be secret in it.
+/// An address without the parts that may be secret.
 fn shown(url: &str) -> String {
     ota_http::redact::urls(url)
 }
@@ -134,10 +134,10 @@ fn of_file(
         .map_err(|error| KeyError::new(file::FileError::new(path, error.to_string()).to_string()))
 }
 
-/// What to do where something answers at the address, but not with a key set.
+/// Advice if the address answers, but not with a key set.
 const OTHER_ANSWER: &str = "what answers there gives no keys: compare `auth.jwks_url` with the `jwks_uri` in the issuer's `/.well-known/openid-configuration`, and look at the answer with `curl -v`";
 
-/// What to do where nothing answers in time.
+/// Advice if the address does not answer in time.
 const NO_ANSWER: &str = "check the name and port in `auth.jwks_url`, DNS and firewall, for instance with `curl -v` on this machine; where only a proxy leads out, name it in the environment variable HTTPS_PROXY";
 
 async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, KeyError> {
@@ -150,7 +150,7 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, KeyError> {
         )
         .map_err(|error| KeyError::new(error.to_string()))?;
     let deadline = (tokio::time::Instant::now() + FETCH_TIMEOUT).into_std();
-    // The gate is for vendors; a time-out of its own is all that this call needs.
+    // The gate is for vendor calls; this call only needs its own timeout.
     let cx = Context::new("keys", deadline, Priority::Background);
     let answer = tokio::time::timeout(FETCH_TIMEOUT, client.send(&cx, request)).await;
     match answer {
@@ -160,7 +160,7 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, KeyError> {
         }
         Ok(Err(error)) => Err(match (error.kind(), error.advice()) {
             (_, Some(advice)) => KeyError::new(error.to_string()).with_advice(advice),
-            // A redirect, too many bytes, or a content coding, which is named.
+            // A redirect, a response that is too large, or a content coding; the message names the coding.
             (ota_core::ErrorKind::Protocol, None) => {
                 let why = error.message().replace("the vendor's", "the server's");
                 let why = why.replace("`endpoint`", "`auth.jwks_url`");
@@ -176,14 +176,14 @@ async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, KeyError> {
     }
 }
 
-/// What came of looking for a new key.
+/// The result of looking for a new key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookedFor {
-    /// The keys were read just now.
+    /// The keys have just been read.
     Read,
-    /// They were read a short while ago, or change by themselves; they are not read again because of a token.
+    /// They were read recently, or are reloaded automatically; a token does not cause another read.
     ReadBefore,
-    /// The place that they come from does not answer.
+    /// Their source does not answer.
     NoAnswer,
 }
 
@@ -191,11 +191,11 @@ pub enum LookedFor {
 #[derive(Clone, Copy, Debug, Default)]
 struct Attempts {
     begun: u64,
-    /// The latest that has ended.
+    /// The number of the latest attempt that has ended.
     ended: u64,
 }
 
-/// The present keys, and what keeps them fresh.
+/// The current keys, and the state of their refresh.
 #[derive(Debug)]
 pub struct Keys {
     source: KeySource,
@@ -203,15 +203,15 @@ pub struct Keys {
     current: RwLock<Option<Arc<KeySet>>>,
     /// The version of the file that was read first: it may change before it is watched.
     first: Option<FileVersion>,
-    /// Counts attempts to load, so that who waits for one knows that it has ended.
+    /// Counts attempts to load, so that a request that waits for one is notified when it ends.
     attempts: watch::Sender<Attempts>,
     asked: Notify,
     /// When the source was asked because of an unknown key, and how many attempts had begun.
     last_asked: Mutex<Option<(Instant, u64)>>,
-    /// Places for requests that wait.
+    /// The permits of requests that wait.
     waiting: Semaphore,
     failing: AtomicBool,
-    /// The left-out keys that the log has named, and how many more it has counted, so that it says so once.
+    /// The skipped keys that were logged, and the number of further ones, so that they are logged only once.
     named: Mutex<(HashSet<LeftOut>, usize)>,
 }
 
@@ -219,7 +219,7 @@ impl Keys {
     /// Reads the keys of a source; those at an address come with the first refresh.
     ///
     /// # Errors
-    /// When a file holds no keys that can be used.
+    /// When a file contains no usable keys.
     pub fn new(source: KeySource, allowed: Algorithms) -> Result<Self, KeyError> {
         let version = source.version();
         let keys = match &source {
@@ -300,7 +300,7 @@ impl Keys {
         result
     }
 
-    /// Takes keys that were read over the present ones, and says in the log what is different.
+    /// Replaces the current keys with those that were read, and logs the differences.
     fn replace(&self, keys: KeySet) -> bool {
         let old = self.current();
         self.name_left_out(keys.left_out());
@@ -330,7 +330,7 @@ impl Keys {
         changed
     }
 
-    /// Says in the log which keys of the source are not used and why, unless it has said so.
+    /// Logs which keys of the source are not used and why, unless this was logged before.
     pub fn log_left_out(&self) {
         if let Some(keys) = self.current() {
             self.name_left_out(keys.left_out());
@@ -359,8 +359,8 @@ impl Keys {
         *named = (left_out.named().iter().cloned().collect(), more);
     }
 
-    /// Keeps the keys fresh, for as long as the future is polled. Files are read when they have changed, an address is asked again and again.
-    /// `report` is called with whether it went well: after each attempt, and of a secret, which is read all the time, when it has changed or can be
+    /// Refreshes the keys for as long as the future is polled. Files are read when they have changed, an address is requested periodically.
+    /// `report` is called with whether the read succeeded: after each attempt; for a secret (read at each check), when it has changed or can be
     /// read again.
     pub async fn keep_fresh(&self, report: impl Fn(bool)) {
         let mut version = self.first;
@@ -370,7 +370,7 @@ impl Keys {
             false => LOOK,
         };
         let mut was_failing = false;
-        // When a file that failed is read again though it looks as before: its rights, or those of its folder, may have been mended.
+        // When a file that failed is read again although it looks unchanged: its permissions, or those of its folder, may have been fixed.
         let mut retry = None;
         self.log_left_out();
         loop {
@@ -382,7 +382,7 @@ impl Keys {
             let now = self.source.version();
             let secret = self.source.is_secret();
             let is_due = now.is_some() && retry.is_some_and(|at| at <= tokio::time::Instant::now());
-            // A secret is read all the time as long as it is good, which costs a look at its file.
+            // A valid secret is read at each check, which costs one access to its file.
             if !at_address && (was_failing || !secret) && now == version && !is_due {
                 continue;
             }
@@ -422,10 +422,10 @@ impl Keys {
         }
     }
 
-    /// Asks the source again because of a token that names an unknown key, unless it was asked a short while ago, and waits for a moment. A reading that
-    /// is in progress when it is asked may miss the key, so the one behind it is waited for.
+    /// Asks the source again because of a token that names an unknown key, unless it was asked recently, and waits for a short time. A read that
+    /// is already in progress may miss the key, so this waits for the read after it.
     ///
-    /// Anyone can send such tokens, so few requests wait at one time, and none waits for a server that did not answer the last time; it is asked again
+    /// Any client can send such tokens. So few requests wait at one time, and none for a server that did not answer the last time; it is asked again
     /// soon anyway.
     pub async fn look_for_new(&self, clock: &dyn Clock) -> LookedFor {
         if !self.at_address() {
@@ -442,7 +442,7 @@ impl Keys {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             match *last {
-                // Others with the new key come while it is being fetched; they wait for the same answer.
+                // Other requests with the new key arrive while it is being fetched; they wait for the same response.
                 Some((at, before)) if now.saturating_duration_since(at) < UNKNOWN_PAUSE => {
                     if attempts.borrow().ended > before {
                         return LookedFor::ReadBefore;
@@ -488,7 +488,7 @@ mod tests {
     /// The example of RFC 8037, appendix A.2.
     const KEY_SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
-    /// A file is broken, stays so, and is mended. The clock stands still but for waiting, so the times are exact.
+    /// A file becomes invalid, stays invalid, and is fixed. The clock advances only while waiting, so the times are exact.
     async fn mended(good: &str, source: impl FnOnce(&std::path::Path) -> KeySource) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
@@ -533,7 +533,7 @@ mod tests {
     const LATER_KEY_SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
         {"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
 
-    /// Reads a request and answers it with a key set, once it may.
+    /// Reads a request and answers it with a key set, once the test allows it.
     async fn answer(listener: &TcpListener, body: &str, may: &Semaphore, came: &Semaphore) {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = Vec::new();
@@ -580,7 +580,7 @@ mod tests {
             assert_eq!(looked, LookedFor::Read);
             let later = KeySet::jwks(LATER_KEY_SET.as_bytes(), &allowed).unwrap();
             assert!(keys.current().unwrap().same_keys(&later));
-            // They are not read again for the next one.
+            // They are not read again for the next token.
             assert_eq!(keys.look_for_new(&clock).await, LookedFor::ReadBefore);
         };
         tokio::select! {

@@ -23,23 +23,23 @@ use super::error::TokenError;
 use super::keys::KeySet;
 use super::source::Keys;
 
-/// How far two clocks may be apart, in seconds.
+/// The maximum difference between two clocks, in seconds.
 const SKEW_S: f64 = 60.0;
 
 /// Verifies tokens.
 ///
-/// Callers send the same token with each request. What is in a token that was good once is read once. Its times are compared every time, an
-/// HMAC is computed every time; a signature by a public key, which takes a hundred times as long, holds for the same text and the same keys.
+/// Callers send the same token with each request. The content of a valid token is parsed once. Its times are compared every time, an
+/// HMAC is computed every time; the result for a public-key signature, which takes a hundred times as long, is reused for the same text and keys.
 pub struct Verifier {
     keys: Arc<Keys>,
     rules: Rules,
-    /// Tokens that were good, by their whole text or its hash.
+    /// Tokens that were verified successfully, by their whole text or its hash.
     read: Cache<String, Arc<Read>, Weight>,
     /// When the log last said that a claim may be misspelled, in seconds since 1970.
     warned: AtomicI64,
 }
 
-/// Shows nothing of the keys and of tokens.
+/// Shows neither keys nor tokens.
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verifier")
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Verifier {
     }
 }
 
-/// A token that was good once.
+/// A token that was verified successfully once.
 struct Read {
     keys: Arc<KeySet>,
     signature: Vec<u8>,
@@ -133,7 +133,7 @@ impl Verifier {
     /// Verifies a token at `now`.
     ///
     /// # Errors
-    /// Says why it was refused, in words for the caller.
+    /// The reason of the refusal, in a form for the caller.
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Claims, TokenError> {
         let keys = self.keys.current().ok_or(TokenError::NoKeys)?;
         self.verify_with(&keys, token, now)
@@ -178,7 +178,7 @@ impl Verifier {
         })
     }
 
-    /// Says in the log that a caller sees all providers though a claim of the token may be meant to limit that.
+    /// Logs that a caller has access to all providers although a claim of the token may be meant to limit this.
     fn warn_of_near_claim(&self, claims: &Claims, now: OffsetDateTime) {
         let Some(near) = &claims.near_providers else {
             return;
@@ -199,16 +199,16 @@ impl Verifier {
 /// How often the log says that a claim may be misspelled, in seconds.
 const WARN_PAUSE_S: i64 = 600;
 
-/// Longer tokens are known by their hash, so that many of them can be remembered.
+/// Longer tokens are cached by their hash, so that many of them fit into the cache.
 const LONG: usize = 2048;
 
-/// What a token is remembered by.
+/// The cache key of a token.
 fn known_as(token: &str) -> Cow<'_, str> {
     if token.len() <= LONG {
         return Cow::Borrowed(token);
     }
     let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes()));
-    // No header can hold the first character, so nothing that is sent is equal to a hash.
+    // No header can contain the first character, so no received token is equal to a hash.
     Cow::Owned(format!("\n{hash}"))
 }
 
@@ -219,7 +219,7 @@ fn part(text: Option<&str>) -> Result<Map<String, Value>, TokenError> {
         .ok_or(TokenError::Invalid(Cow::Borrowed(UNREADABLE)))
 }
 
-/// What a token's header says of its signature.
+/// The parts of a token's header that describe its signature.
 struct Header {
     algorithm: Algorithm,
     key_id: Option<String>,
@@ -242,7 +242,7 @@ impl Header {
                 "`{name}` in the token's header has the wrong type, expected a text"
             ))),
         };
-        // RFC 7515, section 4.1.11: what stands there must be understood, and nothing of it is.
+        // RFC 7515, section 4.1.11: all extensions in `crit` must be supported, and none is.
         if members.get("crit").is_some_and(|crit| !crit.is_null()) {
             return Err(TokenError::invalid(
                 "the token asks for extensions (`crit`) that this gateway does not know",

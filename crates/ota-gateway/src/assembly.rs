@@ -78,7 +78,7 @@ pub fn app_on(
     })
 }
 
-/// Puts together what a configuration with mistakes still allows, to find those that show only then. Nothing is called.
+/// Assembles as much as a configuration with mistakes allows, to find mistakes that are visible only then. Makes no network calls.
 #[must_use]
 pub fn mistakes_of(draft: &Draft) -> Mistakes {
     let mut mistakes = Mistakes::default();
@@ -94,7 +94,7 @@ pub fn mistakes_of(draft: &Draft) -> Mistakes {
     mistakes
 }
 
-/// What an application is made of, as far as it can be used.
+/// The parts of an application that are usable.
 struct Assembled {
     shared: Shared,
     providers: Option<Providers>,

@@ -1,4 +1,4 @@
-//! What runs beside the requests.
+//! Background tasks.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::instrument::{NO_LABELS, instruments};
 
 instruments! {
-    /// What is kept fresh beside the requests.
+    /// Keys and certificates that are refreshed in the background.
     pub(crate) struct BackgroundMetrics {
         /// Attempts to read the keys that tokens are verified with again: ok, failed (the last good ones stay in use).
         key_refreshes: Counter "ota_auth_key_refreshes_total" ["result" = || REFRESH_RESULTS.to_vec()],
@@ -37,10 +37,10 @@ impl BackgroundMetrics {
     }
 }
 
-/// How long a task of the background that has failed waits until it begins again.
+/// The delay before a failed background task is restarted.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs what must run beside the requests. A task that panics begins again: without it keys and certificates would become old, unnoticed.
+/// Runs the background tasks. A task that panics is restarted: without it, keys and certificates would become outdated unnoticed.
 pub(crate) async fn supervise(tasks: impl Fn() -> Vec<BoxFuture<'static, ()>>) {
     let mut running = JoinSet::new();
     let mut numbers = HashMap::new();
@@ -74,14 +74,17 @@ mod tests {
         let tasks = || {
             let (begun, again) = (Arc::clone(&begun), Arc::clone(&again));
             let panics: BoxFuture<'static, ()> = Box::pin(async move {
-                assert!(begun.fetch_add(1, Ordering::Relaxed) > 0, "told to");
+                assert!(
+                    begun.fetch_add(1, Ordering::Relaxed) > 0,
+                    "panics on purpose"
+                );
                 again.notify_one();
                 std::future::pending().await
             });
             vec![panics]
         };
         tokio::select! {
-            () = supervise(tasks) => panic!("it ends although a task runs"),
+            () = supervise(tasks) => panic!("supervise ended although a task is still running"),
             () = again.notified() => {}
         }
         assert_eq!(begun.load(Ordering::Relaxed), 2);

@@ -45,7 +45,7 @@ impl std::fmt::Display for Failed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Config(error) => write!(f, "configuration error: {error}"),
-            // Names of files and words of the configuration can be in it.
+            // It can contain file names and values from the configuration.
             Self::Other(text) => f.write_str(&escaped(text)),
         }
     }
@@ -58,7 +58,7 @@ impl std::fmt::Display for Failed {
 pub fn load(path: Option<&Path>) -> Result<Config, Failed> {
     let mut environment = Vec::new();
     for (name, value) in std::env::vars_os() {
-        // A name that is not UTF-8 cannot be one of ours.
+        // A name that is not UTF-8 cannot be a variable of this program.
         let Ok(name) = name.into_string() else {
             continue;
         };
@@ -77,7 +77,7 @@ pub fn load(path: Option<&Path>) -> Result<Config, Failed> {
     if draft.mistakes.is_empty() {
         return Ok(draft.finish()?);
     }
-    // What shows only when the parts are put together is named in the same run.
+    // Mistakes that are found only when the parts are assembled are reported in the same run.
     let assembled = assembly::mistakes_of(&draft).error();
     draft.finish().map_err(|mut error| {
         if let Some(assembled) = assembled {

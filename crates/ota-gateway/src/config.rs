@@ -1,7 +1,7 @@
 //! The configuration: a TOML file, then the environment.
 //!
-//! All mistakes that can be known are named in one run, each with file, line where known, key, and the nearest valid key; none ends in a panic
-//! and none repeats a secret. A section is read by [`Section::read`], which collects them; see [`Mistakes`].
+//! One run reports all detectable mistakes, each with file, line where known, key, and the nearest valid key; no mistake causes a panic
+//! and no message contains a secret. A section is read by [`Section::read`], which collects them; see [`Mistakes`].
 
 mod auth;
 mod cache;
@@ -68,7 +68,7 @@ pub struct Config {
     pub providers: BTreeMap<ProviderName, Section>,
     /// Where each key comes from, to point at what is found wrong later.
     pub origin: Origin,
-    /// What an operator should know, though it is no mistake.
+    /// Warnings for the operator: settings that are valid but deserve attention.
     pub warnings: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ pub struct Config {
 #[derive(Debug, Default)]
 pub struct Draft {
     server: Option<ServerConfig>,
-    /// What can be used of `[server]`, also where something else of it is wrong.
+    /// The valid parts of `[server]`, even if other parts of it are wrong.
     pub server_parts: ServerParts,
     auth: Option<AuthConfig>,
     cache: Option<CacheConfig>,
@@ -88,14 +88,14 @@ pub struct Draft {
     pub providers: BTreeMap<ProviderName, Section>,
     /// Where each key comes from.
     pub origin: Origin,
-    /// What an operator should know, though it is no mistake.
+    /// Warnings for the operator: settings that are valid but deserve attention.
     warnings: Vec<String>,
     /// What is wrong so far.
     pub mistakes: Mistakes,
 }
 
 impl Draft {
-    /// Reads the file, if one is named, lays the environment over it, and goes through every section.
+    /// Reads the file, if one is named, applies the environment variables over it, and reads every section.
     #[must_use]
     pub fn read(
         path: Option<&Path>,
@@ -142,7 +142,7 @@ impl Draft {
                 _ => Err(origin.error(name, "is a section, written as [section]")),
             }
         };
-        // What follows from a section's name that is misspelled is left out.
+        // Errors that only follow from a misspelled section name are left out.
         let server = section("server");
         let server_parts = match &server {
             Ok(server) if !mistakes.was_meant("server") => server::parts(server),
@@ -172,7 +172,7 @@ impl Draft {
             mistakes.push(origin.error("metrics.listen", message));
         }
         let auth = section("auth").and_then(|auth| auth::read(auth, &draft.server_parts));
-        // A misspelled `[auth]` lacks everything; that the name is wrong says it all.
+        // If `[auth]` is misspelled, only the wrong name is reported, not the missing keys.
         draft.auth = match mistakes.was_meant("auth") {
             true => auth.ok(),
             false => mistakes.check(auth),
@@ -221,7 +221,7 @@ impl Draft {
 }
 
 impl Config {
-    /// Reads the file, if one is named, and lays the environment over it.
+    /// Reads the file, if one is named, and applies the environment variables over it.
     ///
     /// # Errors
     /// Says what is wrong and where, as far as sections alone can tell.
@@ -253,7 +253,7 @@ struct File {
 }
 
 impl File {
-    /// Where the text is no TOML, all places where it is not are named, but nothing else: what a broken line was meant to be is not known.
+    /// If the text is not valid TOML, only the syntax errors are reported, all of them: the intended content of an invalid line is not known.
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         let at_file =
@@ -266,7 +266,7 @@ impl File {
             let line = error
                 .span()
                 .map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            // One mistake can be met twice; the first of a line says what it is.
+            // One mistake can be reported twice; only the first report for a line is used.
             if !broken.insert(line) {
                 continue;
             }
@@ -292,14 +292,14 @@ impl File {
     }
 }
 
-/// The largest configuration file, in bytes; a longer one is a mistake in the path.
+/// The maximum size of the configuration file, in bytes; a larger file means that the path is wrong.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// How long a pipe may take to give the configuration.
+/// The time limit for reading the configuration from a pipe.
 const PIPE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a file whole, or says what is wrong with it as the rest of a sentence. A pipe (`--config <(…)`) is read too, but is not waited for without
-/// end.
+/// Reads a whole file, or returns what is wrong with it as the rest of a sentence. A pipe (`--config <(…)`) is read too, but only within a time
+/// limit.
 fn read_text(path: &Path) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("cannot be read: {error}");
     let read = move |path: &Path| {

@@ -1,4 +1,4 @@
-//! Counts what vendors send that no document of theirs has, and logs it.
+//! Counts and logs what vendors send that is not in their documents.
 
 use ota_core::drift::{DriftCounter, DriftKind, DriftObserver, shown_name};
 use ota_core::id::ProviderName;
@@ -6,17 +6,17 @@ use ota_core::id::ProviderName;
 use crate::instrument::instruments;
 
 instruments! {
-    /// What vendors send that no document of theirs has.
+    /// Content of vendor responses that is not in the vendor's documents.
     pub(crate) struct DriftMetrics {
         /// Things in vendor answers that no document of the vendor has, by kind: word (of an enumeration), value (that cannot be read), field, page (another page or total than the one asked for, or numbers that do not fit each other), malformed (a text or number that is not as its format wants it, such as bytes that are not UTF-8). The field is the documented one; for a field that is not documented it is (new), for what is malformed (any), and the log names it.
         drift: Counter "ota_vendor_drift_total" ["provider", "operation", "kind" = || DriftKind::ALL.map(DriftKind::as_str).to_vec(), "field"],
     }
 }
 
-/// The label of a field that no document has: a vendor's invention must not become a label.
+/// The label of a field that is not in the documents: a field name chosen by a vendor must not become a label value.
 const NEW_FIELD: &str = "(new)";
 
-/// The field of what is malformed: it may be in any field, documented or not.
+/// The label value for malformed data: it may be in any field, documented or not.
 const ANY_FIELD: &str = "(any)";
 
 impl DriftMetrics {
@@ -30,7 +30,7 @@ impl DriftMetrics {
         self.drift.with_label_values(&labels).inc();
     }
 
-    /// Returns what a provider reports it to.
+    /// Returns the observer that a provider reports drift to.
     pub(crate) fn observer(&self, provider: &ProviderName) -> CountedDrift {
         CountedDrift {
             provider: provider.clone(),
@@ -40,7 +40,7 @@ impl DriftMetrics {
     }
 }
 
-/// Counts what a vendor sends that no document of its has, and says so in the log the first time.
+/// Counts what a vendor sends that is not in its documents, and logs the first occurrence.
 #[derive(Debug)]
 pub(crate) struct CountedDrift {
     provider: ProviderName,

@@ -1,4 +1,4 @@
-//! The text log on one line for each event, whatever strangers sent.
+//! Writes each event of the text log on one line, even if it contains text from clients or vendors.
 
 use std::fmt::{self, Write as _};
 
@@ -10,8 +10,8 @@ use tracing_subscriber::fmt::format::Writer;
 
 /// Writes the fields of an event for the text log as the library does, with every message and value on one line.
 ///
-/// The library escapes colours in messages only: a line end in an identifier, a vendor's message or a key's `kid` would begin a line that looks like
-/// the gateway's own.
+/// The library escapes colours in messages only: a line end in an identifier, a vendor's message or a key's `kid` would start a line that looks like
+/// one written by the gateway.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OneLine;
 

@@ -10,9 +10,9 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, 
 /// What kind of metric it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only rises, until the process ends.
+    /// Only increases, until the process ends.
     Counter,
-    /// Rises and falls.
+    /// Increases and decreases.
     Gauge,
     /// Counts values by size; the values are seconds.
     Histogram,
@@ -75,7 +75,7 @@ impl Description {
     }
 }
 
-/// Limits of the buckets of a histogram, in seconds: from a cached response to the usual time limit of a request.
+/// Upper bounds of the buckets of a histogram, in seconds: from a cached response to the usual time limit of a request.
 const BUCKETS: &[f64] = &[
     0.000_25, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
@@ -112,7 +112,7 @@ macro_rules! instruments {
             /// Creates the metrics.
             $visibility fn register(registry: &prometheus::Registry) -> Self {
                 let mut descriptions = Self::DESCRIPTIONS.iter();
-                let mut next = || descriptions.next().expect("there is one for each field");
+                let mut next = || descriptions.next().expect("each field has one description");
                 Self { $($field: $crate::instrument::Instrument::register(next(), registry)),+ }
             }
         }
@@ -126,16 +126,16 @@ macro_rules! instruments {
 
 pub(crate) use instruments;
 
-/// What a declaration becomes. Names and labels are constants that a test makes once, so an error is a mistake of the declaration.
+/// A metric made from a declaration. Names and labels are constants and a test creates each, so an error is a mistake in the declaration.
 pub(crate) trait Instrument: Collector + Clone + Sized + 'static {
     /// Creates it.
     fn create(of: &Description) -> prometheus::Result<Self>;
 
-    /// Creates it and adds it to what is written.
+    /// Creates it and registers it.
     fn register(of: &Description, registry: &Registry) -> Self {
         let metric = Self::create(of).expect("names and labels are valid");
         let registered = registry.register(Box::new(metric.clone()));
-        registered.expect("names are different");
+        registered.expect("metric names are unique");
         metric
     }
 }
@@ -163,13 +163,13 @@ impl Instrument for HistogramVec {
     }
 }
 
-/// Sets a gauge without labels.
+/// Sets a gauge.
 pub(crate) fn set(gauge: &IntGaugeVec, labels: &[&str], value: u64) {
     let value = i64::try_from(value).unwrap_or(i64::MAX);
     gauge.with_label_values(labels).set(value);
 }
 
-/// Raises a counter to what something else has counted.
+/// Raises a counter to a total that is counted elsewhere.
 pub(crate) fn raise(counter: &IntCounterVec, labels: &[&str], to: u64) {
     let counter = counter.with_label_values(labels);
     counter.inc_by(to.saturating_sub(counter.get()));

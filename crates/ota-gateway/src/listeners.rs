@@ -29,10 +29,10 @@ use crate::metrics;
 use crate::router::router;
 use crate::state::App;
 
-/// How long the end waits for the last spans to be taken by the collector.
+/// How long shutdown waits for the collector to accept the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
-/// Answers requests until `stop` comes, on the runtime that it is called on; requests in progress are finished, for as long as a request may take.
+/// Answers requests until `stop` resolves, on the runtime that it is called on; requests in progress are finished, for as long as a request may take.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -44,8 +44,8 @@ pub async fn serve(
     Api::start(app, 0)?.serve(listener, stop).await
 }
 
-/// The API with the threads that its connections are served on. They are started before anything is accepted: their runtimes need file descriptors, which
-/// clients could take otherwise.
+/// The API with the threads that its connections are served on. They are started before any connection is accepted: their runtimes need file
+/// descriptors, which client connections could use up otherwise.
 #[derive(Debug)]
 pub struct Api {
     app: App,
@@ -54,7 +54,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Starts so many threads for connections, and leaves vendor calls on the present runtime; without any, everything is on the present runtime.
+    /// Starts this many threads for connections; vendor calls stay on the current runtime. With zero threads, everything runs on the current runtime.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -96,14 +96,14 @@ impl Api {
             never = async { supervise(|| app.background()).await; std::future::pending().await } => never,
         };
         app.telemetry().end();
-        // A collector that does not answer must not hold the end up.
+        // A collector that does not answer must not delay shutdown.
         let _sent = tokio::time::timeout(LAST_SPANS, spans.join_next()).await;
         served
     }
 }
 
-/// Answers `GET /metrics` on a listener of its own, until the future is dropped, on the runtime that it is called on. No token is asked for: who
-/// may connect is decided by the address. Connections have the limits of the API's, though there are far fewer of them.
+/// Answers `GET /metrics` on a listener of its own, until the future is dropped, on the runtime that it is called on. No token is required: access
+/// is restricted by the listen address only. Connections have the same limits as those of the API, but far fewer are allowed.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -135,7 +135,7 @@ impl Service for ApiService {
     fn call(&self, mut request: Request<Incoming>, client: ClientWatch) -> Self::Answer {
         match fast_path::answer(&self.app, &request) {
             Some(response) => Either::Left(ready(Ok(response))),
-            // The router takes itself as changeable and changes nothing.
+            // The router requires `&mut self` but changes nothing.
             None => {
                 request.extensions_mut().insert(client);
                 Either::Right(self.router.clone().call(request.map(Body::new)))

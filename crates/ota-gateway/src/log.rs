@@ -1,7 +1,7 @@
 //! The log: its lines are written by a separate thread, so that a stalled reader never stops the service.
 //!
-//! A line is put into memory and the caller goes on. When the reader has stopped and the memory is full, lines are dropped and counted; as soon as
-//! there is room again one line says how many. Nothing else of the program writes to standard error.
+//! A line is put into memory and the caller continues. When the reader has stopped and the memory is full, lines are dropped and counted; as soon as
+//! there is room again, one line reports how many. No other part of the program writes to standard error.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -23,25 +23,25 @@ use crate::config::{BUFFER_BYTES, LogConfig, LogFormat};
 use crate::escape::OneLine;
 use crate::instrument::{self, NO_LABELS, instruments};
 
-/// How much more may wait when a line is an error, such as that of a panic.
+/// Additional buffer space, in bytes, reserved for error lines, such as that of a panic.
 const RESERVE_BYTES: usize = 64 << 10;
 
-/// How long the end of the process waits for lines to be written.
+/// How long shutdown waits for lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// How long is waited before writing again to what takes nothing and does not block, such as a terminal that another program has set so.
+/// The delay before a retry when the output is non-blocking and full, such as a terminal that another program set to non-blocking mode.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Where lines of the log go. Clones are one output.
+/// The output of the log. Clones share one output.
 #[derive(Clone, Debug)]
 pub struct Output(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// Something waits to be written, or nothing will any more.
+    /// Notified when there is something to write, or when the output has ended.
     filled: Condvar,
-    /// All that waited has been written.
+    /// Notified when all buffered lines have been written.
     written: Condvar,
     capacity: AtomicUsize,
     dropped: AtomicU64,
@@ -50,23 +50,23 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: Vec<u8>,
-    /// Dropped lines that no line has named yet.
+    /// The number of dropped lines that are not yet reported in the log.
     unnamed: u64,
-    /// How many the line names that is being made.
+    /// The number of dropped lines that the line being created reports.
     naming: u64,
-    /// How many the lines among `bytes` name.
+    /// The number of dropped lines that the lines in `bytes` report.
     named: u64,
     writing: bool,
     ended: bool,
 }
 
-/// How much a line may ask for.
+/// How much of the buffer a line may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Usual,
     /// An error, which may use the reserve.
     Urgent,
-    /// Names dropped lines. It may use the reserve; when there is no room, it is made again later.
+    /// Reports dropped lines. It may use the reserve; if there is no room, it is created again later.
     Notice,
 }
 
@@ -80,7 +80,7 @@ impl Shared {
         self.dropped.fetch_add(lines, Ordering::Relaxed);
     }
 
-    /// Puts a line behind those that wait, or drops it. Never waits for the reader.
+    /// Appends a line to the buffer, or drops it if there is no room. Never waits for the reader.
     fn push(&self, line: &[u8], kind: Kind) {
         let reserve = match kind {
             Kind::Usual => 0,
@@ -104,7 +104,7 @@ impl Shared {
         self.filled.notify_one();
     }
 
-    /// Writes what waits until the output has ended and nothing waits any more.
+    /// Writes the buffered lines until the output has ended and the buffer is empty.
     fn run(&self, mut to: impl Write) {
         let mut lines = Vec::new();
         loop {
@@ -129,12 +129,12 @@ impl Shared {
             let dropped = {
                 let mut waiting = self.lock();
                 match result {
-                    // They count as named when the line that says so has found room.
+                    // They count as reported once the line that reports them is in the buffer.
                     Ok(()) => {
                         waiting.naming = waiting.unnamed;
                         waiting.naming
                     }
-                    // The reader is gone; perhaps another one comes. It has not read what these lines name either.
+                    // The reader has disconnected; another may connect. The dropped lines that these lines report must be reported again.
                     Err(_) => {
                         let lost = lines.iter().filter(|byte| **byte == b'\n').count();
                         self.count_dropped(&mut waiting, lost as u64);
@@ -173,12 +173,12 @@ impl Output {
     /// # Errors
     /// When there is no standard error or the thread cannot be started.
     pub fn to_stderr() -> io::Result<Self> {
-        // A descriptor of its own: while a write to the usual one hangs, it is locked, and all who write there hang too.
+        // A separate descriptor: while a write to the standard one blocks, its lock is held, and all other writers block too.
         let file = io::stderr().as_fd().try_clone_to_owned()?;
         Self::start(std::fs::File::from(file))
     }
 
-    /// Starts an output that writes here, by a thread of its own.
+    /// Starts an output that writes to this writer on its own thread.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -197,7 +197,7 @@ impl Output {
         Ok(Self(shared))
     }
 
-    /// Makes this output that of the log of the whole process, and of panics.
+    /// Installs this output for the log of the whole process, and for panics.
     pub fn install(&self, config: &LogConfig) {
         self.0
             .capacity
@@ -219,7 +219,7 @@ impl Output {
         let installed = tracing_subscriber::registry()
             .with(layer.with_filter(config.filter.clone()))
             .try_init();
-        debug_assert!(installed.is_ok(), "one log in one process");
+        debug_assert!(installed.is_ok(), "log is installed once");
         let (output, format) = (self.clone(), config.format);
         std::panic::set_hook(Box::new(move |panic| output.note_panic(format, panic)));
     }
@@ -229,13 +229,13 @@ impl Output {
         self.0.push(format!("{text}\n").as_bytes(), Kind::Urgent);
     }
 
-    /// Returns what counts the lines that were dropped.
+    /// Returns the counter of dropped lines.
     #[must_use]
     pub fn dropped(&self) -> DroppedLines {
         DroppedLines(Arc::clone(&self.0))
     }
 
-    /// Waits until all lines are written, but not longer than so long, and returns whether they are.
+    /// Waits until all lines are written or the time limit is reached, and returns whether all are written.
     pub fn flush(&self, patience: Duration) -> bool {
         let waits = |waiting: &mut Waiting| waiting.writing || !waiting.bytes.is_empty();
         let (_waiting, time_out) = self
@@ -246,13 +246,13 @@ impl Output {
         !time_out.timed_out()
     }
 
-    /// Ends the output when the returned value is dropped, after what waits has been written as far as it is read.
+    /// Ends the output when the returned value is dropped; buffered lines are written first, as far as the reader reads them.
     #[must_use]
     pub fn ending(&self) -> Ending {
         Ending(self.clone())
     }
 
-    /// Writes the line of a panic, in the form of the log also where a filter leaves errors out.
+    /// Writes the line of a panic in the format of the log, even if a filter excludes errors.
     fn note_panic(&self, format: LogFormat, panic: &PanicHookInfo<'_>) {
         let text = text_of(panic.payload());
         let place = panic.location().map(ToString::to_string);
@@ -296,7 +296,7 @@ pub fn text_of(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("(no text)")
 }
 
-/// Ends an [`Output`] when it is dropped, also where the program panics.
+/// Ends an [`Output`] when it is dropped, even if the program panics.
 #[derive(Debug)]
 pub struct Ending(Output);
 
@@ -313,7 +313,7 @@ impl Drop for Ending {
 pub struct DroppedLines(Arc<Shared>);
 
 instruments! {
-    /// What the log loses.
+    /// Log lines that are lost.
     pub(crate) struct LogMetrics {
         /// Lines of the log that were dropped because they were not read in time; see log.buffer_bytes.
         dropped: Counter "ota_log_lines_dropped_total" [],
@@ -335,7 +335,7 @@ impl DroppedLines {
     }
 }
 
-/// Takes one event of the log.
+/// The writer for one event of the log.
 #[derive(Debug)]
 pub struct Line<'a> {
     shared: &'a Shared,

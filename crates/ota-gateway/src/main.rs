@@ -38,7 +38,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let Ok(output) = Output::to_stderr() else {
-        // Without a thread or a descriptor nothing can be served, and nothing can be said.
+        // Without a thread or a file descriptor, neither serving nor logging is possible.
         return ExitCode::FAILURE;
     };
     let _ending = output.ending();
@@ -85,13 +85,13 @@ fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints to standard output. Whoever closed it has read enough.
+/// Prints to standard output. An error because the reader closed it is ignored.
 fn show(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// How long the end waits for what still runs on the runtime, such as a name that is looked up.
+/// How long shutdown waits for tasks that still run on the runtime, such as a DNS lookup.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
 fn on_runtime<F: Future>(future: F) -> Result<F::Output, Failed> {
@@ -100,7 +100,7 @@ fn on_runtime<F: Future>(future: F) -> Result<F::Output, Failed> {
         .build()
         .map_err(|error| Failed::Other(format!("cannot start threads: {error}")))?;
     let result = runtime.block_on(future);
-    // Dropping it would wait without end for a blocking call, and those of the system's resolver take as long as they like.
+    // Dropping it would wait for blocking calls without a time limit, and calls of the system's resolver can take arbitrarily long.
     runtime.shutdown_timeout(LAST_TASKS);
     Ok(result)
 }

@@ -1,4 +1,4 @@
-//! All that is counted, for Prometheus: the metrics that each layer declares beside the code that counts them, in one registry.
+//! All metrics, for Prometheus: the metrics that each layer declares beside the code that counts them, in one registry.
 //!
 //! A new metric is a line in the declaration of its layer. A layer that counts nothing yet gets a declaration
 //! ([`instruments!`](crate::instrument)) and a line here.
@@ -90,13 +90,13 @@ impl Metrics {
         metrics
     }
 
-    /// Takes the number of dropped lines of the log from here.
+    /// Sets the counter from which the number of dropped log lines is read.
     pub(crate) fn watch_log(&self, dropped: DroppedLines) {
-        // A process has one log; a second one would be counted by nothing.
+        // A process has one log; the dropped lines of a second one would not be counted.
         let _first = self.log_output.set(dropped);
     }
 
-    /// Writes all metrics in the text format of Prometheus; what is a state and not a count is read now.
+    /// Writes all metrics in the text format of Prometheus; gauges of current state are read now.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -265,7 +265,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
         }
-        assert!(!text.contains("ota_tls_certificate"), "there is none");
+        assert!(!text.contains("ota_tls_certificate"), "TLS is off");
     }
 
     #[test]

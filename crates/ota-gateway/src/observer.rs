@@ -1,4 +1,4 @@
-//! Counts connections and requests and exports spans, for the server below that knows neither.
+//! Counts connections and requests and exports spans. The server below depends on neither metrics nor traces.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::instrument::{self, NO_LABELS, instruments};
 use crate::telemetry::Telemetry;
 
 instruments! {
-    /// What the server is asked for, and what it turns away.
+    /// Requests and connections, accepted and rejected.
     pub(crate) struct ServerMetrics {
         /// Completed requests, by route template and status.
         requests: Counter "ota_http_requests_total" ["route", "status"],
@@ -36,7 +36,7 @@ instruments! {
     }
 }
 
-/// The codes of requests that are not let in.
+/// The error codes of requests that are not admitted.
 const NOT_LET_IN: [Code; 4] = [
     Code::Unauthenticated,
     Code::Forbidden,
@@ -50,22 +50,22 @@ impl ServerMetrics {
         instrument::set(&self.connections, &NO_LABELS, open as u64);
     }
 
-    /// Records that a connection was ended from this side.
+    /// Records that a connection was closed by the gateway.
     pub(crate) fn cut_off(&self, reason: CutOff) {
         self.cut_off.with_label_values(&[reason.as_str()]).inc();
     }
 
-    /// Records that no descriptor was left for a connection.
+    /// Records that a connection could not be accepted because no file descriptor was left.
     pub(crate) fn accept_failure(&self) {
         self.accept_failures.with_label_values(&NO_LABELS).inc();
     }
 
-    /// Records that a request found no place.
+    /// Records that a request was rejected at the limit of concurrent requests.
     pub(crate) fn turned_away(&self, reason: TurnedAway) {
         self.turned_away.with_label_values(&[reason.as_str()]).inc();
     }
 
-    /// Returns what counts the requests of one route that the fast path answers, looked up once.
+    /// Returns the counters for requests of one route that the fast path answers, looked up once.
     pub(crate) fn of_route(&self, route: &str) -> RouteCounters {
         let requests = |status| self.requests.with_label_values(&[route, status]);
         RouteCounters {
@@ -76,7 +76,7 @@ impl ServerMetrics {
     }
 }
 
-/// What counts the requests of one route.
+/// The counters for the requests of one route.
 #[derive(Debug)]
 pub(crate) struct RouteCounters {
     whole: IntCounter,
@@ -95,7 +95,7 @@ impl RouteCounters {
     }
 }
 
-/// What the layer around every handler tells what happens.
+/// The observer that the layer around every handler reports events to.
 #[derive(Debug)]
 pub(crate) struct RequestObserver {
     pub(crate) metrics: ServerMetrics,

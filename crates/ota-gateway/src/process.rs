@@ -33,7 +33,7 @@ impl ProcessMetrics {
     }
 }
 
-/// Memory of the process as Linux tells it.
+/// Memory of the process as Linux reports it.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

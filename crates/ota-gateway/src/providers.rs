@@ -44,7 +44,7 @@ impl Shared {
         }
     }
 
-    /// Says where traces go; without, nowhere.
+    /// Sets the destination of traces; without it, traces are not exported.
     #[must_use]
     pub fn with_telemetry(mut self, telemetry: Arc<Telemetry>) -> Self {
         self.telemetry = telemetry;
@@ -134,7 +134,7 @@ fn scope(calls: u32, documented: &DocumentedQuota) -> QuotaScope {
         u32::try_from(share.max(1)).unwrap_or(u32::MAX)
     };
     match documented.per {
-        // The account's name has no credential in it where the vendor counts by address.
+        // If the vendor counts by address, the account's name contains no credential.
         QuotaPer::Application | QuotaPer::ClientAddress => QuotaScope::Account,
         QuotaPer::ReadsAndWrites => {
             let writes = documented.exceptions.iter();
@@ -241,7 +241,7 @@ impl Builder<'_> {
         match vendor {
             Some(Some(other)) => mistakes.push(section.error("vendor", unknown_vendor(&other))),
             Some(None) => {
-                // A key that looks like it is most likely the one; the others cannot be judged without a vendor.
+                // A key with a similar name was most likely meant as `vendor`; other keys cannot be checked without a vendor.
                 let known = vendors::names().join(", ");
                 let advice = match section.similar("vendor") {
                     Some(key) => format!("; is `{key}` meant to be it?"),
@@ -307,7 +307,7 @@ impl Builder<'_> {
         let Some(limits) = limits else {
             return mistakes.finish(|| None);
         };
-        // Which account it is, is not known where the settings that name it are wrong.
+        // If the settings that name the account are wrong, the account is not known.
         if account.is_none() && limits.account.is_empty() {
             return mistakes.finish(|| None);
         }
@@ -397,10 +397,10 @@ mod tests {
         }
         let writes = &[("Create", 20), ("Cancel", 10)];
         let scope = |calls| scope(calls, &documented(QuotaPer::ReadsAndWrites, writes));
-        // All writes share one figure, so the smallest holds; half of the reads' calls is half of theirs.
+        // All writes share one figure, so the smallest applies; if the reads get half of their calls, so do the writes.
         for (calls, share) in [(100, 10), (50, 5), (1, 1)] {
             let QuotaScope::ReadsAndWrites { writes, calls } = scope(calls) else {
-                panic!("reads and writes are counted apart");
+                panic!("reads and writes are counted separately");
             };
             assert!(writes.iter().eq(&["Create", "Cancel"]), "{writes:?}");
             assert_eq!(calls, share);

@@ -1,7 +1,7 @@
 //! Exporting traces over OTLP (OpenTelemetry), where the program is built with the feature `otlp` and `[telemetry]` names a collector.
 //!
-//! A request is a span, and so is each attempt at a vendor. Spans are made from what the log line and the gate know anyway; nothing of it has a
-//! URL, a token or a header.
+//! A request is a span, and so is each attempt at a vendor. Spans are made from the data of the log line and the gate; this data contains no
+//! URL, token or header.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,13 @@ mod otlp;
 
 #[cfg(not(feature = "otlp"))]
 mod otlp {
-    //! Stands in where the feature is off.
+    //! Used when the feature is off.
 
     use super::{
         AccessLogRecord, Arc, BoxFuture, Clock, Context, Duration, Outcome, Random, TelemetryConfig,
     };
 
-    /// Never made.
+    /// Never constructed.
     #[derive(Debug)]
     pub(super) enum Exporter {}
 
@@ -75,7 +75,7 @@ mod otlp {
 }
 
 instruments! {
-    /// What the export of traces loses.
+    /// Spans that are lost.
     pub(crate) struct TraceMetrics {
         /// Spans that were dropped because the collector did not take them, or not in time.
         dropped: Counter "ota_trace_spans_dropped_total" [],
@@ -89,12 +89,12 @@ impl TraceMetrics {
     }
 }
 
-/// Where traces go: to a collector, or nowhere.
+/// The destination of traces: a collector, or none.
 #[derive(Debug, Default)]
 pub struct Telemetry(Option<otlp::Exporter>);
 
 impl Telemetry {
-    /// Prepares what the configuration asks for.
+    /// Prepares the export as configured.
     ///
     /// # Errors
     /// Names the key that cannot be used, also when the program was built without traces.
@@ -116,8 +116,8 @@ impl Telemetry {
         self.0.is_some()
     }
 
-    /// Returns our place in the trace of a request: in the one that it says it belongs to, which its caller has decided to record or not, or in a new
-    /// one.
+    /// Returns the span context of a request: a child of the incoming trace context, whose caller has decided whether it is recorded, or a new
+    /// root.
     pub(crate) fn place(
         &self,
         parent: Option<TraceParent>,
@@ -167,14 +167,14 @@ impl Telemetry {
         self.0.as_ref().map_or(0, otlp::Exporter::dropped)
     }
 
-    /// Lets what [`Telemetry::run`] returned end after it has sent what waits.
+    /// Makes the future returned by [`Telemetry::run`] end after it has sent the queued spans.
     pub(crate) fn end(&self) {
         if let Some(exporter) = &self.0 {
             exporter.end();
         }
     }
 
-    /// Returns what sends the spans, for as long as it is polled.
+    /// Returns the future that sends the spans while it is polled.
     pub(crate) fn run(&self) -> Option<BoxFuture<'static, ()>> {
         self.0.as_ref()?.run()
     }

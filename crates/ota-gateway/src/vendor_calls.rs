@@ -1,4 +1,4 @@
-//! Counts vendor calls and exports their spans, for the gates below that know neither.
+//! Counts vendor calls and exports their spans. The gates below depend on neither metrics nor traces.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ fn outcomes() -> Vec<&'static str> {
 }
 
 impl VendorCallMetrics {
-    /// Returns what a provider's gate tells what happens to its calls.
+    /// Returns the observer that a provider's gate reports the events of its calls to.
     pub(crate) fn observer(
         &self,
         provider: &ProviderName,
@@ -74,7 +74,7 @@ impl VendorCallMetrics {
         })
     }
 
-    /// Reads what is a state of the gates and not a count.
+    /// Reads the current state of the gates into the gauges, and the number of breaker openings.
     pub(crate) fn read<'a>(&self, gates: impl IntoIterator<Item = (&'a ProviderName, &'a Guard)>) {
         for (provider, guard) in gates {
             let provider = provider.as_str();

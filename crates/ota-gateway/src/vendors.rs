@@ -1,6 +1,7 @@
 //! The vendors that this gateway can reach: the only list of adapters.
 //!
-//! It knows nothing of the rest of the gateway, so that the configuration, the API document and the commands can all derive from it what they say of vendors.
+//! It knows nothing of the rest of the gateway, so that the configuration, the API document and the commands can derive all their
+//! information about vendors from it.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ pub trait Account {
     /// Returns what identifies the account.
     fn account(&self) -> String;
 
-    /// Notes what the provider brings to what the providers of its vendor share.
+    /// Adds this provider's part to the state shared by the providers of its vendor.
     ///
     /// # Errors
     /// Names every key that does not fit another provider.
@@ -104,7 +105,7 @@ impl<A: Adapter> Vendor for A {
     }
 }
 
-/// A value of an adapter, with what it needs to become the next one.
+/// A value of an adapter, with the data needed to create the next one.
 struct Of<A: Adapter, V> {
     adapter: &'static A,
     shared: Arc<A::Shared>,

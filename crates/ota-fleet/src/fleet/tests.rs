@@ -38,7 +38,7 @@ impl Quota for NoQuota {
     }
 }
 
-/// How a check ends: without a call, or after one that lasts until it is let go.
+/// How a check ends: without a call, or after a call that lasts until it is released.
 #[derive(Clone)]
 enum Check {
     NotSent(Error),
@@ -47,7 +47,7 @@ enum Check {
     HalfWay(Error),
 }
 
-/// A provider whose checks end as a test says, one after the other.
+/// A provider whose checks end as the test specifies, one after the other.
 struct Scripted {
     name: ProviderName,
     capability: Capability,
@@ -297,7 +297,7 @@ async fn what_was_not_sent_says_nothing_about_the_vendor() {
     ] {
         assert_eq!(after(Check::NotSent(failing(kind))).await, well, "{kind}");
         assert_eq!(after(Check::NotSent(local(kind))).await, well, "{kind}");
-        // The quota was used up, or the time over, in the middle of a read.
+        // The quota was used up, or the time limit reached, during a read.
         assert_eq!(after(Check::HalfWay(local(kind))).await, well, "{kind}");
         let cut = Check::Sent(open(), Err(local(kind)));
         assert_eq!(after(cut).await, well, "{kind}");
@@ -313,7 +313,7 @@ async fn what_was_not_sent_says_nothing_about_the_vendor() {
     }
 }
 
-/// One request a second of what a test says: the list, or the job of a name, and how its call ends. Returns the health after each.
+/// Sends one request per second as the test specifies: the list or a named job, and how its call ends. Returns the health after each request.
 async fn requests(story: &[(&'static str, Result<()>)]) -> Vec<(HealthState, Option<ErrorKind>)> {
     let ends = story
         .iter()
@@ -328,7 +328,7 @@ async fn requests(story: &[(&'static str, Result<()>)]) -> Vec<(HealthState, Opt
     seen
 }
 
-/// What can be the trouble of one job as well as the vendor's.
+/// Errors that may concern one job only, or the vendor as a whole.
 const DOUBTFUL: [ErrorKind; 4] = [
     ErrorKind::Timeout,
     ErrorKind::Unavailable,
@@ -353,7 +353,7 @@ async fn one_broken_job_does_not_change_the_health() {
         ];
         let seen = requests(&story).await;
         assert!(seen.iter().all(|one| *one == well), "{kind}: {seen:?}");
-        // Nor do two of them, once an answer to something else has shown that it is them.
+        // Nor do two jobs, after a response to another read has shown that only these jobs fail.
         let story = [
             ("list", Ok(())),
             ("a", bad()),
@@ -374,19 +374,19 @@ async fn failures_of_more_than_one_job_change_the_health() {
     for kind in DOUBTFUL {
         let bad = || Err(failing(kind));
         let ill = Some(kind);
-        // Two jobs with no answer between them.
+        // Two jobs fail with no response in between.
         let seen = requests(&[("list", Ok(())), ("a", bad()), ("b", bad())]).await;
         assert_eq!((seen[1].1, seen[2].1), (None, ill), "{kind}");
-        // What is about no job.
+        // The failed request concerns no job.
         let seen = requests(&[("list", Ok(())), ("list", bad())]).await;
         assert_eq!(seen[1].1, ill, "{kind}");
         // Nothing has been answered yet.
         assert_eq!(requests(&[("a", bad())]).await[0].1, ill, "{kind}");
-        // A vendor that is not well already: the newest trouble is said.
+        // The vendor is already unhealthy: the most recent error is reported.
         let throttled = Err(failing(ErrorKind::Throttled));
         let seen = requests(&[("list", Ok(())), ("list", throttled), ("a", bad())]).await;
         assert_eq!(seen[2].1, ill, "{kind}");
-        // A job that has been answered is no broken one any more.
+        // A job whose read was answered no longer counts as failing.
         let story = [
             ("list", Ok(())),
             ("a", bad()),

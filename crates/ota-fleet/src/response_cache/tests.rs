@@ -18,7 +18,7 @@ const LIMITS: CacheLimits = CacheLimits {
     max_wait: Duration::from_secs(8),
 };
 
-/// How long a caller waits.
+/// The time limit of a caller.
 const TIME: Duration = Duration::from_secs(30);
 
 const NO_CACHE: CacheDirectives = CacheDirectives {
@@ -65,7 +65,7 @@ impl Bench {
             .await
     }
 
-    /// The fetch ends when `gate` lets it.
+    /// The fetch ends when `gate` is opened.
     async fn get_after(
         &self,
         key: &str,
@@ -354,7 +354,7 @@ async fn a_slow_response_is_served_for_the_least_age_after_it_was_received() {
     for seconds in 0..2 {
         for wanted in [CacheDirectives::default(), NO_CACHE] {
             let served = bench.get(wanted, Ok(2)).await.unwrap().unwrap();
-            // How old it is stays the truth.
+            // The reported age stays correct.
             assert_eq!(
                 (*served.value, served.source, served.age.as_secs()),
                 (1, Source::Hit, 8 + seconds)
@@ -598,7 +598,7 @@ async fn a_refusal_is_cached_for_its_age() {
         }
         bench.clock.advance(LIMITS.min_age);
         assert_eq!(ask(CacheDirectives::default(), Ok(1)).await, (Err(kind), 0));
-        // Who wants it fresh gets past it, and then it is forgotten.
+        // A request for a fresh response bypasses it, and then it is removed.
         assert_eq!(ask(NO_CACHE, Ok(1)).await, (Ok(()), 1));
         assert_eq!(ask(CacheDirectives::default(), Ok(1)).await, (Ok(()), 0));
         bench.clock.advance(LIMITS.max_age * 2);
@@ -634,7 +634,7 @@ async fn failures_that_may_pass_are_not_cached() {
     }
 }
 
-/// Asks a vendor that answers when `gate` lets it, as a gate does it: no longer than the time that the fetch is given.
+/// Calls a vendor that answers when `gate` is opened, and, like the real gate, stops at the deadline of the fetch.
 async fn get_with_deadline(
     bench: Arc<Bench>,
     seconds: u64,
@@ -667,7 +667,7 @@ async fn get_with_deadline(
         .await;
     let waited = clock.monotonic().saturating_duration_since(start).as_secs();
     match result {
-        // It stands for an answer here.
+        // Here it represents a response.
         Ok(_) => (ErrorKind::Conflict, waited),
         Err(error) => (error.kind(), waited),
     }

@@ -27,14 +27,14 @@ pub struct Options {
     pub offline: bool,
 }
 
-/// Calls every provider once, and the place that keys come from, and returns a table with what is wrong and how to mend it, and whether all of
+/// Calls every provider once, and the place that keys come from, and returns a table of problems and their fixes, and whether all of
 /// them answered as they should. Offline nothing is called, and the table says so.
 ///
 /// # Errors
 /// When the configuration cannot be used.
 pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), Failed> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    // Put together whole, so that everything that would end a start ends this command too.
+    // The whole application is assembled, so that every error that prevents a start also fails this command.
     let app = assembly::app_on(config, Arc::clone(&clock), Arc::new(SystemRandom))?;
     let mut rows = match options.offline {
         true => app.fleet().members().map(not_called).collect(),
@@ -56,9 +56,9 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     {
         rows.push(tokens(keys, address, &*clock).await);
     }
-    // Nothing to call is not what was wanted either. Offline nothing is called anyway, and `serve` starts with such a configuration.
+    // Without providers the check fails too. Offline nothing is called anyway, and `serve` starts with such a configuration.
     let certificate = app.certificate_warning();
-    // No client takes a certificate outside of its dates.
+    // Clients reject a certificate outside its validity period.
     let served = !certificate.as_ref().is_some_and(|(_, refused)| *refused);
     let all_ok =
         served && (options.offline || checked > 0) && rows.iter().all(|row| row.problem.is_none());
@@ -92,7 +92,7 @@ struct Row {
     advice: Option<String>,
 }
 
-/// Says what most likely mends an error of this kind at this vendor. An error that knows better has an advice of its own.
+/// Returns the most likely fix for an error of this kind at this vendor. An error with more specific advice has its own text.
 fn advice(kind: ErrorKind, vendor: &str) -> &'static str {
     let of_vendor = vendors::descriptors().find(|known| known.name == vendor);
     of_vendor
@@ -100,7 +100,7 @@ fn advice(kind: ErrorKind, vendor: &str) -> &'static str {
         .unwrap_or_else(|| usual_advice(kind))
 }
 
-/// Says what most likely mends an error of this kind at any vendor.
+/// Returns the most likely fix for an error of this kind at any vendor.
 fn usual_advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Auth => {
@@ -196,7 +196,7 @@ async fn providers(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> Vec<R
     .await
 }
 
-/// Asks the place that keys come from.
+/// Calls the server that the keys are read from.
 async fn tokens(keys: &Keys, address: String, clock: &dyn Clock) -> Row {
     let start = clock.monotonic();
     let result = keys.refresh().await;
@@ -233,7 +233,7 @@ fn table(rows: &[Row]) -> String {
                 row.endpoint.clone(),
                 row.problem.clone().unwrap_or_default(),
             ]
-            // A vendor's words must not colour the operator's terminal or make rows of their own.
+            // Text from a vendor must not change the colours of the operator's terminal or add rows to the table.
             .map(|cell| escaped(&cell).into_owned())
         }))
         .collect();

@@ -104,7 +104,7 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
 const OTHER_FILES: usize = 200;
 
 /// Raises the number of files that the process may open as far as it is allowed to: the usual 1024 are fewer than the connections that it takes. Where
-/// that is not enough there are fewer connections, so that vendor calls and files keep theirs.
+/// that is not enough, fewer connections are accepted, so that descriptors remain for vendor calls and files.
 fn open_file_limit(config: &mut Config) {
     let beside = OTHER_FILES + config.metrics.max_connections;
     let connections = config.server.limits.max_connections;

@@ -29,7 +29,7 @@ const MAX_JWKS_BYTES: usize = 256 * 1024;
 /// The longest token that is read unless configured otherwise, in bytes. Entra ID puts up to 200 groups into one.
 const DEFAULT_TOKEN_BYTES: usize = 32 * 1024;
 
-/// The smallest limit of a token's length that is of use, in bytes.
+/// The lowest useful limit of a token's length, in bytes.
 const MIN_TOKEN_BYTES: usize = 1024;
 
 /// What advice about the connection to a key server may name: nothing else can be set there.
@@ -47,9 +47,9 @@ const TLS_KEYS: KeyNames = KeyNames {
 pub struct AuthConfig {
     /// How callers are identified.
     pub mode: AuthMode,
-    /// What tokens must say.
+    /// The claims that tokens must have.
     pub rules: Rules,
-    /// What an operator should know, though it is no mistake.
+    /// Warnings for the operator: settings that are valid but deserve attention.
     pub warnings: Vec<String>,
 }
 
@@ -147,7 +147,7 @@ pub(super) fn keys() -> Vec<String> {
     section::keys_of::<Raw>()
 }
 
-/// Reads the section. `server` is there to know whether access may be disabled and how long a token may be; what it lacks is not judged by.
+/// Reads the section. `server` determines whether access may be disabled and how long a token may be; checks of missing parts are skipped.
 pub(super) fn read(section: Section, server: &ServerParts) -> Result<AuthConfig, ConfigError> {
     let (raw, mut mistakes): (Raw, _) = section.clone().read()?;
     let secret = SecretSource::from_settings(
@@ -189,7 +189,7 @@ fn warnings(mode: &AuthMode, raw: &Raw) -> Vec<String> {
 
 /// Returns the texts of a key that takes one or a list; in a variable of the environment they have commas between them.
 ///
-/// An empty value is what an unset variable leaves behind; it must not switch a check off.
+/// An unset variable often results in an empty value; it must not disable a check.
 fn several(
     section: &Section,
     key: &str,
@@ -210,7 +210,7 @@ fn several(
     Some(texts)
 }
 
-/// Reads what tokens must say.
+/// Reads the claims that tokens must have.
 fn rules(
     section: &Section,
     raw: &Raw,
@@ -253,7 +253,7 @@ fn rules(
     })
 }
 
-/// Reads the scopes that names of the identity provider stand for.
+/// Reads the mapping from names of the identity provider to scopes.
 fn scope_map(raw: &Raw, mistakes: &mut Mistakes) -> BTreeMap<String, Vec<String>> {
     let mut map = BTreeMap::new();
     for (name, scopes) in &raw.scope_map {
@@ -433,7 +433,7 @@ fn jwks_url(raw: &Raw, mistakes: &mut Mistakes) -> Option<KeySource> {
             .map_err(|error| mistakes.add("jwks_ca_file", error))
             .ok()
     });
-    // Who can change the answer on its way can let anybody in.
+    // An attacker who can change the response in transit can grant access to anyone.
     let parsed: Option<Uri> = url.parse().ok();
     let origin = parsed.as_ref().and_then(|uri| {
         let (scheme, host) = (uri.scheme_str()?, uri.authority()?);

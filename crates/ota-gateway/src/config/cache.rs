@@ -18,7 +18,7 @@ pub struct CacheConfig {
     pub stats_max_age: Duration,
     /// The maximum age of a stale response that is served when the vendor does not answer.
     pub stale_if_error: Duration,
-    /// How long a refusal (not found, refused credential, misconfigured, rejected) is cached.
+    /// How long an error (not found, refused credential, misconfigured, rejected) is cached.
     pub error_age: Duration,
     /// The maximum memory of the cached responses.
     pub max_bytes: u64,
@@ -48,7 +48,7 @@ impl Default for Raw {
     }
 }
 
-/// A week: longer times are mistakes in the unit.
+/// A week: a longer time is most likely a mistake in the unit.
 const MAX_S: u64 = 604_800;
 
 pub(super) fn keys() -> Vec<String> {

@@ -23,7 +23,7 @@ fn wrong(variable: &str, message: impl std::fmt::Display) -> ConfigError {
     ConfigError::at(Place::Variable { name }, message.to_string())
 }
 
-/// Lays variables over the file's table. In a provider's name `_` stands for `-`.
+/// Applies the variables over the file's table. In a provider's name `_` means `-`.
 ///
 /// Values stay text here; [`convert`](super::convert::convert) makes of them what their key holds.
 pub(super) fn overlay(
@@ -82,7 +82,7 @@ fn lay(
 }
 
 /// Looks for variables that were most likely meant for this program and that nothing reads. One that begins with the name of a section is a mistake;
-/// of others there is a warning, which is returned: they may belong to another program, and must not keep this one from starting.
+/// of others there is a warning, which is returned: they may belong to another program, and must not prevent this one from starting.
 pub(super) fn unread(environment: &[(String, String)], mistakes: &mut Mistakes) -> Vec<String> {
     let mut warnings = Vec::new();
     let ours = environment

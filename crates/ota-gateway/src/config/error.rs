@@ -4,7 +4,7 @@ use ota_core::escape::escaped;
 
 /// What is wrong with the configuration: one mistake or more, in the order of the file, then of the environment.
 ///
-/// Fit for an operator; without any secret.
+/// The text is for the operator and contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     pub(super) mistakes: Vec<Mistake>,

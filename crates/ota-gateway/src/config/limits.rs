@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::error::ConfigError;
 use super::section::Section;
 
-/// What a provider may cost its vendor, and how long it is waited for.
+/// The limits on a provider's calls to its vendor, and their time limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Providers with the same account share one quota.
@@ -18,18 +18,18 @@ pub struct Limits {
     pub calls: u32,
     /// Length of the window in seconds.
     pub window_s: u32,
-    /// The longest time that a call is taken to travel: so much longer than the window it is counted when its answer takes longer. Where it is not set, it is
-    /// counted until one window after its answer.
+    /// The longest time that a call is assumed to travel. If its answer takes longer, the call counts for the window plus this time. If not set, it
+    /// counts until one window after its answer.
     pub margin: Option<Duration>,
     /// How long one attempt may take.
     pub timeout: Duration,
-    /// The most attempts of one call.
+    /// The maximum number of attempts for one call.
     pub max_attempts: u32,
-    /// The most calls at the same time.
+    /// The maximum number of concurrent calls.
     pub max_concurrent: u32,
-    /// The most vendor calls for one page.
+    /// The maximum number of vendor calls for one page.
     pub max_calls_per_page: u32,
-    /// How much of a window's calls one caller may take while others ask.
+    /// The share of a window's calls that one caller may use while other callers are waiting.
     pub caller_share: f64,
 }
 
@@ -38,13 +38,13 @@ const MAX_ATTEMPTS: u32 = 3;
 const MAX_CONCURRENT: u32 = 16;
 const MAX_CALLS_PER_PAGE: u32 = 5;
 
-/// In a window of so many seconds a caller who comes late waits no longer than a request may take anyway.
+/// In a window of this many seconds, a late caller waits no longer than the time limit of a request.
 const SHORT_WINDOW_S: u32 = 10;
 
-/// What one caller may take of a longer window while others ask, unless this is configured.
+/// The default share of a longer window that one caller may use while other callers are waiting.
 const CALLER_SHARE: f64 = 0.9;
 
-/// Returns what one caller may take of a window of this length, unless this is configured.
+/// Returns the default share of a window of this length that one caller may use.
 fn default_caller_share(window_s: u32) -> f64 {
     match window_s {
         0..=SHORT_WINDOW_S => 1.0,
@@ -80,7 +80,7 @@ pub(super) fn example(name: &str, vendor: &Descriptor) -> String {
     text
 }
 
-/// What holds for a vendor unless configured otherwise.
+/// The defaults for a vendor.
 #[derive(Clone, Debug)]
 pub struct DefaultQuota {
     /// The account.

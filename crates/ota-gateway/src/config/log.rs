@@ -18,9 +18,9 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is logged, for instance `info` or `info,ota_gateway=debug`.
     pub filter: Targets,
-    /// The memory for lines that wait to be written; what finds no room is dropped.
+    /// The memory for lines that wait to be written; lines that do not fit are dropped.
     pub buffer_bytes: usize,
-    /// Targets of the filter that nothing here has; no mistake, because they silence nothing.
+    /// Targets of the filter that do not exist in this program; not an error, because they silence nothing.
     pub warnings: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn read(section: Section) -> Result<LogConfig, ConfigError> {
     let filter = filter(&raw.filter)
         .map_err(|message| mistakes.add("filter", message))
         .ok();
-    // The least takes the longest line; the most keeps a mistake in the unit from taking the memory of requests.
+    // The minimum fits the longest line; the maximum prevents a mistake in the unit from using the memory needed for requests.
     let buffer_bytes = mistakes.range("buffer_bytes", "bytes", raw.buffer_bytes, 16_384..=64 << 20);
     let place = section.hint("filter");
     mistakes.finish(|| {
@@ -162,7 +162,8 @@ fn unknown_targets(text: &str, place: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads levels and levels by target, of which one must be for all targets: without it everything that no target names is off. A word that is no level would be taken for a target whose every level is on, and all else would be off.
+/// Reads levels and levels by target, of which one must be for all targets: without it everything that no target names is off.
+/// A word that is not a level would be parsed as a target with all levels enabled, and everything else would be off.
 fn filter(text: &str) -> Result<Targets, String> {
     const FORM: &str =
         "is a level, or a level and levels by target: `info`, `warn,ota_gateway=debug`";
@@ -200,7 +201,7 @@ fn filter(text: &str) -> Result<Targets, String> {
             Some(target) if LEVELS.contains(&target.to_ascii_lowercase().as_str()) => {
                 return Err(format!("`{target}` is a level and no target; it {FORM}"));
             }
-            // Whatever begins like this was meant for a crate of the gateway.
+            // A target with this prefix was meant for a crate of the gateway.
             Some(target) if target.starts_with("ota") && !is_of(target, &crates) => {
                 let known: Vec<&str> = crates.iter().map(String::as_str).collect();
                 let advice = advice(target, &known);

@@ -14,7 +14,7 @@ pub struct MetricsConfig {
     pub listen: SocketAddr,
     /// Whether it is opened.
     pub enabled: bool,
-    /// Connections to it at the same time.
+    /// The maximum number of concurrent connections to it.
     pub max_connections: usize,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn keys() -> Vec<String> {
     section::keys_of::<Raw>()
 }
 
-/// Returns the address that the metrics listener takes, if it is opened; read on its own, so that a mistake elsewhere in the section hides nothing.
+/// Returns the address that the metrics listener takes, if it is opened; read on its own, so that a mistake elsewhere has no effect.
 pub(super) fn taken(section: &Section) -> Option<SocketAddr> {
     let usual = Raw::default();
     let known = keys();

@@ -44,7 +44,7 @@ impl Mistakes {
         self.meant.iter().any(|meant| meant == key)
     }
 
-    /// Takes the mistakes of another error over.
+    /// Adds the mistakes of another error.
     pub fn push(&mut self, error: ConfigError) {
         self.found.extend(error.mistakes);
     }
@@ -86,7 +86,7 @@ impl Mistakes {
         self.broken.iter().any(|broken| broken == key)
     }
 
-    /// Returns whether nothing was wrong so far.
+    /// Returns whether no mistake has been found so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -130,7 +130,7 @@ impl Mistakes {
             return Ok(value);
         }
         Err(self.error().unwrap_or_else(|| {
-            // A reader that returns nothing has named a reason; this is for a reader that forgot to.
+            // A reader that returns `None` must have reported a mistake; this covers a reader that did not.
             ConfigError::new("the configuration cannot be used")
         }))
     }

@@ -31,7 +31,7 @@ impl std::fmt::Debug for Origin {
 
 /// Returns the line of each key and section of a file.
 pub(super) fn lines_of(text: &str, table: &DeTable<'_>) -> BTreeMap<String, usize> {
-    // The starts of lines, so that a large file is not counted anew for each key.
+    // The starts of lines, so that the lines of a large file are not counted again for each key.
     let starts: Vec<usize> = std::iter::once(0)
         .chain(text.match_indices('\n').map(|(at, _)| at + 1))
         .collect();
@@ -106,7 +106,7 @@ impl Origin {
                     file: file.clone(),
                 };
             }
-            // A section that only the environment made, such as one whose name is misspelled there.
+            // A section that only the environment defines, such as one whose name is misspelled there.
             if part == path || part.starts_with("providers.") {
                 let below = format!("{part}.");
                 let inner = self.0.variables.range(below.clone()..).next();

@@ -1,4 +1,4 @@
-//! One section of the configuration, before it is understood.
+//! One section of the configuration, before it is parsed into its type.
 
 use ota_core::nearest::nearest;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use super::error::ConfigError;
 use super::mistakes::{Mistakes, unknown};
 use super::origin::Origin;
 
-/// One section before it is understood.
+/// One section before it is parsed into its type.
 #[derive(Clone)]
 pub struct Section {
     /// Its place, such as `providers.cloud-prod`.
@@ -19,7 +19,7 @@ pub struct Section {
     pub(super) origin: Origin,
 }
 
-/// The most mistakes of one section that are named.
+/// The maximum number of mistakes reported for one section.
 const MOST: usize = 100;
 
 /// The values of a section can be secrets, so none is shown.
@@ -85,7 +85,7 @@ impl Section {
         self.origin.hint(&format!("{}.{key}", self.path))
     }
 
-    /// Returns what a key holds, or what holds without it, whatever else is wrong with the section. `None` where that is not clear: the value is of
+    /// Returns the value of a key, or its default, even if other parts of the section are wrong. `None` where that is not clear: the value is of
     /// another type, or an unknown key of the section was most likely meant to be this one. `known` are the keys of the section.
     pub(super) fn alone<T: DeserializeOwned>(
         &self,
@@ -112,7 +112,7 @@ impl Section {
         converted.try_into().ok()
     }
 
-    /// Reads the section as a type of its own, with the collector for all that is wrong with it.
+    /// Reads the section as a type of its own, with the collector for all its mistakes.
     ///
     /// A key that is unknown or of the wrong type is noted there and left out, so that the other keys are read and checked too. The value must not
     /// be used before [`Mistakes::finish`] has found nothing.
@@ -123,7 +123,7 @@ impl Section {
         self.read_with(|table| serde_path_to_error::deserialize(Value::Table(table)))
     }
 
-    /// As [`Section::read`], by a reader of one's own.
+    /// As [`Section::read`], with a custom reader.
     ///
     /// # Errors
     /// When not even the rest can be read.
@@ -190,7 +190,7 @@ impl Section {
 
 /// Returns the keys that a section of this type may have, as the error about an unknown one names them.
 pub(super) fn keys_of<T: DeserializeOwned>() -> Vec<String> {
-    // No key of a section has a blank.
+    // No key of a section contains a space.
     let unknown = Table::from_iter([("no key".to_owned(), Value::Boolean(true))]);
     let error = Value::Table(unknown).try_into::<T>().err();
     let text = error.map(|error| error.to_string()).unwrap_or_default();
@@ -198,7 +198,7 @@ pub(super) fn keys_of<T: DeserializeOwned>() -> Vec<String> {
     known.map(|(_, known)| known).unwrap_or_default()
 }
 
-/// A step of the way to a value.
+/// One step of the path to a value.
 enum Key {
     Name(String),
     Index(usize),
@@ -274,7 +274,7 @@ fn unknown_key(text: &str) -> Option<(String, Vec<String>)> {
     Some((key.to_owned(), known))
 }
 
-/// Names what an error of serde expected, in words of the configuration.
+/// Names what an error of serde expected, in terms of the configuration.
 fn expected(text: &str) -> String {
     match text {
         "a boolean" => "`true` or `false`".to_owned(),
@@ -306,8 +306,8 @@ fn given(kind: &str) -> &str {
     }
 }
 
-/// serde repeats the value of a wrong type, which can be a secret: `invalid type: string "hunter2", expected u64`. Its words are those of the
-/// program's types; they are replaced as well.
+/// serde repeats the value of a wrong type, which can be a secret: `invalid type: string "hunter2", expected u64`. It uses the names of
+/// Rust types; they are replaced as well.
 fn without_values(text: &str) -> String {
     let wanted = text
         .rsplit_once("expected ")

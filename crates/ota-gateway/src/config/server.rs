@@ -22,7 +22,7 @@ pub struct ServerConfig {
     pub request_timeout: Duration,
     /// Certificate and key; plain HTTP without.
     pub tls: Option<TlsFiles>,
-    /// What a client may take of the gateway.
+    /// Limits on the resources that a client may use.
     pub limits: EdgeLimits,
     /// The web pages of other origins that may call.
     pub cors_origins: Vec<HeaderValue>,
@@ -38,7 +38,7 @@ pub struct ServerConfig {
 const RESERVED: u64 = 64;
 
 impl ServerConfig {
-    /// Takes fewer connections, and keeps the same part of them free.
+    /// Lowers the maximum number of connections. The number of reserved connections stays the same, but at most an eighth of all.
     pub fn lower_connections(&mut self, connections: usize) {
         let reserved =
             self.limits.max_connections - self.places.all.min(self.limits.max_connections);
@@ -95,15 +95,15 @@ impl Default for Raw {
     }
 }
 
-/// What `max_header_bytes` may be. The library below takes no less than 8 KiB.
+/// The valid range of `max_header_bytes`. The HTTP library requires at least 8 KiB.
 const HEADER_BYTES: RangeInclusive<u64> = 8192..=1 << 20;
 
 pub(super) fn keys() -> Vec<String> {
     section::keys_of::<Raw>()
 }
 
-/// What rules across sections, and the check of files, need of the section. Each part is read on its own, so that a mistake elsewhere in the section
-/// hides nothing; it is missing where it cannot be used itself.
+/// What rules across sections, and the check of files, need of the section. Each part is read separately, so that a mistake elsewhere in the section
+/// does not affect it; a part is missing only if it is itself invalid.
 #[derive(Clone, Debug, Default)]
 pub struct ServerParts {
     /// The address to listen on.
@@ -292,7 +292,7 @@ fn origin(section: &Section, text: &str) -> Result<HeaderValue, ConfigError> {
     })
 }
 
-/// Reads the origin of a web page. Browsers compare it byte by byte, so what they would never send is none.
+/// Reads the origin of a web page. It is compared byte by byte, so a text that a browser never sends is not valid.
 #[must_use]
 pub fn cors_origin(text: &str) -> Option<HeaderValue> {
     let uri: Uri = text.parse().ok()?;

@@ -26,7 +26,7 @@ pub struct TelemetryConfig {
 pub struct Collector {
     /// Its address.
     pub endpoint: Endpoint,
-    /// The value of `Authorization` that it wants.
+    /// The value of `Authorization` that it requires.
     pub authorization: Option<Arc<SecretSource>>,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn read(section: Section) -> Result<TelemetryConfig, ConfigError> {
             }
             None
         }
-        // A collector mostly stands beside the gateway; what a password goes to must be encrypted.
+        // A collector usually runs next to the gateway; a connection that carries a password must be encrypted.
         Some(text) => match Endpoint::parse(&text, !wants_authorization) {
             Ok(endpoint) => Some(Collector {
                 endpoint,

@@ -367,7 +367,7 @@ fn a_section_that_only_the_environment_has_is_blamed_on_its_variable() {
         }
         assert_eq!(places(file, &[(variable, "nonsense")]), [expected]);
     }
-    // Which of two keys is wrong is not known; the place of the other is told.
+    // It is not known which of two keys is wrong; the place of the other is reported too.
     let error = load(file, &[("OTA_GATEWAY__SERVER__LISTEN", "0.0.0.0:80")]).unwrap_err();
     assert!(
         error
@@ -446,7 +446,7 @@ fn some_connections_are_kept_free_of_requests() {
         let text = format!("[server]\n{lines}\n[auth]\nhs256_secret = \"{SECRET}\"");
         let mut config = load(&text, &[]).unwrap();
         assert_eq!(config.server.places.all, all, "{lines}");
-        // With fewer files than that.
+        // With a lower limit of open files.
         if all == 1984 {
             config.server.lower_connections(100);
             assert_eq!(config.server.limits.max_connections, 100);
@@ -537,7 +537,7 @@ fn two_listeners_do_not_take_one_address() {
         let text = file(server, metrics);
         assert!(load(&text, &[]).is_ok(), "{text}");
     }
-    // The default of one is as taken as a value that is given.
+    // A default address conflicts in the same way as a configured one.
     check(
         &format!("[auth]\nhs256_secret = \"{SECRET}\"\n[server]\nlisten = \"127.0.0.1:9464\""),
         &["metrics.listen", "(line 4)"],

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A reader that takes one write for each permit.
+/// A reader that accepts one write for each permit.
 struct Reader {
     permits: Receiver<()>,
     read: Arc<Mutex<Vec<u8>>>,
@@ -41,11 +41,11 @@ fn output(capacity: usize) -> (Output, SyncSender<()>, Arc<Mutex<Vec<u8>>>) {
     (output, permit, read)
 }
 
-/// Waits until the thread has taken what waits and hangs in writing it.
+/// Waits until the thread has taken the buffered lines and is blocked in writing them.
 fn until_taken(output: &Output) {
     let end = SystemClock.monotonic() + PATIENCE;
     while !(output.0.lock().bytes.is_empty() && output.0.lock().writing) {
-        assert!(SystemClock.monotonic() < end, "the thread takes what waits");
+        assert!(SystemClock.monotonic() < end, "the thread takes the lines");
         std::thread::yield_now();
     }
 }
@@ -61,14 +61,14 @@ fn what_finds_no_room_is_dropped_and_counted_and_memory_stays_bounded() {
     // 9 lines of 11 bytes fit into 100.
     assert_eq!(output.dropped().count(), 991);
     assert_eq!(output.0.lock().bytes.len(), 99);
-    // An error finds room when nothing else does, but not without end.
+    // An error line has room when other lines do not, but the reserve is limited.
     output.print("why it ends");
     assert!(output.0.lock().bytes.ends_with(b"why it ends\n"));
     for _ in 0..RESERVE_BYTES {
         output.print("again");
     }
     assert!(output.0.lock().bytes.len() <= 100 + RESERVE_BYTES);
-    // Nothing waits for a reader that hangs, not even the end.
+    // Nothing waits for a blocked reader, not even the end of the process.
     assert!(!output.flush(Duration::from_millis(1)));
     permit.send(()).unwrap();
     permit.send(()).unwrap();
@@ -92,17 +92,17 @@ fn dropped_lines_count_as_named_when_the_line_that_names_them_has_found_room() {
         let waiting = output.0.lock();
         (waiting.unnamed, waiting.named)
     };
-    // The memory for usual lines is full, and this line finds room.
+    // The memory for usual lines is full, but this line has room.
     assert_eq!(name(991), (0, 991));
     output.0.push(b"0123456789\n", Kind::Usual);
     for _ in 0..RESERVE_BYTES {
         output.print("again");
     }
     let before = output.dropped().count();
-    // Nothing is free: they stay to be named, and the line itself is none of them.
+    // There is no room: the dropped lines remain to be reported, and the report line itself is not counted among them.
     assert_eq!(name(before - 991), (before - 991, 991));
     assert_eq!(output.dropped().count(), before);
-    // The reader goes, and does not read what was named.
+    // The reader disconnects without reading the report.
     drop(permit);
     assert!(output.flush(PATIENCE));
     assert_eq!(output.0.lock().unnamed, output.dropped().count());

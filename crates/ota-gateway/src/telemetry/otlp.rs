@@ -28,7 +28,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::config::TelemetryConfig;
 
-/// Spans that wait to be sent; more are dropped, and counted in the log.
+/// The maximum number of queued spans; further spans are dropped and counted.
 const WAITING: usize = 4096;
 
 /// Spans in one message.
@@ -37,7 +37,7 @@ const BATCH: usize = 512;
 /// How long spans are gathered for one message.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// How long the collector may take.
+/// The time limit of a request to the collector.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends spans to a collector.
@@ -50,11 +50,11 @@ pub(super) struct Exporter {
     state: Arc<State>,
 }
 
-/// What the exporter and its task share.
+/// The state shared by the exporter and its task.
 #[derive(Debug, Default)]
 struct State {
     dropped: AtomicU64,
-    /// Whether spans are being dropped, so that the log names the first of a row only.
+    /// Whether spans are being dropped, so that only the first of several in a row is logged.
     dropping: AtomicBool,
     ended: Notify,
 }
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Exporter {
     }
 }
 
-/// Gives the exporter our client.
+/// Adapts the gateway's HTTP client for the exporter.
 struct Transport {
     client: Client,
     authorization: Option<Arc<SecretSource>>,
@@ -146,7 +146,7 @@ impl Exporter {
         })
     }
 
-    /// Decides by the trace's identifier, so that all gateways decide alike.
+    /// Decides by the trace's identifier, so that all gateways make the same decision.
     pub(super) fn samples(&self, trace_id: [u8; 16]) -> bool {
         let [.., a, b, c, d] = trace_id;
         let share = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
@@ -231,7 +231,7 @@ impl Exporter {
         });
     }
 
-    /// Hands a span over; one that finds the queue full is lost, so that a slow collector slows no one else.
+    /// Queues a span; it is dropped if the queue is full, so that a slow collector does not slow down requests.
     fn push(&self, span: SpanData) {
         if self.spans.try_send(span).is_ok() {
             return;
@@ -250,7 +250,7 @@ impl Exporter {
         self.state.ended.notify_one();
     }
 
-    /// What sends the spans; there is one, so it is given out once.
+    /// The task that sends the spans; there is only one, so it can be taken once.
     pub(super) fn run(&self) -> Option<BoxFuture<'static, ()>> {
         self.run
             .lock()
@@ -293,7 +293,7 @@ async fn send(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>, sta
             }
         }
         loop {
-            // At the end all that waits is sent, without waiting for more.
+            // At shutdown all queued spans are sent, without waiting for more.
             while ended
                 && batch.len() < BATCH
                 && let Ok(span) = waiting.try_recv()

@@ -85,7 +85,7 @@ fn texts(source: &str) -> Vec<String> {
 #[test]
 fn every_key_that_an_advice_names_is_a_key_of_that_vendor() {
     let crates = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    // What all adapters use: the connection, TLS, proxies, secrets.
+    // The code that all adapters share: the connection, TLS, proxies, secrets.
     let shared = [
         include_str!("../../../../ota-http/src/client.rs"),
         include_str!("../../../../ota-http/src/proxy.rs"),
@@ -141,7 +141,7 @@ fn the_check_of_advice_can_fail() {
     }
 }
 
-/// Answers one request after the other with this head, and no body.
+/// Answers each request with this head and no body.
 async fn answering(head: &'static str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -199,7 +199,7 @@ async fn the_advice_about_keys_fits_what_is_wrong_with_them() {
             !found.contains("vendor") && !given.contains("vendor"),
             "{found} {given}"
         );
-        // The table has the problem only; what to do stands below it.
+        // The table contains only the problem; the advice is below it.
         assert!(
             !found.contains("curl") && given.contains(advice),
             "{found} {given}"

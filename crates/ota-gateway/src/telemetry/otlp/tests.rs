@@ -1,4 +1,4 @@
-//! Exporting to a collector that the test is.
+//! Exporting to a collector that the test implements.
 
 use super::Exporter;
 use crate::config::Config;
@@ -26,7 +26,7 @@ struct Span {
 const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
 
-/// The fields of a protobuf message: number, and a number or bytes. A reader of its own proves more than the library that wrote it.
+/// The fields of a protobuf message: number, and a number or bytes. An independent reader also detects mistakes of the writing library.
 fn fields(mut rest: &[u8]) -> Vec<(u64, u64, &[u8])> {
     fn varint(rest: &mut &[u8]) -> u64 {
         let mut value = 0;
