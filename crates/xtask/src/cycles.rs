@@ -3,8 +3,9 @@
 //! It reads text, not syntax: comments, strings and test modules are left out, and every path that begins with `crate`, `self`, `super` or the name of
 //! a child is followed as far as there are files.
 //!
-//! A face is what a parent only hands on (`mod x; pub use x::Y;`). That is no use of the child: else no module with a face could have two files that
-//! share a type. In return, who names `Y` by way of the face uses the child's file, and a parent whose own code says `Y` uses it too.
+//! A re-export is what a parent only hands on (`mod x; pub use x::Y;`). That is no use of the child: otherwise no module with re-exports could
+//! have two files that share a type. In return, a file that names `Y` through the re-export uses the child's file, and a parent whose own code
+//! says `Y` uses it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -60,11 +61,11 @@ pub(crate) struct Use {
 pub(crate) fn uses(src: &Path) -> Result<Vec<Use>, String> {
     let mut files = Files::new();
     collect(src, &[], src, &mut files)?;
-    let faces = faces(&files);
+    let reexports = reexports(&files);
     let uses = files.iter().map(|(module, (shown, text))| Use {
         module: module.clone(),
         shown: shown.clone(),
-        others: used(module, text, &files, &faces)
+        others: used(module, text, &files, &reexports)
             .into_iter()
             .map(|other| {
                 let shown = files[&other].0.clone();
@@ -79,10 +80,10 @@ pub(crate) fn uses(src: &Path) -> Result<Vec<Use>, String> {
 fn cycles(src: &Path) -> Result<Vec<Vec<String>>, String> {
     let mut files = Files::new();
     collect(src, &[], src, &mut files)?;
-    let faces = faces(&files);
+    let reexports = reexports(&files);
     let uses: BTreeMap<_, _> = files
         .iter()
-        .map(|(module, (_, text))| (module, used(module, text, &files, &faces)))
+        .map(|(module, (_, text))| (module, used(module, text, &files, &reexports)))
         .collect();
     let reached: BTreeMap<_, _> = uses
         .keys()
@@ -178,12 +179,17 @@ fn collect(src: &Path, module: &[String], folder: &Path, files: &mut Files) -> R
 }
 
 /// Returns the files that a file uses, itself left out.
-fn used(module: &[String], text: &str, files: &Files, faces: &Faces) -> BTreeSet<Vec<String>> {
+fn used(
+    module: &[String],
+    text: &str,
+    files: &Files,
+    reexports: &Reexports,
+) -> BTreeSet<Vec<String>> {
     let text = without_tests(&plain(text));
     let words = words(&text);
     let mut used = BTreeSet::new();
     let mut add = |path: &[&str]| {
-        if let Some(file) = file_of(module, path, files, faces)
+        if let Some(file) = file_of(module, path, files, reexports)
             && file != module
         {
             used.insert(file);
@@ -208,10 +214,10 @@ fn used(module: &[String], text: &str, files: &Files, faces: &Faces) -> BTreeSet
     used
 }
 
-/// What the faces hand on: by module and name, the path to it, from the module.
-type Faces = BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>>;
+/// What the re-exports hand on: by module and name, the path to it, from the module.
+type Reexports = BTreeMap<Vec<String>, BTreeMap<String, Vec<String>>>;
 
-fn faces(files: &Files) -> Faces {
+fn reexports(files: &Files) -> Reexports {
     let of_file = |(module, (_, text)): (&Vec<String>, &(String, String))| {
         let text = without_tests(&plain(text));
         let words = words(&text);
@@ -300,7 +306,12 @@ fn tree<'a>(
 }
 
 /// Returns the file that a path leads into: the deepest one on its way.
-fn file_of(module: &[String], path: &[&str], files: &Files, faces: &Faces) -> Option<Vec<String>> {
+fn file_of(
+    module: &[String],
+    path: &[&str],
+    files: &Files,
+    reexports: &Reexports,
+) -> Option<Vec<String>> {
     let mut at = Vec::new();
     for (index, word) in path.iter().enumerate() {
         match (*word, index) {
@@ -322,10 +333,10 @@ fn file_of(module: &[String], path: &[&str], files: &Files, faces: &Faces) -> Op
                     at.push(name.to_owned());
                     continue;
                 }
-                // What a face hands on is where it comes from.
-                if let Some(behind) = faces.get(&at).and_then(|names| names.get(name)) {
+                // What a re-export hands on is where it comes from.
+                if let Some(behind) = reexports.get(&at).and_then(|names| names.get(name)) {
                     let behind: Vec<&str> = behind.iter().map(String::as_str).collect();
-                    return file_of(&at, &behind, files, faces);
+                    return file_of(&at, &behind, files, reexports);
                 }
                 break;
             }
@@ -543,7 +554,10 @@ pub(crate) mod tests {
             ("import", "mod child;\nuse child::C;\npub struct A;"),
             ("code", "mod child;\npub struct A;\nfn f() { child::f() }"),
             ("type", "mod child;\npub struct A(child::C);"),
-            ("face", "mod child;\npub use child::C;\npub struct A(C);"),
+            (
+                "re-export",
+                "mod child;\npub use child::C;\npub struct A(C);",
+            ),
             (
                 "called",
                 "mod child;\npub(crate) use child::{C, f};\npub struct A;\nfn g() { f() }",
@@ -559,12 +573,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_face_is_no_cycle_and_hides_none() {
-        let face = "mod b;\nmod c;\npub use b::B;\npub(crate) use c::{C, f};";
+    fn a_reexport_is_no_cycle_and_hides_none() {
+        let parent = "mod b;\nmod c;\npub use b::B;\npub(crate) use c::{C, f};";
         let beside = |b, c| {
             let files = [
                 ("lib.rs", "mod a;\npub use a::B;"),
-                ("a.rs", face),
+                ("a.rs", parent),
                 ("a/b.rs", b),
                 ("a/c.rs", c),
             ];

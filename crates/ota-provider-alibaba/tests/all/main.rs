@@ -1,4 +1,4 @@
-//! Tests of the adapter through its public face, against a server of scripted answers.
+//! Tests of the adapter through its public interface, against a server of scripted answers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod answers;
