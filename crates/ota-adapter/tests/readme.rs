@@ -8,7 +8,7 @@ use ota_adapter::{
     Account, FieldReader, LenientObject, LenientScalar, ListCursor, Meaning, Source, TimeFormat,
 };
 use ota_core::capability::{
-    Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
+    Capability, ChangeSigns, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
     TaskFilterSupport,
 };
 use ota_core::fields::FieldSupport;
@@ -195,6 +195,9 @@ fn capability() -> Capability {
         job_stats: StatsSupport {
             native: true,
             calls: 1,
+        },
+        change_signs: ChangeSigns {
+            counts_in_rows: false,
         },
         fields: FieldSupport::default(),
         actions: Vec::new(),
