@@ -45,6 +45,9 @@ pub enum PassEnd {
     /// It proves absence: the end was reached without a failed call, nothing was passed over or truncated, and the rows seen equal the first or last total where
     /// the vendor tells one. The store checks the totals again.
     Complete,
+    /// All that the vendor shows was read, and the vendor does not show all. It proves nothing about absence. A deep pass marks its job as truncated until a
+    /// complete one, and counts as a reading of its tasks (`tasks_as_of`).
+    Truncated,
     /// It proves nothing about absence; why is shown as the provider's problem, if it is one.
     Incomplete {
         /// What is missing, fit for an operator.

@@ -133,4 +133,6 @@ pub struct Written {
     pub unchanged: u64,
     /// Rows that were left alone because a later call had brought what is there.
     pub older: u64,
+    /// Rows that the pass of the page had not seen before; 0 without a pass.
+    pub first_seen: u64,
 }

@@ -23,6 +23,12 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     // For the tests of adapters.
     ("ota-adapter-test", &["ota-core"]),
     ("ota-fleet", &["ota-core"]),
+    ("ota-store", &["ota-core"]),
+    // It knows no vendor, no HTTP and no SQL.
+    (
+        "ota-sync",
+        &["ota-core", "ota-fleet", "ota-guard", "ota-store"],
+    ),
     ("ota-api", &["ota-core", "ota-http"]),
     ("ota-auth", &["ota-core", "ota-http"]),
     ("ota-server", &["ota-api", "ota-core", "ota-http"]),
