@@ -15,6 +15,7 @@ use ota_server::{Certificates, TlsError};
 use crate::config::{
     AuthConfig, Config, ConfigError, Draft, Mistakes, Origin, Section, TelemetryConfig,
 };
+use crate::mirror::Mirror;
 use crate::providers::{self, Providers, Shared};
 use crate::state::{App, Parts, ServerParts};
 use crate::telemetry::Telemetry;
@@ -51,8 +52,14 @@ pub fn app_on(
     );
     let access = access(&config.auth);
     mistakes.finish(|| {
-        let (shared, Providers { fleet, gates }) = (parts.shared, parts.providers?);
+        let (shared, providers) = (parts.shared, parts.providers?);
+        let Providers {
+            fleet,
+            gates,
+            mirrored,
+        } = providers;
         Some(App::new(Parts {
+            mirror: Mirror::new(&config.mirror, mirrored),
             fleet,
             gates,
             access,

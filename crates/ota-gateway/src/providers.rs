@@ -69,6 +69,19 @@ pub struct Providers {
     pub fleet: Fleet,
     /// Their gates, by name.
     pub gates: Vec<(ProviderName, Arc<Guard>)>,
+    /// How the mirror reads each of them, by name.
+    pub mirrored: Vec<Mirrored>,
+}
+
+/// How the mirror reads a provider.
+#[derive(Clone, Debug)]
+pub struct Mirrored {
+    /// The provider.
+    pub name: ProviderName,
+    /// The vendor account: providers with the same text share one quota.
+    pub account: String,
+    /// Whether it is read at all.
+    pub enabled: bool,
 }
 
 /// The quotas of the vendor accounts.
@@ -190,6 +203,7 @@ pub fn build(
         accounts: Accounts::default(),
         shares: BTreeMap::new(),
         gates: Vec::new(),
+        mirrored: Vec::new(),
     };
     let mut mistakes = Mistakes::default();
     let mut members = Vec::new();
@@ -200,6 +214,7 @@ pub fn build(
         Some(Providers {
             fleet: Fleet::new(members),
             gates: builder.gates,
+            mirrored: builder.mirrored,
         })
     })
 }
@@ -210,6 +225,7 @@ struct Builder<'a> {
     /// What the providers of each vendor share.
     shares: BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>,
     gates: Vec<(ProviderName, Arc<Guard>)>,
+    mirrored: Vec<Mirrored>,
 }
 
 impl Builder<'_> {
@@ -221,6 +237,7 @@ impl Builder<'_> {
         let mut mistakes = Mistakes::default();
         let vendor = mistakes.check(section.take_text("vendor"));
         let limits = mistakes.check(section.take_section("limits"));
+        let mirror = mistakes.check(section.take_bool("mirror", true));
         let known = vendor
             .as_ref()
             .and_then(Option::as_deref)
@@ -236,7 +253,11 @@ impl Builder<'_> {
                 };
                 joined.unwrap_or_else(named);
             }
-            return self.join(name, &section, limits, (vendor, account), mistakes);
+            let settings = CommonSettings {
+                limits,
+                mirror: mirror.unwrap_or(true),
+            };
+            return self.join(name, &section, settings, (vendor, account), mistakes);
         }
         match vendor {
             Some(Some(other)) => mistakes.push(section.error("vendor", unknown_vendor(&other))),
@@ -289,7 +310,7 @@ impl Builder<'_> {
         &mut self,
         name: &ProviderName,
         section: &Section,
-        limits: Option<Option<Section>>,
+        settings: CommonSettings,
         (vendor, account): (&'static dyn Vendor, Option<Box<dyn Account>>),
         mut mistakes: Mistakes,
     ) -> Result<ConfiguredProvider, ConfigError> {
@@ -303,6 +324,7 @@ impl Builder<'_> {
             calls: vendor.default_calls,
             window_s: documented.window_s,
         };
+        let limits = settings.limits;
         let limits = limits.and_then(|limits| mistakes.check(Limits::read(limits, default)));
         let Some(limits) = limits else {
             return mistakes.finish(|| None);
@@ -343,6 +365,11 @@ impl Builder<'_> {
                 window_s: limits.window_s,
             };
             self.gates.push((name.clone(), gate));
+            self.mirrored.push(Mirrored {
+                name: name.clone(),
+                account: limits.account.clone(),
+                enabled: settings.mirror,
+            });
             let clock = Arc::clone(&shared.clock);
             Some(ConfiguredProvider::new(
                 provider?,
@@ -352,6 +379,14 @@ impl Builder<'_> {
             ))
         })
     }
+}
+
+/// What the section of a provider holds that means the same for every vendor.
+struct CommonSettings {
+    /// `limits`, when it is a section.
+    limits: Option<Option<Section>>,
+    /// `mirror`
+    mirror: bool,
 }
 
 /// Returns the vendor of this name.

@@ -97,6 +97,7 @@ const CRATES: &[&str] = &[
     "ota_guard",
     "ota_http",
     "ota_server",
+    "ota_store",
 ];
 
 /// Returns the gateway's own crates, as targets name them.

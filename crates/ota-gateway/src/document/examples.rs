@@ -18,6 +18,8 @@ use time::macros::datetime;
 
 use crate::vendors::ADAPTERS;
 
+mod fleet;
+
 const AS_OF: &str = "2026-11-23T08:15:30Z";
 /// A job that the sandbox has at every start, so that "Try it out" answers.
 const JOB_ID: &str = "JbJuHf4v9VIOAu3jgBuvIM0200";
@@ -32,6 +34,7 @@ pub(super) fn of_parameter(name: &str) -> Option<Value> {
     Some(match name {
         "provider" => json!(vendor().provider),
         "job_id" => json!(JOB_ID),
+        "group_by" => json!(["provider", "status"]),
         _ => return None,
     })
 }
@@ -68,6 +71,22 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
             end: end(Some(137))
         }),
         "Device" => json!(task().device),
+        "FleetJob" => json!(fleet::job(job)),
+        "FleetJobPage" => json!(fleet::job_page(job)),
+        "JobMirror" => json!(fleet::job(job).mirror),
+        "FleetTask" => json!(fleet::task(task(), &job)),
+        "FleetTaskPage" => json!(fleet::task_page(task(), &job)),
+        "TaskJob" => json!(fleet::task(task(), &job).job),
+        "TaskMirror" => json!(fleet::task(task(), &job).mirror),
+        "FleetPageEnd" => json!(fleet::end(12)),
+        "Sources" => json!(fleet::sources()),
+        "Source" => json!(fleet::source()),
+        "GroupCounts" => json!(fleet::groups()),
+        "CountedGroup" => json!(fleet::groups().groups[0]),
+        "JobHistory" => json!(fleet::history()),
+        "HistoryPoint" => json!(fleet::history().points[0]),
+        "SyncProgress" => json!(fleet::progress()),
+        "MirrorRows" => json!(fleet::progress().rows),
         "Provider" => json!(provider()),
         "ProviderList" => json!(ProviderList {
             items: vec![provider()]
@@ -139,7 +158,9 @@ fn detail(code: Code) -> &'static str {
         Code::NotAcceptable => {
             "`Accept-Encoding` excludes every encoding of the response: identity, gzip and br"
         }
-        Code::Conflict => "the job has ended",
+        Code::Conflict => {
+            "this provider is left out of the mirror; see `mirror` in the gateway's configuration"
+        }
         Code::PayloadTooLarge => "the body is larger than 65536 bytes; no operation takes one",
         Code::MisdirectedRequest => {
             "access control is disabled, so only requests to localhost or a loopback address are answered"
@@ -176,6 +197,9 @@ fn detail(code: Code) -> &'static str {
             "the keys that tokens are verified with are not available at the moment; try again"
         }
         Code::Unavailable => "the connection limit is reached; try again later",
+        Code::MirrorUnavailable => {
+            "the database of the mirror cannot be used at the moment; what one provider is asked for is still answered"
+        }
     }
 }
 

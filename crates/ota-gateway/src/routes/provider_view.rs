@@ -1,9 +1,13 @@
 //! A configured provider and its health as the API shows them.
 
+use ota_api::fleet::SyncProgress;
 use ota_api::own_timestamp;
 use ota_api::problem::Code;
 use ota_api::provider::{Health, HealthProblem, Provider, Quota};
 use ota_fleet::ConfiguredProvider;
+
+use crate::fleet_read::Covered;
+use crate::mirror::Mirror;
 
 /// Returns what the API says of a provider.
 pub(super) fn provider(member: &ConfiguredProvider) -> Provider {
@@ -33,4 +37,9 @@ pub(super) fn health(health: ota_fleet::Health) -> Health {
             detail,
         }),
     }
+}
+
+/// Returns what the API says of the progress of the only provider that is covered.
+pub(super) fn sync(covered: &Covered) -> SyncProgress {
+    covered.only().map(Mirror::progress).unwrap_or_default()
 }

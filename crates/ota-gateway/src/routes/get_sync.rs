@@ -1,0 +1,37 @@
+//! GET /v1/providers/{provider}/sync
+
+use axum::response::Response;
+use ota_api::fleet::SyncProgress;
+use ota_api::parameters::Query;
+use ota_api::problem::Failure;
+use ota_api::responses;
+
+use super::parts::{Path, ProviderPath};
+use super::provider_view;
+use crate::access::Reader;
+use crate::cache::fleet_text;
+use crate::fleet_read::FleetRead;
+
+/// Get the progress of a provider's mirror
+///
+/// How far the mirror is, and what is being read. Makes no vendor call.
+#[utoipa::path(
+    get,
+    path = "/v1/providers/{provider}/sync",
+    tag = "fleet",
+    security(("bearer" = [ota_auth::READ])),
+    params(ProviderPath),
+    responses((status = 200, description = "The progress", body = SyncProgress), responses::FleetRead),
+)]
+pub async fn get_sync(
+    Reader(caller): Reader,
+    fleet: FleetRead,
+    Path(ProviderPath { provider }): Path<ProviderPath>,
+    Query(()): Query<()>,
+) -> Result<Response, Failure> {
+    let covered = fleet.one(&caller, &provider).await?;
+    let origin = fleet.origin(&covered);
+    let progress = provider_view::sync(&covered);
+    let body = fleet_text::whole(&progress, &origin)?;
+    Ok(fleet.answer(body, &origin).await)
+}

@@ -1,0 +1,41 @@
+//! POST /v1/providers/{provider}/sync
+
+use axum::extract::State;
+use axum::response::Response;
+use ota_api::fleet::SyncProgress;
+use ota_api::parameters::Query;
+use ota_api::problem::Failure;
+use ota_api::responses::SyncCommand;
+
+use super::parts::{Path, ProviderPath};
+use super::provider_view;
+use crate::access::Admin;
+use crate::cache::fleet_text;
+use crate::fleet_read::FleetRead;
+use crate::state::App;
+
+/// Start a full pass over a provider
+///
+/// A pass over all jobs of the provider begins now, inside the background share of the quota; one that is running is joined.
+#[utoipa::path(
+    post,
+    path = "/v1/providers/{provider}/sync",
+    tag = "fleet",
+    security(("bearer" = [ota_auth::ADMIN])),
+    params(ProviderPath),
+    responses((status = 202, description = "The progress", body = SyncProgress), SyncCommand),
+)]
+pub async fn start_sync(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    fleet: FleetRead,
+    Path(ProviderPath { provider }): Path<ProviderPath>,
+    Query(()): Query<()>,
+) -> Result<Response, Failure> {
+    let covered = fleet.one(&caller, &provider).await?;
+    app.mirror().start_full_pass(&provider)?;
+    let origin = fleet.origin(&covered);
+    let progress = provider_view::sync(&covered);
+    let body = fleet_text::whole(&progress, &origin)?;
+    Ok(fleet.accepted(body, &origin).await)
+}
