@@ -13,6 +13,8 @@ pub enum StoreError {
     },
     /// This process no longer holds the account that the transaction wrote for; nothing was written.
     Superseded,
+    /// The position of a page is none that this program made.
+    Position,
 }
 
 impl std::fmt::Display for StoreError {
@@ -20,6 +22,7 @@ impl std::fmt::Display for StoreError {
         match self {
             Self::Unavailable { message } => f.write_str(message),
             Self::Superseded => f.write_str("another gateway has taken the account over"),
+            Self::Position => f.write_str("the position of the page cannot be read"),
         }
     }
 }

@@ -2,11 +2,41 @@
 //!
 //! It knows no vendor and no HTTP. Rows arrive rendered (the JSON of the API) together with the columns that are filtered and sorted by.
 
+mod codes;
+mod conditions;
+mod connection;
+mod counts;
+mod document;
+mod engine;
 pub mod error;
 pub mod fleet;
+mod fleet_jobs;
+mod fleet_tasks;
+mod groups;
+mod job_states;
+mod migrate;
 pub mod pass;
+mod pass_end;
+mod pass_progress;
+mod position;
+mod postgres;
+mod postgres_connection;
+mod postgres_tls;
+mod provider;
 pub mod record;
+mod scope;
+mod sqlite;
+mod sqlite_connection;
 pub mod store;
+mod tally;
+mod task_filter;
+mod text_search;
+mod value;
+mod verify;
+mod walk;
+mod write_jobs;
+mod write_tasks;
 
 pub use error::{OpenError, Result, StoreError};
+pub use job_states::JobState;
 pub use store::{About, OpenSettings, Store};

@@ -1,22 +1,42 @@
 //! The handle of the database.
 
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 use ota_core::id::{JobId, ProviderName};
 use time::OffsetDateTime;
 
+use crate::connection::Connection;
+use crate::engine::Engine;
 use crate::error::{OpenError, Result};
 use crate::fleet::{
     FleetJob, FleetTask, Groups, HistoryPoint, JobKey, JobQuery, JobSort, Page, ProviderState,
     TaskKey, TaskQuery, TaskSort,
 };
+use crate::job_states::{self, JobState};
+use crate::migrate::{migrate, newest};
 use crate::pass::{Ended, OpenPass, PassEnd, PassId, PassOf};
 use crate::record::{JobPage, TaskPage, Written};
+use crate::value::millis;
+use crate::{
+    fleet_jobs, fleet_tasks, groups, pass_end, pass_progress, provider, verify, write_jobs,
+    write_tasks,
+};
 
 /// The database. Clones share it. Dropping a future of any method leaves nothing half done.
-#[derive(Clone, Debug)]
-pub struct Store {}
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<Engine>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
 
 /// How the database is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OpenSettings {
     /// `sqlite:PATH`, or `postgres://…`. May hold a password: it is never shown.
     pub url: String,
@@ -24,6 +44,16 @@ pub struct OpenSettings {
     pub exclusive: bool,
     /// Whether a missing SQLite file is made and migrations are run.
     pub create: bool,
+}
+
+impl std::fmt::Debug for OpenSettings {
+    /// Leaves the URL out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenSettings")
+            .field("exclusive", &self.exclusive)
+            .field("create", &self.create)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The database that was opened.
@@ -37,36 +67,17 @@ pub struct About {
     pub bytes: u64,
 }
 
-/// A job that a pass or a look may be due for; what the scheduler needs of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JobState {
-    /// The job.
-    pub id: JobId,
-    /// Where it is in its life.
-    pub status: ota_core::job::JobStatus,
-    /// When it last changed, or one of its tasks.
-    pub changed_at: OffsetDateTime,
-    /// When it starts, or was created.
-    pub created_at: Option<OffsetDateTime>,
-    /// When its row or its counts were last read.
-    pub as_of: OffsetDateTime,
-    /// When all its tasks were last read by a complete pass.
-    pub tasks_as_of: Option<OffsetDateTime>,
-    /// The counts as the vendor last told them.
-    pub vendor_counts: Option<ota_core::job::JobStats>,
-    /// The counts of the task rows in the database.
-    pub own_counts: ota_core::job::JobStats,
-    /// When it is to be looked at next, as the sync last decided.
-    pub due_at: Option<OffsetDateTime>,
-}
-
 impl Store {
     /// Opens the database, and migrates it if `create` says so.
     ///
     /// # Errors
     /// [`OpenError::Refused`] when a restart does not help; [`OpenError::Away`] when the server may come back.
     pub async fn open(settings: &OpenSettings) -> std::result::Result<Self, OpenError> {
-        todo!()
+        let engine = Engine::open(&settings.url, settings.exclusive, settings.create).await?;
+        migrate(&engine, settings.create).await?;
+        Ok(Self {
+            engine: Arc::new(engine),
+        })
     }
 
     /// Tells what was opened.
@@ -74,7 +85,40 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn about(&self) -> Result<About> {
-        todo!()
+        let (version, bytes) = match &*self.engine {
+            Engine::Sqlite(sqlite) => (rusqlite::version().to_owned(), Some(sqlite.bytes())),
+            Engine::Postgres(_) => (String::new(), None),
+        };
+        if let Some(bytes) = bytes {
+            // Says that it can be read.
+            self.read(|connection| Box::pin(async move { provider::all(connection).await }))
+                .await?;
+            return Ok(About {
+                engine: format!("sqlite {version}"),
+                schema: newest(),
+                bytes,
+            });
+        }
+        let row = self
+            .read(|connection| {
+                Box::pin(async move {
+                    connection
+                        .first(
+                            "SELECT current_setting('server_version'), CAST(coalesce(sum(pg_total_relation_size(CAST(quote_ident(schemaname) || '.' || quote_ident(tablename) AS regclass))), 0) AS BIGINT) \
+                             FROM pg_catalog.pg_tables WHERE schemaname = current_schema()",
+                            &[],
+                        )
+                        .await
+                })
+            })
+            .await?;
+        let version = row.as_ref().map(|row| row.text(0)).unwrap_or_default();
+        let version = version.split(' ').next().unwrap_or_default();
+        Ok(About {
+            engine: format!("postgres {version}"),
+            schema: newest(),
+            bytes: row.as_ref().map(|row| row.count(1)).unwrap_or_default(),
+        })
     }
 
     /// Writes a page of jobs in one transaction: rows, counters, history and the progress of its pass.
@@ -82,7 +126,11 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn write_jobs(&self, page: &JobPage) -> Result<Written> {
-        todo!()
+        let page = page.clone();
+        self.write(move |connection| {
+            Box::pin(async move { write_jobs::write(connection, &page).await })
+        })
+        .await
     }
 
     /// Writes a page of tasks in one transaction.
@@ -90,7 +138,11 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn write_tasks(&self, page: &TaskPage) -> Result<Written> {
-        todo!()
+        let page = page.clone();
+        self.write(move |connection| {
+            Box::pin(async move { write_tasks::write(connection, &page).await })
+        })
+        .await
     }
 
     /// Writes counts of a job that the vendor told, if no later call brought other ones.
@@ -104,7 +156,14 @@ impl Store {
         sent_at: OffsetDateTime,
         counts: &ota_core::job::JobStats,
     ) -> Result<()> {
-        todo!()
+        let (provider, job, counts) = (provider.clone(), job.clone(), counts.clone());
+        let sent = millis(sent_at);
+        self.write(move |connection| {
+            Box::pin(async move {
+                write_jobs::write_counts(connection, &provider, &job, sent, &counts).await
+            })
+        })
+        .await
     }
 
     /// Notes that the vendor said it does not know a job, by a look at it alone; two such looks make it vanish as two passes do.
@@ -117,7 +176,11 @@ impl Store {
         job: &JobId,
         at: OffsetDateTime,
     ) -> Result<()> {
-        todo!()
+        let (provider, job, at) = (provider.clone(), job.clone(), millis(at));
+        self.write(move |connection| {
+            Box::pin(async move { pass_end::missing_job(connection, &provider, &job, at).await })
+        })
+        .await
     }
 
     /// Begins a pass, or returns the one that is open.
@@ -125,7 +188,11 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn begin_pass(&self, of: &PassOf, at: OffsetDateTime) -> Result<OpenPass> {
-        todo!()
+        let of = of.clone();
+        self.write(move |connection| {
+            Box::pin(async move { pass_progress::begin(connection, of, at).await })
+        })
+        .await
     }
 
     /// Returns the passes of a provider that are open.
@@ -133,7 +200,11 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn open_passes(&self, provider: &ProviderName) -> Result<Vec<OpenPass>> {
-        todo!()
+        let provider = provider.clone();
+        self.read(move |connection| {
+            Box::pin(async move { pass_progress::open(connection, &provider).await })
+        })
+        .await
     }
 
     /// Ends a pass.
@@ -141,7 +212,11 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn end_pass(&self, pass: PassId, end: &PassEnd, at: OffsetDateTime) -> Result<Ended> {
-        todo!()
+        let (end, at) = (end.clone(), millis(at));
+        self.write(move |connection| {
+            Box::pin(async move { pass_end::end(connection, pass, &end, at).await })
+        })
+        .await
     }
 
     /// Returns the jobs of a provider that are not vanished, for the schedule, by `due_at`, those without first.
@@ -149,7 +224,11 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn job_states(&self, provider: &ProviderName, limit: u32) -> Result<Vec<JobState>> {
-        todo!()
+        let provider = provider.clone();
+        self.read(move |connection| {
+            Box::pin(async move { job_states::all(connection, &provider, limit).await })
+        })
+        .await
     }
 
     /// Returns one job.
@@ -161,7 +240,11 @@ impl Store {
         provider: &ProviderName,
         job: &JobId,
     ) -> Result<Option<JobState>> {
-        todo!()
+        let (provider, job) = (provider.clone(), job.clone());
+        self.read(move |connection| {
+            Box::pin(async move { job_states::one(connection, &provider, &job).await })
+        })
+        .await
     }
 
     /// Says when jobs are to be looked at next.
@@ -173,7 +256,15 @@ impl Store {
         provider: &ProviderName,
         due: &[(JobId, OffsetDateTime)],
     ) -> Result<()> {
-        todo!()
+        let provider = provider.clone();
+        let due = due
+            .iter()
+            .map(|(job, at)| (job.clone(), millis(*at)))
+            .collect();
+        self.write(move |connection| {
+            Box::pin(async move { job_states::set_due(connection, &provider, due).await })
+        })
+        .await
     }
 
     /// Returns ids and device names of a job's tasks in one of these statuses, at most `limit`, those that changed longest ago first.
@@ -187,7 +278,13 @@ impl Store {
         status: &[ota_core::task::TaskStatus],
         limit: u32,
     ) -> Result<Vec<(String, Option<String>)>> {
-        todo!()
+        let (provider, job, status) = (provider.clone(), job.clone(), status.to_vec());
+        self.read(move |connection| {
+            Box::pin(async move {
+                job_states::tasks_in(connection, &provider, &job, status, limit).await
+            })
+        })
+        .await
     }
 
     /// Makes the provider known, or known again.
@@ -200,7 +297,11 @@ impl Store {
         vendor: &str,
         at: OffsetDateTime,
     ) -> Result<()> {
-        todo!()
+        let (provider, vendor, at) = (provider.clone(), vendor.to_owned(), millis(at));
+        self.write(move |connection| {
+            Box::pin(async move { provider::see(connection, &provider, &vendor, at).await })
+        })
+        .await
     }
 
     /// Says that the first pass over jobs and tasks has ended.
@@ -212,7 +313,11 @@ impl Store {
         provider: &ProviderName,
         at: OffsetDateTime,
     ) -> Result<()> {
-        todo!()
+        let (provider, at) = (provider.clone(), millis(at));
+        self.write(move |connection| {
+            Box::pin(async move { provider::first_pass_ended(connection, &provider, at).await })
+        })
+        .await
     }
 
     /// Says what is wrong with a provider's mirror, or that nothing is.
@@ -225,7 +330,14 @@ impl Store {
         problem: Option<&str>,
         at: OffsetDateTime,
     ) -> Result<()> {
-        todo!()
+        let (provider, at) = (provider.clone(), millis(at));
+        let problem = problem.map(str::to_owned);
+        self.write(move |connection| {
+            Box::pin(async move {
+                provider::set_problem(connection, &provider, problem.as_deref(), at).await
+            })
+        })
+        .await
     }
 
     /// Returns what is known of all providers, also those that are no longer configured.
@@ -233,7 +345,8 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn providers(&self) -> Result<Vec<ProviderState>> {
-        todo!()
+        self.read(|connection| Box::pin(provider::states(connection)))
+            .await
     }
 
     /// Records when calls of an account were sent (milliseconds since 1970) and forgets those before `keep_from`.
@@ -246,7 +359,15 @@ impl Store {
         sent: &[OffsetDateTime],
         keep_from: OffsetDateTime,
     ) -> Result<()> {
-        todo!()
+        let account = account.to_owned();
+        let sent = sent.iter().copied().map(millis).collect();
+        let keep_from = millis(keep_from);
+        self.write(move |connection| {
+            Box::pin(
+                async move { provider::record_calls(connection, &account, sent, keep_from).await },
+            )
+        })
+        .await
     }
 
     /// Returns when calls of an account were sent, from a time on.
@@ -258,7 +379,12 @@ impl Store {
         account: &str,
         from: OffsetDateTime,
     ) -> Result<Vec<OffsetDateTime>> {
-        todo!()
+        let account = account.to_owned();
+        let from = millis(from);
+        self.read(move |connection| {
+            Box::pin(async move { provider::recent_calls(connection, &account, from).await })
+        })
+        .await
     }
 
     /// Removes what ended or vanished before a time, at most `limit` jobs; returns how many.
@@ -266,7 +392,11 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn forget(&self, before: OffsetDateTime, limit: u32) -> Result<u64> {
-        todo!()
+        let before = millis(before);
+        self.write(move |connection| {
+            Box::pin(async move { pass_end::forget(connection, before, limit).await })
+        })
+        .await
     }
 
     /// Answers a page of jobs; `after` is the `next` of the page before, given by the same question.
@@ -280,7 +410,14 @@ impl Store {
         after: Option<&str>,
         size: u32,
     ) -> Result<Page<FleetJob>> {
-        todo!()
+        let query = query.clone();
+        let after = after.map(str::to_owned);
+        self.read(move |connection| {
+            Box::pin(async move {
+                fleet_jobs::page(connection, &query, sort, after.as_deref(), size).await
+            })
+        })
+        .await
     }
 
     /// Answers a page of tasks.
@@ -294,7 +431,14 @@ impl Store {
         after: Option<&str>,
         size: u32,
     ) -> Result<Page<FleetTask>> {
-        todo!()
+        let query = query.clone();
+        let after = after.map(str::to_owned);
+        self.read(move |connection| {
+            Box::pin(async move {
+                fleet_tasks::page(connection, &query, sort, after.as_deref(), size).await
+            })
+        })
+        .await
     }
 
     /// Counts jobs by up to three keys, at most `limit` groups.
@@ -302,7 +446,11 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn job_groups(&self, query: &JobQuery, by: &[JobKey], limit: u32) -> Result<Groups> {
-        todo!()
+        let (query, by) = (query.clone(), by.to_vec());
+        self.read(move |connection| {
+            Box::pin(async move { groups::of_jobs(connection, &query, &by, limit).await })
+        })
+        .await
     }
 
     /// Counts tasks by up to three keys, at most `limit` groups.
@@ -315,7 +463,11 @@ impl Store {
         by: &[TaskKey],
         limit: u32,
     ) -> Result<Groups> {
-        todo!()
+        let (query, by) = (query.clone(), by.to_vec());
+        self.read(move |connection| {
+            Box::pin(async move { groups::of_tasks(connection, &query, &by, limit).await })
+        })
+        .await
     }
 
     /// Returns the history of a job's counts, thinned to `most` points (first and last stay), or nothing for an unknown job.
@@ -328,7 +480,11 @@ impl Store {
         job: &JobId,
         most: u32,
     ) -> Result<Option<Vec<HistoryPoint>>> {
-        todo!()
+        let (provider, job) = (provider.clone(), job.clone());
+        self.read(move |connection| {
+            Box::pin(async move { job_states::history(connection, &provider, &job, most).await })
+        })
+        .await
     }
 
     /// Recounts everything that is maintained and says what differs, a line each.
@@ -336,6 +492,21 @@ impl Store {
     /// # Errors
     /// The database cannot be used now.
     pub async fn verify(&self) -> Result<Vec<String>> {
-        todo!()
+        self.read(|connection| Box::pin(verify::verify(connection)))
+            .await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.engine.write(work).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.engine.read(work).await
     }
 }
