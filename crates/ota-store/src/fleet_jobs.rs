@@ -36,7 +36,7 @@ pub(crate) async fn page(
     let numbers: Vec<_> = rows.iter().map(|row| row.pk).collect();
     let items = by_number(
         connection,
-        "SELECT pk, document, shown_counts, as_of, tasks_as_of, changed_at, vanished_at, truncated FROM jobs WHERE pk",
+        "SELECT pk, document, shown_counts, as_of, tasks_as_of, changed_at, vanished_at, truncated + tasks_truncated FROM jobs WHERE pk",
         &numbers,
     )
     .await?

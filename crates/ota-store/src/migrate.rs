@@ -72,7 +72,7 @@ async fn run(connection: &mut Connection, may: bool) -> Result<Option<String>> {
     if !connection.is_sqlite() {
         // Gateways that start together: one migrates, the others wait. SQLite has one writer anyway.
         connection
-            .query("SELECT pg_advisory_xact_lock(7308332045001)", &[])
+            .batch("SELECT pg_advisory_xact_lock(7308332045001)")
             .await?;
     }
     let found = found(connection).await?;

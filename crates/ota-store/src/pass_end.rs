@@ -50,6 +50,12 @@ pub(crate) async fn end(
             }
             Ok(Ended::default())
         }
+        PassEnd::Truncated if pass.job == 0 => Ok(Ended::default()),
+        PassEnd::Truncated => {
+            read_tasks(connection, &pass, true, NONE).await?;
+            show(connection, &[pass.job], at).await?;
+            Ok(Ended::default())
+        }
         PassEnd::Complete if !is_whole(&pass) => Ok(Ended::default()),
         PassEnd::Complete if pass.job == 0 => end_of_jobs(connection, &pass, at).await,
         PassEnd::Complete => end_of_tasks(connection, &pass, at).await,
@@ -143,14 +149,7 @@ async fn end_of_tasks(connection: &mut Connection, pass: &PassRow, at: i64) -> R
         recount(connection, pass.source, pass.job).await?;
     }
     let doubted_at = if verdict.doubted { at } else { NONE };
-    connection
-        .execute(
-            "UPDATE jobs SET tasks_as_of = CASE WHEN tasks_as_of < $2 THEN $2 ELSE tasks_as_of END, \
-             tasks_at = CASE WHEN tasks_at < $2 THEN $2 ELSE tasks_at END, \
-             doubted_at = CASE WHEN CAST($3 AS BIGINT) >= 0 AND doubted_at >= 0 THEN doubted_at ELSE CAST($3 AS BIGINT) END WHERE pk = $1",
-            &params![pass.job, pass.began_at, doubted_at],
-        )
-        .await?;
+    read_tasks(connection, pass, false, doubted_at).await?;
     show(connection, &[pass.job], at).await?;
     Ok(Ended {
         complete: true,
@@ -158,6 +157,24 @@ async fn end_of_tasks(connection: &mut Connection, pass: &PassRow, at: i64) -> R
         missing: verdict.missing,
         doubted: verdict.doubted,
     })
+}
+
+/// Notes that a pass read all tasks of its job that the vendor shows.
+async fn read_tasks(
+    connection: &mut Connection,
+    pass: &PassRow,
+    truncated: bool,
+    doubted_at: i64,
+) -> Result<()> {
+    connection
+        .execute(
+            "UPDATE jobs SET tasks_truncated = $4, tasks_as_of = CASE WHEN tasks_as_of < $2 THEN $2 ELSE tasks_as_of END, \
+             tasks_at = CASE WHEN tasks_at < $2 THEN $2 ELSE tasks_at END, \
+             doubted_at = CASE WHEN CAST($3 AS BIGINT) >= 0 AND doubted_at >= 0 THEN doubted_at ELSE CAST($3 AS BIGINT) END WHERE pk = $1",
+            &params![pass.job, pass.began_at, doubted_at, truncated],
+        )
+        .await
+        .map(|_| ())
 }
 
 /// Makes a job vanish, and its tasks with it. An open pass over its tasks ends.

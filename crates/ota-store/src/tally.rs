@@ -165,7 +165,7 @@ async fn own_from_counters(connection: &mut Connection, job: i64) -> Result<OwnC
 }
 
 /// The columns that [`sources`] reads, in its order.
-pub(crate) const SOURCES: &str = "status, truncated, vendor_counts, counts_at, tasks_as_of, tasks_at, \
+pub(crate) const SOURCES: &str = "status, truncated + tasks_truncated, vendor_counts, counts_at, tasks_as_of, tasks_at, \
      pending, in_progress, succeeded, failed, canceled, skipped, unknown, timed_out";
 
 /// Reads what decides which counts of a job are shown, from this column on.

@@ -70,7 +70,7 @@ pub(crate) async fn write(connection: &mut Connection, page: &JobPage) -> Result
     for (record, known) in rows.into_iter().zip(known) {
         let pass_id = pass.as_ref().map(|pass| pass.id);
         let Some(known) = known else {
-            seen += 1;
+            seen += u64::from(pass_id.is_some());
             written.added += 1;
             shown.push(insert(connection, source, record, page, pass_id).await?);
             continue;
@@ -93,6 +93,7 @@ pub(crate) async fn write(connection: &mut Connection, page: &JobPage) -> Result
         }
     }
     show(connection, &shown, sent).await?;
+    written.first_seen = seen;
     if let (Some(pass), Some((_, progress))) = (pass, &page.pass) {
         pass_progress::advance(connection, pass, progress, seen, sent).await?;
     }
@@ -245,8 +246,8 @@ async fn insert(
     let places: Vec<_> = (first..=params.len()).map(|n| format!("${n}")).collect();
     let sql = format!(
         "INSERT INTO jobs (source, id, gone, vanished_at, changed_at, as_of, seen_pass, missed, due_at, doubted_at, vendor_counts, counts_at, \
-         tasks_as_of, tasks_at, tasks_changed_at, pending, in_progress, succeeded, failed, canceled, skipped, unknown, timed_out, shown_counts, shown_failed, {}) \
-         VALUES ($1, $2, 0, -1, $3, $4, $5, 0, -1, -1, $6, $7, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, '', -1, {}) RETURNING pk",
+         tasks_as_of, tasks_at, tasks_changed_at, pending, in_progress, succeeded, failed, canceled, skipped, unknown, timed_out, shown_counts, shown_failed, tasks_truncated, {}) \
+         VALUES ($1, $2, 0, -1, $3, $4, $5, 0, -1, -1, $6, $7, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, '', -1, 0, {}) RETURNING pk",
         COLUMNS.join(", "),
         places.join(", ")
     );

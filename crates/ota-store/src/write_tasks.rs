@@ -33,8 +33,6 @@ const TOUCH: &str = "UPDATE tasks SET as_of = $2, seen_pass = $3, missed = 0 WHE
 struct Plan {
     written: Written,
     tally: Tally,
-    /// Rows that the pass had not seen before.
-    seen: u64,
     /// The newest change.
     changed_at: i64,
     insert: Vec<Vec<Value>>,
@@ -76,7 +74,7 @@ pub(crate) async fn write(connection: &mut Connection, page: &TaskPage) -> Resul
         plan.add(record, existing.first(), source, job, sent, pass.as_ref());
     }
     plan.write(connection).await?;
-    let (written, seen, changed_at) = (plan.written, plan.seen, plan.changed_at);
+    let (written, changed_at) = (plan.written, plan.changed_at);
     plan.tally.write(connection, source, job).await?;
     connection
         .execute(
@@ -87,7 +85,7 @@ pub(crate) async fn write(connection: &mut Connection, page: &TaskPage) -> Resul
         .await?;
     show(connection, &[job], sent).await?;
     if let (Some(pass), Some((_, progress))) = (pass, &page.pass) {
-        pass_progress::advance(connection, pass, progress, seen, sent).await?;
+        pass_progress::advance(connection, pass, progress, written.first_seen, sent).await?;
     }
     Ok(written)
 }
@@ -153,14 +151,14 @@ impl Plan {
         pass: Option<&PassRow>,
     ) {
         let Some(row) = existing else {
-            self.seen += 1;
+            self.written.first_seen += u64::from(pass.is_some());
             self.add_new(record, source, job, sent, pass);
             return;
         };
         let pk = row.int(0);
         let seen_pass = match pass {
             Some(pass) => {
-                self.seen += u64::from(row.int(10) != pass.id);
+                self.written.first_seen += u64::from(row.int(10) != pass.id);
                 pass.id
             }
             None => row.int(10),

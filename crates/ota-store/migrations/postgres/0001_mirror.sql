@@ -42,6 +42,7 @@ CREATE TABLE jobs (
     as_of BIGINT NOT NULL,
     whole BIGINT NOT NULL,
     truncated BIGINT NOT NULL,
+    tasks_truncated BIGINT NOT NULL,
     seen_pass BIGINT NOT NULL,
     missed BIGINT NOT NULL,
     due_at BIGINT NOT NULL,

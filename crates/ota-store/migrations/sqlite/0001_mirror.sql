@@ -42,6 +42,7 @@ CREATE TABLE jobs (
     as_of INTEGER NOT NULL,
     whole INTEGER NOT NULL,
     truncated INTEGER NOT NULL,
+    tasks_truncated INTEGER NOT NULL,
     seen_pass INTEGER NOT NULL,
     missed INTEGER NOT NULL,
     due_at INTEGER NOT NULL,
