@@ -38,5 +38,4 @@ mod write_jobs;
 mod write_tasks;
 
 pub use error::{OpenError, Result, StoreError};
-pub use job_states::JobState;
-pub use store::{About, OpenSettings, Store};
+pub use store::{About, JobState, OpenSettings, Store};

@@ -13,7 +13,8 @@ use crate::fleet::{
     FleetJob, FleetTask, Groups, HistoryPoint, JobKey, JobQuery, JobSort, Page, ProviderState,
     TaskKey, TaskQuery, TaskSort,
 };
-use crate::job_states::{self, JobState};
+use crate::job_states;
+pub use crate::job_states::JobState;
 use crate::migrate::{migrate, newest};
 use crate::pass::{Ended, OpenPass, PassEnd, PassId, PassOf};
 use crate::record::{JobPage, TaskPage, Written};
