@@ -15,5 +15,5 @@ pub use guard::{Guard, GuardLimits};
 pub use latency::LatencyEstimate;
 pub use observer::{NoObserver, Observer, Outcome};
 pub use permit_request::PermitRequest;
-pub use quota::{AccountQuota, Permit, QuotaLimits, QuotaScope};
+pub use quota::{AccountQuota, CountedCall, Permit, QuotaLimits, QuotaScope};
 pub use slots::Slots;
