@@ -183,12 +183,11 @@ fn state(mut row: Row) -> Result<ProviderState> {
 const DOUBT: &str = "more than half of the jobs were missing from two complete lists of the vendor; they are shown until a third list agrees";
 const JOB_DOUBT: &str = "more than half of a job's tasks were missing from two complete lists of the vendor; they are shown until a third list agrees";
 
-/// Records when calls of an account were sent, and forgets old ones.
+/// Records from when calls of an account count, in place of those that were recorded before.
 pub(crate) async fn record_calls(
     connection: &mut Connection,
     account: &str,
     sent: Vec<i64>,
-    keep_from: i64,
 ) -> Result<()> {
     let account = key(account);
     let mut times = std::collections::BTreeMap::new();
@@ -200,16 +199,15 @@ pub(crate) async fn record_calls(
         .map(|(at, calls)| params![account.as_str(), at, calls])
         .collect();
     connection
-        .execute_many(
-            "INSERT INTO calls (account, sent_at, calls) VALUES ($1, $2, $3) \
-             ON CONFLICT (account, sent_at) DO UPDATE SET calls = calls.calls + excluded.calls",
-            &rows,
+        .execute(
+            "DELETE FROM calls WHERE account = $1",
+            &params![account.as_str()],
         )
         .await?;
     connection
-        .execute(
-            "DELETE FROM calls WHERE account = $1 AND sent_at < $2",
-            &params![account, keep_from],
+        .execute_many(
+            "INSERT INTO calls (account, sent_at, calls) VALUES ($1, $2, $3)",
+            &rows,
         )
         .await
         .map(|_| ())

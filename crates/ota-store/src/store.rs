@@ -350,23 +350,15 @@ impl Store {
             .await
     }
 
-    /// Records when calls of an account were sent (milliseconds since 1970) and forgets those before `keep_from`.
+    /// Records from when calls of an account count, in place of those that were recorded before.
     ///
     /// # Errors
     /// The database cannot be used now.
-    pub async fn record_calls(
-        &self,
-        account: &str,
-        sent: &[OffsetDateTime],
-        keep_from: OffsetDateTime,
-    ) -> Result<()> {
+    pub async fn record_calls(&self, account: &str, sent: &[OffsetDateTime]) -> Result<()> {
         let account = account.to_owned();
         let sent = sent.iter().copied().map(millis).collect();
-        let keep_from = millis(keep_from);
         self.write(move |connection| {
-            Box::pin(
-                async move { provider::record_calls(connection, &account, sent, keep_from).await },
-            )
+            Box::pin(async move { provider::record_calls(connection, &account, sent).await })
         })
         .await
     }

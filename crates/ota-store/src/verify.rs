@@ -143,7 +143,10 @@ async fn own_counts(connection: &mut Connection, lines: &mut Vec<String>) -> Res
 }
 
 async fn shown_counts(connection: &mut Connection, lines: &mut Vec<String>) -> Result<()> {
-    let sql = format!("SELECT {SOURCES}, shown_counts, shown_failed, pk FROM jobs ORDER BY pk");
+    // A job that has vanished keeps what was shown last; its tasks have vanished with it.
+    let sql = format!(
+        "SELECT {SOURCES}, shown_counts, shown_failed, pk FROM jobs WHERE gone = 0 ORDER BY pk"
+    );
     for row in connection.query(&sql, &[]).await? {
         let shown = sources(&row, 0).shown();
         let text = shown.as_ref().map(to_text).unwrap_or_default();
