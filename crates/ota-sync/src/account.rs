@@ -151,7 +151,8 @@ impl Best {
             return;
         }
         self.consider_list(index, state, now, env);
-        let mut running = Vec::new();
+        // All of them are looked at by one list as soon as one is due.
+        let mut running: Vec<(&JobId, Option<Candidate>)> = Vec::new();
         for (id, job) in &state.jobs {
             if job.busy {
                 continue;
@@ -165,19 +166,11 @@ impl Best {
                 self.consider_look(index, (id, job), now, env, grouped.then_some(&mut running));
             }
         }
-        if let Some(candidate) = running
-            .iter()
-            .map(|(_, candidate)| *candidate)
-            .reduce(|best, other| if other.before(&best) { other } else { best })
-        {
-            self.offer(index, candidate, || {
-                Work::Running(
-                    running
-                        .iter()
-                        .map(|(id, _): &(&JobId, _)| (*id).clone())
-                        .collect(),
-                )
-            });
+        let due = running.iter().filter_map(|(_, candidate)| *candidate);
+        let latest = due.reduce(|best, other| if other.before(&best) { other } else { best });
+        if let Some(latest) = latest {
+            let all = || running.iter().map(|(id, _)| (*id).clone()).collect();
+            self.offer(index, latest, || Work::Running(all()));
         }
     }
 
@@ -255,7 +248,7 @@ impl Best {
         (id, job): (&'a JobId, &JobEntry),
         now: OffsetDateTime,
         env: &Environment,
-        running: Option<&mut Vec<(&'a JobId, Candidate)>>,
+        running: Option<&mut Vec<(&'a JobId, Option<Candidate>)>>,
     ) {
         let wanted = job.wanted(now, &env.settings);
         let cost = 1;
@@ -278,16 +271,17 @@ impl Best {
             None => later(known, every.saturating_sub(spread(id.as_str(), every))),
         };
         if due > now {
-            return self.later(due);
+            self.later(due);
         }
-        let candidate = Candidate {
+        let candidate = (due <= now).then(|| Candidate {
             age: age(now, known),
             wanted: every,
             cost,
-        };
-        match running {
-            Some(running) => running.push((id, candidate)),
-            None => self.offer(index, candidate, look),
+        });
+        match (running, candidate) {
+            (Some(running), candidate) => running.push((id, candidate)),
+            (None, Some(candidate)) => self.offer(index, candidate, look),
+            (None, None) => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod account;
+mod call_times;
 mod counts;
 mod look;
 mod mirror;

@@ -82,7 +82,7 @@ async fn ask_counts(
     match read.await {
         Ok(answer) => Ok(Some((answer.value, answer.as_of.wall))),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            missing(env, of, job).await?;
+            missing(env, of, job);
             Ok(None)
         }
         Err(error) => Err(error.into()),

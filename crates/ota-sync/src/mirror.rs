@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, mpsc};
 
 use crate::account::Account;
+use crate::call_times::CallTimes;
 use crate::observer::Observer;
 use crate::pages::counts_in_rows;
 use crate::records::{Render, job_record, task_record};
@@ -29,7 +30,10 @@ use crate::step::Environment;
 /// Answers of live reads that wait to be written. More are dropped: the next look brings the same.
 const LIVE_READS: usize = 256;
 
-/// How often the progress of a first pass is logged, and problems are looked for.
+/// How often the calls that count are written.
+const KEEP_CALLS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the health of the database is looked at.
 const TICK: Duration = Duration::from_secs(5);
 
 /// How often the progress of a first pass is logged.
@@ -69,6 +73,7 @@ struct Inner {
     /// Configured, and left out of the mirror.
     left_out: Vec<ProviderName>,
     accounts: Vec<Account>,
+    call_times: Vec<CallTimes>,
     /// One for each provider: the queue of its account.
     wakes: BTreeMap<ProviderName, Arc<Notify>>,
     live: mpsc::Sender<Written>,
@@ -99,17 +104,22 @@ impl MirrorSync {
         let mut left_out = Vec::new();
         let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
         let mut wakes = BTreeMap::new();
+        let mut call_times = Vec::new();
         for provider in providers {
             let name = provider.provider.provider().name().clone();
             if !provider.enabled {
                 left_out.push(name);
                 continue;
             }
-            let state = Arc::new(MirroredState::new(provider.provider, provider.quota));
-            let account = accounts.entry(provider.account).or_insert_with(|| Account {
-                providers: Vec::new(),
-                wake: Arc::default(),
+            let account = accounts.entry(provider.account.clone()).or_insert_with(|| {
+                let quota = Arc::clone(&provider.quota);
+                call_times.push(CallTimes::new(provider.account, quota));
+                Account {
+                    providers: Vec::new(),
+                    wake: Arc::default(),
+                }
             });
+            let state = Arc::new(MirroredState::new(provider.provider, provider.quota));
             account.providers.push(Arc::clone(&state));
             wakes.insert(name.clone(), Arc::clone(&account.wake));
             mirrored.insert(name, state);
@@ -125,6 +135,7 @@ impl MirrorSync {
             mirrored,
             left_out,
             accounts: accounts.into_values().collect(),
+            call_times,
             wakes,
             live,
             received: tokio::sync::Mutex::new(received),
@@ -137,7 +148,34 @@ impl MirrorSync {
     pub async fn run(&self) {
         let inner = &*self.0;
         let accounts = inner.accounts.iter().map(|account| account.run(&inner.env));
-        tokio::join!(join_all(accounts), inner.write_live_reads(), inner.tick());
+        tokio::join!(
+            join_all(accounts),
+            inner.write_live_reads(),
+            inner.tick(),
+            inner.keep_calls()
+        );
+    }
+
+    /// Gives the calls that an earlier process made in the running windows back to the quotas. To be called before the first vendor call of this process.
+    ///
+    /// # Errors
+    /// The database cannot be used now; then windows may be used twice.
+    pub async fn restore_calls(&self) -> Result<(), StoreError> {
+        for calls in &self.0.call_times {
+            calls.restore(&self.0.env).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the calls of the running windows, for the next process. [`MirrorSync::run`] does it each second; to be called once more at the end.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn keep_calls(&self) -> Result<(), StoreError> {
+        for calls in &self.0.call_times {
+            calls.keep(&self.0.env).await?;
+        }
+        Ok(())
     }
 
     /// Returns the progress of a provider; none for an unknown one.
@@ -379,6 +417,18 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    async fn keep_calls(&self) {
+        loop {
+            for calls in &self.call_times {
+                if let Err(error) = calls.keep(&self.env).await {
+                    tracing::debug!("the calls of the running window were not written: {error}");
+                }
+            }
+            let until = after(self.env.clock.monotonic(), KEEP_CALLS_EVERY);
+            self.env.clock.sleep_until(until).await;
+        }
     }
 
     /// What is done by time alone: the log of a first pass, the database's health, rows that are too old.

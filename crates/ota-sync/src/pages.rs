@@ -204,7 +204,8 @@ pub(crate) async fn deep_page(env: &Environment, of: &MirroredState, job: &JobId
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let end = PassEnd::Incomplete { problem: None };
             env.store.end_pass(pass.id, &end, env.now()).await?;
-            return missing(env, of, job).await;
+            missing(env, of, job);
+            return Ok(());
         }
         Err(error) => return Err(error.into()),
     };
@@ -322,7 +323,7 @@ pub(crate) async fn details(
     let answer = match read.await {
         Ok(answer) => answer,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            missing(env, of, job).await?;
+            missing(env, of, job);
             return Ok(None);
         }
         Err(error) => return Err(error.into()),
@@ -355,23 +356,22 @@ pub(crate) async fn details(
     Ok(Some((found, sent_at)))
 }
 
-/// Notes that the vendor does not know a job.
-pub(crate) async fn missing(env: &Environment, of: &MirroredState, job: &JobId) -> Step {
+/// The vendor does not know a job. That alone proves nothing: a list pass comes soon, and passes decide.
+pub(crate) fn missing(env: &Environment, of: &MirroredState, job: &JobId) {
     let now = env.now();
-    env.store.missing_job(of.name(), job, now).await?;
-    let gone = env.store.job_state(of.name(), job).await?.is_none();
     let mut state = of.lock();
     state.progress_at = Some(now);
-    if gone {
-        state.jobs.remove(job);
-    } else if let Some(entry) = state.jobs.get_mut(job) {
+    if state.list.pass.is_none() {
+        state.list.requested_at.get_or_insert(now);
+    }
+    if let Some(entry) = state.jobs.get_mut(job) {
         entry.wants_read = None;
         entry.wants_look = Some(now);
-        entry.not_before = Some(later(now, CONFIRM_AFTER));
         // It cannot be read, and must not keep the first pass open.
         entry.failures = entry.failures.saturating_add(1);
+        let wait = backoff(entry.failures, CONFIRM_AFTER, INCOMPLETE.1);
+        entry.not_before = Some(later(now, wait));
     }
-    Ok(())
 }
 
 /// Whether rows of the list carry counts.

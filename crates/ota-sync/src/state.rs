@@ -9,9 +9,9 @@ use ota_core::id::{JobId, ProviderName};
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
 use ota_fleet::ConfiguredProvider;
 use ota_guard::AccountQuota;
+use ota_store::JobState;
 use ota_store::fleet::ProviderState;
 use ota_store::pass::{OpenPass, PassOf};
-use ota_store::store::JobState;
 use time::OffsetDateTime;
 
 use crate::schedule::{JobFacts, Wanted, age, class, later, wanted};
@@ -252,6 +252,7 @@ impl State {
             let looked_at = job.due_at.zip(every).map(|(due, every)| due - every);
             entry.looked_at = entry.looked_at.max(looked_at);
             entry.counts = job.vendor_counts.or(entry.counts);
+            entry.summary = !job.full;
             self.jobs.insert(job.id, entry);
         }
         for pass in open {
@@ -333,21 +334,24 @@ impl State {
 
     /// Begins to count a full pass.
     pub(crate) fn begin_full(&mut self, began_at: OffsetDateTime) {
-        let requested = self.list.requested_at.is_some();
         if !self.full.active {
             self.full = FullPass {
                 active: true,
+                requested: self.full.requested,
                 started_at: Some(began_at),
                 ..FullPass::default()
             };
         }
-        self.full.requested |= requested;
     }
 
     /// Chooses what is to be read behind a list pass that has ended. Jobs that have ended are read here only, so that nothing is called between two passes.
     pub(crate) fn after_list(&mut self, now: OffsetDateTime, settings: &SyncSettings) {
         let requested = self.full.requested;
         for entry in self.jobs.values_mut() {
+            // What has never been read is read anyway.
+            if entry.read_at.is_none() {
+                continue;
+            }
             let wanted = entry.wanted(now, settings);
             let due = |at: Option<OffsetDateTime>, every: Duration| {
                 at.is_none_or(|at| later(at, every) <= now)
@@ -363,7 +367,8 @@ impl State {
                 .look
                 .is_some_and(|every| due(entry.known_at(), every));
             if entry.uncompared.is_some() || look || (requested && !known_by_row) {
-                entry.wants_look.get_or_insert(now);
+                let told_at = entry.uncompared.as_ref().map(|(_, sent_at)| *sent_at);
+                entry.wants_look.get_or_insert(told_at.unwrap_or(now));
             }
             if due(entry.read_at, wanted.read) && !known_by_row {
                 entry.wants_read.get_or_insert(now);

@@ -1,0 +1,8 @@
+//! The sync against a vendor in memory, with a clock that is moved by hand and a database in a temporary file.
+
+mod kills;
+mod looks;
+mod passes;
+mod property;
+mod vendor;
+mod world;
