@@ -34,6 +34,8 @@ impl Connection {
 
     /// Runs a statement and returns its rows.
     pub(crate) async fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        #[cfg(test)]
+        self.explain(sql, params).await?;
         match self {
             Self::Sqlite(connection) => connection.query(sql, params),
             Self::Postgres(connection) => connection.query(sql, params).await,
@@ -59,6 +61,10 @@ impl Connection {
         sql: &str,
         params: &[Vec<Value>],
     ) -> Result<Vec<Vec<Row>>> {
+        #[cfg(test)]
+        if let Some(params) = params.first() {
+            self.explain(sql, params).await?;
+        }
         match self {
             Self::Sqlite(connection) => connection.query_many(sql, params),
             Self::Postgres(connection) => connection.query_many(sql, params).await,
@@ -90,4 +96,34 @@ pub(crate) fn run_ready<T>(future: impl Future<Output = Result<T>>) -> Result<T>
             message: "an operation on the SQLite file waited for something else".to_owned(),
         })
     })
+}
+
+/// Statements with their plans, collected while a test asks for them.
+#[cfg(test)]
+pub(crate) static PLANS: std::sync::Mutex<Option<Vec<(String, String)>>> =
+    std::sync::Mutex::new(None);
+
+#[cfg(test)]
+impl Connection {
+    async fn explain(&mut self, sql: &str, params: &[Value]) -> Result<()> {
+        let wanted = PLANS.lock().expect("no test panics with it").is_some();
+        if !wanted || !sql.starts_with("SELECT") {
+            return Ok(());
+        }
+        let (rows, column) = match self {
+            Self::Sqlite(connection) => {
+                let sql = format!("EXPLAIN QUERY PLAN {sql}");
+                (connection.query(&sql, params)?, 3)
+            }
+            Self::Postgres(connection) => {
+                let sql = format!("EXPLAIN {sql}");
+                (connection.query(&sql, params).await?, 0)
+            }
+        };
+        let plan: Vec<_> = rows.iter().map(|row| row.text(column).to_owned()).collect();
+        if let Some(plans) = PLANS.lock().expect("no test panics with it").as_mut() {
+            plans.push((sql.to_owned(), plan.join("\n")));
+        }
+        Ok(())
+    }
 }

@@ -10,7 +10,7 @@ use crate::sqlite::Sqlite;
 /// An open database of either kind.
 pub(crate) enum Engine {
     Sqlite(Sqlite),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl Engine {
@@ -34,7 +34,7 @@ impl Engine {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let postgres = Postgres::new(url)?;
             postgres.try_out().await?;
-            return Ok(Self::Postgres(postgres));
+            return Ok(Self::Postgres(Box::new(postgres)));
         }
         // The rest of the URL may hold a password.
         let scheme = url.split_once(':').map(|(scheme, _)| scheme);

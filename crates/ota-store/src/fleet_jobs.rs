@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::fleet::{FleetJob, JobQuery, JobSort, Page};
 use crate::position::Position;
 use crate::scope::{Source, by_number, gone, sources};
-use crate::value::{Value, like, optional_key, params};
+use crate::value::{Value, like, optional_key, run_params};
 use crate::walk::{Branch, OWN, Order, Walk};
 
 /// With more jobs than this, only the plain total is told: the others would have to be counted.
@@ -69,7 +69,7 @@ pub(crate) fn walk(query: &JobQuery, sort: JobSort, sources: &[Source], is_sqlit
     let mut branches = Vec::new();
     for source in sources {
         for gone in gone(query.include_vanished) {
-            let mut params = params![source.pk, *gone];
+            let mut params = run_params![source.pk, *gone];
             params.extend(filter.params().iter().cloned());
             branches.push(Branch {
                 source: source.pk,
@@ -133,7 +133,7 @@ async fn total(
         .flat_map(|source| {
             gone(query.include_vanished)
                 .iter()
-                .map(|gone| params![source.pk, *gone])
+                .map(|gone| run_params![source.pk, *gone])
         })
         .collect();
     let sum = |answers: Vec<Vec<crate::value::Row>>| {

@@ -14,7 +14,7 @@ use crate::position::{Position, SortValue};
 use crate::scope::{Source, by_number, gone, sources};
 use crate::task_filter::{COUNTERS, Lead, TaskFilter};
 use crate::text_search;
-use crate::value::{Row, Value, key, params};
+use crate::value::{Row, Value, key, run_params};
 use crate::walk::{Branch, OWN, Order, Walk};
 
 /// Places of an index that one question walks at most; with more, it walks all rows of its providers in order.
@@ -95,7 +95,7 @@ pub(crate) async fn target(
     if let Some(id) = &query.job_id {
         let params: Vec<_> = sources
             .iter()
-            .map(|source| params![source.pk, key(id.as_str())])
+            .map(|source| run_params![source.pk, key(id.as_str())])
             .collect();
         let found = connection
             .query_many(
@@ -139,7 +139,7 @@ impl Target {
         };
         owners
             .into_iter()
-            .flat_map(|owner| self.gone.iter().map(move |gone| params![owner, *gone]))
+            .flat_map(|owner| self.gone.iter().map(move |gone| run_params![owner, *gone]))
             .collect()
     }
 }
@@ -293,7 +293,7 @@ async fn among(
     let params: Vec<_> = numbers
         .iter()
         .map(|pk| {
-            let mut params = params![*pk];
+            let mut params = run_params![*pk];
             params.extend(conditions.params().iter().cloned());
             params
         })

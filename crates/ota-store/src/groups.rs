@@ -14,7 +14,7 @@ use crate::fleet_jobs;
 use crate::fleet_tasks::{Target, target};
 use crate::scope::{Source, by_number, gone, sources};
 use crate::task_filter::TaskFilter;
-use crate::value::{Row, Value, params};
+use crate::value::{Row, Value, run_params};
 
 /// How a stored value becomes the text of a key.
 #[derive(Clone, Copy)]
@@ -97,7 +97,7 @@ pub(crate) async fn of_jobs(
         .flat_map(|source| {
             gone(query.include_vanished)
                 .iter()
-                .map(move |gone| (source, params![source.pk, *gone]))
+                .map(move |gone| (source, run_params![source.pk, *gone]))
         })
         .collect();
     let counted = count(
@@ -215,7 +215,7 @@ fn ranked(counted: Counted, limit: u32) -> Groups {
         .filter(|(_, count)| *count > 0)
         .collect();
     // They stand in the order of their keys, which stays among equal ones.
-    groups.sort_by(|a, b| b.1.cmp(&a.1));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.1));
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let truncated = groups.len() > limit;
     groups.truncate(limit);

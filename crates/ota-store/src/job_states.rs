@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::fleet::HistoryPoint;
 use crate::provider;
 use crate::tally::{SOURCES, sources};
-use crate::value::{Row, key, params};
+use crate::value::{Row, key, params, run_params};
 
 /// A job that a pass or a look may be due for; what the scheduler needs of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +115,7 @@ pub(crate) async fn set_due(
     };
     let rows: Vec<_> = due
         .into_iter()
-        .map(|(job, at)| params![source, key(job.as_str()), at])
+        .map(|(job, at)| run_params![source, key(job.as_str()), at])
         .collect();
     connection
         .execute_many(

@@ -1,6 +1,4 @@
-//! The database of the mirror: jobs, tasks, counters, history, passes. SQLite or PostgreSQL, one set of statements for both.
-//!
-//! It knows no vendor and no HTTP. Rows arrive rendered (the JSON of the API) together with the columns that are filtered and sorted by.
+#![doc = include_str!("../README.md")]
 
 mod codes;
 mod conditions;
@@ -18,6 +16,8 @@ mod migrate;
 pub mod pass;
 mod pass_end;
 mod pass_progress;
+#[cfg(test)]
+mod plans;
 mod position;
 mod postgres;
 mod postgres_connection;

@@ -85,7 +85,7 @@ impl Position {
 }
 
 fn from_hex(hex: &str) -> Option<String> {
-    if !hex.is_ascii() || hex.len() % 2 != 0 {
+    if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
         return None;
     }
     let bytes = (0..hex.len())

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::connection::Connection;
 use crate::error::{Result, StoreError};
 use crate::fleet::ProviderState;
-use crate::value::{NONE, Row, key, params, plain};
+use crate::value::{NONE, Row, key, params, plain, run_params};
 
 /// Locks the provider's row until the transaction ends, and returns its number; makes the row where it is missing.
 ///
@@ -196,7 +196,7 @@ pub(crate) async fn record_calls(
     }
     let rows: Vec<_> = times
         .into_iter()
-        .map(|(at, calls)| params![account.as_str(), at, calls])
+        .map(|(at, calls)| run_params![account.as_str(), at, calls])
         .collect();
     connection
         .execute(

@@ -6,7 +6,7 @@ use crate::codes::Code;
 use crate::connection::Connection;
 use crate::counts::{OwnCounts, Sources, agree, from_text, to_text};
 use crate::error::Result;
-use crate::value::{Row, Value, optional_count, params};
+use crate::value::{Row, Value, optional_count, params, run_params};
 use ota_core::job::JobStatus;
 use ota_core::task::Failure;
 
@@ -51,7 +51,7 @@ impl Tally {
             if key.gone == 0 {
                 own.add(key.status, key.failure == Failure::Timeout.code(), number);
             }
-            let mut params = params![
+            let mut params = run_params![
                 job,
                 source,
                 key.gone,
@@ -73,7 +73,7 @@ impl Tally {
         connection.execute_many(ADD_TO_JOB, &of_job).await?;
         connection.execute_many(ADD_TO_SOURCE, &of_source).await?;
         remove_empty(connection, source, job).await?;
-        let mut params = params![job];
+        let mut params = run_params![job];
         params.extend(own.by_status.into_iter().map(Value::Int));
         params.push(Value::Int(own.timed_out));
         connection.execute(ADD_OWN, &params).await.map(|_| ())
@@ -140,7 +140,7 @@ pub(crate) async fn recount(connection: &mut Connection, source: i64, job: i64) 
     add_to_totals(connection, job, 1).await?;
     remove_empty(connection, source, job).await?;
     let own = own_from_counters(connection, job).await?;
-    let mut params = params![job];
+    let mut params = run_params![job];
     params.extend(own.by_status.into_iter().map(Value::Int));
     params.push(Value::Int(own.timed_out));
     connection.execute(SET_OWN, &params).await.map(|_| ())
@@ -186,10 +186,10 @@ pub(crate) fn sources(row: &Row, from: usize) -> Sources {
     }
 }
 
-/// Decides anew which counts of jobs are shown, and adds a point to the history of those whose counts changed.
+/// Decides anew which counts of jobs are shown, and adds a point to the history of those whose counts changed. A job that vanished keeps its last ones.
 pub(crate) async fn show(connection: &mut Connection, jobs: &[i64], at: i64) -> Result<()> {
-    let sql = format!("SELECT {SOURCES}, shown_counts FROM jobs WHERE pk = $1");
-    let params: Vec<_> = jobs.iter().map(|job| params![*job]).collect();
+    let sql = format!("SELECT {SOURCES}, shown_counts FROM jobs WHERE pk = $1 AND gone = 0");
+    let params: Vec<_> = jobs.iter().map(|job| run_params![*job]).collect();
     let answers = connection.query_many(&sql, &params).await?;
     let mut shown = Vec::new();
     let mut points = Vec::new();
@@ -202,12 +202,12 @@ pub(crate) async fn show(connection: &mut Connection, jobs: &[i64], at: i64) -> 
             continue;
         }
         let failed = counts.as_ref().and_then(|counts| counts.failed);
-        shown.push(params![*job, text.as_str(), optional_count(failed)]);
+        shown.push(run_params![*job, text.as_str(), optional_count(failed)]);
         let same = counts
             .zip(from_text(before))
             .is_some_and(|(now, before)| agree(&now, &before));
         if !same && !text.is_empty() {
-            points.push(params![*job, at, text]);
+            points.push(run_params![*job, at, text]);
         }
     }
     connection

@@ -47,10 +47,15 @@ impl From<&str> for Value {
 
 /// Makes the parameters of a statement.
 macro_rules! params {
+    ($($value:expr),* $(,)?) => { [$($crate::value::Value::from($value)),*] };
+}
+
+/// Makes the parameters of one of many runs of a statement.
+macro_rules! run_params {
     ($($value:expr),* $(,)?) => { vec![$($crate::value::Value::from($value)),*] };
 }
 
-pub(crate) use params;
+pub(crate) use {params, run_params};
 
 /// A row of an answer.
 #[derive(Clone, Debug)]

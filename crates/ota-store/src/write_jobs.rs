@@ -15,7 +15,8 @@ use crate::provider;
 use crate::record::{JobPage, JobRecord, Written};
 use crate::tally::{recount, show};
 use crate::value::{
-    NONE, Row, Value, key, millis, optional_key, optional_millis, params, plain, search_text,
+    NONE, Row, Value, key, millis, optional_key, optional_millis, params, plain, run_params,
+    search_text,
 };
 
 /// The columns that a record fills, in the order of [`values`].
@@ -127,7 +128,7 @@ async fn known(
     );
     let params: Vec<_> = rows
         .iter()
-        .map(|row| params![source, key(row.id.as_str())])
+        .map(|row| run_params![source, key(row.id.as_str())])
         .collect();
     let answers = connection.query_many(&sql, &params).await?;
     Ok(answers
@@ -150,7 +151,7 @@ async fn known(
 /// Returns what is stored of a record, in the order of [`COLUMNS`].
 fn values(record: &JobRecord, full: bool) -> Vec<Value> {
     let text = |text: &Option<String>| text.as_deref().map(plain).unwrap_or_default();
-    params![
+    run_params![
         record.status.code(),
         optional_code::<JobOutcome>(record.outcome),
         optional_code::<JobKind>(record.kind),
@@ -232,7 +233,7 @@ async fn insert(
         .or(record.created_at);
     let counts = record.stats.as_ref().map(to_text);
     let counts_at = if counts.is_some() { sent } else { NONE };
-    let mut params = params![
+    let mut params = run_params![
         source,
         key(record.id.as_str()),
         told.map_or(sent, millis),
@@ -298,7 +299,7 @@ async fn update(
         true => known.changed_at,
         false => told.filter(|told| *told > known.changed_at).unwrap_or(sent),
     };
-    let mut params = params![known.pk, changed_at, sent, seen_pass];
+    let mut params = run_params![known.pk, changed_at, sent, seen_pass];
     let first = params.len() + 1;
     params.extend(values(record, whole));
     let set: Vec<_> = COLUMNS

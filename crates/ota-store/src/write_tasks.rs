@@ -13,7 +13,7 @@ use crate::provider;
 use crate::record::{TaskPage, TaskRecord, Written};
 use crate::tally::{CountKey, Tally, show};
 use crate::value::{
-    Row, Value, key, millis, optional_key, optional_millis, params, plain, search_text,
+    Row, Value, key, millis, optional_key, optional_millis, params, plain, run_params, search_text,
 };
 
 const EXISTING: &str = "SELECT pk, gone, status, stage, failure, product_id, from_version, to_version, as_of, changed_at, seen_pass, search, document \
@@ -67,7 +67,10 @@ pub(crate) async fn write(connection: &mut Connection, page: &TaskPage) -> Resul
         None => None,
     };
     let rows = distinct(&page.rows);
-    let ids: Vec<_> = rows.iter().map(|row| params![job, key(&row.id)]).collect();
+    let ids: Vec<_> = rows
+        .iter()
+        .map(|row| run_params![job, key(&row.id)])
+        .collect();
     let existing = connection.query_many(EXISTING, &ids).await?;
     let mut plan = Plan::default();
     for (record, existing) in rows.into_iter().zip(&existing) {
@@ -166,12 +169,12 @@ impl Plan {
         let as_of = row.int(8);
         if as_of > sent {
             self.written.older += 1;
-            self.touch.push(params![pk, as_of, seen_pass]);
+            self.touch.push(run_params![pk, as_of, seen_pass]);
             return;
         }
         if row.int(1) == 0 && same(&record.document, row.text(12)) {
             self.written.unchanged += 1;
-            self.touch.push(params![pk, sent, seen_pass]);
+            self.touch.push(run_params![pk, sent, seen_pass]);
             return;
         }
         self.written.changed += 1;
@@ -194,7 +197,7 @@ impl Plan {
         let changed_at = told.map_or(sent, millis);
         self.written.added += 1;
         self.changed_at = self.changed_at.max(changed_at);
-        self.insert.push(params![
+        self.insert.push(run_params![
             job,
             source,
             columns.count.status,
@@ -224,7 +227,7 @@ impl Plan {
         let told = record.updated_at.map(millis);
         let changed_at = told.filter(|told| *told > row.int(9)).unwrap_or(sent);
         self.changed_at = self.changed_at.max(changed_at);
-        self.update.push(params![
+        self.update.push(run_params![
             row.int(0),
             columns.count.status,
             columns.count.stage,
@@ -265,7 +268,7 @@ impl Plan {
         texts.extend(new.zip(self.new_texts.drain(..)));
         let texts: Vec<_> = texts
             .into_iter()
-            .map(|(pk, text)| params![pk, text])
+            .map(|(pk, text)| run_params![pk, text])
             .collect();
         connection
             .execute_many(

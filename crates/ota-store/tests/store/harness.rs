@@ -67,6 +67,28 @@ impl Database {
         .expect("the database opens")
     }
 
+    /// Empties the tables; nothing where there are none yet.
+    pub(crate) async fn clear(&self) {
+        drop(self.open().await);
+        let mut sql = String::new();
+        for table in [
+            "providers",
+            "jobs",
+            "tasks",
+            "task_counts",
+            "task_totals",
+            "history",
+            "passes",
+            "calls",
+        ] {
+            sql.push_str(&format!("DELETE FROM {table};"));
+        }
+        if self.is_sqlite() {
+            sql.push_str("DELETE FROM task_search;");
+        }
+        self.execute(&sql).await;
+    }
+
     pub(crate) fn is_sqlite(&self) -> bool {
         self.url.starts_with("sqlite:")
     }
@@ -83,7 +105,7 @@ impl Database {
     }
 }
 
-async fn connect(url: &str) -> tokio_postgres::Client {
+pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
         .await
         .expect("the server of the tests answers");

@@ -2,5 +2,10 @@
 
 mod fleet;
 mod harness;
+mod measure;
+mod model;
+mod opening;
 mod pages;
 mod passes;
+mod schema;
+mod verify;
