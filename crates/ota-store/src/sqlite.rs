@@ -267,7 +267,10 @@ fn connect(path: &Path, reads: bool) -> Result<Connection> {
         inner.pragma_update(None, "journal_mode", "wal")?;
         inner.pragma_update(None, "synchronous", "normal")?;
         inner.pragma_update(None, "foreign_keys", "off")?;
-        inner.pragma_update(None, "cache_size", -8192)?;
+        // The writer touches pages of all indexes; in KiB.
+        inner.pragma_update(None, "cache_size", if reads { -8192 } else { -32768 })?;
+        // Pages of the log before it is copied into the file, which waits for the disk.
+        inner.pragma_update(None, "wal_autocheckpoint", 4_000)?;
         inner.pragma_update(None, "temp_store", "memory")?;
         inner.pragma_update(None, "journal_size_limit", 67_108_864)?;
         match reads {

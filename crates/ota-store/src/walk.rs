@@ -39,6 +39,9 @@ pub(crate) struct Walk {
 /// Parameters that the walk itself has: the value and the number to go on after, and the limit.
 pub(crate) const OWN: usize = 3;
 
+/// Rows that a branch gives at least.
+const LEAST: usize = 8;
+
 impl Walk {
     /// Returns the statement that walks rows with a value.
     pub(crate) fn statement(&self) -> String {
@@ -127,33 +130,56 @@ impl Walk {
         after: &Position,
         limit: usize,
     ) -> Result<Vec<Position>> {
-        let limit_value = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
-        let params: Vec<_> = self
+        // Each branch gives a part of the page first, and more only if all of that part is on the page.
+        let branches = self.branches.len().max(1);
+        let mut part = (limit.saturating_mul(2) / branches).max(LEAST).min(limit);
+        let mut rows: Vec<Position> = Vec::new();
+        let mut open: Vec<_> = self
             .branches
             .iter()
             .map(|branch| {
                 let pk = Self::start(branch.source, after);
-                let mut params = vec![
-                    after.value.clone().into_value(),
-                    Value::Int(pk),
-                    limit_value.clone(),
-                ];
-                params.extend(branch.params.iter().cloned());
-                params
+                (branch, after.value.clone(), pk)
             })
             .collect();
-        let answers = connection.query_many(sql, &params).await?;
-        let mut rows: Vec<_> = self
-            .branches
-            .iter()
-            .zip(answers)
-            .flat_map(|(branch, rows)| {
-                rows.into_iter()
-                    .map(|row| self.position(branch.source, row))
-            })
-            .collect();
-        rows.sort_by(|a, b| a.order(b, self.order.descending));
-        rows.truncate(limit);
+        while !open.is_empty() {
+            let limit_value = Value::Int(i64::try_from(part).unwrap_or(i64::MAX));
+            let params: Vec<_> = open
+                .iter()
+                .map(|(branch, value, pk)| {
+                    let mut params = vec![
+                        value.clone().into_value(),
+                        Value::Int(*pk),
+                        limit_value.clone(),
+                    ];
+                    params.extend(branch.params.iter().cloned());
+                    params
+                })
+                .collect();
+            let answers = connection.query_many(sql, &params).await?;
+            let mut last_rows = Vec::new();
+            for ((branch, _, _), answer) in open.iter().zip(answers) {
+                let has_more = answer.len() >= part;
+                let found = answer
+                    .into_iter()
+                    .map(|row| self.position(branch.source, row));
+                rows.extend(found);
+                if let Some(last) = rows.last().filter(|_| has_more) {
+                    last_rows.push((*branch, last.clone()));
+                }
+            }
+            rows.sort_by(|a, b| a.order(b, self.order.descending));
+            rows.truncate(limit);
+            let end = rows.last().filter(|_| rows.len() == limit);
+            open = last_rows
+                .into_iter()
+                .filter(|(_, last)| {
+                    end.is_none_or(|end| last.order(end, self.order.descending).is_le())
+                })
+                .map(|(branch, last)| (branch, last.value, last.pk))
+                .collect();
+            part = part.saturating_mul(2).min(limit);
+        }
         Ok(rows)
     }
 
