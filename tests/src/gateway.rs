@@ -38,6 +38,13 @@ pub fn keeping_head() -> String {
     )
 }
 
+/// Returns the environment that switches the mirror off where a configuration says nothing of it: its reads in the background would be vendor calls that
+/// tests count.
+fn without_mirror(text: &str) -> Option<(String, String)> {
+    let switch = ("OTA_GATEWAY__MIRROR__ENABLED", "false");
+    (!text.contains("[mirror]")).then(|| (switch.0.to_owned(), switch.1.to_owned()))
+}
+
 /// A running gateway. Dropping it ends it.
 #[derive(Debug)]
 pub struct Gateway {
@@ -98,9 +105,12 @@ impl Gateway {
         let folder = TempDir::new().expect("a folder can be made");
         let path = folder.path().join("gateway.toml");
         std::fs::write(&path, text).expect("a file can be written");
-        let config = Config::load(Some(&path), []).expect("the configuration is valid");
+        let config =
+            Config::load(Some(&path), without_mirror(text)).expect("the configuration is valid");
         let app = assembly::app_on(&config, clock, Arc::new(SystemRandom))
             .expect("the providers can be built");
+        let opened = app.mirror().open().await;
+        opened.expect("the database of the mirror can be opened");
         let metrics = match config.metrics.enabled {
             true => {
                 let listener = TcpListener::bind(config.metrics.listen)

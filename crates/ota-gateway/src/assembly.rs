@@ -11,6 +11,7 @@ use ota_server::limits::{EdgeLimits, TlsFiles};
 use ota_server::rate_limit::RateLimiter;
 use ota_server::shares::Shares;
 use ota_server::{Certificates, TlsError};
+use ota_sync::MirroredProvider;
 
 use crate::config::{
     AuthConfig, Config, ConfigError, Draft, Mistakes, Origin, Section, TelemetryConfig,
@@ -58,8 +59,22 @@ pub fn app_on(
             gates,
             mirrored,
         } = providers;
+        let mirrored = mirrored.into_iter().filter_map(|one| {
+            Some(MirroredProvider {
+                provider: Arc::clone(fleet.member(one.name.as_str())?),
+                account: one.account,
+                quota: one.quota,
+                enabled: one.enabled,
+            })
+        });
+        let mirror = Mirror::new(
+            &config.mirror,
+            mirrored.collect(),
+            Arc::clone(&shared.clock),
+            shared.metrics.mirror.clone(),
+        );
         Some(App::new(Parts {
-            mirror: Mirror::new(&config.mirror, mirrored),
+            mirror,
             fleet,
             gates,
             access,

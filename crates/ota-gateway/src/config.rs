@@ -240,6 +240,19 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         Draft::read(path, environment).finish()
     }
+
+    /// Returns the error for a database that cannot be opened, and what to do.
+    #[must_use]
+    pub fn mirror_refused(&self, text: &str) -> ConfigError {
+        let key = match self.mirror.is_url_in_file {
+            true => "mirror.database_url_file",
+            false => "mirror.database_url",
+        };
+        self.origin.error(
+            key,
+            format_args!("{text}; name another database, or set `mirror.enabled = false`"),
+        )
+    }
 }
 
 /// Whether two listeners cannot have these addresses at once. An address of all interfaces takes the port on each of them, that of IPv6 on those of

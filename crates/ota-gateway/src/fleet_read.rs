@@ -62,8 +62,8 @@ impl FleetRead {
     ///
     /// # Errors
     /// `not_found`, naming `provider`, for one that does not exist or that the caller may not see; `mirror_unavailable`.
-    pub async fn covered(&self, caller: &Caller, asked: &Names) -> Result<Covered, Failure> {
-        let mut views = self.app.mirror().sources(self.app.now()).await?;
+    pub fn covered(&self, caller: &Caller, asked: &Names) -> Result<Covered, Failure> {
+        let mut views = self.app.mirror().sources()?;
         views.retain(|view| caller.sees(view.provider.as_str()));
         if !asked.0.is_empty() {
             let known = |name: &String| views.iter().any(|view| view.provider.as_str() == name);
@@ -82,9 +82,9 @@ impl FleetRead {
     ///
     /// # Errors
     /// As [`FleetRead::covered`].
-    pub async fn one(&self, caller: &Caller, provider: &str) -> Result<Covered, Failure> {
+    pub fn one(&self, caller: &Caller, provider: &str) -> Result<Covered, Failure> {
         let names = Names(vec![provider.to_owned()]);
-        self.covered(caller, &names).await
+        self.covered(caller, &names)
     }
 
     /// Asks the database.
@@ -93,14 +93,21 @@ impl FleetRead {
     /// `mirror_unavailable`.
     pub async fn ask<'a, T, F>(
         &'a self,
+        operation: &'static str,
         question: impl FnOnce(&'a Store) -> F,
     ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
         let mirror = self.app.mirror();
-        let answer = question(mirror.store()?).await;
-        answer.map_err(|error| mirror.failure(&error))
+        let store = mirror.store()?;
+        let start = self.app.monotonic();
+        let answer = question(store).await;
+        let took = self.app.monotonic().saturating_duration_since(start);
+        self.app.metrics().mirror.asked(operation, took);
+        let answer = answer.map_err(|error| mirror.failure(&error))?;
+        mirror.answers();
+        Ok(answer)
     }
 
     /// Says what an answer is about, and how true it is.

@@ -26,6 +26,7 @@ pub mod routes;
 mod shared_bodies;
 pub mod state;
 mod swagger_ui;
+mod sync_metrics;
 pub mod telemetry;
 mod vendor_calls;
 pub mod vendors;

@@ -1,6 +1,5 @@
-//! The mirror: its database, and how far the mirror of each provider is.
+//! The mirror: its database, what keeps it true, and how far the mirror of each provider is.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,14 +7,18 @@ use ota_api::fleet::{MirrorRows, Source, SourceState, SyncPhase, SyncProgress};
 use ota_api::own_timestamp;
 use ota_api::problem::{Code, Failure};
 use ota_core::BoxFuture;
+use ota_core::clock::Clock;
+use ota_core::context::Moment;
 use ota_core::id::ProviderName;
+use ota_core::job::Job;
+use ota_core::task::Task;
 use ota_http::Secret;
-use ota_store::fleet::ProviderState;
 use ota_store::{OpenError, OpenSettings, Store, StoreError};
+use ota_sync::{LiveRead, MirrorSync, MirroredProvider, Render, SyncSettings, SyncStatus};
 use time::OffsetDateTime;
 
 use crate::config::MirrorConfig;
-use crate::providers::Mirrored;
+use crate::sync_metrics::MirrorMetrics;
 
 /// The mirror of all providers. Clones share it.
 #[derive(Clone, Debug)]
@@ -23,9 +26,14 @@ pub struct Mirror(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// None where the mirror is switched off.
     settings: Option<Settings>,
-    providers: BTreeMap<ProviderName, Mirrored>,
-    store: OnceLock<Store>,
+    providers: Vec<MirroredProvider>,
+    clock: Arc<dyn Clock>,
+    metrics: MirrorMetrics,
+    opened: OnceLock<Opened>,
+    /// One opens the database at a time.
+    opening: tokio::sync::Mutex<()>,
     /// What was last logged about the database.
     logged: Mutex<Option<String>>,
 }
@@ -34,8 +42,14 @@ struct Inner {
 #[derive(Debug)]
 struct Settings {
     url: Secret,
-    max_lag: Duration,
-    full_pass: Duration,
+    sync: SyncSettings,
+}
+
+/// The mirror once its database is open.
+#[derive(Debug)]
+struct Opened {
+    store: Store,
+    sync: MirrorSync,
 }
 
 /// How far the mirror of one provider is.
@@ -47,24 +61,45 @@ pub struct SourceView {
     pub source: Source,
     /// The time as of which all that is shown was true; none until something has been read.
     pub as_of: Option<OffsetDateTime>,
-    /// What the database knows of it.
-    state: Option<ProviderState>,
 }
+
+/// What a client reads while the database cannot be used.
+const AWAY: &str = "the database of the mirror cannot be used at the moment; what one provider is asked for is still answered";
+
+/// What a client reads where there is no mirror.
+const SWITCHED_OFF: &str =
+    "the mirror is switched off in this gateway's configuration; ask each provider";
+
+/// How often the rows are counted for the metrics.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
+/// The first and the longest pause between two attempts to open a database that is away.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 impl Mirror {
     /// Creates the mirror of these providers. Its database is opened by [`Mirror::open`].
-    #[must_use]
-    pub fn new(config: &MirrorConfig, providers: Vec<Mirrored>) -> Self {
+    pub(crate) fn new(
+        config: &MirrorConfig,
+        providers: Vec<MirroredProvider>,
+        clock: Arc<dyn Clock>,
+        metrics: MirrorMetrics,
+    ) -> Self {
         let settings = config.enabled.then(|| Settings {
             url: config.database_url.clone(),
-            max_lag: config.max_lag,
-            full_pass: config.full_pass,
+            sync: SyncSettings {
+                max_lag: config.max_lag,
+                full_pass: config.full_pass,
+                keep: config.keep,
+            },
         });
-        let providers = providers.into_iter().map(|one| (one.name.clone(), one));
         Self(Arc::new(Inner {
             settings,
-            providers: providers.collect(),
-            store: OnceLock::new(),
+            providers,
+            clock,
+            metrics,
+            opened: OnceLock::new(),
+            opening: tokio::sync::Mutex::default(),
             logged: Mutex::default(),
         }))
     }
@@ -77,18 +112,32 @@ impl Mirror {
         let Some(settings) = &self.0.settings else {
             return Ok(());
         };
-        if self.0.store.get().is_some() {
+        let _alone = self.0.opening.lock().await;
+        if self.0.opened.get().is_some() {
             return Ok(());
         }
-        let settings = OpenSettings {
-            url: settings.url.expose_secret().to_owned(),
-            exclusive: true,
-            create: true,
-        };
-        let store = Store::open(&settings).await?;
-        // Another call may have opened it meanwhile; then this one is closed again.
-        let _first = self.0.store.set(store);
+        let store = Store::open(&open_settings(&settings.url, true)).await?;
+        let sync = MirrorSync::new(
+            store.clone(),
+            self.0.providers.clone(),
+            settings.sync,
+            Arc::clone(&self.0.clock),
+            Arc::new(ApiDocuments),
+            Arc::new(self.0.metrics.clone()),
+        );
+        // Only one opens at a time, so it is still empty.
+        let _first = self.0.opened.set(Opened { store, sync });
         Ok(())
+    }
+
+    fn opened(&self) -> Result<&Opened, Failure> {
+        self.0.opened.get().ok_or_else(|| {
+            let detail = match self.0.settings {
+                Some(_) => AWAY,
+                None => SWITCHED_OFF,
+            };
+            Failure::new(Code::MirrorUnavailable, detail)
+        })
     }
 
     /// Returns the database.
@@ -96,41 +145,96 @@ impl Mirror {
     /// # Errors
     /// `mirror_unavailable` when the mirror is switched off, or the database is not open yet.
     pub(crate) fn store(&self) -> Result<&Store, Failure> {
-        self.0.store.get().ok_or_else(|| {
-            Failure::new(
-                Code::MirrorUnavailable,
-                match self.0.settings {
-                    Some(_) => AWAY,
-                    None => "the mirror is switched off in this gateway's configuration; ask each provider",
-                },
-            )
-        })
+        self.opened().map(|opened| &opened.store)
     }
 
     /// Returns the failure that an error of the database is to a request. The cause is logged when it changes.
     pub(crate) fn failure(&self, error: &StoreError) -> Failure {
-        let text = error.to_string();
-        let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.as_deref() != Some(text.as_str()) {
-            tracing::warn!("the mirror's database cannot be used: {text}");
-            *logged = Some(text);
-        }
+        self.log(&error.to_string());
         Failure::new(Code::MirrorUnavailable, AWAY)
     }
 
-    /// Returns whether a provider is mirrored.
-    pub(crate) fn is_mirrored(&self, provider: &ProviderName) -> bool {
-        let configured = self.0.providers.get(provider);
-        self.0.settings.is_some() && configured.is_some_and(|provider| provider.enabled)
+    fn log(&self, text: &str) {
+        let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.as_deref() != Some(text) {
+            tracing::warn!("the mirror's database cannot be used: {text}");
+            *logged = Some(text.to_owned());
+        }
+    }
+
+    /// Records that the database answers, so that its next failure is logged again.
+    pub(crate) fn answers(&self) {
+        let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.take().is_some() {
+            tracing::info!("the mirror's database can be used again");
+        }
+    }
+
+    /// Returns how far the mirror of every provider is, also of those that are no longer configured, by name. Asks no database.
+    ///
+    /// # Errors
+    /// `mirror_unavailable` while the database is not open.
+    pub(crate) fn sources(&self) -> Result<Vec<SourceView>, Failure> {
+        if self.0.settings.is_none() {
+            return Ok(self
+                .names()
+                .map(|name| off(name, SourceState::Off))
+                .collect());
+        }
+        let sync = &self.opened()?.sync;
+        let sources = sync.sources(&sync.providers()).into_iter();
+        Ok(sources
+            .map(|status| SourceView {
+                source: Source {
+                    provider: status.provider.to_string(),
+                    state: state(status.state).to_string(),
+                    as_of: status.as_of.and_then(own_timestamp),
+                    lag_s: status.lag_s,
+                    problem: status.problem,
+                },
+                provider: status.provider,
+                as_of: status.as_of,
+            })
+            .collect())
+    }
+
+    /// Returns how far the mirror of a configured provider is.
+    pub(crate) fn source(&self, provider: &ProviderName) -> Source {
+        let sources = self.sources().unwrap_or_default().into_iter();
+        let mut sources = sources.filter(|view| view.provider == *provider);
+        let away = || off(provider, SourceState::Unavailable);
+        sources.next().unwrap_or_else(away).source
+    }
+
+    fn names(&self) -> impl Iterator<Item = &ProviderName> {
+        let providers = self.0.providers.iter();
+        providers.map(|provider| provider.provider.provider().name())
+    }
+
+    /// Returns the progress of a provider's mirror.
+    ///
+    /// # Errors
+    /// `mirror_unavailable`.
+    pub(crate) async fn progress(&self, provider: &ProviderName) -> Result<SyncProgress, Failure> {
+        let switched_off = || SyncProgress {
+            state: SourceState::Off.to_string(),
+            ..SyncProgress::default()
+        };
+        if self.0.settings.is_none() {
+            return Ok(switched_off());
+        }
+        let status = self.opened()?.sync.status(provider).await;
+        let status = status.map_err(|error| self.failure(&error))?;
+        Ok(status.map_or_else(switched_off, progress))
     }
 
     /// Begins a pass over all jobs of a provider, or joins the one that is running.
     ///
     /// # Errors
-    /// `conflict` for a provider that is left out.
-    pub(crate) fn start_full_pass(&self, provider: &str) -> Result<(), Failure> {
-        let provider = ProviderName::from(provider);
-        match self.is_mirrored(&provider) {
+    /// `conflict` for a provider that is left out; `mirror_unavailable`.
+    pub(crate) fn start_full_pass(&self, provider: &ProviderName) -> Result<(), Failure> {
+        let is_on = self.0.settings.is_some();
+        match is_on && self.opened()?.sync.request_full_pass(provider) {
             true => Ok(()),
             false => Err(Failure::new(
                 Code::Conflict,
@@ -139,85 +243,129 @@ impl Mirror {
         }
     }
 
-    /// Says how far the mirror of every provider is, also of those that are no longer configured, by name.
-    ///
-    /// # Errors
-    /// `mirror_unavailable`.
-    pub(crate) async fn sources(&self, now: OffsetDateTime) -> Result<Vec<SourceView>, Failure> {
-        let states = self.store()?.providers().await;
-        let states = states.map_err(|error| self.failure(&error))?;
-        let mut all: BTreeMap<ProviderName, Option<ProviderState>> = BTreeMap::new();
-        for name in self.0.providers.keys() {
-            all.insert(name.clone(), None);
-        }
-        for state in states {
-            all.insert(state.provider.clone(), Some(state));
-        }
-        let views = all.into_iter();
-        Ok(views
-            .map(|(provider, state)| self.view(provider, state, now))
-            .collect())
-    }
-
-    fn view(
+    /// Takes over what a live read brought. `as_of` is when its earliest call was sent.
+    pub(crate) fn write_through(
         &self,
-        provider: ProviderName,
-        state: Option<ProviderState>,
-        now: OffsetDateTime,
-    ) -> SourceView {
-        let as_of = state.as_ref().and_then(|state| state.as_of);
-        let age = as_of.map(|as_of| (now - as_of).whole_seconds().max(0).unsigned_abs());
-        let problem = state.as_ref().and_then(|state| state.problem.as_ref());
-        let shown = match &state {
-            _ if !self.is_mirrored(&provider) => SourceState::Off,
-            _ if problem.is_some() => SourceState::Unavailable,
-            Some(state) if state.first_pass_at.is_some() => match self.0.settings.as_ref() {
-                Some(settings) if age > Some((settings.max_lag + settings.full_pass).as_secs()) => {
-                    SourceState::Behind
-                }
-                _ => SourceState::Current,
-            },
-            _ => SourceState::Syncing,
-        };
-        SourceView {
-            source: Source {
-                provider: provider.to_string(),
-                state: shown.to_string(),
-                as_of: as_of.and_then(own_timestamp),
-                lag_s: age,
-                problem: problem.map(|(text, _)| text.clone()),
-            },
-            provider,
-            as_of,
-            state,
+        provider: &ProviderName,
+        as_of: Moment,
+        read: impl FnOnce() -> LiveRead,
+    ) {
+        if let Some(opened) = self.0.opened.get() {
+            opened.sync.write_through(provider, as_of, read());
         }
     }
 
-    /// Returns the progress of a provider's mirror.
-    pub(crate) fn progress(view: &SourceView) -> SyncProgress {
-        let state = view.state.as_ref();
-        SyncProgress {
-            state: view.source.state.clone(),
-            phase: (view.source.state != SourceState::Off.as_str())
-                .then(|| SyncPhase::Idle.to_string()),
-            last_full_pass_at: state
-                .and_then(|state| state.last_full_pass_at)
-                .and_then(own_timestamp),
-            lag_s: view.source.lag_s,
-            rows: state.map_or(MirrorRows::default(), |state| MirrorRows {
-                jobs: state.jobs,
-                tasks: state.tasks,
-            }),
-            problem: view.source.problem.clone(),
-            ..SyncProgress::default()
-        }
-    }
-
-    /// Returns what must run beside the requests.
+    /// Returns what must run beside the requests: the database is opened when its server comes back, and the mirror is kept true.
     pub(crate) fn background(&self) -> Vec<BoxFuture<'static, ()>> {
-        Vec::new()
+        if self.0.settings.is_none() {
+            return Vec::new();
+        }
+        let mirror = self.clone();
+        vec![Box::pin(async move { mirror.run().await })]
+    }
+
+    async fn run(&self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.open().await {
+                Ok(()) => break,
+                Err(error) => self.log(&error.to_string()),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.answers();
+        if let Some(opened) = self.0.opened.get() {
+            tokio::join!(opened.sync.run(), self.count_rows(&opened.store));
+        }
+    }
+
+    /// Shows in the metrics how many rows there are.
+    async fn count_rows(&self, store: &Store) {
+        loop {
+            // One that is away is tried again; whoever asks it a question logs why.
+            for provider in store.providers().await.unwrap_or_default() {
+                let (jobs, tasks) = (provider.jobs, provider.tasks);
+                self.0.metrics.holds(&provider.provider, jobs, tasks);
+            }
+            tokio::time::sleep(COUNT_EVERY).await;
+        }
     }
 }
 
-/// What a client is told while the database cannot be used.
-const AWAY: &str = "the database of the mirror cannot be used at the moment; what one provider is asked for is still answered";
+/// Returns how the database of this URL is opened: for this process alone, or only looked at.
+pub(crate) fn open_settings(url: &Secret, alone: bool) -> OpenSettings {
+    OpenSettings {
+        url: url.expose_secret().to_owned(),
+        exclusive: alone,
+        create: alone,
+    }
+}
+
+/// A provider of whose mirror nothing is known but its state.
+fn off(provider: &ProviderName, state: SourceState) -> SourceView {
+    SourceView {
+        source: Source {
+            provider: provider.to_string(),
+            state: state.to_string(),
+            as_of: None,
+            lag_s: None,
+            problem: (state == SourceState::Unavailable).then(|| AWAY.to_owned()),
+        },
+        provider: provider.clone(),
+        as_of: None,
+    }
+}
+
+fn state(state: ota_sync::SourceState) -> SourceState {
+    match state {
+        ota_sync::SourceState::Current => SourceState::Current,
+        ota_sync::SourceState::Syncing => SourceState::Syncing,
+        ota_sync::SourceState::Behind => SourceState::Behind,
+        ota_sync::SourceState::Unavailable => SourceState::Unavailable,
+        ota_sync::SourceState::Off => SourceState::Off,
+    }
+}
+
+fn progress(status: SyncStatus) -> SyncProgress {
+    // Of one that is not read there is no pass.
+    let is_read = status.phase.is_some();
+    SyncProgress {
+        state: state(status.state).to_string(),
+        phase: status.phase.map(|phase| {
+            let phase = match phase {
+                ota_sync::Phase::Jobs => SyncPhase::Jobs,
+                ota_sync::Phase::Tasks => SyncPhase::Tasks,
+                ota_sync::Phase::Idle => SyncPhase::Idle,
+            };
+            phase.to_string()
+        }),
+        started_at: status.started_at.and_then(own_timestamp),
+        jobs_seen: is_read.then_some(status.jobs_seen),
+        tasks_seen: is_read.then_some(status.tasks_seen),
+        tasks_total: status.tasks_total,
+        calls: is_read.then_some(status.calls),
+        eta_s: status.eta_s,
+        last_full_pass_at: status.last_full_pass_at.and_then(own_timestamp),
+        lag_s: status.lag_s,
+        rows: MirrorRows {
+            jobs: status.rows.jobs,
+            tasks: status.rows.tasks,
+        },
+        problem: status.problem,
+    }
+}
+
+/// Renders rows as the API answers them.
+#[derive(Debug)]
+struct ApiDocuments;
+
+impl Render for ApiDocuments {
+    fn job(&self, job: Job) -> String {
+        serde_json::to_string(&ota_api::job::Job::from(job)).unwrap_or_default()
+    }
+
+    fn task(&self, task: Task) -> String {
+        serde_json::to_string(&ota_api::task::Task::from(task)).unwrap_or_default()
+    }
+}

@@ -80,6 +80,8 @@ pub struct Mirrored {
     pub name: ProviderName,
     /// The vendor account: providers with the same text share one quota.
     pub account: String,
+    /// The quota of that account.
+    pub quota: Arc<AccountQuota>,
     /// Whether it is read at all.
     pub enabled: bool,
 }
@@ -340,6 +342,12 @@ impl Builder<'_> {
         let Some(quota) = mistakes.check(quota) else {
             return mistakes.finish(|| None);
         };
+        let mirrored = Mirrored {
+            name: name.clone(),
+            account: limits.account.clone(),
+            quota: Arc::clone(&quota),
+            enabled: settings.mirror,
+        };
         let gate = Arc::new(Guard::new(
             GuardLimits {
                 timeout: limits.timeout,
@@ -365,11 +373,7 @@ impl Builder<'_> {
                 window_s: limits.window_s,
             };
             self.gates.push((name.clone(), gate));
-            self.mirrored.push(Mirrored {
-                name: name.clone(),
-                account: limits.account.clone(),
-                enabled: settings.mirror,
-            });
+            self.mirrored.push(mirrored);
             let clock = Arc::clone(&shared.clock);
             Some(ConfiguredProvider::new(
                 provider?,

@@ -42,6 +42,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "ota-guard",
             "ota-http",
             "ota-server",
+            "ota-store",
+            "ota-sync",
             ADAPTERS,
         ],
     ),

@@ -98,6 +98,7 @@ const CRATES: &[&str] = &[
     "ota_http",
     "ota_server",
     "ota_store",
+    "ota_sync",
 ];
 
 /// Returns the gateway's own crates, as targets name them.

@@ -17,6 +17,8 @@ pub struct MirrorConfig {
     pub enabled: bool,
     /// The URL of the database. It may hold a password.
     pub database_url: Secret,
+    /// Whether the URL is in a file of its own.
+    pub is_url_in_file: bool,
     /// The most of an account's quota that background reads take, more than 0 and at most 1.
     pub quota_share: f64,
     /// The age at which a running job is read again, as far as the quota allows.
@@ -80,11 +82,13 @@ pub(super) fn read(section: Section) -> Result<MirrorConfig, ConfigError> {
     let max_lag = mistakes.range("max_lag_s", "seconds", raw.max_lag_s, 5..=86_400);
     let full_pass = mistakes.range("full_pass_s", "seconds", raw.full_pass_s, 10..=604_800);
     let keep = mistakes.range("keep_days", "days", raw.keep_days, 1..=36_500);
+    let is_url_in_file = raw.database_url_file.is_some();
     let database_url = url(raw.database_url, raw.database_url_file, &mut mistakes);
     mistakes.finish(|| {
         Some(MirrorConfig {
             enabled: raw.enabled,
             database_url: database_url?,
+            is_url_in_file,
             quota_share: raw.quota_share,
             max_lag: seconds(max_lag?),
             full_pass: seconds(full_pass?),

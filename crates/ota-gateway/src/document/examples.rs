@@ -1,9 +1,12 @@
 //! Examples: values of the types that are served.
 
+use ota_api::fleet::SourceState;
 use ota_api::job as api_job;
 use ota_api::page::{JobPage, PageEnd, PageProblem, TaskPage};
 use ota_api::problem::{Code, Failure, VendorProblem};
-use ota_api::provider::{Capabilities, Health, HealthProblem, Provider, ProviderList, Quota};
+use ota_api::provider::{
+    Capabilities, Health, HealthProblem, Provider, ProviderList, ProviderSync, Quota,
+};
 use ota_api::task as api_task;
 use ota_core::adapter::Descriptor;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
@@ -71,9 +74,9 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
             end: end(Some(137))
         }),
         "Device" => json!(task().device),
-        "FleetJob" => json!(fleet::job(job)),
-        "FleetJobPage" => json!(fleet::job_page(job)),
-        "JobMirror" => json!(fleet::job(job).mirror),
+        "FleetJob" => json!(fleet::job(job, counts())),
+        "FleetJobPage" => json!(fleet::job_page(job, counts())),
+        "JobMirror" => json!(fleet::job(job, counts()).mirror),
         "FleetTask" => json!(fleet::task(task(), &job)),
         "FleetTaskPage" => json!(fleet::task_page(task(), &job)),
         "TaskJob" => json!(fleet::task(task(), &job).job),
@@ -83,8 +86,8 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
         "Source" => json!(fleet::source()),
         "GroupCounts" => json!(fleet::groups()),
         "CountedGroup" => json!(fleet::groups().groups[0]),
-        "JobHistory" => json!(fleet::history()),
-        "HistoryPoint" => json!(fleet::history().points[0]),
+        "JobHistory" => json!(fleet::history(counts())),
+        "HistoryPoint" => json!(fleet::history(counts()).points[0]),
         "SyncProgress" => json!(fleet::progress()),
         "MirrorRows" => json!(fleet::progress().rows),
         "Provider" => json!(provider()),
@@ -94,6 +97,7 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
         "Capabilities" => json!(provider().capabilities),
         "StatsCapability" => json!(provider().capabilities.job_stats),
         "DocumentedQuota" => json!(provider().capabilities.documented_quota),
+        "ProviderSync" => json!(provider().sync),
         "Quota" => json!(provider().quota),
         "Health" => json!(health()),
         "HealthProblem" => json!(health().problem),
@@ -363,6 +367,10 @@ fn provider() -> Provider {
         health: Health {
             state: "ok".to_owned(),
             checked_at: Some(AS_OF.to_owned()),
+            problem: None,
+        },
+        sync: ProviderSync {
+            state: SourceState::Current.to_string(),
             problem: None,
         },
     }

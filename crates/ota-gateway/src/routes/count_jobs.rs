@@ -29,11 +29,13 @@ pub async fn count_jobs(
     Query((grouping, filter)): Query<(JobGrouping, FleetJobs)>,
 ) -> Result<Response, Failure> {
     let GroupBy(keys) = grouping.group_by;
-    let covered = fleet.covered(&caller, &filter.provider).await?;
+    let covered = fleet.covered(&caller, &filter.provider)?;
     let query = filter.query(&covered.providers, None);
     let by: Vec<_> = keys.iter().copied().map(fleet_query::job_key).collect();
     let groups = fleet
-        .ask(|store| async move { store.job_groups(&query, &by, MAX_GROUPS).await })
+        .ask("count_jobs", |store| async move {
+            store.job_groups(&query, &by, MAX_GROUPS).await
+        })
         .await?;
     let origin = fleet.origin(&covered);
     let names: Vec<_> = keys.into_iter().map(JobKey::as_str).collect();

@@ -33,11 +33,13 @@ pub async fn count_tasks(
 ) -> Result<Response, Failure> {
     filter.check()?;
     let GroupBy(keys) = grouping.group_by;
-    let covered = fleet.covered(&caller, &filter.provider).await?;
+    let covered = fleet.covered(&caller, &filter.provider)?;
     let query = filter.query(&covered.providers, None, app.now());
     let by: Vec<_> = keys.iter().copied().map(fleet_query::task_key).collect();
     let groups = fleet
-        .ask(|store| async move { store.task_groups(&query, &by, MAX_GROUPS).await })
+        .ask("count_tasks", |store| async move {
+            store.task_groups(&query, &by, MAX_GROUPS).await
+        })
         .await?;
     let origin = fleet.origin(&covered);
     let names: Vec<_> = keys.into_iter().map(TaskKey::as_str).collect();

@@ -8,6 +8,7 @@ use ota_api::job::Job;
 use ota_api::parameters::Query;
 use ota_api::problem::Failure;
 use ota_api::responses::VendorRead;
+use ota_sync::LiveRead;
 
 use super::parts::{JobPath, Path};
 use super::read;
@@ -37,8 +38,11 @@ pub async fn get_job(
     let member = app.provider(&caller, &provider)?;
     let (read, request) = read::of_job(member, "get_job", "job", job_id)?;
     let member = Arc::clone(member);
-    live.read(read, |_, cx| async move {
+    live.read(read, |app, cx| async move {
         let answer = member.get_job(&cx, request).await?;
+        let seen = || LiveRead::Jobs(vec![answer.value.clone()]);
+        let provider = member.provider().name();
+        app.mirror().write_through(provider, answer.as_of, seen);
         let rendered = CachedResponse::undated(answer.as_of, &Job::from(answer.value))?;
         Ok((rendered, answer.as_of))
     })

@@ -32,11 +32,13 @@ pub async fn get_job_history(
     Path(JobPath { provider, job_id }): Path<JobPath>,
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
-    let covered = fleet.one(&caller, &provider).await?;
+    let covered = fleet.one(&caller, &provider)?;
     let job_id = read::job_id(job_id)?;
     let name = ota_core::id::ProviderName::from(provider);
     let points = fleet
-        .ask(|store| async move { store.history(&name, &job_id, MAX_POINTS).await })
+        .ask("get_job_history", |store| async move {
+            store.history(&name, &job_id, MAX_POINTS).await
+        })
         .await?;
     let points = points.ok_or_else(|| Failure {
         field: Some("job_id".to_owned()),

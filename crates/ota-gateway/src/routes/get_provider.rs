@@ -33,7 +33,7 @@ pub async fn get_provider(
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
-    let provider = provider_view::provider(member);
+    let provider = provider_view::provider(member, app.mirror());
     live.answer(app.moment(), CallSummary::default(), &provider)
         .await
 }

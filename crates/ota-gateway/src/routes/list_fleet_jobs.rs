@@ -32,14 +32,16 @@ pub async fn list_fleet_jobs(
     fleet: FleetRead,
     Query((filter, (search, paging))): Query<(FleetJobs, (JobSearch, FleetPaging))>,
 ) -> Result<Response, Failure> {
-    let covered = fleet.covered(&caller, &filter.provider).await?;
+    let covered = fleet.covered(&caller, &filter.provider)?;
     let question = format!("{filter:?}\n{search:?}");
     let list = fleet.list("jobs", &question, &covered, &paging);
     let after = list.position(&app, &paging)?;
     let query = filter.query(&covered.providers, Some(&search));
     let sort = fleet_query::job_sort(search.sort);
     let page = fleet
-        .ask(|store| async move { store.jobs(&query, sort, after.as_deref(), list.size).await })
+        .ask("list_fleet_jobs", |store| async move {
+            store.jobs(&query, sort, after.as_deref(), list.size).await
+        })
         .await?;
     let origin = fleet.origin(&covered);
     let body = fleet_text::jobs(&page, list.next(&app, page.next.as_ref()), &origin)?;

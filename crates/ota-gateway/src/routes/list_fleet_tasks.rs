@@ -33,14 +33,16 @@ pub async fn list_fleet_tasks(
     Query((filter, (search, paging))): Query<(FleetTasks, (TaskSearch, FleetPaging))>,
 ) -> Result<Response, Failure> {
     filter.check()?;
-    let covered = fleet.covered(&caller, &filter.provider).await?;
+    let covered = fleet.covered(&caller, &filter.provider)?;
     let question = format!("{filter:?}\n{search:?}");
     let list = fleet.list("tasks", &question, &covered, &paging);
     let after = list.position(&app, &paging)?;
     let query = filter.query(&covered.providers, Some(&search), app.now());
     let sort = fleet_query::task_sort(search.sort);
     let page = fleet
-        .ask(|store| async move { store.tasks(&query, sort, after.as_deref(), list.size).await })
+        .ask("list_fleet_tasks", |store| async move {
+            store.tasks(&query, sort, after.as_deref(), list.size).await
+        })
         .await?;
     let origin = fleet.origin(&covered);
     let body = fleet_text::tasks(&page, list.next(&app, page.next.as_ref()), &origin)?;

@@ -13,6 +13,7 @@ use ota_core::filter::JobFilter;
 use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::provider::ListJobs;
+use ota_sync::LiveRead;
 
 use super::parts::{Path, ProviderPath};
 use super::read::{self, PageRead};
@@ -79,6 +80,9 @@ pub async fn list_jobs(
     let member = Arc::clone(member);
     live.read(read, |app, cx| async move {
         let answer = member.list_jobs(&cx, request).await?;
+        let seen = || LiveRead::Jobs(answer.value.items.clone());
+        let provider = member.provider().name();
+        app.mirror().write_through(provider, answer.as_of, seen);
         list.page(&app, answer, |items, end| JobPage { items, end })
     })
     .await

@@ -13,6 +13,7 @@ use ota_core::filter::TaskFilter;
 use ota_core::id::{DeviceId, DeviceName};
 use ota_core::provider::ListTasks;
 use ota_core::task::TaskStatus;
+use ota_sync::LiveRead;
 
 use super::parts::{JobPath, Path};
 use super::read::{self, PageRead};
@@ -64,9 +65,12 @@ pub async fn list_tasks(
         page_size: page.page_size,
         cursor: page.cursor,
     };
-    let member = Arc::clone(member);
+    let (member, of_job) = (Arc::clone(member), request.job_id.clone());
     live.read(read, |app, cx| async move {
         let answer = member.list_tasks(&cx, request).await?;
+        let seen = || LiveRead::Tasks(of_job, answer.value.items.clone());
+        let provider = member.provider().name();
+        app.mirror().write_through(provider, answer.as_of, seen);
         list.page(&app, answer, |items, end| TaskPage { items, end })
     })
     .await

@@ -1,18 +1,17 @@
 //! A configured provider and its health as the API shows them.
 
-use ota_api::fleet::SyncProgress;
 use ota_api::own_timestamp;
 use ota_api::problem::Code;
-use ota_api::provider::{Health, HealthProblem, Provider, Quota};
+use ota_api::provider::{Health, HealthProblem, Provider, ProviderSync, Quota};
 use ota_fleet::ConfiguredProvider;
 
-use crate::fleet_read::Covered;
 use crate::mirror::Mirror;
 
 /// Returns what the API says of a provider.
-pub(super) fn provider(member: &ConfiguredProvider) -> Provider {
+pub(super) fn provider(member: &ConfiguredProvider, mirror: &Mirror) -> Provider {
     let provider = member.provider();
     let quota = member.quota();
+    let source = mirror.source(provider.name());
     Provider {
         name: provider.name().to_string(),
         vendor: provider.vendor().to_owned(),
@@ -24,6 +23,10 @@ pub(super) fn provider(member: &ConfiguredProvider) -> Provider {
             remaining: Some(quota.remaining()),
         },
         health: health(member.health()),
+        sync: ProviderSync {
+            state: source.state,
+            problem: source.problem,
+        },
     }
 }
 
@@ -37,9 +40,4 @@ pub(super) fn health(health: ota_fleet::Health) -> Health {
             detail,
         }),
     }
-}
-
-/// Returns what the API says of the progress of the only provider that is covered.
-pub(super) fn sync(covered: &Covered) -> SyncProgress {
-    covered.only().map(Mirror::progress).unwrap_or_default()
 }

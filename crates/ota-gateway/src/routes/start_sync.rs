@@ -6,9 +6,9 @@ use ota_api::fleet::SyncProgress;
 use ota_api::parameters::Query;
 use ota_api::problem::Failure;
 use ota_api::responses::SyncCommand;
+use ota_core::id::ProviderName;
 
 use super::parts::{Path, ProviderPath};
-use super::provider_view;
 use crate::access::Admin;
 use crate::cache::fleet_text;
 use crate::fleet_read::FleetRead;
@@ -32,10 +32,11 @@ pub async fn start_sync(
     Path(ProviderPath { provider }): Path<ProviderPath>,
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
-    let covered = fleet.one(&caller, &provider).await?;
+    let covered = fleet.one(&caller, &provider)?;
+    let provider = ProviderName::from(provider);
     app.mirror().start_full_pass(&provider)?;
     let origin = fleet.origin(&covered);
-    let progress = provider_view::sync(&covered);
+    let progress = app.mirror().progress(&provider).await?;
     let body = fleet_text::whole(&progress, &origin)?;
     Ok(fleet.accepted(body, &origin).await)
 }

@@ -10,6 +10,8 @@ use ota_api::fleet::{
 use ota_api::job::{Job, JobCounts};
 use ota_api::task::Task;
 
+use crate::vendors::ADAPTERS;
+
 const AS_OF: &str = "2026-11-23T08:15:30.250Z";
 const CHANGED_AT: &str = "2026-11-23T02:07:44.000Z";
 
@@ -17,14 +19,14 @@ fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn counts() -> JobCounts {
-    super::counts()
+fn provider() -> String {
+    ADAPTERS[0].descriptor().provider.to_owned()
 }
 
-pub(super) fn job(job: Job) -> FleetJob {
+pub(super) fn job(job: Job, counts: JobCounts) -> FleetJob {
     FleetJob {
         job: Job {
-            stats: Some(counts()),
+            stats: Some(counts),
             ..job
         },
         mirror: JobMirror {
@@ -37,9 +39,9 @@ pub(super) fn job(job: Job) -> FleetJob {
     }
 }
 
-pub(super) fn job_page(one: Job) -> FleetJobPage {
+pub(super) fn job_page(one: Job, counts: JobCounts) -> FleetJobPage {
     FleetJobPage {
-        items: vec![job(one)],
+        items: vec![job(one, counts)],
         end: end(12),
     }
 }
@@ -84,7 +86,7 @@ pub(super) fn sources() -> Sources {
 
 pub(super) fn source() -> Source {
     Source {
-        provider: super::vendor().provider.to_owned(),
+        provider: provider(),
         state: SourceState::Current.to_string(),
         as_of: text(AS_OF),
         lag_s: Some(12),
@@ -95,7 +97,7 @@ pub(super) fn source() -> Source {
 pub(super) fn groups() -> GroupCounts {
     let keys = |status: &str| {
         BTreeMap::from([
-            ("provider".to_owned(), super::vendor().provider.to_owned()),
+            ("provider".to_owned(), provider()),
             ("status".to_owned(), status.to_owned()),
         ])
     };
@@ -116,11 +118,11 @@ pub(super) fn groups() -> GroupCounts {
     }
 }
 
-pub(super) fn history() -> JobHistory {
+pub(super) fn history(counts: JobCounts) -> JobHistory {
     JobHistory {
         points: vec![HistoryPoint {
             at: text(CHANGED_AT),
-            counts: counts(),
+            counts,
         }],
         as_of: text(AS_OF),
     }
