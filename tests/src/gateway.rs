@@ -7,6 +7,7 @@ use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::SystemRandom;
 use ota_gateway::config::Config;
 use ota_gateway::{assembly, listeners};
+use ota_store::OpenError;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -37,6 +38,9 @@ pub fn keeping_head() -> String {
          [metrics]\nlisten = \"127.0.0.1:0\"\n"
     )
 }
+
+/// Stands in a configuration for the folder of its gateway, which is removed with it.
+pub const FOLDER: &str = "{folder}";
 
 /// Returns the environment that switches the mirror off where a configuration says nothing of it: its reads in the background would be vendor calls that
 /// tests count.
@@ -104,13 +108,15 @@ impl Gateway {
     pub async fn on_clock(text: &str, clock: Arc<dyn Clock>) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let path = folder.path().join("gateway.toml");
+        let text = &text.replace(FOLDER, &folder.path().display().to_string());
         std::fs::write(&path, text).expect("a file can be written");
         let config =
             Config::load(Some(&path), without_mirror(text)).expect("the configuration is valid");
         let app = assembly::app_on(&config, clock, Arc::new(SystemRandom))
             .expect("the providers can be built");
-        let opened = app.mirror().open().await;
-        opened.expect("the database of the mirror can be opened");
+        if let Err(OpenError::Refused(text)) = app.mirror().open().await {
+            panic!("the database of the mirror cannot be opened: {text}");
+        }
         let metrics = match config.metrics.enabled {
             true => {
                 let listener = TcpListener::bind(config.metrics.listen)

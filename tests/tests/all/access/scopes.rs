@@ -133,11 +133,12 @@ async fn no_operation_of_the_served_document_answers_without_its_scope() {
 
 #[tokio::test]
 async fn the_documented_scope_of_an_operation_is_the_one_that_opens_it() {
-    let world = World::small().await;
+    let world = World::mirrored().await;
     for (method, path, operation) in contract::operations(contract::document()) {
         let path = path
             .replace("{provider}", ALI)
             .replace("{job_id}", &world.job(ALI));
+        let path = with_required(path, &operation);
         let scope = operation["security"][0]["bearer"][0].as_str().unwrap();
         let other = if scope == "ota:read" {
             "ota:admin"
@@ -150,9 +151,24 @@ async fn the_documented_scope_of_an_operation_is_the_one_that_opens_it() {
                 .ask(&method, &path)
                 .token(&minted(scope, None))
         };
-        ask(scope).send().await.ok();
+        let reply = ask(scope).send().await;
+        assert!((200..300).contains(&reply.status), "{}", reply.shown());
         ask(other).send().await.problem(403, "forbidden");
     }
+}
+
+/// Adds the parameters that an operation must have, as its document shows them.
+fn with_required(path: String, operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().unwrap();
+    let required = parameters.iter().map(contract::resolved);
+    let required =
+        required.filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
+    required.fold(path, |path, parameter| {
+        let name = parameter["name"].as_str().unwrap();
+        let values = parameter["example"].as_array().unwrap();
+        let values: Vec<&str> = values.iter().map(|value| value.as_str().unwrap()).collect();
+        crate::setup::with(&path, name, &values.join(","))
+    })
 }
 
 #[tokio::test]
@@ -188,7 +204,8 @@ async fn a_token_for_some_providers_sees_no_others() {
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0]["name"], HUA);
     for (method, path) in operations(&world).await {
-        if path == "/v1/providers" {
+        // The others are questions about all providers; `routes/fleet/access.rs` holds what they hide.
+        if !path.contains(&format!("/{ALI}")) {
             continue;
         }
         let hidden = ask(&method, &path).send().await.problem(404, "not_found");
