@@ -362,6 +362,11 @@ struct ApiDocuments;
 
 impl Render for ApiDocuments {
     fn job(&self, job: Job) -> String {
+        // The outcome stands beside the document: the counts may prove it later.
+        let job = Job {
+            outcome: None,
+            ..job
+        };
         serde_json::to_string(&ota_api::job::Job::from(job)).unwrap_or_default()
     }
 

@@ -127,8 +127,10 @@ pub struct Page<T> {
 /// A job of the fleet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FleetJob {
-    /// The API's JSON object of the job, without `stats`.
+    /// The API's JSON object of the job, without `outcome` and `stats`.
     pub document: String,
+    /// How it ended, as far as the vendor told it or the counts prove it.
+    pub outcome: Option<JobOutcome>,
     /// Its counts: those of the vendor where they are newest, else counted from its tasks.
     pub stats: Option<JobStats>,
     /// When what stands here was read.

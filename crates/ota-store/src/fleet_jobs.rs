@@ -1,5 +1,7 @@
 //! Pages of jobs.
 
+use ota_core::job::JobOutcome;
+
 use crate::codes::Code;
 use crate::conditions::Conditions;
 use crate::connection::Connection;
@@ -36,7 +38,7 @@ pub(crate) async fn page(
     let numbers: Vec<_> = rows.iter().map(|row| row.pk).collect();
     let items = by_number(
         connection,
-        "SELECT pk, document, shown_counts, as_of, tasks_as_of, changed_at, vanished_at, truncated + tasks_truncated FROM jobs WHERE pk",
+        "SELECT pk, document, shown_counts, as_of, tasks_as_of, changed_at, vanished_at, truncated + tasks_truncated, outcome FROM jobs WHERE pk",
         &numbers,
     )
     .await?
@@ -44,6 +46,7 @@ pub(crate) async fn page(
     .map(|mut row| {
         Ok(FleetJob {
             document: row.take(1),
+            outcome: JobOutcome::from_code(row.int(8)),
             stats: from_text(row.text(2)),
             as_of: row.time(3)?,
             tasks_as_of: row.optional_time(4)?,

@@ -40,7 +40,7 @@ pub struct JobRecord {
     pub stats: Option<JobStats>,
     /// Whether the vendor does not show all tasks of the job.
     pub truncated: bool,
-    /// The API's JSON object of the job, without `stats`.
+    /// The API's JSON object of the job, without `outcome` and `stats`.
     pub document: String,
 }
 

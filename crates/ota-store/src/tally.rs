@@ -188,16 +188,24 @@ pub(crate) fn sources(row: &Row, from: usize) -> Sources {
 
 /// Decides anew which counts of jobs are shown, and adds a point to the history of those whose counts changed. A job that vanished keeps its last ones.
 pub(crate) async fn show(connection: &mut Connection, jobs: &[i64], at: i64) -> Result<()> {
-    let sql = format!("SELECT {SOURCES}, shown_counts FROM jobs WHERE pk = $1 AND gone = 0");
+    let sql =
+        format!("SELECT {SOURCES}, shown_counts, outcome FROM jobs WHERE pk = $1 AND gone = 0");
     let params: Vec<_> = jobs.iter().map(|job| run_params![*job]).collect();
     let answers = connection.query_many(&sql, &params).await?;
     let mut shown = Vec::new();
     let mut points = Vec::new();
+    let mut proven = Vec::new();
     for (job, row) in jobs.iter().zip(answers.iter().map(|rows| rows.first())) {
         let Some(row) = row else { continue };
         let counts = sources(row, 0).shown();
         let text = counts.as_ref().map(to_text).unwrap_or_default();
         let before = row.text(14);
+        // What the counts prove holds also where the vendor tells no outcome, or its row was written again without one.
+        if let Some(outcome) = counts.as_ref().and_then(|counts| counts.outcome)
+            && outcome.code() != row.int(15)
+        {
+            proven.push(run_params![*job, outcome.code()]);
+        }
         if text == before {
             continue;
         }
@@ -210,6 +218,9 @@ pub(crate) async fn show(connection: &mut Connection, jobs: &[i64], at: i64) -> 
             points.push(run_params![*job, at, text]);
         }
     }
+    connection
+        .execute_many("UPDATE jobs SET outcome = $2 WHERE pk = $1", &proven)
+        .await?;
     connection
         .execute_many(
             "UPDATE jobs SET shown_counts = $2, shown_failed = $3 WHERE pk = $1",

@@ -6,7 +6,7 @@ use ota_store::record::{JobRecord, TaskRecord};
 
 /// Renders what the API answers.
 pub trait Render: Send + Sync + std::fmt::Debug {
-    /// Returns the API's JSON object of a job. `job` has no counts.
+    /// Returns the API's JSON object of a job, without its outcome. `job` has no counts.
     fn job(&self, job: Job) -> String;
 
     /// Returns the API's JSON object of a task.

@@ -149,6 +149,10 @@ pub fn jobs(
 ) -> Result<CachedResponse, Failure> {
     page(jobs, next_cursor, origin, |text, job| {
         text.open(&job.document)?;
+        if let Some(outcome) = job.outcome {
+            text.write(",\"outcome\":");
+            text.value(&outcome.as_str(), &outcome.as_str())?;
+        }
         if let Some(stats) = &job.stats {
             let counts = JobCounts::from(stats.clone());
             text.write(",\"stats\":");

@@ -1,6 +1,6 @@
 //! `[mirror]`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ota_http::{Secret, SecretSource};
@@ -27,6 +27,15 @@ pub struct MirrorConfig {
     pub full_pass: Duration,
     /// How long jobs that have ended or vanished are kept, with their tasks and their history.
     pub keep: Duration,
+}
+
+impl MirrorConfig {
+    /// Returns the file of the database, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        let path = self.database_url.expose_secret().strip_prefix("sqlite:")?;
+        Some(Path::new(path))
+    }
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use axum::http::HeaderValue;
 use ota_api::fleet::Source;
-use ota_core::job::{JobStats, JobStatus};
+use ota_core::job::{JobOutcome, JobStats, JobStatus};
 use ota_store::fleet::{FleetJob, FleetTask, Groups, Page};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -30,6 +30,7 @@ fn origin(as_of: OffsetDateTime, state: &str) -> Origin {
 fn job(as_of: OffsetDateTime) -> FleetJob {
     FleetJob {
         document: r#"{"provider":"ali","id":"1","status":"in_progress"}"#.to_owned(),
+        outcome: None,
         stats: Some(JobStats {
             total: Some(4),
             succeeded: Some(1),
@@ -65,6 +66,7 @@ fn tag(response: &CachedResponse) -> HeaderValue {
 fn jobs_are_written_with_what_the_mirror_knows() {
     let mut second = job(AS_OF);
     second.stats = None;
+    second.outcome = Some(JobOutcome::Partial);
     second.truncated = true;
     second.vanished_at = Some(AS_OF);
     let response = jobs(
@@ -81,7 +83,7 @@ fn jobs_are_written_with_what_the_mirror_knows() {
                 "mirror": {"as_of": time, "tasks_as_of": time, "changed_at": time},
             },
             {
-                "provider": "ali", "id": "1", "status": "in_progress",
+                "provider": "ali", "id": "1", "status": "in_progress", "outcome": "partial",
                 "mirror": {"as_of": time, "tasks_as_of": time, "changed_at": time, "vanished_at": time, "truncated": true},
             },
         ],

@@ -50,6 +50,13 @@ async fn most_failed_tasks_come_first() {
 #[tokio::test]
 async fn an_unchanged_page_is_a_304_whatever_cache_control_says() {
     let world = World::mirrored().await;
+    // What the rows of a list leave out of a job is read after the first pass.
+    ota_tests::wire::until(async || {
+        let page = world.gateway.get("/v1/jobs?status=completed").await.ok();
+        let jobs = page["items"].as_array().unwrap();
+        jobs.iter().all(|job| job["detail"] == "full")
+    })
+    .await;
     let first = world.gateway.get("/v1/jobs?status=completed").await;
     assert_eq!(first.must("ota-stale"), "false");
     let etag = first.must("etag").to_owned();

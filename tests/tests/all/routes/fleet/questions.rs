@@ -63,6 +63,22 @@ async fn all_running_jobs_with_counts_newest_first() {
 }
 
 #[tokio::test]
+async fn every_job_that_has_ended_says_how() {
+    let world = World::mirrored().await;
+    let page = asked(&world, "/v1/jobs?status=completed&page_size=500").await;
+    assert!(!items(&page).is_empty());
+    for job in items(&page) {
+        assert!(job["outcome"].is_string(), "{job}");
+        assert_eq!(job["outcome"], job["stats"]["outcome"], "{job}");
+    }
+    let partial = asked(&world, "/v1/jobs?status=completed&outcome=partial").await;
+    let with_it = items(&page)
+        .iter()
+        .filter(|job| job["outcome"] == "partial");
+    assert_eq!(partial["total"], with_it.count());
+}
+
+#[tokio::test]
 async fn failures_by_reason_over_all_vendors() {
     let world = World::mirrored().await;
     let answer = asked(&world, "/v1/stats/tasks?status=failed&group_by=failure").await;
