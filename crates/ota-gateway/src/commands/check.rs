@@ -73,7 +73,7 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     if let Some((warning, _)) = certificate {
         let _ = writeln!(text, "\nWarning: {warning}");
     }
-    if let (Ok(line) | Err(line)) = &database
+    if let Ok(line) | Err(line) = &database
         && !line.is_empty()
     {
         let _ = writeln!(text, "\nMirror: {}", escaped(line));
