@@ -14,7 +14,8 @@ use ota_server::{Certificates, TlsError};
 use ota_sync::MirroredProvider;
 
 use crate::config::{
-    AuthConfig, Config, ConfigError, Draft, Mistakes, Origin, Section, TelemetryConfig,
+    AuthConfig, Config, ConfigError, Draft, MirrorConfig, Mistakes, Origin, Section,
+    TelemetryConfig,
 };
 use crate::mirror::Mirror;
 use crate::providers::{self, Providers, Shared};
@@ -44,7 +45,7 @@ pub fn app_on(
 ) -> Result<App, ConfigError> {
     let mut mistakes = Mistakes::default();
     let parts = assemble(
-        Some(&config.telemetry),
+        (Some(&config.telemetry), Some(&config.mirror)),
         config.server.tls.clone(),
         &config.providers,
         &config.origin,
@@ -106,7 +107,7 @@ pub fn mistakes_of(draft: &Draft) -> Mistakes {
     let mut mistakes = Mistakes::default();
     let random = Arc::new(BufferedRandom::default());
     assemble(
-        draft.telemetry.as_ref(),
+        (draft.telemetry.as_ref(), draft.mirror.as_ref()),
         draft.server_parts.tls.clone(),
         &draft.providers,
         &draft.origin,
@@ -124,7 +125,7 @@ struct Assembled {
 }
 
 fn assemble(
-    telemetry: Option<&TelemetryConfig>,
+    (telemetry, mirror): (Option<&TelemetryConfig>, Option<&MirrorConfig>),
     files: Option<TlsFiles>,
     providers: &BTreeMap<ProviderName, Section>,
     origin: &Origin,
@@ -134,7 +135,10 @@ fn assemble(
     let telemetry = telemetry
         .and_then(|config| mistakes.check(Telemetry::new(config, origin, &random)))
         .unwrap_or_default();
-    let shared = Shared::new(clock, random).with_telemetry(Arc::new(telemetry));
+    let share = mirror.map_or(1.0, |mirror| mirror.quota_share);
+    let shared = Shared::new(clock, random)
+        .with_telemetry(Arc::new(telemetry))
+        .with_background_share(share);
     let providers = mistakes.check(providers::build(providers, &shared));
     let certificates = files.and_then(|files| {
         let own = Certificates::new(files);

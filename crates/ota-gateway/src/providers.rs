@@ -30,6 +30,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where traces go.
     pub telemetry: Arc<Telemetry>,
+    /// The most of an account's quota that reads in the background take, more than 0 and at most 1.
+    pub background_share: f64,
 }
 
 impl Shared {
@@ -41,6 +43,7 @@ impl Shared {
             clock,
             random,
             telemetry: Arc::default(),
+            background_share: 1.0,
         }
     }
 
@@ -48,6 +51,13 @@ impl Shared {
     #[must_use]
     pub fn with_telemetry(mut self, telemetry: Arc<Telemetry>) -> Self {
         self.telemetry = telemetry;
+        self
+    }
+
+    /// Says how much of an account's quota reads in the background take; without, all of it.
+    #[must_use]
+    pub fn with_background_share(mut self, share: f64) -> Self {
+        self.background_share = share;
         self
     }
 
@@ -98,7 +108,7 @@ impl Accounts {
         section: &Section,
         limits: &Limits,
         documented: &DocumentedQuota,
-        clock: &Arc<dyn Clock>,
+        shared: &Shared,
     ) -> Result<Arc<AccountQuota>, ConfigError> {
         let wanted = QuotaLimits {
             calls: limits.calls,
@@ -132,8 +142,9 @@ impl Accounts {
                 ))
             }
             None => {
-                let quota = AccountQuota::new(wanted, Arc::clone(clock));
-                let quota = Arc::new(quota.with_caller_share(limits.caller_share));
+                let quota = AccountQuota::new(wanted, Arc::clone(&shared.clock));
+                let quota = quota.with_caller_share(limits.caller_share);
+                let quota = Arc::new(quota.with_background_share(shared.background_share));
                 let entry = (Arc::clone(&quota), name.clone());
                 self.0.insert(limits.account.clone(), entry);
                 Ok(quota)
@@ -338,7 +349,7 @@ impl Builder<'_> {
         let shared = self.shared;
         let quota = self
             .accounts
-            .quota(name, section, &limits, &documented, &shared.clock);
+            .quota(name, section, &limits, &documented, shared);
         let Some(quota) = mistakes.check(quota) else {
             return mistakes.finish(|| None);
         };
