@@ -22,6 +22,9 @@ const CONNECTIONS: usize = 8;
 /// How long a connection may take to be made, where the URL does not say.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a server may leave what was sent unconfirmed.
+const SILENT: Duration = Duration::from_secs(15);
+
 /// The server and the connections to it.
 pub(crate) struct Postgres {
     config: Config,
@@ -44,6 +47,11 @@ impl Postgres {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
         }
+        // A server that vanished without a word is noticed in seconds, not after the two hours of the system's default.
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENT);
+        }
+        config.keepalives_idle(SILENT);
         if config.get_application_name().is_none() {
             config.application_name("ota-gateway");
         }

@@ -257,10 +257,10 @@ async fn run<T: Send + 'static>(
 
 /// Opens a connection to a file that is there.
 fn connect(path: &Path, reads: bool) -> Result<Connection> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if !reads {
-        flags |= OpenFlags::SQLITE_OPEN_EXRESCODE;
-    }
+    // Each connection stays on one thread. It never makes the file: one that went away while the program runs is not replaced by an empty one.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connected = rusqlite::Connection::open_with_flags(path, flags).and_then(|inner| {
         inner.busy_timeout(BUSY)?;
         inner.set_prepared_statement_cache_capacity(256);
