@@ -74,6 +74,8 @@ struct Inner {
     left_out: Vec<ProviderName>,
     accounts: Vec<Account>,
     call_times: Vec<CallTimes>,
+    /// Whether the calls of the process before have been given back.
+    restored: tokio::sync::Mutex<bool>,
     /// One for each provider: the queue of its account.
     wakes: BTreeMap<ProviderName, Arc<Notify>>,
     live: mpsc::Sender<Written>,
@@ -136,6 +138,7 @@ impl MirrorSync {
             left_out,
             accounts: accounts.into_values().collect(),
             call_times,
+            restored: tokio::sync::Mutex::default(),
             wakes,
             live,
             received: tokio::sync::Mutex::new(received),
@@ -147,6 +150,10 @@ impl MirrorSync {
     /// Keeps the mirror true until it is dropped. One call at a time; nothing is lost when it is dropped and called again.
     pub async fn run(&self) {
         let inner = &*self.0;
+        // Before what counts now is written over what the process before has left.
+        if let Err(error) = self.restore_calls().await {
+            tracing::warn!("the calls of the window before the start are not known: {error}");
+        }
         let accounts = inner.accounts.iter().map(|account| account.run(&inner.env));
         tokio::join!(
             join_all(accounts),
@@ -156,13 +163,18 @@ impl MirrorSync {
         );
     }
 
-    /// Gives the calls that an earlier process made in the running windows back to the quotas. To be called before the first vendor call of this process.
+    /// Gives the calls that an earlier process made in the running windows back to the quotas, once. [`MirrorSync::run`] does it first; to be called before it
+    /// when vendor calls are made before it.
     ///
     /// # Errors
     /// The database cannot be used now; then windows may be used twice.
     pub async fn restore_calls(&self) -> Result<(), StoreError> {
-        for calls in &self.0.call_times {
-            calls.restore(&self.0.env).await?;
+        let mut restored = self.0.restored.lock().await;
+        if !*restored {
+            for calls in &self.0.call_times {
+                calls.restore(&self.0.env).await?;
+            }
+            *restored = true;
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ async fn run_and_kill(world: &mut World, call: u64, moments: u32) {
 async fn a_kill_at_any_step_loses_nothing_and_leaves_no_half_page() {
     for call in 0..14 {
         for moments in [0, 1, 3, 10] {
-            let mut world = World::new(Kind::CountsByStatus);
+            let mut world = World::new(Kind::ByStatus);
             world.vendor.add("a", InProgress, &[(Pending, 350)]);
             world.vendor.add("b", Completed, &[(Succeeded, 150)]);
             run_and_kill(&mut world, call, moments).await;

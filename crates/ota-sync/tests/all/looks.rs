@@ -25,7 +25,7 @@ fn looks(world: &World) -> (u32, u32) {
 
 #[tokio::test]
 async fn a_quiet_running_job_costs_its_counts() {
-    let world = running(Kind::CountsByStatus, 10_000).await;
+    let world = running(Kind::ByStatus, 10_000).await;
     let before = looks(&world);
     world.pass(90).await;
     let after = looks(&world);
@@ -37,7 +37,7 @@ async fn a_quiet_running_job_costs_its_counts() {
 
 #[tokio::test]
 async fn a_hundred_changed_tasks_cost_at_most_twelve_calls_more() {
-    let world = running(Kind::CountsByStatus, 10_000).await;
+    let world = running(Kind::ByStatus, 10_000).await;
     let before = looks(&world);
     {
         let mut state = world.vendor.lock();
@@ -63,11 +63,7 @@ async fn a_hundred_changed_tasks_cost_at_most_twelve_calls_more() {
 
 #[tokio::test]
 async fn a_change_is_seen_within_the_lag_by_every_kind_of_vendor() {
-    for kind in [
-        Kind::CountsInRows,
-        Kind::CountsByStatus,
-        Kind::CountsInOneCall,
-    ] {
+    for kind in [Kind::Rows, Kind::ByStatus, Kind::OneCall] {
         let world = running(kind, 1000).await;
         for (from, to) in [(Pending, Updating), (Updating, Failed), (Pending, Canceled)] {
             world.vendor.lock().advance("job", from, to, 40);
@@ -79,7 +75,7 @@ async fn a_change_is_seen_within_the_lag_by_every_kind_of_vendor() {
 
 #[tokio::test]
 async fn a_job_that_ends_is_read_once_more_and_then_left_alone() {
-    for kind in [Kind::CountsInRows, Kind::CountsByStatus] {
+    for kind in [Kind::Rows, Kind::ByStatus] {
         let world = running(kind, 1000).await;
         {
             let mut state = world.vendor.lock();
@@ -101,7 +97,7 @@ async fn a_job_that_ends_is_read_once_more_and_then_left_alone() {
 
 #[tokio::test]
 async fn with_nothing_running_there_is_one_list_pass_and_nothing_between() {
-    let mut world = World::new(Kind::CountsInRows);
+    let mut world = World::new(Kind::Rows);
     for number in 0..500 {
         world
             .vendor
@@ -120,7 +116,7 @@ async fn with_nothing_running_there_is_one_list_pass_and_nothing_between() {
 
 #[tokio::test]
 async fn a_list_with_counts_looks_at_all_running_jobs_at_once() {
-    let mut world = World::new(Kind::CountsInRows);
+    let mut world = World::new(Kind::Rows);
     for number in 0..80 {
         world
             .vendor
@@ -138,7 +134,7 @@ async fn a_list_with_counts_looks_at_all_running_jobs_at_once() {
 
 #[tokio::test]
 async fn calls_of_the_running_window_outlive_a_kill() {
-    let mut world = World::new(Kind::CountsInRows);
+    let mut world = World::new(Kind::Rows);
     world.start().await;
     let slots = ota_guard::Slots::new(100);
     for _ in 0..50 {

@@ -8,11 +8,7 @@ use ota_sync::{PassKind, Reason, SourceState};
 use crate::vendor::{Kind, Trouble};
 use crate::world::{World, name};
 
-const KINDS: [Kind; 3] = [
-    Kind::CountsInRows,
-    Kind::CountsByStatus,
-    Kind::CountsInOneCall,
-];
+const KINDS: [Kind; 3] = [Kind::Rows, Kind::ByStatus, Kind::OneCall];
 
 /// A fleet of several pages of jobs, one of which has several pages of tasks.
 fn fill(world: &World) {
@@ -50,7 +46,7 @@ async fn a_first_pass_brings_everything_exactly_once() {
         assert_eq!((status.rows.jobs, status.rows.tasks), (151, 725));
         assert_eq!((status.jobs_seen, status.tasks_seen), (151, 725));
         // Two pages of jobs, and one for each job but the large one, which has three.
-        let details = if kind == Kind::CountsByStatus { 151 } else { 0 };
+        let details = if kind == Kind::ByStatus { 151 } else { 0 };
         assert_eq!(world.seen.calls_for(Reason::FirstPass), 2 + 150 + 3);
         assert_eq!(world.seen.calls_for(Reason::Details), details);
     }
@@ -76,10 +72,11 @@ async fn what_is_deleted_vanishes_after_two_complete_passes_and_comes_back_when_
         let passes = world.complete_lists() - before;
         assert!(passes >= 2, "{passes} passes prove nothing");
         world.equals("after two passes").await;
-        let mut state = world.vendor.lock();
-        state.tasks.insert(gone.0.id.clone(), gone.1);
-        state.jobs.push(gone.0);
-        drop(state);
+        {
+            let mut state = world.vendor.lock();
+            state.tasks.insert(gone.0.id.clone(), gone.1);
+            state.jobs.push(gone.0);
+        }
         world.list_pass().await;
         world
             .until("the tasks of the job", |status| status.rows.tasks == 725)
@@ -90,7 +87,7 @@ async fn what_is_deleted_vanishes_after_two_complete_passes_and_comes_back_when_
 
 #[tokio::test]
 async fn a_pass_that_misses_more_than_half_waits_for_a_third() {
-    let world = mirrored(Kind::CountsInRows).await;
+    let world = mirrored(Kind::Rows).await;
     world.vendor.lock().jobs.truncate(20);
     let before = world.complete_lists();
     let doubted = |problem: &Option<String>| {
@@ -115,7 +112,7 @@ async fn a_pass_that_misses_more_than_half_waits_for_a_third() {
 #[tokio::test]
 async fn rows_that_move_between_pages_are_found_by_the_next_pass() {
     for forward in [true, false] {
-        let world = mirrored(Kind::CountsInRows).await;
+        let world = mirrored(Kind::Rows).await;
         // Behind the first page of the list a row moves over its border.
         world.vendor.lock().hook = Some(Box::new(move |state, _| {
             if state.calls.last() == Some(&"list_jobs") && state.jobs.len() > 120 {
@@ -141,7 +138,7 @@ async fn rows_that_move_between_pages_are_found_by_the_next_pass() {
 
 #[tokio::test]
 async fn a_total_that_lies_proves_nothing() {
-    let world = mirrored(Kind::CountsInRows).await;
+    let world = mirrored(Kind::Rows).await;
     world.vendor.trouble(Trouble::Total(7));
     world.vendor.lock().jobs.remove(3);
     for _ in 0..3 {
@@ -183,7 +180,7 @@ async fn page_one_for_ever_ends_the_pass_and_deletes_nothing() {
 
 #[tokio::test]
 async fn an_early_empty_page_is_no_end() {
-    for kind in [Kind::CountsInRows, Kind::CountsByStatus] {
+    for kind in [Kind::Rows, Kind::ByStatus] {
         let world = mirrored(kind).await;
         world.vendor.trouble(Trouble::EarlyEmptyPage);
         for _ in 0..3 {
@@ -201,7 +198,7 @@ async fn an_early_empty_page_is_no_end() {
 
 #[tokio::test]
 async fn a_batch_that_is_not_shown_in_full_is_said_and_read_once() {
-    let mut world = World::new(Kind::CountsByStatus);
+    let mut world = World::new(Kind::ByStatus);
     world.vendor.add("huge", InProgress, &[(Pending, 500)]);
     world.vendor.trouble(Trouble::Truncated(250));
     world.start().await;
@@ -232,7 +229,7 @@ async fn a_batch_that_is_not_shown_in_full_is_said_and_read_once() {
 async fn a_pass_goes_on_where_a_call_failed() {
     // Every call of the first pass fails once.
     for failing in 0..12 {
-        let mut world = World::new(Kind::CountsByStatus);
+        let mut world = World::new(Kind::ByStatus);
         world.vendor.add("a", InProgress, &[(Pending, 350)]);
         world.vendor.add("b", Completed, &[(Succeeded, 10)]);
         world.vendor.trouble(Trouble::FailCall(failing));
@@ -247,7 +244,7 @@ async fn a_pass_goes_on_where_a_call_failed() {
 
 #[tokio::test]
 async fn a_cursor_that_is_refused_begins_the_pass_again() {
-    let mut world = World::new(Kind::CountsInOneCall);
+    let mut world = World::new(Kind::OneCall);
     fill(&world);
     world.vendor.lock().hook = Some(Box::new(|state, number| {
         state.trouble = match number {
@@ -263,7 +260,7 @@ async fn a_cursor_that_is_refused_begins_the_pass_again() {
 
 #[tokio::test]
 async fn a_vendor_that_fails_for_an_hour_is_unavailable_and_loses_nothing() {
-    let world = mirrored(Kind::CountsByStatus).await;
+    let world = mirrored(Kind::ByStatus).await;
     let before = world.shown().await;
     world.vendor.trouble(Trouble::Down);
     world.pass(120).await;
@@ -290,7 +287,7 @@ async fn a_vendor_that_fails_for_an_hour_is_unavailable_and_loses_nothing() {
 
 #[tokio::test]
 async fn without_progress_for_five_minutes_there_is_a_problem() {
-    let mut world = World::new(Kind::CountsInRows);
+    let mut world = World::new(Kind::Rows);
     fill(&world);
     world.vendor.trouble(Trouble::Down);
     world.start().await;

@@ -151,7 +151,7 @@ proptest! {
 
     #[test]
     fn the_mirror_is_the_vendor_after_quiet_passes(
-        kind in prop_oneof![Just(Kind::CountsInRows), Just(Kind::CountsByStatus), Just(Kind::CountsInOneCall)],
+        kind in prop_oneof![Just(Kind::Rows), Just(Kind::ByStatus), Just(Kind::OneCall)],
         changes in proptest::collection::vec(change(), 1..40),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -25,11 +25,11 @@ pub(crate) const VENDOR: &str = "sim";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Rows of the list carry counts, and jobs can be listed by status.
-    CountsInRows,
+    Rows,
     /// One call counts each status, and tasks can be asked for by device name; rows of the list leave fields out.
-    CountsByStatus,
+    ByStatus,
     /// One call counts all; lists tell no totals.
-    CountsInOneCall,
+    OneCall,
 }
 
 /// How it misbehaves.
@@ -83,11 +83,11 @@ impl std::fmt::Debug for Vendor {
 
 fn capability(kind: Kind) -> Capability {
     let status = match kind {
-        Kind::CountsInRows => Support::Native,
+        Kind::Rows => Support::Native,
         _ => Support::Here,
     };
     let names = match kind {
-        Kind::CountsByStatus => Support::Native,
+        Kind::ByStatus => Support::Native,
         _ => Support::No,
     };
     Capability {
@@ -112,11 +112,11 @@ fn capability(kind: Kind) -> Capability {
         max_page_size: 100,
         max_device_names: if names == Support::Native { 50 } else { 0 },
         job_stats: StatsSupport {
-            native: kind != Kind::CountsByStatus,
-            calls: if kind == Kind::CountsByStatus { 8 } else { 1 },
+            native: kind != Kind::ByStatus,
+            calls: if kind == Kind::ByStatus { 8 } else { 1 },
         },
         change_signs: ChangeSigns {
-            counts_in_rows: kind == Kind::CountsInRows,
+            counts_in_rows: kind == Kind::Rows,
         },
         fields: FieldSupport {
             job_row: &[],
@@ -229,7 +229,7 @@ impl Vendor {
         Ok(Page {
             items: rows,
             next: next.map(Cursor),
-            total: (self.kind != Kind::CountsInOneCall).then_some(all as u64 + lie),
+            total: (self.kind != Kind::OneCall).then_some(all as u64 + lie),
             truncated: false,
             problems: Vec::new(),
         })
@@ -238,10 +238,10 @@ impl Vendor {
     /// What a job is like in a list, or in detail.
     pub(crate) fn shown(&self, state: &State, job: &Job, detail: Detail) -> Job {
         let mut job = job.clone();
-        if self.kind == Kind::CountsInRows {
+        if self.kind == Kind::Rows {
             job.stats = Some(state.counts(&job.id));
         }
-        let is_sparse = self.kind == Kind::CountsByStatus && detail == Detail::Summary;
+        let is_sparse = self.kind == Kind::ByStatus && detail == Detail::Summary;
         job.detail = match is_sparse {
             true => Detail::Summary,
             false => Detail::Full,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ota_core::clock::{Clock, ManualClock};
-use ota_core::id::{JobId, ProviderName};
+use ota_core::id::ProviderName;
 use ota_core::job::{Detail, Job};
 use ota_core::task::Task;
 use ota_fleet::{ConfiguredProvider, Quota};
@@ -366,11 +366,6 @@ impl World {
             );
             assert_eq!(self.store().verify().await.unwrap(), Vec::<String>::new());
         }
-    }
-
-    pub(crate) async fn counts_of(&self, job: &str) -> ota_core::job::JobStats {
-        let state = self.store().job_state(&name(), &JobId::from(job)).await;
-        state.unwrap().unwrap().own_counts
     }
 }
 
