@@ -12,6 +12,7 @@ mod fleet_jobs;
 mod fleet_tasks;
 mod groups;
 mod job_states;
+pub mod lease;
 mod migrate;
 pub mod pass;
 mod pass_end;

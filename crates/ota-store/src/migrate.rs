@@ -14,10 +14,16 @@ struct Migration {
 }
 
 /// All of them, the first is number 1. What was released is never changed: a database that has run it is refused otherwise.
-const MIGRATIONS: &[Migration] = &[Migration {
-    sqlite: include_str!("../migrations/sqlite/0001_mirror.sql"),
-    postgres: include_str!("../migrations/postgres/0001_mirror.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sqlite: include_str!("../migrations/sqlite/0001_mirror.sql"),
+        postgres: include_str!("../migrations/postgres/0001_mirror.sql"),
+    },
+    Migration {
+        sqlite: include_str!("../migrations/sqlite/0002_leases.sql"),
+        postgres: include_str!("../migrations/postgres/0002_leases.sql"),
+    },
+];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL)";
 

@@ -16,6 +16,15 @@ pub enum PassOf {
     Tasks(ProviderName, JobId),
 }
 
+impl PassOf {
+    /// Returns the provider that it reads.
+    #[must_use]
+    pub fn provider(&self) -> &ProviderName {
+        let (Self::Jobs(provider) | Self::Tasks(provider, _)) = self;
+        provider
+    }
+}
+
 /// A pass that was begun and has not ended, as the database has it: after a restart it goes on from here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenPass {

@@ -8,13 +8,14 @@ use time::OffsetDateTime;
 
 use crate::connection::Connection;
 use crate::engine::Engine;
-use crate::error::{OpenError, Result};
+use crate::error::{OpenError, Result, StoreError};
 use crate::fleet::{
     FleetJob, FleetTask, Groups, HistoryPoint, JobKey, JobQuery, JobSort, Page, ProviderState,
     TaskKey, TaskQuery, TaskSort,
 };
 use crate::job_states;
 pub use crate::job_states::JobState;
+use crate::lease::{self, Claim, Fence, Fencing, Granted, Lease, SentCall, Tenure};
 use crate::migrate::{migrate, newest};
 use crate::pass::{Ended, OpenPass, PassEnd, PassId, PassOf};
 use crate::record::{JobPage, TaskPage, Written};
@@ -28,6 +29,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<Engine>,
+    /// None where no other gateway uses the database.
+    fencing: Option<Arc<dyn Fencing>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -78,7 +81,16 @@ impl Store {
         migrate(&engine, settings.create).await?;
         Ok(Self {
             engine: Arc::new(engine),
+            fencing: None,
         })
+    }
+
+    /// Makes every transaction that writes rows of a provider prove that this process still holds its account. One that cannot fails with
+    /// [`StoreError::Superseded`](crate::StoreError::Superseded) and writes nothing.
+    #[must_use]
+    pub fn with_fencing(mut self, fencing: Arc<dyn Fencing>) -> Self {
+        self.fencing = Some(fencing);
+        self
     }
 
     /// Tells what was opened.
@@ -128,7 +140,7 @@ impl Store {
     /// The database cannot be used now.
     pub async fn write_jobs(&self, page: &JobPage) -> Result<Written> {
         let page = page.clone();
-        self.write(move |connection| {
+        self.write_as_holder(&page.provider.clone(), move |connection| {
             Box::pin(async move { write_jobs::write(connection, &page).await })
         })
         .await
@@ -140,7 +152,7 @@ impl Store {
     /// The database cannot be used now.
     pub async fn write_tasks(&self, page: &TaskPage) -> Result<Written> {
         let page = page.clone();
-        self.write(move |connection| {
+        self.write_as_holder(&page.provider.clone(), move |connection| {
             Box::pin(async move { write_tasks::write(connection, &page).await })
         })
         .await
@@ -159,7 +171,7 @@ impl Store {
     ) -> Result<()> {
         let (provider, job, counts) = (provider.clone(), job.clone(), counts.clone());
         let sent = millis(sent_at);
-        self.write(move |connection| {
+        self.write_as_holder(&provider.clone(), move |connection| {
             Box::pin(async move {
                 write_jobs::write_counts(connection, &provider, &job, sent, &counts).await
             })
@@ -178,7 +190,7 @@ impl Store {
         at: OffsetDateTime,
     ) -> Result<()> {
         let (provider, job, at) = (provider.clone(), job.clone(), millis(at));
-        self.write(move |connection| {
+        self.write_as_holder(&provider.clone(), move |connection| {
             Box::pin(async move { pass_end::missing_job(connection, &provider, &job, at).await })
         })
         .await
@@ -190,7 +202,7 @@ impl Store {
     /// The database cannot be used now.
     pub async fn begin_pass(&self, of: &PassOf, at: OffsetDateTime) -> Result<OpenPass> {
         let of = of.clone();
-        self.write(move |connection| {
+        self.write_as_holder(&of.provider().clone(), move |connection| {
             Box::pin(async move { pass_progress::begin(connection, of, at).await })
         })
         .await
@@ -214,8 +226,19 @@ impl Store {
     /// The database cannot be used now.
     pub async fn end_pass(&self, pass: PassId, end: &PassEnd, at: OffsetDateTime) -> Result<Ended> {
         let (end, at) = (end.clone(), millis(at));
+        let fencing = self.fencing.clone();
         self.write(move |connection| {
-            Box::pin(async move { pass_end::end(connection, pass, &end, at).await })
+            Box::pin(async move {
+                let provider = match &fencing {
+                    Some(_) => lease::provider_of(connection, pass).await?,
+                    None => None,
+                };
+                let fence = provider.and_then(|provider| Some(fencing?.fence(&provider)));
+                let tenure = held(fence)?;
+                let ended = pass_end::end(connection, pass, &end, at).await?;
+                prove(connection, tenure).await?;
+                Ok(ended)
+            })
         })
         .await
     }
@@ -262,7 +285,7 @@ impl Store {
             .iter()
             .map(|(job, at)| (job.clone(), millis(*at)))
             .collect();
-        self.write(move |connection| {
+        self.write_as_holder(&provider.clone(), move |connection| {
             Box::pin(async move { job_states::set_due(connection, &provider, due).await })
         })
         .await
@@ -299,7 +322,7 @@ impl Store {
         at: OffsetDateTime,
     ) -> Result<()> {
         let (provider, vendor, at) = (provider.clone(), vendor.to_owned(), millis(at));
-        self.write(move |connection| {
+        self.write_as_holder(&provider.clone(), move |connection| {
             Box::pin(async move { provider::see(connection, &provider, &vendor, at).await })
         })
         .await
@@ -315,7 +338,7 @@ impl Store {
         at: OffsetDateTime,
     ) -> Result<()> {
         let (provider, at) = (provider.clone(), millis(at));
-        self.write(move |connection| {
+        self.write_as_holder(&provider.clone(), move |connection| {
             Box::pin(async move { provider::first_pass_ended(connection, &provider, at).await })
         })
         .await
@@ -333,7 +356,7 @@ impl Store {
     ) -> Result<()> {
         let (provider, at) = (provider.clone(), millis(at));
         let problem = problem.map(str::to_owned);
-        self.write(move |connection| {
+        self.write_as_holder(&provider.clone(), move |connection| {
             Box::pin(async move {
                 provider::set_problem(connection, &provider, problem.as_deref(), at).await
             })
@@ -489,6 +512,57 @@ impl Store {
             .await
     }
 
+    /// Grants a claim to an account where it is free, or where the same tenure goes on. Renewing needs the same epoch, and a lease that has not run out.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn claim_lease(&self, claim: &Claim) -> Result<Option<Granted>> {
+        let claim = claim.clone();
+        self.write(move |connection| {
+            Box::pin(async move { lease::claim(connection, &claim).await })
+        })
+        .await
+    }
+
+    /// Gives an account back: its lease ends now, and the next holder learns which calls the vendor counts. Returns whether it was held.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn release_lease(&self, tenure: &Tenure, calls: &[SentCall]) -> Result<bool> {
+        let (tenure, calls) = (tenure.clone(), calls.to_vec());
+        self.write(move |connection| {
+            Box::pin(async move { lease::release(connection, &tenure, &calls).await })
+        })
+        .await
+    }
+
+    /// Returns the leases of all accounts, also those that have ended, by account.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn leases(&self) -> Result<Vec<Lease>> {
+        self.read(|connection| Box::pin(lease::all(connection)))
+            .await
+    }
+
+    /// As `write`, for rows of a provider: it proves right before its end that this process still holds the account.
+    async fn write_as_holder<T: Send + 'static>(
+        &self,
+        provider: &ProviderName,
+        work: impl for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let fencing = self.fencing.as_ref();
+        let tenure = held(fencing.map(|fencing| fencing.fence(provider)))?;
+        self.write(move |connection| {
+            Box::pin(async move {
+                let value = work(connection).await?;
+                prove(connection, tenure).await?;
+                Ok(value)
+            })
+        })
+        .await
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
@@ -501,5 +575,21 @@ impl Store {
         work: impl for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
     ) -> Result<T> {
         self.engine.read(work).await
+    }
+}
+
+/// Returns the tenure that a transaction has to prove, if any.
+fn held(fence: Option<Fence>) -> Result<Option<Tenure>> {
+    match fence {
+        None | Some(Fence::Open) => Ok(None),
+        Some(Fence::Held(tenure)) => Ok(Some(tenure)),
+        Some(Fence::NotHeld) => Err(StoreError::Superseded),
+    }
+}
+
+async fn prove(connection: &mut Connection, tenure: Option<Tenure>) -> Result<()> {
+    match tenure {
+        Some(tenure) => lease::check(connection, &tenure).await,
+        None => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod harness;
+mod lease;
 mod measure;
 mod model;
 mod opening;

@@ -55,7 +55,10 @@ async fn indexes(database: &Database) -> BTreeSet<String> {
 
 /// What both are written down as.
 fn expected() -> (BTreeSet<(String, String)>, BTreeSet<String>) {
-    let text = include_str!("../../migrations/sqlite/0001_mirror.sql");
+    let text = concat!(
+        include_str!("../../migrations/sqlite/0001_mirror.sql"),
+        include_str!("../../migrations/sqlite/0002_leases.sql"),
+    );
     let mut columns = BTreeSet::new();
     let mut indexes = BTreeSet::new();
     let mut table = "";
