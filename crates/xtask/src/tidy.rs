@@ -24,6 +24,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("ota-adapter-test", &["ota-core"]),
     ("ota-fleet", &["ota-core"]),
     ("ota-store", &["ota-core"]),
+    ("ota-cluster", &["ota-core", "ota-store"]),
     // It knows no vendor, no HTTP and no SQL.
     (
         "ota-sync",
