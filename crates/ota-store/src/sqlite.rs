@@ -27,6 +27,13 @@ const READERS: usize = 3;
 /// How long a statement waits for a lock that another process holds, such as a backup.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// How long the log grows before it is copied into the file. A page of rows changes hundreds of pages of indexes, so a short log (SQLite's default is 4 MB) is
+/// copied, and the disk waited for, at every second or third transaction: half as many rows a second.
+const WAL_BYTES: i64 = 67_108_864;
+
+/// The size of SQLite's pages.
+const PAGE_BYTES: i64 = 4_096;
+
 type Task = Box<dyn FnOnce(&mut Slot) + Send>;
 
 /// The connection of a thread; none until it is needed, and again after a fault, so that it is opened anew.
@@ -269,10 +276,9 @@ fn connect(path: &Path, reads: bool) -> Result<Connection> {
         inner.pragma_update(None, "foreign_keys", "off")?;
         // The writer touches pages of all indexes; in KiB.
         inner.pragma_update(None, "cache_size", if reads { -8192 } else { -32768 })?;
-        // Pages of the log before it is copied into the file, which waits for the disk.
-        inner.pragma_update(None, "wal_autocheckpoint", 4_000)?;
         inner.pragma_update(None, "temp_store", "memory")?;
-        inner.pragma_update(None, "journal_size_limit", 67_108_864)?;
+        inner.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
+        inner.pragma_update(None, "wal_autocheckpoint", WAL_BYTES / PAGE_BYTES)?;
         match reads {
             true => inner.pragma_update(None, "query_only", "on")?,
             // Fails on a file that may only be read, before anything depends on it.

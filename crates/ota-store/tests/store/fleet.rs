@@ -211,3 +211,56 @@ fn every_order_walks_all_rows_once_whatever_the_page_size() {
         }
     });
 }
+
+/// Whatever of a page one provider alone gives, nothing of it is passed over.
+#[test]
+fn a_page_is_whole_however_its_rows_lie_among_the_providers() {
+    on_both(|database| async move {
+        let store = database.open().await;
+        let names = ["a", "b", "c"];
+        let mut expected = Vec::new();
+        for (p, name) in names.into_iter().enumerate() {
+            let rows = (0..90_usize).map(|n| {
+                // Those of `a` are all newer; those of the others lie among each other, and every third time is one of both.
+                let newness = if p == 0 { 1_000 + n } else { n - n % 3 };
+                let mut row = task(&format!("{n:02}"), TaskStatus::Pending);
+                row.updated_at = Some(at(newness as i64));
+                row.document = format!(r#"{{"id":"{name}{n:02}"}}"#);
+                expected.push((newness, p, n, row.document.clone()));
+                row
+            });
+            let rows = rows.collect();
+            store
+                .write_jobs(&job_page(name, 0, vec![job("j")]))
+                .await
+                .expect("jobs");
+            let page = task_page(name, "j", 5_000, rows);
+            store.write_tasks(&page).await.expect("tasks");
+        }
+        expected.sort();
+        let query = TaskQuery {
+            providers: names.map(provider).to_vec(),
+            ..TaskQuery::default()
+        };
+        let documents = |rows: &[(usize, usize, usize, String)]| {
+            rows.iter().map(|row| row.3.clone()).collect::<Vec<_>>()
+        };
+        for size in [1, 20, 60, 150, 400] {
+            let walked = walk(&store, &query, TaskSort::Changed, size).await;
+            assert_eq!(
+                walked,
+                documents(&expected),
+                "pages of {size}, oldest first"
+            );
+        }
+        expected.reverse();
+        for size in [1, 20, 60, 150, 400] {
+            let walked = walk(&store, &query, TaskSort::ChangedDescending, size).await;
+            assert_eq!(
+                walked,
+                documents(&expected),
+                "pages of {size}, newest first"
+            );
+        }
+    });
+}
