@@ -176,4 +176,5 @@ CREATE INDEX tasks_stage_created ON tasks (source, gone, stage, created_at, pk) 
 CREATE INDEX tasks_failure_created ON tasks (source, gone, failure, created_at, pk) WHERE failure > 0;
 CREATE INDEX tasks_device_name ON tasks (source, gone, device_name, pk);
 CREATE INDEX tasks_device_id ON tasks (source, device_id, pk);
-CREATE INDEX counts_source ON task_counts (source, gone);
+-- Holds what groups by job read, so that no counter is looked up by itself.
+CREATE INDEX counts_source ON task_counts (source, gone, job, status, stage, failure, number);

@@ -176,7 +176,8 @@ CREATE INDEX tasks_stage_created ON tasks (source, gone, stage, created_at) WHER
 CREATE INDEX tasks_failure_created ON tasks (source, gone, failure, created_at) WHERE failure > 0;
 CREATE INDEX tasks_device_name ON tasks (source, gone, device_name);
 CREATE INDEX tasks_device_id ON tasks (source, device_id);
-CREATE INDEX counts_source ON task_counts (source, gone);
+-- Holds what groups by job read, so that no counter is looked up by itself.
+CREATE INDEX counts_source ON task_counts (source, gone, job, status, stage, failure, number);
 
 -- Parts of three characters of names, identifiers and messages. It holds no text: `tasks.search` does.
 CREATE VIRTUAL TABLE task_search USING fts5 (
