@@ -277,6 +277,15 @@ impl AccountQuota {
         state.wake_all();
     }
 
+    /// Sends no call for so long: the vendor may still count calls that another process has sent.
+    pub fn pause(&self, wait: Duration) {
+        let until = after(self.clock.monotonic(), wait);
+        let mut state = lock(&self.state);
+        state.blocked_until = Some(state.blocked_until.map_or(until, |other| other.max(until)));
+        // Calls that cannot wait that long are refused at once.
+        state.wake_all();
+    }
+
     /// Waits for the permission to send one call, and takes a slot with it. Callers take turns, however many calls each has waiting; the calls of one caller
     /// are served in order. Interactive calls come first, always; background calls take at most their share of a window
     /// ([`AccountQuota::with_background_share`]).
