@@ -122,6 +122,20 @@ pub(crate) fn with(path: &str, name: &str, value: &str) -> String {
     format!("{path}{joint}{name}={value}")
 }
 
+/// Adds the parameters that an operation must have, as its document shows them.
+pub(crate) fn with_required(path: String, operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().unwrap();
+    let required = parameters.iter().map(ota_tests::contract::resolved);
+    let required =
+        required.filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
+    required.fold(path, |path, parameter| {
+        let name = parameter["name"].as_str().unwrap();
+        let values = parameter["example"].as_array().unwrap();
+        let values: Vec<&str> = values.iter().map(|value| value.as_str().unwrap()).collect();
+        with(&path, name, &values.join(","))
+    })
+}
+
 /// Reads a list to its end and returns its pages.
 pub(crate) async fn walk(gateway: &Gateway, path: &str) -> Vec<Value> {
     let mut pages = vec![gateway.get(path).await.ok()];

@@ -4,7 +4,7 @@ use ota_tests::token::{self, SECRET, claims, claims_with, minted, signed, signed
 use ota_tests::{Gateway, contract, wire};
 use serde_json::{Value, json};
 
-use crate::setup::{ALI, HUA, World};
+use crate::setup::{ALI, HUA, World, with_required};
 
 /// Every operation that the gateway itself says it has, with its path filled in.
 async fn operations(world: &World) -> Vec<(String, String)> {
@@ -155,20 +155,6 @@ async fn the_documented_scope_of_an_operation_is_the_one_that_opens_it() {
         assert!((200..300).contains(&reply.status), "{}", reply.shown());
         ask(other).send().await.problem(403, "forbidden");
     }
-}
-
-/// Adds the parameters that an operation must have, as its document shows them.
-fn with_required(path: String, operation: &Value) -> String {
-    let parameters = operation["parameters"].as_array().unwrap();
-    let required = parameters.iter().map(contract::resolved);
-    let required =
-        required.filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
-    required.fold(path, |path, parameter| {
-        let name = parameter["name"].as_str().unwrap();
-        let values = parameter["example"].as_array().unwrap();
-        let values: Vec<&str> = values.iter().map(|value| value.as_str().unwrap()).collect();
-        crate::setup::with(&path, name, &values.join(","))
-    })
 }
 
 #[tokio::test]
