@@ -296,9 +296,11 @@ impl State {
             .as_ref()
             .map_or_else(|| entry.facts.status != job.status, |row| *row != print);
         entry.facts = JobFacts {
-            changed_at: match changed {
-                true => now,
-                false => entry.facts.changed_at.max(facts.changed_at),
+            // A row without any time is no change.
+            changed_at: match (changed, job.updated_at) {
+                (true, _) => now,
+                (false, Some(at)) => entry.facts.changed_at.max(at),
+                (false, None) => entry.facts.changed_at,
             },
             created_at: facts.created_at.or(entry.facts.created_at),
             ..facts
