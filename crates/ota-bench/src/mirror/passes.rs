@@ -91,7 +91,7 @@ async fn first_pass_without_limit(setting: &Setting, report: &mut Report) -> Out
     );
     report.row(
         SCENARIO,
-        "the same, vendor calls",
+        "first pass at a vendor without a limit: vendor calls",
         requests.len() as f64,
         "",
         Goal::None,
@@ -127,14 +127,14 @@ async fn first_pass_at_the_quota(setting: &Setting, report: &mut Report) -> Outc
     );
     report.row(
         SCENARIO,
-        "the same, vendor calls",
+        "first pass at 10 calls a second: vendor calls",
         requests.len() as f64,
         "",
         Goal::None,
     );
     report.row(
         SCENARIO,
-        "the same, throttled at the vendor",
+        "first pass at 10 calls a second: throttled at the vendor",
         sim.counters().refused_for(Refusal::Throttled) as f64,
         "",
         Goal::AtMost(0.0),
