@@ -13,7 +13,8 @@ FROM debian:bookworm-slim AS base
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin ota
+    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin ota \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/ota-gateway
 USER 10001:10001
 
 FROM base AS sim
@@ -22,6 +23,9 @@ ENTRYPOINT ["ota-sim"]
 
 FROM base AS gateway
 COPY --from=build /out/ota-gateway /usr/local/bin/ota-gateway
+# The database of the mirror, unless the configuration names another one.
+WORKDIR /var/lib/ota-gateway
+VOLUME /var/lib/ota-gateway
 EXPOSE 8080
 # bash opens the socket itself, so that the image needs no HTTP client.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=2s --retries=5 \

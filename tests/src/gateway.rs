@@ -7,6 +7,7 @@ use ota_core::clock::{Clock, SystemClock};
 use ota_core::random::SystemRandom;
 use ota_gateway::config::Config;
 use ota_gateway::{assembly, listeners};
+use ota_store::OpenError;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -36,6 +37,16 @@ pub fn keeping_head() -> String {
          [auth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nhs256_secret = \"{SECRET}\"\n\
          [metrics]\nlisten = \"127.0.0.1:0\"\n"
     )
+}
+
+/// Stands in a configuration for the folder of its gateway, which is removed with it.
+pub const FOLDER: &str = "{folder}";
+
+/// Returns the environment that switches the mirror off where a configuration says nothing of it: its reads in the background would be vendor calls that
+/// tests count.
+fn without_mirror(text: &str) -> Option<(String, String)> {
+    let switch = ("OTA_GATEWAY__MIRROR__ENABLED", "false");
+    (!text.contains("[mirror]")).then(|| (switch.0.to_owned(), switch.1.to_owned()))
 }
 
 /// A running gateway. Dropping it ends it.
@@ -97,10 +108,15 @@ impl Gateway {
     pub async fn on_clock(text: &str, clock: Arc<dyn Clock>) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let path = folder.path().join("gateway.toml");
+        let text = &text.replace(FOLDER, &folder.path().display().to_string());
         std::fs::write(&path, text).expect("a file can be written");
-        let config = Config::load(Some(&path), []).expect("the configuration is valid");
+        let config =
+            Config::load(Some(&path), without_mirror(text)).expect("the configuration is valid");
         let app = assembly::app_on(&config, clock, Arc::new(SystemRandom))
             .expect("the providers can be built");
+        if let Err(OpenError::Refused(text)) = app.mirror().open().await {
+            panic!("the database of the mirror cannot be opened: {text}");
+        }
         let metrics = match config.metrics.enabled {
             true => {
                 let listener = TcpListener::bind(config.metrics.listen)

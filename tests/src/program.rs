@@ -66,6 +66,8 @@ pub fn command(arguments: &[&str]) -> Command {
     }
     command
         .args(arguments)
+        // A test that needs the mirror gives it a database in a folder of its own.
+        .env("OTA_GATEWAY__MIRROR__ENABLED", "false")
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

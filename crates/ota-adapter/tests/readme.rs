@@ -11,7 +11,7 @@ use ota_adapter::{
 };
 use ota_adapter_test::TestDeps;
 use ota_core::capability::{
-    Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
+    Capability, ChangeSigns, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
     TaskFilterSupport,
 };
 use ota_core::clock::SystemClock;
@@ -204,6 +204,9 @@ fn capability() -> Capability {
         job_stats: StatsSupport {
             native: true,
             calls: 1,
+        },
+        change_signs: ChangeSigns {
+            counts_in_rows: false,
         },
         fields: FieldSupport::default(),
         actions: Vec::new(),

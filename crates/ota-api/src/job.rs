@@ -196,6 +196,11 @@ pub struct JobCounts {
     /// All tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// The share of `total` that has reached a final status (succeeded, failed, canceled or skipped), in percent, rounded down to two decimals. Present when
+    /// both are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 100)]
+    pub finished_percent: Option<f64>,
     /// Tasks that have not started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<u64>,
@@ -338,6 +343,9 @@ impl From<core::JobStats> for JobCounts {
         Self {
             not_started: stats.not_started,
             total: stats.total,
+            finished_percent: stats
+                .finished_hundredths()
+                .map(|share| f64::from(share) / 100.0),
             pending: stats.pending,
             in_progress: stats.in_progress,
             succeeded: stats.succeeded,

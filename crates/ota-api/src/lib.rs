@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod cursor;
+pub mod fleet;
+pub mod fleet_parameters;
 pub mod job;
 pub mod page;
 pub mod parameters;

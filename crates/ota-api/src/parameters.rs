@@ -10,7 +10,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
-use ota_core::task::TaskStatus;
+use ota_core::task::{Failure as TaskFailure, TaskStage, TaskStatus};
 use serde_json::Value as Json;
 use utoipa::IntoParams;
 use utoipa::openapi::Required;
@@ -160,13 +160,16 @@ pub fn described<T: QueryParameter>(name: &str, description: &str) -> Parameter 
         .name(name)
         .parameter_in(ParameterIn::Query)
         .description(Some(description.trim()))
-        .required(Required::False)
+        .required(T::REQUIRED)
         .schema(Some(T::schema()))
         .build()
 }
 
 /// A type that a parameter can have.
 pub trait QueryParameter: Sized {
+    /// Whether a request must have it.
+    const REQUIRED: Required = Required::False;
+
     /// Reads it.
     ///
     /// # Errors
@@ -279,7 +282,14 @@ macro_rules! enumerations {
 }
 
 texts!(String, PackageId, ProductId, DeviceId, DeviceName);
-enumerations!(JobStatus, JobOutcome, JobKind, TaskStatus);
+enumerations!(
+    JobStatus,
+    JobOutcome,
+    JobKind,
+    TaskStatus,
+    TaskStage,
+    TaskFailure
+);
 
 query_parameters! {
     /// The requested page of a list.
@@ -292,11 +302,17 @@ query_parameters! {
     }
 }
 
-/// The most rows of a page; none where the request leaves it to the gateway.
+/// The most rows of a page, of `MOST` that the document allows; none where the request leaves it to the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageSize(Option<u32>);
+pub struct PageSize<const MOST: u32 = MAX_PAGE_SIZE>(Option<u32>);
 
-impl PageSize {
+impl<const MOST: u32> PageSize<MOST> {
+    /// Returns the rows that are asked for, or the usual ones.
+    #[must_use]
+    pub fn rows(self) -> u32 {
+        self.0.unwrap_or(DEFAULT_PAGE_SIZE)
+    }
+
     /// Returns the rows of a page of a provider whose pages have at most `most`.
     ///
     /// # Errors
@@ -313,7 +329,7 @@ impl PageSize {
     }
 }
 
-impl QueryParameter for PageSize {
+impl<const MOST: u32> QueryParameter for PageSize<MOST> {
     fn read(query: &QueryPairs, name: &'static str) -> Result<Self, Failure> {
         let Some(text) = query.one(name)? else {
             return Ok(Self(None));
@@ -321,11 +337,11 @@ impl QueryParameter for PageSize {
         // One way of writing each size: `+5` and `005` are mistakes.
         let number = text.parse().ok();
         let number = number.filter(|number: &u32| number.to_string() == text);
-        match number.filter(|size| (1..=MAX_PAGE_SIZE).contains(size)) {
+        match number.filter(|size| (1..=MOST).contains(size)) {
             Some(size) => Ok(Self(Some(size))),
             None => Err(Failure::invalid(
                 name,
-                format!("`{name}` is a whole number from 1 to {MAX_PAGE_SIZE}"),
+                format!("`{name}` is a whole number from 1 to {MOST}"),
             )),
         }
     }
@@ -335,7 +351,7 @@ impl QueryParameter for PageSize {
         number
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
             .minimum(Some(1))
-            .maximum(Some(MAX_PAGE_SIZE))
+            .maximum(Some(MOST))
             .default(Some(Json::from(DEFAULT_PAGE_SIZE)))
             .build()
             .into()
@@ -356,11 +372,11 @@ impl QueryParameter for CursorText {
     }
 }
 
-fn string() -> ObjectBuilder {
+pub(crate) fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-fn one_of(words: &[String]) -> ObjectBuilder {
+pub(crate) fn one_of(words: &[String]) -> ObjectBuilder {
     string().enum_values(Some(words.iter().map(String::as_str)))
 }
 

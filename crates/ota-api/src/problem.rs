@@ -63,6 +63,8 @@ pub enum Code {
     KeysUnavailable,
     /// The gateway is at a limit or shutting down.
     Unavailable,
+    /// The database of the mirror is away, or the mirror is switched off.
+    MirrorUnavailable,
 }
 
 impl Code {
@@ -94,6 +96,7 @@ impl Code {
         Self::RateLimited,
         Self::KeysUnavailable,
         Self::Unavailable,
+        Self::MirrorUnavailable,
     ];
 
     /// Returns the code as clients read it.
@@ -126,6 +129,7 @@ impl Code {
             Self::RateLimited => "rate_limited",
             Self::KeysUnavailable => "keys_unavailable",
             Self::Unavailable => "unavailable",
+            Self::MirrorUnavailable => "mirror_unavailable",
         }
     }
 
@@ -155,7 +159,8 @@ impl Code {
             Self::ProviderThrottled
             | Self::ProviderUnavailable
             | Self::KeysUnavailable
-            | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Unavailable
+            | Self::MirrorUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderTimeout | Self::NothingCached => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -190,6 +195,7 @@ impl Code {
             Self::RateLimited => "Too many requests",
             Self::KeysUnavailable => "Tokens cannot be verified at the moment",
             Self::Unavailable => "The gateway accepts no more requests at the moment",
+            Self::MirrorUnavailable => "The mirror cannot answer at the moment",
         }
     }
 
@@ -216,7 +222,10 @@ impl Code {
     const fn default_retry_after_s(self) -> Option<u64> {
         match self {
             Self::ProviderThrottled => Some(2),
-            Self::ProviderUnavailable | Self::KeysUnavailable | Self::Unavailable => Some(5),
+            Self::ProviderUnavailable
+            | Self::KeysUnavailable
+            | Self::Unavailable
+            | Self::MirrorUnavailable => Some(5),
             Self::RateLimited => Some(1),
             _ => None,
         }

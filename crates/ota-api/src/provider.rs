@@ -28,6 +28,18 @@ pub struct Provider {
     pub quota: Quota,
     /// Whether the provider answers.
     pub health: Health,
+    /// How far the provider's mirror is.
+    pub sync: ProviderSync,
+}
+
+/// How far a provider's mirror is. `GET /v1/providers/{provider}/sync` says more.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ProviderSync {
+    /// How far it is: [`crate::fleet::SourceState`].
+    pub state: String,
+    /// What is wrong, if something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What a provider can do. The support of a filter is `native` (the vendor filters), `here` (the gateway filters the rows that it reads, so pages

@@ -212,22 +212,28 @@ pub fn word<T: FromStr + ToString + Copy>(
 ) -> Result<T, Failure> {
     value.parse().map_err(|_| {
         let words: Vec<String> = all.iter().map(ToString::to_string).collect();
-        let advice = match (name, value.to_lowercase()) {
-            ("status", word) if !words.contains(&word) && OUTCOMES.contains(&word.as_str()) => {
-                format!("; how a job ended is `outcome={word}`")
-            }
-            (_, word) if words.contains(&word) => format!("; did you mean `{word}`?"),
-            _ => String::new(),
-        };
-        Failure::invalid(
-            name,
-            format!(
-                "`{}` is not a value of `{name}`{advice}; use {}",
-                shown(value),
-                words.join(", ")
-            ),
-        )
+        unknown_word(name, value, &words)
     })
+}
+
+/// Creates the refusal of a value that is none of these words.
+#[must_use]
+pub fn unknown_word(name: &str, value: &str, words: &[String]) -> Failure {
+    let advice = match (name, value.to_lowercase()) {
+        ("status", word) if !words.contains(&word) && OUTCOMES.contains(&word.as_str()) => {
+            format!("; how a job ended is `outcome={word}`")
+        }
+        (_, word) if words.contains(&word) => format!("; did you mean `{word}`?"),
+        _ => String::new(),
+    };
+    Failure::invalid(
+        name,
+        format!(
+            "`{}` is not a value of `{name}`{advice}; use {}",
+            shown(value),
+            words.join(", ")
+        ),
+    )
 }
 
 fn unknown(name: &str, known: &[&str]) -> Failure {

@@ -3,7 +3,10 @@
 //! - [`LocalRead`]: a GET without a vendor call.
 //! - [`VendorRead`]: a GET that may call a vendor.
 //! - [`VendorList`]: a GET that may call a vendor, and takes a cursor.
+//! - [`FleetRead`]: a GET that is answered from the mirror.
+//! - [`FleetList`]: a GET that is answered from the mirror, and takes a cursor.
 //! - [`Command`]: a POST.
+//! - [`SyncCommand`]: a POST that concerns the mirror.
 //!
 //! The document describes each response once. What it says about request headers follows from the responses: an operation that can answer 304 reads
 //! `If-None-Match`, one that can answer `nothing_cached` reads `Cache-Control`.
@@ -49,6 +52,9 @@ const VENDOR: &[Code] = &[
     Code::NothingCached,
 ];
 
+/// What an operation that needs the mirror can answer.
+const MIRROR: &[Code] = &[Code::MirrorUnavailable];
+
 /// The status of an unchanged answer.
 const NOT_MODIFIED: u16 = 304;
 
@@ -74,6 +80,7 @@ impl SharedResponse {
         let suffix = match code {
             Code::InvalidArgument if has(Code::InvalidCursor) => "InList",
             Code::KeysUnavailable if has(Code::ProviderUnavailable) => "WithProvider",
+            Code::KeysUnavailable if has(Code::MirrorUnavailable) => "WithMirror",
             _ => "",
         };
         format!("{reason}{suffix}")
@@ -81,7 +88,7 @@ impl SharedResponse {
 }
 
 macro_rules! kinds {
-    ($($(#[$meta:meta])* $kind:ident { unchanged: $unchanged:literal, codes: [$($codes:ident),+] })+) => {
+    ($($(#[$meta:meta])* $kind:ident { unchanged: $unchanged:literal, codes: [$($codes:expr),+] })+) => {
         $(
             $(#[$meta])*
             #[derive(Clone, Copy, Debug)]
@@ -115,8 +122,14 @@ kinds! {
     VendorRead { unchanged: true, codes: [ANY, VENDOR] }
     /// A GET that may call a vendor, and takes a cursor.
     VendorList { unchanged: true, codes: [ANY, CURSOR, VENDOR] }
+    /// A GET that is answered from the mirror.
+    FleetRead { unchanged: true, codes: [ANY, MIRROR] }
+    /// A GET that is answered from the mirror, and takes a cursor.
+    FleetList { unchanged: true, codes: [ANY, CURSOR, MIRROR] }
     /// A POST: it does something, so there is nothing that could be unchanged or cached.
     Command { unchanged: false, codes: [ANY] }
+    /// A POST that concerns the mirror.
+    SyncCommand { unchanged: false, codes: [ANY, &[Code::Conflict], MIRROR] }
 }
 
 fn by_status(unchanged: bool, codes: &[&[Code]]) -> Vec<SharedResponse> {

@@ -17,6 +17,9 @@ const SECRET: &str = "benchmark-secret-of-32-bytes-or-more";
 const ISSUER: &str = "https://id.bench.example";
 const AUDIENCE: &str = "ota-bench";
 
+/// The settings of a section for what a scenario does without: background reads would be among the calls that it counts.
+const OFF: &str = "enabled = false";
+
 /// The name of the provider in the scenarios that need one only.
 pub(crate) const PROVIDER: &str = "vendor";
 
@@ -63,9 +66,18 @@ pub(crate) fn free_address() -> Outcome<SocketAddr> {
 }
 
 impl Gateway {
-    /// Starts the program with these sections and waits for its first answer. What it logs goes to a file.
+    /// Starts the program with these sections, without a mirror, and waits for its first answer. What it logs goes to a file.
     pub(crate) async fn start(setting: &Setting, sections: &str) -> Outcome<Self> {
-        Self::launch(setting, "enabled = false", sections).await
+        Self::launch(setting, OFF, OFF, sections).await
+    }
+
+    /// As [`Gateway::start`], with a mirror: these are the settings of its section.
+    pub(crate) async fn start_with_mirror(
+        setting: &Setting,
+        mirror: &str,
+        sections: &str,
+    ) -> Outcome<Self> {
+        Self::launch(setting, OFF, mirror, sections).await
     }
 
     /// As [`Gateway::start`], with its metrics at an address.
@@ -74,16 +86,21 @@ impl Gateway {
         metrics: SocketAddr,
         sections: &str,
     ) -> Outcome<Self> {
-        Self::launch(setting, &format!("listen = \"{metrics}\""), sections).await
+        Self::launch(setting, &format!("listen = \"{metrics}\""), OFF, sections).await
     }
 
-    async fn launch(setting: &Setting, metrics: &str, sections: &str) -> Outcome<Self> {
+    async fn launch(
+        setting: &Setting,
+        metrics: &str,
+        mirror: &str,
+        sections: &str,
+    ) -> Outcome<Self> {
         let folder = TempDir::new()?;
         let address = free_address()?;
         let path = folder.path().join("gateway.toml");
         let text = format!(
             "[server]\nlisten = \"{address}\"\n[auth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nhs256_secret = \"{SECRET}\"\n\
-             [metrics]\n{metrics}\n{sections}"
+             [metrics]\n{metrics}\n[mirror]\n{mirror}\n{sections}"
         );
         std::fs::write(&path, text)?;
         let log = std::fs::File::create(folder.path().join("log"))?;

@@ -8,6 +8,7 @@ mod gateway;
 mod hostile;
 mod load;
 mod memory;
+mod mirror;
 mod nginx;
 mod overload;
 mod polling;
@@ -68,6 +69,7 @@ enum Scenario {
     Memory,
     Hostile,
     Faults,
+    Mirror,
     /// Ten minutes; only when it is asked for
     Soak,
 }
@@ -151,6 +153,9 @@ async fn run(only: Option<Scenario>, setting: &Setting, report: &mut Report) -> 
     }
     if wanted(Scenario::Faults) {
         faults::run(setting, report).await?;
+    }
+    if wanted(Scenario::Mirror) {
+        mirror::run(setting, report).await?;
     }
     if only == Some(Scenario::Soak) {
         soak::run(setting, report).await?;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ota_core::capability::{
-    Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
+    Capability, ChangeSigns, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
     TaskFilterSupport,
 };
 use ota_core::clock::Clock;
@@ -110,6 +110,9 @@ pub fn full_capability() -> Capability {
         job_stats: StatsSupport {
             native: true,
             calls: 1,
+        },
+        change_signs: ChangeSigns {
+            counts_in_rows: false,
         },
         fields: FIELDS,
         actions: Vec::new(),

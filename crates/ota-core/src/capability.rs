@@ -46,6 +46,8 @@ pub struct Capability {
     pub max_device_names: u32,
     /// How job statistics are obtained.
     pub job_stats: StatsSupport,
+    /// How a change shows cheaply.
+    pub change_signs: ChangeSigns,
     /// The neutral fields that this provider fills.
     pub fields: FieldSupport,
     /// Names of the changing operations that this provider has.
@@ -92,6 +94,13 @@ pub struct StatsSupport {
     pub native: bool,
     /// Number of vendor calls per response.
     pub calls: u32,
+}
+
+/// How a change of a job shows without reading all its tasks. The mirror chooses from this how it looks at a running job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChangeSigns {
+    /// Whether a row of the job list carries the counts of its tasks by status (`Job::stats`).
+    pub counts_in_rows: bool,
 }
 
 /// The quota that the vendor documents.

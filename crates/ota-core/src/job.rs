@@ -334,6 +334,20 @@ impl JobStats {
         parts.into_iter().flatten().fold(0, u64::saturating_add)
     }
 
+    /// Returns the share of the total that has reached a final status, in hundredths of a percent (0 to 10,000), rounded down, so that the whole is reached
+    /// by the last task only.
+    ///
+    /// `None` when the total is missing or zero, or the tasks that succeeded or failed are not told. Canceled and skipped tasks count where the vendor has them.
+    #[must_use]
+    pub fn finished_hundredths(&self) -> Option<u16> {
+        let total = self.total.filter(|total| *total > 0)?;
+        let others = [self.canceled, self.skipped].into_iter().flatten();
+        let finished = others.fold(self.succeeded?, u64::saturating_add);
+        let finished = finished.saturating_add(self.failed?).min(total);
+        let share = u128::from(finished) * 10_000 / u128::from(total);
+        u16::try_from(share).ok()
+    }
+
     /// Returns how a job in this status ended as far as the counts prove it.
     ///
     /// They prove nothing while the job runs, for devices may join it or be rolled out later; while a task is pending, running or
@@ -411,6 +425,36 @@ mod tests {
         check([1, 0, 4, 0, 0], None);
         check([0, 1, 0, 4, 0], None);
         check([0, 0, 0, 0, 0], None);
+    }
+
+    #[test]
+    fn the_finished_share_is_of_the_total_and_rounded_down() {
+        let stats = |total, succeeded, failed, canceled| JobStats {
+            total,
+            succeeded,
+            failed,
+            canceled,
+            ..JobStats::default()
+        };
+        for (stats, share) in [
+            (stats(Some(3), Some(1), Some(0), None), Some(3333)),
+            (stats(Some(3), Some(1), Some(1), Some(1)), Some(10_000)),
+            (
+                stats(Some(100_000), Some(99_999), Some(0), None),
+                Some(9999),
+            ),
+            (stats(Some(2), Some(2), Some(2), None), Some(10_000)),
+            (
+                stats(Some(u64::MAX), Some(u64::MAX), Some(1), None),
+                Some(10_000),
+            ),
+            (stats(Some(0), Some(0), Some(0), Some(0)), None),
+            (stats(None, Some(1), Some(1), None), None),
+            (stats(Some(3), None, Some(1), None), None),
+            (stats(Some(3), Some(1), None, None), None),
+        ] {
+            assert_eq!(stats.finished_hundredths(), share, "{stats:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 /// Declares an enumeration whose values have one fixed spelling each.
 ///
 /// The declared type gets `ALL`, `as_str`, `Display` and `FromStr`; parsing accepts exactly the declared spellings.
+#[macro_export]
 macro_rules! open_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $value:literal),+ $(,)? }) => {
         $(#[$meta])*

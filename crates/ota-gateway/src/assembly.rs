@@ -11,10 +11,13 @@ use ota_server::limits::{EdgeLimits, TlsFiles};
 use ota_server::rate_limit::RateLimiter;
 use ota_server::shares::Shares;
 use ota_server::{Certificates, TlsError};
+use ota_sync::MirroredProvider;
 
 use crate::config::{
-    AuthConfig, Config, ConfigError, Draft, Mistakes, Origin, Section, TelemetryConfig,
+    AuthConfig, Config, ConfigError, Draft, MirrorConfig, Mistakes, Origin, Section,
+    TelemetryConfig,
 };
+use crate::mirror::Mirror;
 use crate::providers::{self, Providers, Shared};
 use crate::state::{App, Parts, ServerParts};
 use crate::telemetry::Telemetry;
@@ -42,7 +45,7 @@ pub fn app_on(
 ) -> Result<App, ConfigError> {
     let mut mistakes = Mistakes::default();
     let parts = assemble(
-        Some(&config.telemetry),
+        (Some(&config.telemetry), Some(&config.mirror)),
         config.server.tls.clone(),
         &config.providers,
         &config.origin,
@@ -51,8 +54,28 @@ pub fn app_on(
     );
     let access = access(&config.auth);
     mistakes.finish(|| {
-        let (shared, Providers { fleet, gates }) = (parts.shared, parts.providers?);
+        let (shared, providers) = (parts.shared, parts.providers?);
+        let Providers {
+            fleet,
+            gates,
+            mirrored,
+        } = providers;
+        let mirrored = mirrored.into_iter().filter_map(|one| {
+            Some(MirroredProvider {
+                provider: Arc::clone(fleet.member(one.name.as_str())?),
+                account: one.account,
+                quota: one.quota,
+                enabled: one.enabled,
+            })
+        });
+        let mirror = Mirror::new(
+            &config.mirror,
+            mirrored.collect(),
+            Arc::clone(&shared.clock),
+            shared.metrics.mirror.clone(),
+        );
         Some(App::new(Parts {
+            mirror,
             fleet,
             gates,
             access,
@@ -84,7 +107,7 @@ pub fn mistakes_of(draft: &Draft) -> Mistakes {
     let mut mistakes = Mistakes::default();
     let random = Arc::new(BufferedRandom::default());
     assemble(
-        draft.telemetry.as_ref(),
+        (draft.telemetry.as_ref(), draft.mirror.as_ref()),
         draft.server_parts.tls.clone(),
         &draft.providers,
         &draft.origin,
@@ -102,7 +125,7 @@ struct Assembled {
 }
 
 fn assemble(
-    telemetry: Option<&TelemetryConfig>,
+    (telemetry, mirror): (Option<&TelemetryConfig>, Option<&MirrorConfig>),
     files: Option<TlsFiles>,
     providers: &BTreeMap<ProviderName, Section>,
     origin: &Origin,
@@ -112,7 +135,10 @@ fn assemble(
     let telemetry = telemetry
         .and_then(|config| mistakes.check(Telemetry::new(config, origin, &random)))
         .unwrap_or_default();
-    let shared = Shared::new(clock, random).with_telemetry(Arc::new(telemetry));
+    let share = mirror.map_or(1.0, |mirror| mirror.quota_share);
+    let shared = Shared::new(clock, random)
+        .with_telemetry(Arc::new(telemetry))
+        .with_background_share(share);
     let providers = mistakes.check(providers::build(providers, &shared));
     let certificates = files.and_then(|files| {
         let own = Certificates::new(files);

@@ -1,6 +1,7 @@
 //! The commands of the program.
 
 pub mod check;
+pub mod mirror;
 pub mod openapi;
 pub mod serve;
 pub mod token;

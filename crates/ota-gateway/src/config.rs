@@ -12,6 +12,7 @@ mod example;
 mod limits;
 mod log;
 mod metrics;
+mod mirror;
 mod mistakes;
 mod origin;
 mod section;
@@ -37,6 +38,7 @@ pub use example::example;
 pub use limits::{DefaultQuota, Limits};
 pub use log::{BUFFER_BYTES, LogConfig, LogFormat};
 pub use metrics::MetricsConfig;
+pub use mirror::MirrorConfig;
 pub use mistakes::Mistakes;
 pub use origin::Origin;
 pub use section::Section;
@@ -58,6 +60,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `[cache]`
     pub cache: CacheConfig,
+    /// `[mirror]`
+    pub mirror: MirrorConfig,
     /// `[metrics]`
     pub metrics: MetricsConfig,
     /// `[log]`
@@ -80,6 +84,8 @@ pub struct Draft {
     pub server_parts: ServerParts,
     auth: Option<AuthConfig>,
     cache: Option<CacheConfig>,
+    /// `[mirror]`, when it can be used.
+    pub mirror: Option<MirrorConfig>,
     metrics: Option<MetricsConfig>,
     log: Option<LogConfig>,
     /// `[telemetry]`, when it can be used.
@@ -157,6 +163,7 @@ impl Draft {
             server: mistakes.check(server.and_then(server::read)),
             server_parts,
             cache: mistakes.check(section("cache").and_then(cache::read)),
+            mirror: mistakes.check(section("mirror").and_then(mirror::read)),
             metrics: mistakes.check(metrics.and_then(metrics::read)),
             log: mistakes.check(section("log").and_then(log::read)),
             telemetry: mistakes.check(section("telemetry").and_then(telemetry::read)),
@@ -194,6 +201,7 @@ impl Draft {
             server,
             auth,
             cache,
+            mirror,
             metrics,
             log,
             telemetry,
@@ -209,6 +217,7 @@ impl Draft {
                 server: server?,
                 auth: auth?,
                 cache: cache?,
+                mirror: mirror?,
                 metrics: metrics?,
                 log: log?,
                 telemetry: telemetry?,
@@ -230,6 +239,19 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         Draft::read(path, environment).finish()
+    }
+
+    /// Returns the error for a database that cannot be opened, and what to do.
+    #[must_use]
+    pub fn mirror_refused(&self, text: &str) -> ConfigError {
+        let key = match self.mirror.is_url_in_file {
+            true => "mirror.database_url_file",
+            false => "mirror.database_url",
+        };
+        self.origin.error(
+            key,
+            format_args!("{text}; name another database, or set `mirror.enabled = false`"),
+        )
     }
 }
 

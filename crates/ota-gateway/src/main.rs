@@ -31,6 +31,9 @@ enum Command {
     Check(commands::check::Options),
     /// Print the OpenAPI document
     Openapi,
+    /// Look at the mirror's database
+    #[command(subcommand)]
+    Mirror(commands::mirror::Command),
     /// Print a token signed with the configured HS256 secret
     Token(commands::token::Options),
 }
@@ -65,16 +68,19 @@ fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failed> {
 ",
             commands::token::run(&commands::load(path)?, &options)?
         )),
+        Command::Mirror(command) => {
+            let config = commands::load(path)?;
+            output.install(&config.log);
+            let (text, all_ok) = on_runtime(commands::mirror::run(&config, command))??;
+            show(&text);
+            return Ok(exit_code(all_ok));
+        }
         Command::Check(options) => {
             let config = commands::load(path)?;
             output.install(&config.log);
             let (table, all_ok) = on_runtime(commands::check::run(&config, &options))??;
             show(&table);
-            return Ok(if all_ok {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
+            return Ok(exit_code(all_ok));
         }
         Command::Serve => {
             let config = commands::load(path)?;
@@ -83,6 +89,13 @@ fn run(arguments: Arguments, output: &Output) -> Result<ExitCode, Failed> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn exit_code(all_ok: bool) -> ExitCode {
+    match all_ok {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// Prints to standard output. An error because the reader closed it is ignored.

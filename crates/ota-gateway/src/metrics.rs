@@ -17,6 +17,7 @@ use crate::instrument::Description;
 use crate::log::{DroppedLines, LogMetrics};
 use crate::observer::ServerMetrics;
 use crate::process::ProcessMetrics;
+use crate::sync_metrics::MirrorMetrics;
 use crate::telemetry::TraceMetrics;
 use crate::vendor_calls::VendorCallMetrics;
 
@@ -60,6 +61,8 @@ layers! {
     drift: DriftMetrics,
     /// Of keys and certificates.
     background: BackgroundMetrics,
+    /// Of the mirror.
+    mirror: MirrorMetrics,
     /// Of the log.
     log: LogMetrics,
     /// Of the export of traces.
@@ -133,6 +136,7 @@ mod tests {
     use ota_core::random::SequenceRandom;
     use ota_guard::{AccountQuota, Guard, GuardLimits, Outcome, QuotaLimits, QuotaScope};
     use ota_server::{CutOff, Observer as _, TurnedAway};
+    use ota_sync::{Observer as _, PassKind, Reason};
     use std::sync::Arc;
     use std::time::Duration;
     use time::macros::datetime;
@@ -186,6 +190,12 @@ mod tests {
         metrics.server.connections(3);
         metrics.server.cut_off(CutOff::Slow);
         metrics.background.key_refresh(true);
+        let mirror = &metrics.mirror;
+        mirror.calls(&name, Reason::FirstPass, 3);
+        mirror.pass_ended(&name, PassKind::List, true);
+        mirror.lag(&name, second);
+        mirror.holds(&name, 1, 2);
+        mirror.asked("list_fleet_jobs", second);
         let ends = datetime!(2027-01-01 00:00 UTC);
         metrics.background.certificate_ends(ends);
         let text = metrics.text([(&name, &guard)], (3, 4096), 7).unwrap();

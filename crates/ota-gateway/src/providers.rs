@@ -30,6 +30,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Where traces go.
     pub telemetry: Arc<Telemetry>,
+    /// The most of an account's quota that reads in the background take, more than 0 and at most 1.
+    pub background_share: f64,
 }
 
 impl Shared {
@@ -41,6 +43,7 @@ impl Shared {
             clock,
             random,
             telemetry: Arc::default(),
+            background_share: 1.0,
         }
     }
 
@@ -48,6 +51,13 @@ impl Shared {
     #[must_use]
     pub fn with_telemetry(mut self, telemetry: Arc<Telemetry>) -> Self {
         self.telemetry = telemetry;
+        self
+    }
+
+    /// Says how much of an account's quota reads in the background take; without, all of it.
+    #[must_use]
+    pub fn with_background_share(mut self, share: f64) -> Self {
+        self.background_share = share;
         self
     }
 
@@ -69,6 +79,21 @@ pub struct Providers {
     pub fleet: Fleet,
     /// Their gates, by name.
     pub gates: Vec<(ProviderName, Arc<Guard>)>,
+    /// How the mirror reads each of them, by name.
+    pub mirrored: Vec<Mirrored>,
+}
+
+/// How the mirror reads a provider.
+#[derive(Clone, Debug)]
+pub struct Mirrored {
+    /// The provider.
+    pub name: ProviderName,
+    /// The vendor account: providers with the same text share one quota.
+    pub account: String,
+    /// The quota of that account.
+    pub quota: Arc<AccountQuota>,
+    /// Whether it is read at all.
+    pub enabled: bool,
 }
 
 /// The quotas of the vendor accounts.
@@ -83,7 +108,7 @@ impl Accounts {
         section: &Section,
         limits: &Limits,
         documented: &DocumentedQuota,
-        clock: &Arc<dyn Clock>,
+        shared: &Shared,
     ) -> Result<Arc<AccountQuota>, ConfigError> {
         let wanted = QuotaLimits {
             calls: limits.calls,
@@ -117,8 +142,9 @@ impl Accounts {
                 ))
             }
             None => {
-                let quota = AccountQuota::new(wanted, Arc::clone(clock));
-                let quota = Arc::new(quota.with_caller_share(limits.caller_share));
+                let quota = AccountQuota::new(wanted, Arc::clone(&shared.clock));
+                let quota = quota.with_caller_share(limits.caller_share);
+                let quota = Arc::new(quota.with_background_share(shared.background_share));
                 let entry = (Arc::clone(&quota), name.clone());
                 self.0.insert(limits.account.clone(), entry);
                 Ok(quota)
@@ -190,6 +216,7 @@ pub fn build(
         accounts: Accounts::default(),
         shares: BTreeMap::new(),
         gates: Vec::new(),
+        mirrored: Vec::new(),
     };
     let mut mistakes = Mistakes::default();
     let mut members = Vec::new();
@@ -200,6 +227,7 @@ pub fn build(
         Some(Providers {
             fleet: Fleet::new(members),
             gates: builder.gates,
+            mirrored: builder.mirrored,
         })
     })
 }
@@ -210,6 +238,7 @@ struct Builder<'a> {
     /// What the providers of each vendor share.
     shares: BTreeMap<&'static str, Arc<dyn Any + Send + Sync>>,
     gates: Vec<(ProviderName, Arc<Guard>)>,
+    mirrored: Vec<Mirrored>,
 }
 
 impl Builder<'_> {
@@ -221,6 +250,7 @@ impl Builder<'_> {
         let mut mistakes = Mistakes::default();
         let vendor = mistakes.check(section.take_text("vendor"));
         let limits = mistakes.check(section.take_section("limits"));
+        let mirror = mistakes.check(section.take_bool("mirror", true));
         let known = vendor
             .as_ref()
             .and_then(Option::as_deref)
@@ -236,7 +266,11 @@ impl Builder<'_> {
                 };
                 joined.unwrap_or_else(named);
             }
-            return self.join(name, &section, limits, (vendor, account), mistakes);
+            let settings = CommonSettings {
+                limits,
+                mirror: mirror.unwrap_or(true),
+            };
+            return self.join(name, &section, settings, (vendor, account), mistakes);
         }
         match vendor {
             Some(Some(other)) => mistakes.push(section.error("vendor", unknown_vendor(&other))),
@@ -289,7 +323,7 @@ impl Builder<'_> {
         &mut self,
         name: &ProviderName,
         section: &Section,
-        limits: Option<Option<Section>>,
+        settings: CommonSettings,
         (vendor, account): (&'static dyn Vendor, Option<Box<dyn Account>>),
         mut mistakes: Mistakes,
     ) -> Result<ConfiguredProvider, ConfigError> {
@@ -303,6 +337,7 @@ impl Builder<'_> {
             calls: vendor.default_calls,
             window_s: documented.window_s,
         };
+        let limits = settings.limits;
         let limits = limits.and_then(|limits| mistakes.check(Limits::read(limits, default)));
         let Some(limits) = limits else {
             return mistakes.finish(|| None);
@@ -314,9 +349,15 @@ impl Builder<'_> {
         let shared = self.shared;
         let quota = self
             .accounts
-            .quota(name, section, &limits, &documented, &shared.clock);
+            .quota(name, section, &limits, &documented, shared);
         let Some(quota) = mistakes.check(quota) else {
             return mistakes.finish(|| None);
+        };
+        let mirrored = Mirrored {
+            name: name.clone(),
+            account: limits.account.clone(),
+            quota: Arc::clone(&quota),
+            enabled: settings.mirror,
         };
         let gate = Arc::new(Guard::new(
             GuardLimits {
@@ -343,6 +384,7 @@ impl Builder<'_> {
                 window_s: limits.window_s,
             };
             self.gates.push((name.clone(), gate));
+            self.mirrored.push(mirrored);
             let clock = Arc::clone(&shared.clock);
             Some(ConfiguredProvider::new(
                 provider?,
@@ -352,6 +394,14 @@ impl Builder<'_> {
             ))
         })
     }
+}
+
+/// What the section of a provider holds that means the same for every vendor.
+struct CommonSettings {
+    /// `limits`, when it is a section.
+    limits: Option<Option<Section>>,
+    /// `mirror`
+    mirror: bool,
 }
 
 /// Returns the vendor of this name.

@@ -28,6 +28,7 @@ use crate::cache::targets::ResolvedTargets;
 use crate::config::CacheConfig;
 use crate::log::DroppedLines;
 use crate::metrics::Metrics;
+use crate::mirror::Mirror;
 use crate::observer::RequestObserver;
 use crate::shared_bodies::SharedBodies;
 use crate::telemetry::Telemetry;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub fleet: Fleet,
     /// The gate of each provider.
     pub gates: Vec<(ProviderName, Arc<Guard>)>,
+    /// The copy of what the vendors have.
+    pub mirror: Mirror,
     /// How callers are identified.
     pub access: Access,
     /// The limits of the cache.
@@ -129,6 +132,12 @@ impl App {
         &self.0.parts.fleet
     }
 
+    /// Returns the mirror.
+    #[must_use]
+    pub fn mirror(&self) -> &Mirror {
+        &self.0.parts.mirror
+    }
+
     /// Returns all metrics in the text format of Prometheus.
     ///
     /// # Errors
@@ -162,7 +171,7 @@ impl App {
 
     /// Returns what must run beside the requests, for as long as they are served: keys and certificates are kept fresh.
     pub(crate) fn background(&self) -> Vec<BoxFuture<'static, ()>> {
-        let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
+        let mut tasks = self.mirror().background();
         if let Access::Jwt(verifier) = self.access() {
             let (keys, app) = (Arc::clone(verifier.keys()), self.clone());
             tasks.push(Box::pin(async move {

@@ -16,7 +16,7 @@ use crate::telemetry::Telemetry;
 instruments! {
     /// What happens to vendor calls.
     pub(crate) struct VendorCallMetrics {
-        /// Vendor calls as adapters make them, without retries, by how they ended: ok, a kind of error, superseded (refused with a credential or token that has been replaced since; another call follows), deadline (the time of the request was over, which says nothing about the vendor), quota (refused: the wait for the quota would have been too long), slots (refused: the wait for one of the calls at the same time would have been too long), breaker (refused: the circuit is open).
+        /// Vendor calls as adapters make them, without retries, by how they ended: ok, a kind of error, superseded (refused with a credential or token that has been replaced since; another call follows), deadline (the time of the request was over, which says nothing about the vendor), quota (refused: the wait for the quota would have been too long), slots (refused: the wait for one of the calls at the same time would have been too long), breaker (refused: the circuit is open), lease (refused: another gateway holds the account).
         calls: Counter "ota_vendor_calls_total" ["provider", "operation", "outcome" = outcomes],
         /// Attempts that were sent to the vendor, by how they ended: as calls; deadline is an attempt that the end of its request has cut short.
         attempts: Counter "ota_vendor_attempts_total" ["provider", "operation", "outcome" = outcomes],
@@ -50,6 +50,7 @@ fn outcomes() -> Vec<&'static str> {
         Outcome::RefusedByQuota,
         Outcome::RefusedBySlots,
         Outcome::RefusedByBreaker,
+        Outcome::NotHeld,
     ];
     let failed = ErrorKind::ALL.iter().map(|kind| Outcome::Failed(*kind));
     ours.into_iter()

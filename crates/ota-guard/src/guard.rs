@@ -1,4 +1,4 @@
-//! The gate of one provider: breaker, retry, quota, concurrency, timeout of each attempt, metrics, in this order.
+//! The gate of one provider: lease, breaker, retry, quota, concurrency, timeout of each attempt, metrics, in this order.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use ota_core::{Error, ErrorKind, Result};
 
 use crate::breaker::{Admission, Breaker};
 use crate::latency::{Latencies, LatencySample};
+use crate::lease::{Lease, lost, lost_meanwhile, not_held};
 use crate::observer::{Observer, Outcome};
 use crate::permit_request::PermitRequest;
 use crate::quota::{AccountQuota, half_random};
@@ -58,6 +59,8 @@ pub struct Guard {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     observer: Arc<dyn Observer>,
+    /// None where no other gateway calls the account.
+    lease: Option<Arc<dyn Lease>>,
 }
 
 /// Why an attempt failed.
@@ -87,6 +90,23 @@ impl Guard {
             clock,
             random,
             observer,
+            lease: None,
+        }
+    }
+
+    /// Makes every call depend on a lease of the account: without it nothing is sent, and a call that was sent is not awaited any longer.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Arc<dyn Lease>) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    fn check_lease(&self) -> std::result::Result<(), Failed> {
+        match &self.lease {
+            Some(lease) if lease.held_until().is_none() => {
+                Err(Failed::Refused(Outcome::NotHeld, not_held()))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -164,6 +184,7 @@ impl Guard {
         if arrived >= cx.deadline {
             return Err(Failed::Refused(Outcome::DeadlineExceeded, too_late(call)));
         }
+        self.check_lease()?;
         let by_breaker =
             |error: Error| Failed::Refused(Outcome::RefusedByBreaker, error.with_local());
         let admission = self
@@ -192,6 +213,11 @@ impl Guard {
             permit.unused();
             return Err(by_breaker(refusal));
         }
+        // It may have waited for the quota for longer than a lease lasts.
+        if let Err(refused) = self.check_lease() {
+            permit.unused();
+            return Err(refused);
+        }
         self.observer.waited(
             call.operation,
             sent.monotonic.saturating_duration_since(arrived),
@@ -201,8 +227,10 @@ impl Guard {
         let end = after(sent.monotonic, self.limits.timeout);
         let (cut, until) = (cx.deadline < end, cx.deadline.min(end));
         let result = tokio::select! {
-            // A response that has arrived when the time is over still counts.
+            // A response that has arrived when the time is over still counts. One that arrives without the lease does not: polled first, this keeps a
+            // process that was stopped from sending what it had only begun.
             biased;
+            () = lost(self.lease.as_deref(), &*self.clock) => Err(lost_meanwhile()),
             result = attempt.run(number) => result,
             () = self.clock.sleep_until(until) => Err(unanswered(until.saturating_duration_since(sent.monotonic), cut)),
         };
@@ -397,6 +425,9 @@ impl Gate for Guard {
         result
     }
 }
+
+#[cfg(test)]
+mod lease_tests;
 
 #[cfg(test)]
 mod link_tests;

@@ -22,6 +22,8 @@ pub enum Outcome {
     RefusedBySlots,
     /// Refused: the circuit is open.
     RefusedByBreaker,
+    /// Refused or cut off: this process does not hold the account, another gateway does.
+    NotHeld,
 }
 
 impl Outcome {
@@ -31,12 +33,15 @@ impl Outcome {
         match result {
             Ok(()) => Self::Answered,
             Err(error) if error.is_superseded() => Self::Superseded,
+            Err(error) if error.is_local() && error.kind() == ErrorKind::Unavailable => {
+                Self::NotHeld
+            }
             Err(error) if error.is_local() => Self::DeadlineExceeded,
             Err(error) => Self::Failed(error.kind()),
         }
     }
 
-    /// Returns the outcome as a metric label: `ok`, the kind of error, `superseded`, `deadline`, `quota`, `slots` or `breaker`.
+    /// Returns the outcome as a metric label: `ok`, the kind of error, `superseded`, `deadline`, `quota`, `slots`, `breaker` or `lease`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +52,7 @@ impl Outcome {
             Self::RefusedByQuota => "quota",
             Self::RefusedBySlots => "slots",
             Self::RefusedByBreaker => "breaker",
+            Self::NotHeld => "lease",
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::in_progress::RequestsInProgress;
 use crate::latency::{INITIAL_ESTIMATE, LatencyHistory, estimated_end};
-use crate::slots::{FreeSlots, INTERACTIVE_IN_A_ROW, Slots};
+use crate::slots::{FreeSlots, Slots};
 
 /// How long a notified waiter may take before the calls behind it pass. A future that is polled reacts within microseconds; one that is no longer polled
 /// must not block the others.
@@ -75,8 +75,6 @@ pub(crate) struct Before<'a> {
     slots: &'a Slots,
     priority: Priority,
     rank: Rank,
-    /// The priority that comes first at present.
-    first: Priority,
 }
 
 impl<'a> Before<'a> {
@@ -86,14 +84,13 @@ impl<'a> Before<'a> {
             slots,
             priority,
             rank,
-            first: slots.first(),
         }
     }
 
     fn holds(&self, waiter: &Waiter, priority: Priority) -> bool {
         let earlier = match priority == self.priority {
             true => waiter.rank < self.rank,
-            false => priority == self.first,
+            false => priority == Priority::Interactive,
         };
         earlier && waiter.slots.is(self.slots)
     }
@@ -164,8 +161,10 @@ pub(crate) struct Bucket {
     interactive: VecDeque<Waiter>,
     background: VecDeque<Waiter>,
     accounts: HashMap<Caller, Account>,
-    /// Interactive calls served in a row while background calls waited.
-    in_a_row: u32,
+    /// The maximum of a window's calls that background calls may have together.
+    background_most: usize,
+    /// Those of them that count in the window.
+    background_sent: usize,
     /// How much longer than a window recent calls have counted.
     held: LatencyHistory,
     /// The requests whose calls count here.
@@ -176,6 +175,7 @@ pub(crate) struct Bucket {
 #[derive(Debug)]
 struct Sent {
     caller: Caller,
+    priority: Priority,
     at: Instant,
     /// When the call is abandoned.
     abandoned_at: Instant,
@@ -183,8 +183,12 @@ struct Sent {
 }
 
 impl Bucket {
-    /// Creates a bucket with this number of calls per window, of which one caller may have this share while others wait.
-    pub(crate) fn new(calls: u32, window: Duration, caller_share: f64) -> Self {
+    /// Creates a bucket with this number of calls per window, of which one caller may have the first share while others wait, and background calls the second.
+    pub(crate) fn new(
+        calls: u32,
+        window: Duration,
+        (caller_share, background_share): (f64, f64),
+    ) -> Self {
         let calls = calls.max(1);
         Self {
             calls,
@@ -195,7 +199,8 @@ impl Bucket {
             interactive: VecDeque::new(),
             background: VecDeque::new(),
             accounts: HashMap::new(),
-            in_a_row: 0,
+            background_most: each(calls, background_share),
+            background_sent: 0,
             held: LatencyHistory::default(),
             in_progress: RequestsInProgress::default(),
         }
@@ -217,10 +222,36 @@ impl Bucket {
             && first.key().0 <= now
         {
             let sent = first.remove();
-            self.settle(&sent.caller, |account| account.sent -= 1);
+            self.forget(&sent);
         }
         let counted = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
         self.calls.saturating_sub(counted)
+    }
+
+    /// Returns until when each call counts.
+    pub(crate) fn until(&self) -> impl Iterator<Item = Instant> {
+        self.sent.keys().map(|(until, _)| *until)
+    }
+
+    /// Counts a call of an earlier process until this time.
+    pub(crate) fn restore(&mut self, ticket: u64, until: Instant) {
+        self.accounts.entry(None).or_default().sent += 1;
+        let sent = Sent {
+            caller: None,
+            priority: Priority::Interactive,
+            at: until,
+            abandoned_at: until,
+            answered: true,
+        };
+        self.sent.insert((until, ticket), sent);
+    }
+
+    /// Takes a call that counts no more out of what its caller and its priority have sent.
+    fn forget(&mut self, sent: &Sent) {
+        self.settle(&sent.caller, |account| account.sent -= 1);
+        if sent.priority == Priority::Background {
+            self.background_sent = self.background_sent.saturating_sub(1);
+        }
     }
 
     /// Changes a caller's account, and removes it if it is empty.
@@ -294,7 +325,7 @@ impl Bucket {
             _ => rank.round.max(account.last_round.saturating_add(1)),
         };
         account.waiting += 1;
-        slots.enter(priority);
+        slots.enter();
         let waiter = Waiter::new(rank, caller, slots, continues);
         let notify = Arc::clone(&waiter.notify);
         let queue = match priority {
@@ -328,7 +359,7 @@ impl Bucket {
             let index = find(&self.background).ok()?;
             (self.background.remove(index)?, Priority::Background)
         };
-        waiter.slots.leave(priority);
+        waiter.slots.leave();
         self.settle(&waiter.caller, |account| account.waiting -= 1);
         Some((priority, waiter.caller))
     }
@@ -339,16 +370,12 @@ impl Bucket {
         rank: Rank,
         (at, abandoned_at, back_at): (Instant, Instant, Instant),
     ) {
-        let background_waits = !self.background.is_empty();
-        let removed = self.remove(rank);
-        match removed {
-            Some((Priority::Interactive, _)) if background_waits => self.in_a_row += 1,
-            _ => self.in_a_row = 0,
-        }
-        let caller = removed.and_then(|(_, caller)| caller);
+        let (priority, caller) = self.remove(rank).unwrap_or((Priority::Interactive, None));
         self.accounts.entry(caller.clone()).or_default().sent += 1;
+        self.background_sent += usize::from(priority == Priority::Background);
         let sent = Sent {
             caller,
+            priority,
             at,
             abandoned_at,
             answered: false,
@@ -379,7 +406,7 @@ impl Bucket {
     /// Removes a call that was not sent after all and was to count until `known`.
     pub(crate) fn unused(&mut self, ticket: u64, known: Instant) {
         if let Some(sent) = self.sent.remove(&(known, ticket)) {
-            self.settle(&sent.caller, |account| account.sent -= 1);
+            self.forget(&sent);
         }
     }
 
@@ -394,8 +421,15 @@ impl Bucket {
     }
 
     /// Whether a call can be sent as soon as the window has a place, with the slots that earlier calls leave free.
-    fn is_ready(&self, waiter: &Waiter, slots: &mut FreeSlots, now: Instant) -> bool {
-        slots.any(&waiter.slots) && self.may_send(&waiter.caller, now)
+    fn is_ready(
+        &self,
+        (waiter, priority): (&Waiter, Priority),
+        (slots, background): (&mut FreeSlots, usize),
+        now: Instant,
+    ) -> bool {
+        let within_share = priority == Priority::Interactive
+            || self.background_sent + background < self.background_most;
+        within_share && slots.any(&waiter.slots) && self.may_send(&waiter.caller, now)
     }
 
     /// Returns when a queued call may be sent, and notifies the earlier calls whose turn it is.
@@ -414,10 +448,11 @@ impl Bucket {
             .map(|((back_at, _), _)| *back_at);
         let mut again = release;
         if left > 0 {
-            let (mut order, mut slots) = (Order::of(self), FreeSlots::default());
+            let (mut order, mut slots, mut background) =
+                (Order::default(), FreeSlots::default(), 0);
             while let Some(next) = order.next(self) {
                 let Some(waiter) = self.at(next) else { break };
-                let ready = self.is_ready(waiter, &mut slots, now);
+                let ready = self.is_ready((waiter, next.0), (&mut slots, background), now);
                 if waiter.rank == rank {
                     return match ready {
                         true => Turn::Now,
@@ -441,6 +476,7 @@ impl Bucket {
                     continue;
                 }
                 slots.take(&waiter.slots);
+                background += usize::from(next.0 == Priority::Background);
                 again = Some(again.map_or(passed_at, |again| again.min(passed_at)));
                 left -= 1;
                 if left == 0 {
@@ -465,12 +501,12 @@ impl Bucket {
     ) -> (u32, Option<Instant>) {
         let mut left = self.free(now);
         let (mut count, mut until) = (0, None);
-        let (mut order, mut slots) = (Order::of(self), FreeSlots::default());
+        let (mut order, mut slots, mut background) = (Order::default(), FreeSlots::default(), 0);
         while left > 0
             && let Some(next) = order.next(self)
         {
             let Some(waiter) = self.at(next) else { break };
-            if !self.is_ready(waiter, &mut slots, now) {
+            if !self.is_ready((waiter, next.0), (&mut slots, background), now) {
                 continue;
             }
             let comes_first = before.holds(waiter, next.0);
@@ -485,6 +521,7 @@ impl Bucket {
                 continue;
             }
             slots.take(&waiter.slots);
+            background += usize::from(next.0 == Priority::Background);
             left -= 1;
             if comes_first {
                 count += 1;
@@ -537,10 +574,10 @@ impl Bucket {
     pub(crate) fn wake(&mut self, now: Instant) {
         let mut left = self.free(now);
         let mut first = true;
-        let (mut order, mut slots) = (Order::of(self), FreeSlots::default());
+        let (mut order, mut slots, mut background) = (Order::default(), FreeSlots::default(), 0);
         while let Some(next) = order.next(self) {
             let Some(waiter) = self.at(next) else { return };
-            if !self.is_ready(waiter, &mut slots, now) {
+            if !self.is_ready((waiter, next.0), (&mut slots, background), now) {
                 continue;
             }
             let Some(waiter) = self.at_mut(next) else {
@@ -549,6 +586,7 @@ impl Bucket {
             if left > 0 {
                 waiter.call(now);
                 slots.take(&waiter.slots);
+                background += usize::from(next.0 == Priority::Background);
                 left -= 1;
             } else if first {
                 waiter.notify.notify_one();
@@ -581,17 +619,10 @@ impl Bucket {
     ) -> Instant {
         let free = self.free(now) as usize;
         let begin = blocked.unwrap_or(now).max(now);
-        let row = INTERACTIVE_IN_A_ROW as usize;
         let before = |queue: &VecDeque<Waiter>| queue.partition_point(|waiter| waiter.rank < rank);
         let ahead = match priority {
-            Priority::Interactive => {
-                let before = before(&self.interactive);
-                before + self.background.len().min(before / row)
-            }
-            Priority::Background => {
-                let before = before(&self.background);
-                before + self.interactive.len().min(row * (before + 1))
-            }
+            Priority::Interactive => before(&self.interactive),
+            Priority::Background => before(&self.background) + self.interactive.len(),
         };
         let held = self.held.mean().unwrap_or(INITIAL_ESTIMATE.min(held_most));
         let round = self.window.saturating_add(held);
@@ -599,7 +630,9 @@ impl Bucket {
             Some(operation) => self.until_ended(ahead, operation, rank, now),
             None => ahead,
         };
-        let own = self.own_turn(caller, rank, now, (begin, round));
+        let own = self
+            .own_turn(caller, rank, now, (begin, round))
+            .max(self.background_turn(priority, rank, now, (begin, round)));
         if ahead < free {
             return own;
         }
@@ -645,6 +678,27 @@ impl Bucket {
         before.saturating_add(own - 1)
     }
 
+    /// Estimates when the share of background calls allows a call of this rank.
+    fn background_turn(
+        &self,
+        priority: Priority,
+        rank: Rank,
+        now: Instant,
+        times: (Instant, Duration),
+    ) -> Instant {
+        if priority == Priority::Interactive || self.background_most >= self.calls as usize {
+            return times.0;
+        }
+        let before = self.background.partition_point(|waiter| waiter.rank < rank);
+        let over = (self.background_sent + before + 1).saturating_sub(self.background_most);
+        let sent = self.sent.iter();
+        let own = sent.filter(|(_, sent)| sent.priority == Priority::Background);
+        let back: Vec<Instant> = own
+            .map(|((latest, _), sent)| self.back_at(*latest, sent, now))
+            .collect();
+        turn_of(back, (over, self.background_most), times)
+    }
+
     /// Estimates when the caller's share allows a call of this rank.
     fn own_turn(
         &self,
@@ -669,13 +723,25 @@ impl Bucket {
         }
         let own = self.sent.iter().filter(|(_, sent)| sent.caller == *caller);
         let own = own.map(|((latest, _), sent)| self.back_at(*latest, sent, now));
-        let mut own: Vec<Instant> = own.collect();
-        own.sort_unstable();
-        let windows = u32::try_from((over - 1) / most).unwrap_or(u32::MAX);
-        let back_at = own.get((over - 1) % most).or(own.last());
-        let back_at = back_at.map_or(after(begin, round), |at| (*at).max(begin));
-        after(back_at, round.saturating_mul(windows))
+        turn_of(own.collect(), (over, most), (begin, round))
     }
+}
+
+/// Estimates when a call is sent that is `over` calls beyond a share of `most`, whose calls stop counting at `back`.
+fn turn_of(
+    mut back: Vec<Instant>,
+    (over, most): (usize, usize),
+    (begin, round): (Instant, Duration),
+) -> Instant {
+    if over == 0 {
+        return begin;
+    }
+    back.sort_unstable();
+    let most = most.max(1);
+    let windows = u32::try_from((over - 1) / most).unwrap_or(u32::MAX);
+    let back_at = back.get((over - 1) % most).or(back.last());
+    let back_at = back_at.map_or(after(begin, round), |at| (*at).max(begin));
+    after(back_at, round.saturating_mul(windows))
 }
 
 /// Returns how many of a window's calls a caller may have.
@@ -689,35 +755,23 @@ fn each(calls: u32, share: f64) -> usize {
 }
 
 /// Iterates over the queue in the order of service.
+#[derive(Debug, Default)]
 struct Order {
     interactive: usize,
     background: usize,
-    in_a_row: u32,
 }
 
 impl Order {
-    fn of(bucket: &Bucket) -> Self {
-        Self {
-            interactive: 0,
-            background: 0,
-            in_a_row: bucket.in_a_row,
-        }
-    }
-
     /// Returns which queue is next, and the index in it.
     fn next(&mut self, bucket: &Bucket) -> Option<(Priority, usize)> {
-        let interactive_left = self.interactive < bucket.interactive.len();
-        let background_left = self.background < bucket.background.len();
-        if background_left && (!interactive_left || self.in_a_row >= INTERACTIVE_IN_A_ROW) {
-            self.in_a_row = 0;
+        if self.interactive < bucket.interactive.len() {
+            self.interactive += 1;
+            return Some((Priority::Interactive, self.interactive - 1));
+        }
+        if self.background < bucket.background.len() {
             self.background += 1;
             return Some((Priority::Background, self.background - 1));
         }
-        if !interactive_left {
-            return None;
-        }
-        self.in_a_row += u32::from(background_left);
-        self.interactive += 1;
-        Some((Priority::Interactive, self.interactive - 1))
+        None
     }
 }

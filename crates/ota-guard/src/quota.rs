@@ -68,6 +68,19 @@ impl QuotaLimits {
         self.margin.unwrap_or(longest)
     }
 
+    /// Returns the calls in a window of a bucket.
+    fn calls_of(&self, bucket: &str) -> u32 {
+        match &self.scope {
+            QuotaScope::Account => self.calls,
+            QuotaScope::ReadsAndWrites { calls, .. } if bucket == "write" => *calls,
+            QuotaScope::ReadsAndWrites { .. } => self.calls,
+            QuotaScope::Operation { exceptions } => {
+                let exception = exceptions.iter().find(|(of, _)| *of == bucket);
+                exception.map_or(self.calls, |(_, calls)| *calls)
+            }
+        }
+    }
+
     /// Returns the key of an operation's bucket, and its number of calls per window.
     fn bucket(&self, operation: &'static str) -> (&'static str, u32) {
         match &self.scope {
@@ -76,12 +89,18 @@ impl QuotaLimits {
                 true => ("write", *calls),
                 false => ("read", self.calls),
             },
-            QuotaScope::Operation { exceptions } => {
-                let exception = exceptions.iter().find(|(of, _)| *of == operation);
-                (operation, exception.map_or(self.calls, |(_, calls)| *calls))
-            }
+            QuotaScope::Operation { .. } => (operation, self.calls_of(operation)),
         }
     }
+}
+
+/// A call that counts, as it is kept over a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedCall {
+    /// What the vendor counts it together with: the operation, `read` or `write`, or nothing where all calls are one.
+    pub bucket: String,
+    /// How long before now it counts from: a window after that it counts no more.
+    pub ago: Duration,
 }
 
 /// The quota of one vendor account; providers with the same account share one.
@@ -89,6 +108,7 @@ impl QuotaLimits {
 pub struct AccountQuota {
     limits: QuotaLimits,
     caller_share: f64,
+    background_share: f64,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
@@ -101,6 +121,8 @@ struct State {
     /// How often in a row the vendor has throttled.
     throttles: u32,
     next_ticket: u64,
+    /// Calls of an earlier process in buckets that have not been made yet, and until when they count.
+    restored: Vec<(String, Instant)>,
     /// The round of the most recent call of any operation: all operations share the slots of a provider.
     round: u64,
 }
@@ -116,6 +138,7 @@ impl AccountQuota {
         Self {
             limits,
             caller_share: 1.0,
+            background_share: 1.0,
             clock,
             state: Mutex::default(),
         }
@@ -127,6 +150,20 @@ impl AccountQuota {
     pub fn with_caller_share(mut self, share: f64) -> Self {
         self.caller_share = share;
         self
+    }
+
+    /// Sets the share of a window's calls that background calls may use together, from 0 to 1; the default is all of them. At least one call of a window is
+    /// theirs, when no interactive call waits for it.
+    #[must_use]
+    pub fn with_background_share(mut self, share: f64) -> Self {
+        self.background_share = share;
+        self
+    }
+
+    /// Returns the share of a window's calls that background calls may use together.
+    #[must_use]
+    pub fn background_share(&self) -> f64 {
+        self.background_share
     }
 
     /// Returns the share of a window's calls that one caller may use while others wait.
@@ -150,7 +187,60 @@ impl AccountQuota {
             return 0;
         }
         let free = state.buckets.values_mut().map(|bucket| bucket.free(now));
-        free.min().unwrap_or(self.limits.calls)
+        let free = free.min().unwrap_or(self.limits.calls);
+        let restored = state.restored.iter().filter(|(_, until)| *until > now);
+        let mut counts: HashMap<&str, u32> = HashMap::new();
+        restored.for_each(|(bucket, _)| *counts.entry(bucket).or_default() += 1);
+        let left =
+            |(bucket, count): (&str, u32)| self.limits.calls_of(bucket).saturating_sub(count);
+        counts
+            .into_iter()
+            .map(left)
+            .min()
+            .map_or(free, |left| left.min(free))
+    }
+
+    /// Returns the calls that count at present, to be kept over a restart.
+    #[must_use]
+    pub fn counted(&self) -> Vec<CountedCall> {
+        let now = self.clock.monotonic();
+        let window = self.limits.window;
+        let mut state = lock(&self.state);
+        let mut counted = Vec::new();
+        let mut add = |bucket: &str, until: Instant| {
+            let left = until.saturating_duration_since(now);
+            if !left.is_zero() {
+                counted.push(CountedCall {
+                    bucket: bucket.to_owned(),
+                    // A call without a response yet counts for longer than a window from now.
+                    ago: window.saturating_sub(left),
+                });
+            }
+        };
+        for (bucket, calls) in &mut state.buckets {
+            calls.until().for_each(|until| add(bucket, until));
+        }
+        for (bucket, until) in &state.restored {
+            add(bucket, *until);
+        }
+        counted
+    }
+
+    /// Counts a call of an earlier process that the vendor still counts: one that [`AccountQuota::counted`] returned, `ago` before now. It counts for the rest
+    /// of its window, as an interactive call of no caller. One that no window holds any more changes nothing.
+    pub fn restore(&self, call: &CountedCall) {
+        let left = self.limits.window.saturating_sub(call.ago);
+        if left.is_zero() {
+            return;
+        }
+        let until = after(self.clock.monotonic(), left);
+        let mut state = lock(&self.state);
+        let ticket = state.issue_ticket();
+        match state.buckets.get_mut(call.bucket.as_str()) {
+            Some(bucket) => bucket.restore(ticket, until),
+            // The bucket is made with the first call of this process.
+            None => state.restored.push((call.bucket.clone(), until)),
+        }
     }
 
     /// Returns the number of waiting calls.
@@ -187,8 +277,18 @@ impl AccountQuota {
         state.wake_all();
     }
 
+    /// Sends no call for so long: the vendor may still count calls that another process has sent.
+    pub fn pause(&self, wait: Duration) {
+        let until = after(self.clock.monotonic(), wait);
+        let mut state = lock(&self.state);
+        state.blocked_until = Some(state.blocked_until.map_or(until, |other| other.max(until)));
+        // Calls that cannot wait that long are refused at once.
+        state.wake_all();
+    }
+
     /// Waits for the permission to send one call, and takes a slot with it. Callers take turns, however many calls each has waiting; the calls of one caller
-    /// are served in order. Interactive calls come first, background calls at least once in eight turns.
+    /// are served in order. Interactive calls come first, always; background calls take at most their share of a window
+    /// ([`AccountQuota::with_background_share`]).
     ///
     /// The call counts from now on: it must be sent at once, or be returned with [`Permit::unused`].
     ///
@@ -224,7 +324,11 @@ impl AccountQuota {
         let now = self.clock.monotonic();
         let (blocked, present) = (state.blocked(now), state.round);
         let ticket = state.issue_ticket();
-        let new = || Bucket::new(calls, self.limits.window, self.caller_share);
+        let shares = (self.caller_share, self.background_share);
+        let new = || Bucket::new(calls, self.limits.window, shares);
+        if !state.buckets.contains_key(key) {
+            state.make_bucket(key, new());
+        }
         let bucket = state.buckets.entry(key).or_insert_with(new);
         let rank = match place {
             Some(place) => place.rank,
@@ -285,9 +389,7 @@ impl AccountQuota {
         if let Some(bucket) = state.buckets.get_mut(key) {
             bucket.in_progress.record(wanted, rank.request, queued, now);
         }
-        wanted
-            .slots
-            .take(now, rank.ticket, abandoned_at, wanted.priority);
+        wanted.slots.take(now, rank.ticket, abandoned_at);
         state.wake(key, now);
         place.queued = false;
         Ok(Step::Granted(Permit {
@@ -441,6 +543,19 @@ pub(crate) fn half_random(full: Duration, random: &dyn Random) -> Duration {
 }
 
 impl State {
+    /// Makes a bucket, with the calls of an earlier process.
+    fn make_bucket(&mut self, key: &'static str, mut bucket: Bucket) {
+        for (of, until) in std::mem::take(&mut self.restored) {
+            if of == key {
+                let ticket = self.issue_ticket();
+                bucket.restore(ticket, until);
+            } else {
+                self.restored.push((of, until));
+            }
+        }
+        self.buckets.insert(key, bucket);
+    }
+
     fn blocked(&self, now: Instant) -> Option<Instant> {
         self.blocked_until.filter(|until| *until > now)
     }
@@ -595,6 +710,9 @@ impl Drop for Permit {
         }
     }
 }
+
+#[cfg(test)]
+mod share_tests;
 
 #[cfg(test)]
 mod slots_tests;

@@ -1,7 +1,7 @@
 //! The concurrency limit of one provider.
 //!
 //! A slot is for any operation of a provider; a place in the quota is for one operation, or for all providers of an account. So slots are granted in one
-//! order across the queues: interactive calls before background calls, except for one turn in eight, and otherwise by rank.
+//! order across the queues: interactive calls before background calls, and otherwise by rank.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -9,12 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ota_core::clock::after;
-use ota_core::context::Priority;
 
 use crate::latency::{INITIAL_ESTIMATE, LatencyHistory, estimated_end};
-
-/// How many interactive calls are served in a row while background calls wait.
-pub(crate) const INTERACTIVE_IN_A_ROW: u32 = 7;
 
 /// The concurrency limit of one provider. Counted under the lock of the account.
 #[derive(Clone, Debug)]
@@ -28,9 +24,6 @@ struct Count {
     /// The durations of recent calls.
     ran: LatencyHistory,
     waiting: u32,
-    background_waiting: u32,
-    /// Interactive calls that were sent in a row while background calls waited.
-    in_a_row: u32,
 }
 
 impl Count {
@@ -49,8 +42,6 @@ impl Slots {
             running: BTreeMap::new(),
             ran: LatencyHistory::default(),
             waiting: 0,
-            background_waiting: 0,
-            in_a_row: 0,
         })))
     }
 
@@ -74,27 +65,15 @@ impl Slots {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the priority that comes first at present.
-    pub(crate) fn first(&self) -> Priority {
-        match self.lock().in_a_row >= INTERACTIVE_IN_A_ROW {
-            true => Priority::Background,
-            false => Priority::Interactive,
-        }
-    }
-
     /// Records that a call waits.
-    pub(crate) fn enter(&self, priority: Priority) {
-        let mut count = self.lock();
-        count.waiting += 1;
-        count.background_waiting += u32::from(priority == Priority::Background);
+    pub(crate) fn enter(&self) {
+        self.lock().waiting += 1;
     }
 
     /// Records that a call no longer waits.
-    pub(crate) fn leave(&self, priority: Priority) {
+    pub(crate) fn leave(&self) {
         let mut count = self.lock();
         count.waiting = count.waiting.saturating_sub(1);
-        let background = u32::from(priority == Priority::Background);
-        count.background_waiting = count.background_waiting.saturating_sub(background);
     }
 
     /// Whether there are more free slots than waiting calls.
@@ -104,21 +83,8 @@ impl Slots {
     }
 
     /// Takes a slot for a call that is sent now and is abandoned at `abandoned_at`.
-    pub(crate) fn take(
-        &self,
-        now: Instant,
-        ticket: u64,
-        abandoned_at: Instant,
-        priority: Priority,
-    ) {
-        let mut count = self.lock();
-        count.running.insert((now, ticket), abandoned_at);
-        count.in_a_row = match priority {
-            Priority::Interactive if count.background_waiting > 0 => {
-                count.in_a_row.saturating_add(1)
-            }
-            Priority::Interactive | Priority::Background => 0,
-        };
+    pub(crate) fn take(&self, now: Instant, ticket: u64, abandoned_at: Instant) {
+        self.lock().running.insert((now, ticket), abandoned_at);
     }
 
     /// Releases the slot of a call. `ran` is false if the call was not sent after all.

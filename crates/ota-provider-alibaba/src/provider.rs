@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ota_adapter::Account;
 use ota_adapter::error::found;
 use ota_core::capability::{
-    Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+    Capability, ChangeSigns, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
 use ota_core::context::Context;
 use ota_core::id::ProviderName;
@@ -81,6 +81,9 @@ pub(crate) fn capability() -> Capability {
             native: false,
             // One for each status, one for all tasks, and one for the batch if the counts can prove how it ended.
             calls: 9,
+        },
+        change_signs: ChangeSigns {
+            counts_in_rows: false,
         },
         fields: FIELDS,
         actions: Vec::new(),

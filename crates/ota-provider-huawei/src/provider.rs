@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ota_adapter::Account;
 use ota_core::capability::{
-    Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+    Capability, ChangeSigns, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobStats};
@@ -73,6 +73,9 @@ pub(crate) fn capability() -> Capability {
         job_stats: StatsSupport {
             native: true,
             calls: 1,
+        },
+        change_signs: ChangeSigns {
+            counts_in_rows: true,
         },
         fields: FIELDS,
         actions: Vec::new(),

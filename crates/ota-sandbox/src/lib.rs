@@ -8,6 +8,7 @@ use ota_core::random::{Random, SystemRandom};
 use ota_gateway::config::{AuthMode, Config};
 use ota_gateway::{assembly, listeners};
 use ota_sim::{SIMULATORS, Server, Setup, Simulator};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 /// How long the printed token lives, in seconds: a working day and the evening.
@@ -52,6 +53,10 @@ pub struct Sandbox {
     /// A job with failed tasks at each vendor, with the name of the provider.
     jobs: Vec<(&'static str, String)>,
     cors_origins: Vec<String>,
+    /// The name of a device of that vendor's fleet.
+    device: Option<String>,
+    /// Holds the database of the mirror, and is removed with it.
+    folder: TempDir,
 }
 
 impl Sandbox {
@@ -74,6 +79,7 @@ impl Sandbox {
             })?;
             simulators.push((*one, server));
         }
+        let device = simulators.first().and_then(|(_, server)| device_of(server));
         let jobs = simulators
             .iter()
             .filter_map(|(one, server)| Some((one.account.provider, job_with_failures(server)?)))
@@ -90,10 +96,20 @@ impl Sandbox {
             .map_err(|error| failed("the listener has no address")(&error))?;
         let metrics = metrics_listener(metrics).await?;
         let secret = format!("{}{}", nonce()?, nonce()?);
-        let config = Config::load(None, settings(address, &secret, &cors_origins, &simulators))
+        let folder = TempDir::with_prefix("ota-sandbox-")
+            .map_err(|error| failed("no folder can be made for the database")(&error))?;
+        let database = folder.path().join("mirror.db");
+        let mut settings = settings(address, &secret, &cors_origins, &simulators);
+        settings.push((
+            "OTA_GATEWAY__MIRROR__DATABASE_URL".to_owned(),
+            format!("sqlite:{}", database.display()),
+        ));
+        let config = Config::load(None, settings)
             .map_err(|error| failed("the sandbox cannot be configured")(&error))?;
         let app =
             assembly::app(&config).map_err(|error| failed("the gateway cannot start")(&error))?;
+        let opened = app.mirror().open().await;
+        opened.map_err(|error| failed("the database cannot be opened")(&error))?;
         let token = token(&config)?;
         Ok(Self {
             address,
@@ -104,6 +120,8 @@ impl Sandbox {
             simulators,
             jobs,
             cors_origins,
+            device,
+            folder,
         })
     }
 
@@ -150,6 +168,29 @@ impl Sandbox {
                 line(&format!("{path}/tasks?status=failed&page_size=3")),
             ));
             lines.push(("its statistics".to_owned(), line(&format!("{path}/stats"))));
+        }
+        // Answered from the mirror, which has everything within a minute of the start.
+        for (what, path) in [
+            (
+                "all vendors: running jobs with their counts, newest first",
+                "/v1/jobs?status=in_progress&page_size=3",
+            ),
+            (
+                "all vendors: failures by reason",
+                "/v1/stats/tasks?status=failed&group_by=failure",
+            ),
+            (
+                "all vendors: tasks that have not moved for an hour",
+                "/v1/tasks?stuck_for_s=3600&page_size=3",
+            ),
+        ] {
+            lines.push((what.to_owned(), line(path)));
+        }
+        if let Some(device) = &self.device {
+            lines.push((
+                "all vendors: every task of one device".to_owned(),
+                line(&format!("/v1/tasks?device_name={device}")),
+            ));
         }
         lines
     }
@@ -203,6 +244,8 @@ impl Sandbox {
         for (_, server) in self.simulators {
             server.stop().await;
         }
+        // What cannot be removed is in the system's folder for such files.
+        let _ = self.folder.close();
         result.map_err(|error| failed("the listener failed")(&error))
     }
 }
@@ -221,6 +264,15 @@ fn job_with_failures(server: &Server) -> Option<String> {
     jobs.filter(|job| job.failed > 0)
         .max_by_key(|job| job.failed)
         .map(|job| job.id)
+}
+
+/// Returns the name of a device that can stand in a URL as it is.
+fn device_of(server: &Server) -> Option<String> {
+    let job = job_with_failures(server)?;
+    let mut names = server.fleet().devices(&job).into_iter();
+    let device = names.next()?.name;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    device.bytes().all(plain).then_some(device)
 }
 
 fn nonce() -> Result<String, SandboxError> {

@@ -68,6 +68,15 @@ pub(crate) fn text() -> String {
         &vendors,
         |vendor| vendor.capabilities.job_stats.calls.to_string(),
     );
+    row(
+        &mut page,
+        "counts of tasks in rows of the job list",
+        &vendors,
+        |vendor| {
+            let signs = (vendor.descriptor.capability)().change_signs;
+            signs.counts_in_rows.to_string()
+        },
+    );
     row(&mut page, "documented quota", &vendors, |vendor| {
         let quota = &vendor.capabilities.documented_quota;
         format!(

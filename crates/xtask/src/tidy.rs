@@ -23,6 +23,13 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     // For the tests of adapters.
     ("ota-adapter-test", &["ota-core"]),
     ("ota-fleet", &["ota-core"]),
+    ("ota-store", &["ota-core"]),
+    ("ota-cluster", &["ota-core", "ota-store"]),
+    // It knows no vendor, no HTTP and no SQL.
+    (
+        "ota-sync",
+        &["ota-core", "ota-fleet", "ota-guard", "ota-store"],
+    ),
     ("ota-api", &["ota-core", "ota-http"]),
     ("ota-auth", &["ota-core", "ota-http"]),
     ("ota-server", &["ota-api", "ota-core", "ota-http"]),
@@ -36,6 +43,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "ota-guard",
             "ota-http",
             "ota-server",
+            "ota-store",
+            "ota-sync",
             ADAPTERS,
         ],
     ),
@@ -56,6 +65,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "ota-http",
             ADAPTERS,
             "ota-sim",
+            // It fills the database of a mirror with a million rows.
+            "ota-store",
         ],
     ),
     (
@@ -69,6 +80,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
             "ota-http",
             "ota-sandbox",
             "ota-sim",
+            // The harness distinguishes a database that is away from one that is refused.
+            "ota-store",
         ],
     ),
     ("xtask", &["ota-api", "ota-core", "ota-gateway"]),

@@ -35,6 +35,16 @@ mod program {
     mod stalled_log;
 }
 mod routes {
+    mod fleet {
+        mod access;
+        mod history;
+        mod invalid;
+        mod jobs;
+        mod questions;
+        mod stats;
+        mod sync;
+        mod tasks;
+    }
     mod identifiers;
     mod invalid_requests;
     pub(crate) mod jobs {

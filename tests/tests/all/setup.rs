@@ -2,6 +2,7 @@
 
 use ota_sim::{FleetShape, Server};
 use ota_tests::vendors::{alibaba_sim, huawei_sim};
+use ota_tests::wire::until;
 use ota_tests::{Gateway, Section};
 use serde_json::Value;
 
@@ -9,6 +10,9 @@ use serde_json::Value;
 pub(crate) const ALI: &str = "ali";
 /// The name of the Huawei provider.
 pub(crate) const HUA: &str = "hua";
+
+/// A mirror in the folder of its gateway.
+pub(crate) const MIRROR: &str = "[mirror]\ndatabase_url = \"sqlite:{folder}/mirror.db\"\n";
 
 /// The environment of a test (`World` as in Cucumber): running servers on free ports, stopped when it is dropped.
 pub(crate) struct World {
@@ -36,6 +40,40 @@ impl World {
             alibaba,
             huawei,
         }
+    }
+
+    /// As [`World::small`], with a mirror whose first pass has ended.
+    pub(crate) async fn mirrored() -> Self {
+        Self::mirrored_of(FleetShape::uniform(5, 30).frozen()).await
+    }
+
+    /// A world with a mirror whose first pass has ended.
+    pub(crate) async fn mirrored_of(fleet: FleetShape) -> Self {
+        let alibaba = alibaba_sim(fleet.clone()).await;
+        let huawei = huawei_sim(fleet).await;
+        let text = format!(
+            "{}{}{}{MIRROR}",
+            ota_tests::gateway::head(),
+            Section::alibaba(ALI, &alibaba.url()).to_toml(),
+            Section::huawei(HUA, &huawei.url()).to_toml(),
+        );
+        let world = Self {
+            gateway: Gateway::with_file(&text).await,
+            alibaba,
+            huawei,
+        };
+        world.synced().await;
+        world
+    }
+
+    /// Waits until every mirror is current.
+    pub(crate) async fn synced(&self) {
+        until(async || {
+            let page = self.gateway.get("/v1/jobs?page_size=1").await.ok();
+            let sources = page["sources"].as_array().unwrap();
+            sources.iter().all(|source| source["state"] == "current")
+        })
+        .await;
     }
 
     pub(crate) fn sim(&self, provider: &str) -> &Server {
@@ -83,6 +121,20 @@ pub(crate) fn ids(page: &Value) -> Vec<String> {
 pub(crate) fn with(path: &str, name: &str, value: &str) -> String {
     let joint = if path.contains('?') { '&' } else { '?' };
     format!("{path}{joint}{name}={value}")
+}
+
+/// Adds the parameters that an operation must have, as its document shows them.
+pub(crate) fn with_required(path: String, operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().unwrap();
+    let required = parameters.iter().map(ota_tests::contract::resolved);
+    let required =
+        required.filter(|parameter| parameter["in"] == "query" && parameter["required"] == true);
+    required.fold(path, |path, parameter| {
+        let name = parameter["name"].as_str().unwrap();
+        let values = parameter["example"].as_array().unwrap();
+        let values: Vec<&str> = values.iter().map(|value| value.as_str().unwrap()).collect();
+        with(&path, name, &values.join(","))
+    })
 }
 
 /// Reads a list to its end and returns its pages.

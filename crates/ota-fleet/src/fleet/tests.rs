@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ota_core::capability::{
-    Capability, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
+    Capability, ChangeSigns, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
     TaskFilterSupport,
 };
 use ota_core::clock::{Clock, ManualClock};
@@ -168,6 +168,9 @@ impl Bench {
                 job_stats: StatsSupport {
                     native: true,
                     calls: 1,
+                },
+                change_signs: ChangeSigns {
+                    counts_in_rows: false,
                 },
                 fields: ota_core::fields::FieldSupport::default(),
                 actions: Vec::new(),

@@ -225,6 +225,14 @@ pub struct CachedResponse {
     stale: OnceLock<EncodedBody>,
 }
 
+/// What cannot be written is a fault of the gateway.
+fn unwritable() -> ota_core::Error {
+    ota_core::Error::new(
+        ota_core::ErrorKind::Unexpected,
+        "the answer could not be written",
+    )
+}
+
 const NOT_STALE: &[u8] = b"\"stale\":false";
 const STALE: &[u8] = b"\"stale\":true";
 
@@ -253,14 +261,8 @@ impl CachedResponse {
     }
 
     fn new<T: Serialize>(as_of: &str, body: &T, dated: bool) -> ota_core::Result<Self> {
-        let failed = || {
-            ota_core::Error::new(
-                ota_core::ErrorKind::Unexpected,
-                "the answer could not be written",
-            )
-        };
-        let plain = Bytes::from(serde_json::to_vec(body).map_err(|_| failed())?);
-        let as_of = HeaderValue::try_from(as_of).map_err(|_| failed())?;
+        let plain = Bytes::from(serde_json::to_vec(body).map_err(|_| unwritable())?);
+        let as_of = HeaderValue::try_from(as_of).map_err(|_| unwritable())?;
         Ok(Self {
             fresh: EncodedBody::new(
                 etag(&plain, dated.then_some(&as_of), false),
@@ -270,6 +272,27 @@ impl CachedResponse {
             ),
             as_of,
             dated,
+            stale: OnceLock::new(),
+        })
+    }
+
+    /// Takes a body that was written already, with the digest of what its validator depends on, and whether it is stale. There is no other variant of it.
+    ///
+    /// # Errors
+    /// As [`CachedResponse::undated`].
+    pub fn written(
+        as_of: &str,
+        body: Vec<u8>,
+        content: Sha256,
+        stale: bool,
+    ) -> ota_core::Result<Self> {
+        let as_of = HeaderValue::try_from(as_of).map_err(|_| unwritable())?;
+        let mut content = content;
+        content.update([u8::from(stale)]);
+        Ok(Self {
+            fresh: EncodedBody::new(tag(content), &as_of, stale, Bytes::from(body)),
+            as_of,
+            dated: false,
             stale: OnceLock::new(),
         })
     }
@@ -331,8 +354,13 @@ fn etag(content: &[u8], without_time: Option<&HeaderValue>, stale: bool) -> Head
             hash.update(&content[time.end..]);
         }
     }
+    tag(hash)
+}
+
+/// Writes a digest as a weak validator.
+fn tag(content: Sha256) -> HeaderValue {
     let mut short = [0; 16];
-    short.copy_from_slice(&hash.finalize()[..16]);
+    short.copy_from_slice(&content.finalize()[..16]);
     let text = format!("W/\"{:032x}\"", u128::from_be_bytes(short));
     HeaderValue::try_from(text).expect("hexadecimal digits are valid in a header")
 }

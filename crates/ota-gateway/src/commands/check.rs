@@ -1,6 +1,7 @@
 //! `ota-gateway check`
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,14 +61,22 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     let certificate = app.certificate_warning();
     // Clients reject a certificate outside its validity period.
     let served = !certificate.as_ref().is_some_and(|(_, refused)| *refused);
-    let all_ok =
-        served && (options.offline || checked > 0) && rows.iter().all(|row| row.problem.is_none());
+    let database = database(config, options).await;
+    let all_ok = served
+        && (options.offline || checked > 0)
+        && rows.iter().all(|row| row.problem.is_none())
+        && database.is_ok();
     let mut text = table(&rows);
     if checked == 0 {
         text.push_str("(no providers are configured)\n");
     }
     if let Some((warning, _)) = certificate {
         let _ = writeln!(text, "\nWarning: {warning}");
+    }
+    if let Ok(line) | Err(line) = &database
+        && !line.is_empty()
+    {
+        let _ = writeln!(text, "\nMirror: {}", escaped(line));
     }
     let mend: Vec<&Row> = rows.iter().filter(|row| row.advice.is_some()).collect();
     if !mend.is_empty() {
@@ -78,6 +87,35 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
         }
     }
     Ok((text, all_ok))
+}
+
+/// Opens the database of the mirror, also while a gateway uses it, and says what it is, or what is wrong with it. A file that is not there yet is made by
+/// `serve`.
+async fn database(config: &Config, options: &Options) -> Result<String, String> {
+    let mirror = &config.mirror;
+    if !mirror.enabled {
+        return Ok(String::new());
+    }
+    match mirror.file() {
+        None if options.offline => return Ok("the database was not opened".to_owned()),
+        Some(file) if !file.exists() => {
+            let folder = file
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            return match folder.is_none_or(Path::is_dir) {
+                true => Ok(format!(
+                    "{} is not there yet; `serve` makes it",
+                    file.display()
+                )),
+                false => Err(format!("the folder of {} does not exist", file.display())),
+            };
+        }
+        None | Some(_) => {}
+    }
+    let store = super::mirror::open(config).await;
+    let store = store.map_err(|error| error.to_string())?;
+    let about = store.about().await.map_err(|error| error.to_string())?;
+    Ok(super::mirror::described(&about))
 }
 
 /// One line of the table.

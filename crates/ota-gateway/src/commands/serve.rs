@@ -1,13 +1,15 @@
 //! `ota-gateway serve`
 
+use ota_store::OpenError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failed;
 use crate::assembly;
-use crate::config::{AuthMode, Config};
+use crate::config::{AuthMode, Config, ConfigError};
 use crate::listeners::{self, Api};
 use crate::log::DroppedLines;
+use crate::state::App;
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -17,6 +19,7 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
     open_file_limit(&mut config);
     let app = assembly::app(&config)?;
     app.watch_log(dropped_lines);
+    open_mirror(&app, &config).await?;
     let names: Vec<String> = app
         .fleet()
         .members()
@@ -98,6 +101,18 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
         metrics.abort();
     }
     served.map_err(|error| failed("the listener failed", error))
+}
+
+/// Opens the database of the mirror. While its server is away the gateway starts all the same; the mirror comes when the database does.
+async fn open_mirror(app: &App, config: &Config) -> Result<(), ConfigError> {
+    match app.mirror().open().await {
+        Ok(()) => Ok(()),
+        Err(OpenError::Away(text)) => {
+            tracing::warn!("the mirror's database is away, and is tried again: {text}");
+            Ok(())
+        }
+        Err(OpenError::Refused(text)) => Err(config.mirror_refused(&text)),
+    }
 }
 
 /// Descriptors beside those of connections: vendor calls, files, listeners.

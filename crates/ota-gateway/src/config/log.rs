@@ -97,6 +97,8 @@ const CRATES: &[&str] = &[
     "ota_guard",
     "ota_http",
     "ota_server",
+    "ota_store",
+    "ota_sync",
 ];
 
 /// Returns the gateway's own crates, as targets name them.

@@ -66,6 +66,27 @@ impl Section {
         }
     }
 
+    /// Takes a yes or no out, or what holds without it.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    pub fn take_bool(&mut self, key: &str, usual: bool) -> Result<bool, ConfigError> {
+        let path = format!("{}.{key}", self.path);
+        match self.table.remove(key) {
+            None => Ok(usual),
+            Some(Value::Boolean(flag)) => Ok(flag),
+            // What the environment holds is text.
+            Some(Value::String(text)) if self.origin.variable(&path).is_some() => {
+                let flag = text.trim().parse();
+                flag.map_err(|_| self.error(key, "is `true` or `false`"))
+            }
+            Some(other) => {
+                let given = given(other.type_str());
+                Err(self.error(key, format_args!("is `true` or `false`, not {given}")))
+            }
+        }
+    }
+
     /// Returns the key of this section whose name is most like this one.
     #[must_use]
     pub fn similar(&self, key: &str) -> Option<&str> {

@@ -1,12 +1,13 @@
 //! The sections of the configuration and their keys.
 
-use super::{auth, cache, log, metrics, server, telemetry};
+use super::{auth, cache, log, metrics, mirror, server, telemetry};
 
 /// Every section.
 pub(super) const SECTIONS: &[&str] = &[
     "server",
     "auth",
     "cache",
+    "mirror",
     "metrics",
     "log",
     "telemetry",
@@ -19,6 +20,7 @@ pub(super) fn keys_of(section: &str) -> Vec<String> {
         "server" => server::keys(),
         "auth" => auth::keys(),
         "cache" => cache::keys(),
+        "mirror" => mirror::keys(),
         "metrics" => metrics::keys(),
         "log" => log::keys(),
         "telemetry" => telemetry::keys(),

@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 
+use ota_api::fleet::{SourceState, SyncPhase};
 use ota_api::problem::Code;
 use ota_core::capability::QuotaPer;
 use ota_core::job::{
@@ -30,6 +31,8 @@ fn values(name: &str) -> Option<String> {
         "TaskStage" => listed(TaskStage::ALL),
         "Failure" => listed(Failure::ALL),
         "QuotaPer" => listed(QuotaPer::ALL),
+        "SourceState" => listed(SourceState::ALL),
+        "SyncPhase" => listed(SyncPhase::ALL),
         "Code" => listed(Code::ALL),
         "Descriptor" => listed(&vendors::names()),
         _ => return None,

@@ -1,9 +1,12 @@
 //! Examples: values of the types that are served.
 
+use ota_api::fleet::SourceState;
 use ota_api::job as api_job;
 use ota_api::page::{JobPage, PageEnd, PageProblem, TaskPage};
 use ota_api::problem::{Code, Failure, VendorProblem};
-use ota_api::provider::{Capabilities, Health, HealthProblem, Provider, ProviderList, Quota};
+use ota_api::provider::{
+    Capabilities, Health, HealthProblem, Provider, ProviderList, ProviderSync, Quota,
+};
 use ota_api::task as api_task;
 use ota_core::adapter::Descriptor;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderName, TaskId};
@@ -17,6 +20,8 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 
 use crate::vendors::ADAPTERS;
+
+mod fleet;
 
 const AS_OF: &str = "2026-11-23T08:15:30Z";
 /// A job that the sandbox has at every start, so that "Try it out" returns a result.
@@ -32,6 +37,7 @@ pub(super) fn of_parameter(name: &str) -> Option<Value> {
     Some(match name {
         "provider" => json!(vendor().provider),
         "job_id" => json!(JOB_ID),
+        "group_by" => json!(["provider", "status"]),
         _ => return None,
     })
 }
@@ -68,6 +74,22 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
             end: end(Some(137))
         }),
         "Device" => json!(task().device),
+        "FleetJob" => json!(fleet::job(job, counts())),
+        "FleetJobPage" => json!(fleet::job_page(job, counts())),
+        "JobMirror" => json!(fleet::job(job, counts()).mirror),
+        "FleetTask" => json!(fleet::task(task(), &job)),
+        "FleetTaskPage" => json!(fleet::task_page(task(), &job)),
+        "TaskJob" => json!(fleet::task(task(), &job).job),
+        "TaskMirror" => json!(fleet::task(task(), &job).mirror),
+        "FleetPageEnd" => json!(fleet::end(12)),
+        "Sources" => json!(fleet::sources()),
+        "Source" => json!(fleet::source()),
+        "GroupCounts" => json!(fleet::groups()),
+        "CountedGroup" => json!(fleet::groups().groups[0]),
+        "JobHistory" => json!(fleet::history(counts())),
+        "HistoryPoint" => json!(fleet::history(counts()).points[0]),
+        "SyncProgress" => json!(fleet::progress()),
+        "MirrorRows" => json!(fleet::progress().rows),
         "Provider" => json!(provider()),
         "ProviderList" => json!(ProviderList {
             items: vec![provider()]
@@ -75,6 +97,7 @@ pub(super) fn of_schema(name: &str) -> Option<Value> {
         "Capabilities" => json!(provider().capabilities),
         "StatsCapability" => json!(provider().capabilities.job_stats),
         "DocumentedQuota" => json!(provider().capabilities.documented_quota),
+        "ProviderSync" => json!(provider().sync),
         "Quota" => json!(provider().quota),
         "Health" => json!(health()),
         "HealthProblem" => json!(health().problem),
@@ -139,7 +162,9 @@ fn detail(code: Code) -> &'static str {
         Code::NotAcceptable => {
             "`Accept-Encoding` excludes every encoding of the response: identity, gzip and br"
         }
-        Code::Conflict => "the job has ended",
+        Code::Conflict => {
+            "this provider is left out of the mirror; see `mirror` in the gateway's configuration"
+        }
         Code::PayloadTooLarge => "the body is larger than 65536 bytes; no operation takes one",
         Code::MisdirectedRequest => {
             "access control is disabled, so only requests to localhost or a loopback address are answered"
@@ -176,6 +201,9 @@ fn detail(code: Code) -> &'static str {
             "the keys that tokens are verified with are not available at the moment; try again"
         }
         Code::Unavailable => "the connection limit is reached; try again later",
+        Code::MirrorUnavailable => {
+            "the database of the mirror cannot be used at the moment; what one provider is asked for is still answered"
+        }
     }
 }
 
@@ -339,6 +367,10 @@ fn provider() -> Provider {
         health: Health {
             state: "ok".to_owned(),
             checked_at: Some(AS_OF.to_owned()),
+            problem: None,
+        },
+        sync: ProviderSync {
+            state: SourceState::Current.to_string(),
             problem: None,
         },
     }

@@ -8,6 +8,7 @@ use ota_api::job::Job;
 use ota_api::parameters::Query;
 use ota_api::problem::Failure;
 use ota_api::responses::VendorRead;
+use ota_sync::LiveRead;
 
 use super::parts::{JobPath, Path};
 use super::read;
@@ -38,8 +39,11 @@ pub async fn get_job(
     let (key, request) = read::of_job(member, "get_job", "job", job_id)?;
     let member = Arc::clone(member);
     responder
-        .read(key, |_, cx| async move {
+        .read(key, |app, cx| async move {
             let answer = member.get_job(&cx, request).await?;
+            let seen = || LiveRead::Jobs(vec![answer.value.clone()]);
+            let provider = member.provider().name();
+            app.mirror().write_through(provider, answer.as_of, seen);
             let rendered = CachedResponse::undated(answer.as_of, &Job::from(answer.value))?;
             Ok((rendered, answer.as_of))
         })

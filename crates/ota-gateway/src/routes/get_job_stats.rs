@@ -8,6 +8,7 @@ use ota_api::job::{JobCounts, JobStats};
 use ota_api::parameters::Query;
 use ota_api::problem::Failure;
 use ota_api::responses::VendorRead;
+use ota_sync::LiveRead;
 
 use super::parts::{JobPath, Path};
 use super::read;
@@ -37,9 +38,13 @@ pub async fn get_job_stats(
     let member = app.provider(&caller, &provider)?;
     let (key, request) = read::of_job(member, "get_job_stats", "stats", job_id)?;
     let (member, is_count) = (Arc::clone(member), true);
+    let job_id = request.job_id.clone();
     responder
-        .read(ReadKey { is_count, ..key }, |_, cx| async move {
+        .read(ReadKey { is_count, ..key }, |app, cx| async move {
             let answer = member.job_stats(&cx, request).await?;
+            let seen = || LiveRead::Stats(job_id, answer.value.clone());
+            let provider = member.provider().name();
+            app.mirror().write_through(provider, answer.as_of, seen);
             let counts = JobCounts::from(answer.value);
             let rendered = CachedResponse::dated(answer.as_of, |as_of| JobStats {
                 counts,

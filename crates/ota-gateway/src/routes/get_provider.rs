@@ -33,6 +33,6 @@ pub async fn get_provider(
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
-    let provider = provider_view::provider(member);
+    let provider = provider_view::provider(member, app.mirror());
     responder.answer(CallSummary::default(), &provider).await
 }

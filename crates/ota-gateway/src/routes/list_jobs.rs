@@ -15,6 +15,7 @@ use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::provider::ListJobs;
 use ota_fleet::ConfiguredProvider;
+use ota_sync::LiveRead;
 
 use super::parts::{Path, ProviderPath};
 use super::read;
@@ -80,6 +81,7 @@ pub async fn list_jobs(
         };
         member.list_jobs(&cx, request).await
     };
+    let seen = |rows: &[ota_core::job::Job]| LiveRead::Jobs(rows.to_vec());
     let body = |items, end| JobPage { items, end };
-    page.respond(rows, body).await
+    page.respond(rows, seen, body).await
 }

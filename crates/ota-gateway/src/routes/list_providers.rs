@@ -34,7 +34,9 @@ pub async fn list_providers(
         .fleet()
         .members()
         .filter(|member| caller.sees(member.provider().name().as_str()));
-    let items = seen.map(provider_view::provider).collect();
+    let items = seen
+        .map(|member| provider_view::provider(member, app.mirror()))
+        .collect();
     responder
         .answer(CallSummary::default(), &ProviderList { items })
         .await

@@ -15,6 +15,7 @@ use ota_core::id::{DeviceId, DeviceName};
 use ota_core::provider::ListTasks;
 use ota_core::task::TaskStatus;
 use ota_fleet::ConfiguredProvider;
+use ota_sync::LiveRead;
 
 use super::parts::{JobPath, Path};
 use super::read;
@@ -59,6 +60,7 @@ pub async fn list_tasks(
     let page = read::of_page(responder, member, "list_tasks", &tasks, &filter, paging)?;
     let job_id = read::job_id(job_id)?;
     page.check(Capability::check_tasks, &filter)?;
+    let of_job = job_id.clone();
     let rows = |member: Arc<ConfiguredProvider>, cx, page_size, cursor| async move {
         let request = ListTasks {
             job_id,
@@ -68,6 +70,7 @@ pub async fn list_tasks(
         };
         member.list_tasks(&cx, request).await
     };
+    let seen = |rows: &[ota_core::task::Task]| LiveRead::Tasks(of_job, rows.to_vec());
     let body = |items, end| TaskPage { items, end };
-    page.respond(rows, body).await
+    page.respond(rows, seen, body).await
 }

@@ -2,13 +2,16 @@
 
 use ota_api::own_timestamp;
 use ota_api::problem::Code;
-use ota_api::provider::{Health, HealthProblem, Provider, Quota};
+use ota_api::provider::{Health, HealthProblem, Provider, ProviderSync, Quota};
 use ota_fleet::ConfiguredProvider;
 
+use crate::mirror::Mirror;
+
 /// Returns a provider as the API shows it.
-pub(super) fn provider(member: &ConfiguredProvider) -> Provider {
+pub(super) fn provider(member: &ConfiguredProvider, mirror: &Mirror) -> Provider {
     let provider = member.provider();
     let quota = member.quota();
+    let source = mirror.source(provider.name());
     Provider {
         name: provider.name().to_string(),
         vendor: provider.vendor().to_owned(),
@@ -20,6 +23,10 @@ pub(super) fn provider(member: &ConfiguredProvider) -> Provider {
             remaining: Some(quota.remaining()),
         },
         health: health(member.health()),
+        sync: ProviderSync {
+            state: source.state,
+            problem: source.problem,
+        },
     }
 }
 

@@ -13,6 +13,7 @@ use ota_core::context::{Context, Moment};
 use ota_core::id::JobId;
 use ota_core::provider::{Cursor, GetJob, Page};
 use ota_fleet::{Answer, ConfiguredProvider};
+use ota_sync::LiveRead;
 use serde::Serialize;
 
 use crate::cache::response::CachedResponse;
@@ -90,13 +91,15 @@ impl PageRead<'_> {
             .map_err(|error| self.responder.failure(&error, provider.name().as_str()))
     }
 
-    /// Responds with the page. `rows` reads it from the provider, by its size and its cursor; `body` is made of its rows.
+    /// Responds with the page. `rows` reads it from the provider, by its size and its cursor; `seen` is what the mirror takes of it; `body` is
+    /// made of its rows.
     ///
     /// # Errors
     /// As [`Responder::read`].
     pub(super) async fn respond<Row, ApiRow, Body, F>(
         self,
         rows: impl FnOnce(Arc<ConfiguredProvider>, Context, u32, Option<Cursor>) -> F,
+        seen: impl FnOnce(&[Row]) -> LiveRead + Send + 'static,
         body: fn(Vec<ApiRow>, PageEnd) -> Body,
     ) -> Result<Response, Failure>
     where
@@ -108,7 +111,13 @@ impl PageRead<'_> {
         let list = self.list;
         let fetch = |app: App, cx| {
             let rows = rows(Arc::clone(self.member), cx, self.page_size, self.cursor);
-            async move { list.page(&app, rows.await?, body) }
+            let provider = self.member.provider().name().clone();
+            async move {
+                let answer = rows.await?;
+                let seen = || seen(&answer.value.items);
+                app.mirror().write_through(&provider, answer.as_of, seen);
+                list.page(&app, answer, body)
+            }
         };
         self.responder.read(self.key, fetch).await
     }

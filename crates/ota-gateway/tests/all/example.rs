@@ -136,7 +136,16 @@ fn text_of(section: &str) -> &'static str {
 fn the_example_shows_every_key_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let example: Table = EXAMPLE.parse().unwrap();
-    let own = ["server", "auth", "cache", "metrics", "log", "telemetry"].map(str::to_owned);
+    let own = [
+        "server",
+        "auth",
+        "cache",
+        "mirror",
+        "metrics",
+        "log",
+        "telemetry",
+    ]
+    .map(str::to_owned);
     let of_providers = providers();
     let of_providers = of_providers.keys().flat_map(|name| {
         [
@@ -150,7 +159,7 @@ fn the_example_shows_every_key_and_no_other() {
             .fold(&example, |table, name| table[name].as_table().unwrap());
         let shown: BTreeSet<String> = table
             .keys()
-            .filter(|key| !["vendor", "limits"].contains(&key.as_str()))
+            .filter(|key| !["vendor", "limits", "mirror"].contains(&key.as_str()))
             .cloned()
             .collect();
         let mut known = known_keys(&section, folder.path());
@@ -184,7 +193,7 @@ fn the_example_shows_the_defaults() {
     .unwrap();
     let shown = |config: &Config| {
         format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             config.server,
             (
                 config.auth.audience(),
@@ -194,6 +203,7 @@ fn the_example_shows_the_defaults() {
                 config.auth.rules.max_token_bytes,
             ),
             config.cache,
+            (&config.mirror, config.mirror.database_url.expose_secret()),
             config.metrics,
             config.log,
             config.telemetry

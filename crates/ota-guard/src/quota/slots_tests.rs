@@ -65,7 +65,7 @@ async fn slots_are_given_in_order_and_by_priority_across_operations() {
 }
 
 #[tokio::test]
-async fn background_calls_of_one_operation_get_their_turn_before_interactive_ones_of_another() {
+async fn background_calls_of_one_operation_let_interactive_ones_of_another_pass() {
     let (clock, quota) = quota(100, each());
     let slots = Slots::new(1);
     let deadline = clock.monotonic() + Duration::from_secs(1000);
@@ -85,7 +85,7 @@ async fn background_calls_of_one_operation_get_their_turn_before_interactive_one
     }
     let order = order(first, waiting).await;
     let at = order.iter().position(|name| *name == "background");
-    assert_eq!(at, Some(7), "{order:?}");
+    assert_eq!(at, Some(12), "{order:?}");
 }
 
 #[tokio::test]

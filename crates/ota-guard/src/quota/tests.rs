@@ -293,7 +293,7 @@ async fn a_new_pause_refuses_calls_that_cannot_wait_for_its_end() {
 }
 
 #[tokio::test]
-async fn callers_are_served_in_order_and_background_ones_get_through() {
+async fn callers_are_served_in_order_and_background_ones_behind_all_interactive_ones() {
     let (clock, quota) = quota(1, each());
     let deadline = clock.monotonic() + ms(1_000_000);
     take(&quota, "op").await.answered(true);
@@ -316,7 +316,7 @@ async fn callers_are_served_in_order_and_background_ones_get_through() {
         settle().await;
         order.push(served.recv().await.unwrap());
     }
-    assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 100, 7, 8, 9]);
+    assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 100]);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn unknown_providers_and_paths_are_not_found() {
         "/v1//providers",
         "/V1/providers",
         "/v2/providers",
-        "/v1/jobs",
+        "/v1/job",
         "/metrics",
         "/docs/../v1/providers",
         "/v1/providers/../../etc/passwd",

@@ -2,7 +2,7 @@
 
 use ota_adapter::account::Account;
 use ota_core::capability::{
-    Capability, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+    Capability, ChangeSigns, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
 use ota_core::fields::FieldSupport;
 use ota_core::id::ProviderName;
@@ -71,6 +71,9 @@ pub(crate) fn capability() -> Capability {
         job_stats: StatsSupport {
             native: true,
             calls: 1,
+        },
+        change_signs: ChangeSigns {
+            counts_in_rows: false,
         },
         fields: FieldSupport::default(),
         actions: Vec::new(),

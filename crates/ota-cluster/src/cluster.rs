@@ -1,0 +1,402 @@
+//! What this process holds, and how it comes to hold it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ota_core::BoxFuture;
+use ota_core::clock::{Clock, after};
+use ota_core::id::ProviderName;
+use ota_store::StoreError;
+use ota_store::lease::{Claim, Fence, Fencing, Granted, Lease, SentCall, Tenure, account_key};
+
+use crate::table::LeaseTable;
+use crate::timing::{LEASE, PATIENCE, RENEW_EVERY, TRUST, TURN};
+
+/// The calls of an account that the vendor counts.
+pub trait CallWindow: Send + Sync + std::fmt::Debug {
+    /// Returns the length of the vendor's window.
+    fn length(&self) -> Duration;
+
+    /// Returns the calls that count now; [`SentCall::ago`] is counted from now.
+    fn counted(&self) -> Vec<SentCall>;
+
+    /// Counts a call of the holder before; [`SentCall::ago`] is counted from now.
+    fn restore(&self, call: &SentCall);
+
+    /// Sends nothing for so long from now.
+    fn pause(&self, wait: Duration);
+}
+
+/// A vendor account of the configuration.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its name, the same in every gateway.
+    pub name: String,
+    /// The providers that use it.
+    pub providers: Vec<ProviderName>,
+    /// Its quota.
+    pub window: Arc<dyn CallWindow>,
+}
+
+/// This process among the gateways.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// No two processes have the same, not even one after the other.
+    pub id: String,
+    /// Where the other gateways reach it: an origin, `https://HOST:PORT`.
+    pub address: String,
+}
+
+/// Whether this process may call an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It holds the account now.
+    Holder,
+    /// It does not.
+    NotHolder {
+        /// Where the holder is reached, if one is known. It stands in the table of leases.
+        address: Option<String>,
+    },
+}
+
+/// The accounts of this process. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Cluster(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    member: Member,
+    clock: Arc<dyn Clock>,
+    accounts: BTreeMap<String, HeldAccount>,
+    by_provider: BTreeMap<ProviderName, String>,
+    /// What was last logged about the database.
+    logged: Mutex<Option<String>>,
+}
+
+#[derive(Debug)]
+struct HeldAccount {
+    account: Account,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tenure: Option<HeldTenure>,
+    /// The epoch of the last tenure of this process.
+    last_epoch: Option<i64>,
+    /// Where the holder is reached, when it is another process.
+    other: Option<String>,
+    /// Whether the account was given back for good.
+    closed: bool,
+}
+
+/// A tenure of this process.
+#[derive(Clone, Copy, Debug)]
+struct HeldTenure {
+    epoch: i64,
+    /// When its last renewal was sent.
+    renewed: Instant,
+}
+
+impl HeldTenure {
+    fn until(self) -> Instant {
+        after(self.renewed, TRUST)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl HeldAccount {
+    /// Returns the tenure, as long as it is trusted.
+    fn trusted(&self, now: Instant) -> Option<HeldTenure> {
+        lock(&self.state)
+            .tenure
+            .filter(|tenure| now < tenure.until())
+    }
+
+    fn providers(&self) -> String {
+        let names = self.account.providers.iter();
+        let names: Vec<&str> = names.map(ProviderName::as_str).collect();
+        names.join(", ")
+    }
+}
+
+/// What a turn does about an account.
+enum Next {
+    Nothing,
+    Claim(Option<i64>),
+}
+
+impl Cluster {
+    /// Creates the view of a process that holds nothing yet. [`Cluster::keep`] claims and renews.
+    #[must_use]
+    pub fn new(member: Member, accounts: Vec<Account>, clock: Arc<dyn Clock>) -> Self {
+        let mut held = BTreeMap::new();
+        let mut by_provider = BTreeMap::new();
+        for account in accounts {
+            let name = account_key(&account.name);
+            for provider in &account.providers {
+                by_provider.insert(provider.clone(), name.clone());
+            }
+            let state = Mutex::default();
+            held.insert(name, HeldAccount { account, state });
+        }
+        Self(Arc::new(Inner {
+            member,
+            clock,
+            accounts: held,
+            by_provider,
+            logged: Mutex::default(),
+        }))
+    }
+
+    /// Returns whether this process may call the vendor of a provider now. For a provider that is not configured it may not.
+    #[must_use]
+    pub fn standing(&self, provider: &ProviderName) -> Standing {
+        match (self.held_until(provider), self.account_of(provider)) {
+            (Some(_), _) => Standing::Holder,
+            (None, account) => Standing::NotHolder {
+                address: account.and_then(|account| lock(&account.state).other.clone()),
+            },
+        }
+    }
+
+    /// Returns until when this process may call the vendor of a provider; none if it may not now. The time moves on with each renewal.
+    #[must_use]
+    pub fn held_until(&self, provider: &ProviderName) -> Option<Instant> {
+        let tenure = self.account_of(provider)?.trusted(self.0.clock.monotonic());
+        tenure.map(HeldTenure::until)
+    }
+
+    fn account_of(&self, provider: &ProviderName) -> Option<&HeldAccount> {
+        self.0.accounts.get(self.0.by_provider.get(provider)?)
+    }
+
+    /// Claims and renews until it is dropped. The leases that are held then run out, unless they are given back.
+    pub async fn keep(&self, table: &dyn LeaseTable) {
+        loop {
+            let next = after(self.0.clock.monotonic(), TURN);
+            self.turn(table).await;
+            self.0.clock.sleep_until(next).await;
+        }
+    }
+
+    /// Looks at all leases once, and claims or renews what is due.
+    pub async fn turn(&self, table: &dyn LeaseTable) {
+        match self.within(table.leases()).await {
+            Ok(leases) => {
+                let mut failed = None;
+                for (name, account) in &self.0.accounts {
+                    let lease = leases.iter().find(|lease| lease.tenure.account == *name);
+                    let Next::Claim(epoch) = self.next(account, lease) else {
+                        continue;
+                    };
+                    failed = self
+                        .claim(table, (name, account), epoch)
+                        .await
+                        .err()
+                        .or(failed);
+                }
+                self.log(failed);
+            }
+            Err(error) => self.log(Some(error)),
+        }
+        for account in self.0.accounts.values() {
+            self.notice_end(account);
+        }
+    }
+
+    /// Compares what this process believes with what the database says.
+    fn next(&self, account: &HeldAccount, lease: Option<&Lease>) -> Next {
+        let mut state = lock(&account.state);
+        let own = |epoch: i64| {
+            lease.is_some_and(|lease| {
+                lease.tenure.holder == self.0.member.id && lease.tenure.epoch == epoch
+            })
+        };
+        let runs = lease.filter(|lease| lease.left.is_some());
+        if let Some(tenure) = state.tenure {
+            if own(tenure.epoch) && runs.is_some() {
+                let since = self.0.clock.monotonic();
+                let is_due = since >= after(tenure.renewed, RENEW_EVERY);
+                return match is_due {
+                    true => Next::Claim(Some(tenure.epoch)),
+                    false => Next::Nothing,
+                };
+            }
+            // It ran out, or another gateway has it already.
+            self.lost(account, &mut state);
+        }
+        state.other = runs
+            .filter(|lease| lease.tenure.holder != self.0.member.id)
+            .map(|lease| lease.address.clone());
+        match runs.is_some() || state.closed {
+            true => Next::Nothing,
+            false => Next::Claim(None),
+        }
+    }
+
+    async fn claim(
+        &self,
+        table: &dyn LeaseTable,
+        (name, account): (&str, &HeldAccount),
+        epoch: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let claim = Claim {
+            account: name.to_owned(),
+            holder: self.0.member.id.clone(),
+            address: self.0.member.address.clone(),
+            length: LEASE,
+            epoch,
+        };
+        // The lease lasts from some time after this.
+        let sent = self.0.clock.monotonic();
+        let granted = self.within(table.claim(&claim)).await?;
+        let mut state = lock(&account.state);
+        match granted {
+            // Given back while the claim was on its way: it runs out.
+            Some(_) if state.closed => {}
+            Some(granted) if Some(granted.epoch) == epoch => {
+                state.tenure = Some(HeldTenure {
+                    epoch: granted.epoch,
+                    renewed: sent,
+                });
+            }
+            Some(granted) => {
+                settle(&account.account, state.last_epoch, &granted);
+                state.tenure = Some(HeldTenure {
+                    epoch: granted.epoch,
+                    renewed: sent,
+                });
+                state.last_epoch = Some(granted.epoch);
+                state.other = None;
+                tracing::info!(
+                    epoch = granted.epoch,
+                    "this gateway holds the vendor account of {} now",
+                    account.providers()
+                );
+            }
+            None => self.lost(account, &mut state),
+        }
+        Ok(())
+    }
+
+    fn lost(&self, account: &HeldAccount, state: &mut State) {
+        if state.tenure.take().is_some() {
+            tracing::warn!(
+                "this gateway no longer holds the vendor account of {}: its lease was not renewed in time",
+                account.providers()
+            );
+        }
+    }
+
+    /// Ends a tenure that is no longer trusted. Nothing was sent since; this frees what a log and the database are told.
+    fn notice_end(&self, account: &HeldAccount) {
+        let mut state = lock(&account.state);
+        let now = self.0.clock.monotonic();
+        if state.tenure.is_some_and(|tenure| now >= tenure.until()) {
+            self.lost(account, &mut state);
+        }
+    }
+
+    /// Gives everything back, with the calls that the vendors count, so that another gateway goes on at once. Nothing is claimed afterwards. The calls of this
+    /// process have to have ended before.
+    pub async fn give_back(&self, table: &dyn LeaseTable) {
+        for (name, account) in &self.0.accounts {
+            let tenure = {
+                let mut state = lock(&account.state);
+                state.closed = true;
+                state.tenure.take()
+            };
+            let Some(tenure) = tenure else { continue };
+            let tenure = Tenure {
+                account: name.clone(),
+                holder: self.0.member.id.clone(),
+                epoch: tenure.epoch,
+            };
+            let calls = account.account.window.counted();
+            if let Err(error) = self.within(table.release(&tenure, &calls)).await {
+                tracing::warn!(
+                    "the vendor account of {} could not be given back, another gateway takes it when the lease has run out: {error}",
+                    account.providers()
+                );
+            }
+        }
+    }
+
+    /// Waits for an operation of the database, not for ever.
+    async fn within<T>(
+        &self,
+        operation: BoxFuture<'_, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let until = after(self.0.clock.monotonic(), PATIENCE);
+        tokio::select! {
+            biased;
+            result = operation => result,
+            () = self.0.clock.sleep_until(until) => Err(StoreError::Unavailable {
+                message: format!("the mirror's database did not answer within {} s", PATIENCE.as_secs()),
+            }),
+        }
+    }
+
+    /// Logs what is wrong with the database when it changes.
+    fn log(&self, error: Option<StoreError>) {
+        let text = error.map(|error| error.to_string());
+        let mut logged = lock(&self.0.logged);
+        if *logged != text {
+            if let Some(text) = &text {
+                tracing::warn!("the leases of the vendor accounts cannot be kept: {text}");
+            }
+            *logged = text;
+        }
+    }
+}
+
+/// Makes the quota count what the holder before has sent.
+fn settle(account: &Account, last_epoch: Option<i64>, granted: &Granted) {
+    let Some(previous) = &granted.previous else {
+        return;
+    };
+    // No other gateway held it since: what was sent is known here.
+    if last_epoch.is_some_and(|last| last.saturating_add(1) == granted.epoch) {
+        return;
+    }
+    match &previous.calls {
+        Some(calls) => {
+            for call in calls {
+                account.window.restore(&SentCall {
+                    bucket: call.bucket.clone(),
+                    ago: call.ago.saturating_add(previous.ended),
+                });
+            }
+        }
+        None => {
+            let wait = account.window.length().saturating_sub(previous.ended);
+            if !wait.is_zero() {
+                account.window.pause(wait);
+            }
+        }
+    }
+}
+
+impl Fencing for Cluster {
+    fn fence(&self, provider: &ProviderName) -> Fence {
+        let name = self.0.by_provider.get(provider);
+        let account = name.and_then(|name| Some((name, self.0.accounts.get(name)?)));
+        let now = self.0.clock.monotonic();
+        match account.and_then(|(name, account)| Some((name, account.trusted(now)?))) {
+            Some((name, tenure)) => Fence::Held(Tenure {
+                account: name.clone(),
+                holder: self.0.member.id.clone(),
+                epoch: tenure.epoch,
+            }),
+            None => Fence::NotHeld,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+
+mod codes;
+mod conditions;
+mod connection;
+mod counts;
+mod document;
+mod engine;
+pub mod error;
+pub mod fleet;
+mod fleet_jobs;
+mod fleet_tasks;
+mod groups;
+mod job_states;
+pub mod lease;
+mod migrate;
+pub mod pass;
+mod pass_end;
+mod pass_progress;
+#[cfg(test)]
+mod plans;
+mod position;
+mod postgres;
+mod postgres_connection;
+mod postgres_tls;
+mod provider;
+pub mod record;
+mod scope;
+mod sqlite;
+mod sqlite_connection;
+pub mod store;
+mod tally;
+mod task_filter;
+mod text_search;
+mod value;
+mod verify;
+mod walk;
+mod write_jobs;
+mod write_tasks;
+
+pub use error::{OpenError, Result, StoreError};
+pub use store::{About, JobState, OpenSettings, Store};

@@ -1,0 +1,78 @@
+//! Passes over a provider's jobs, or over the tasks of a job.
+
+use ota_core::id::{JobId, ProviderName};
+use time::OffsetDateTime;
+
+/// One pass; ids are unique in the database and grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PassId(pub i64);
+
+/// What a pass reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PassOf {
+    /// All jobs of a provider (list pass).
+    Jobs(ProviderName),
+    /// All tasks of one job (deep pass).
+    Tasks(ProviderName, JobId),
+}
+
+impl PassOf {
+    /// Returns the provider that it reads.
+    #[must_use]
+    pub fn provider(&self) -> &ProviderName {
+        let (Self::Jobs(provider) | Self::Tasks(provider, _)) = self;
+        provider
+    }
+}
+
+/// A pass that was begun and has not ended, as the database has it: after a restart it goes on from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenPass {
+    /// The pass.
+    pub id: PassId,
+    /// What it reads.
+    pub of: PassOf,
+    /// When it began.
+    pub began_at: OffsetDateTime,
+    /// Where it goes on; none before its first page.
+    pub cursor: Option<String>,
+    /// Different rows seen so far.
+    pub seen: u64,
+    /// The total that its first page told.
+    pub first_total: Option<u64>,
+    /// The total that its last page told.
+    pub last_total: Option<u64>,
+    /// Vendor calls so far.
+    pub calls: u64,
+    /// Whether its end was reached (no cursor after a page).
+    pub at_end: bool,
+}
+
+/// How a pass ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassEnd {
+    /// It proves absence: the end was reached without a failed call, nothing was passed over or truncated, and the rows seen equal the first or last total where
+    /// the vendor tells one. The store checks the totals again.
+    Complete,
+    /// All that the vendor shows was read, and the vendor does not show all. It proves nothing about absence. A deep pass marks its job as truncated until a
+    /// complete one, and counts as a reading of its tasks (`tasks_as_of`).
+    Truncated,
+    /// It proves nothing about absence; why is shown as the provider's problem, if it is one.
+    Incomplete {
+        /// What is missing, fit for an operator.
+        problem: Option<String>,
+    },
+}
+
+/// What the end of a pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether the pass was complete.
+    pub complete: bool,
+    /// Rows that this pass did not see and the complete pass before had not either: they have vanished now.
+    pub vanished: u64,
+    /// Rows that this pass did not see for the first time.
+    pub missing: u64,
+    /// Whether more than half of the rows would have vanished, so that a third pass must agree.
+    pub doubted: bool,
+}

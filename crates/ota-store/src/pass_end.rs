@@ -1,0 +1,274 @@
+//! The end of a pass: what it proves to be absent.
+//!
+//! A row has vanished when two complete passes in a row did not see it. When more than half of the rows would vanish at once, a third pass has to agree:
+//! vendors answer with short lists when something is wrong on their side.
+
+use ota_core::id::{JobId, ProviderName};
+
+use crate::connection::Connection;
+use crate::error::Result;
+use crate::pass::{Ended, PassEnd, PassId};
+use crate::pass_progress::{self, PassRow};
+use crate::provider;
+use crate::tally::{recount, show};
+use crate::value::{NONE, key, params, plain};
+
+/// Complete passes that must miss a row before it has vanished.
+const MISSES: i64 = 2;
+
+/// The same when more than half of the rows would vanish.
+const MISSES_IN_DOUBT: i64 = 3;
+
+/// Ends a pass; nothing for one that is not open.
+pub(crate) async fn end(
+    connection: &mut Connection,
+    id: PassId,
+    end: &PassEnd,
+    at: i64,
+) -> Result<Ended> {
+    let Some(pass) = pass_progress::get(connection, id).await? else {
+        return Ok(Ended::default());
+    };
+    provider::lock_number(connection, pass.source).await?;
+    // It may have grown or ended while the lock was waited for.
+    let Some(pass) = pass_progress::get(connection, id).await? else {
+        return Ok(Ended::default());
+    };
+    connection
+        .execute("DELETE FROM passes WHERE pk = $1", &params![pass.id])
+        .await?;
+    provider::note_progress(connection, pass.source, at).await?;
+    match end {
+        PassEnd::Incomplete { problem } => {
+            if let Some(problem) = problem {
+                connection
+                    .execute(
+                        "UPDATE providers SET problem = $2, problem_at = $3 WHERE pk = $1 AND problem <> $2",
+                        &params![pass.source, plain(problem), at],
+                    )
+                    .await?;
+            }
+            Ok(Ended::default())
+        }
+        PassEnd::Truncated if pass.job == 0 => Ok(Ended::default()),
+        PassEnd::Truncated => {
+            read_tasks(connection, &pass, true, NONE).await?;
+            show(connection, &[pass.job], at).await?;
+            Ok(Ended::default())
+        }
+        PassEnd::Complete if !is_whole(&pass) => Ok(Ended::default()),
+        PassEnd::Complete if pass.job == 0 => end_of_jobs(connection, &pass, at).await,
+        PassEnd::Complete => end_of_tasks(connection, &pass, at).await,
+    }
+}
+
+/// Whether a pass saw as many rows as the vendor told at its begin or at its end, and reached the end.
+fn is_whole(pass: &PassRow) -> bool {
+    let told = [pass.first_total, pass.last_total];
+    let tells = told.iter().any(|total| *total != NONE);
+    pass.at_end && (!tells || told.contains(&pass.seen))
+}
+
+/// What the misses of a table's rows say.
+struct Verdict {
+    /// From so many misses on a row vanishes.
+    misses: i64,
+    missing: u64,
+    doubted: bool,
+}
+
+/// Counts a miss for each row that the pass did not see and no later call brought, and judges them. `of` limits the table's rows by `$1`.
+async fn judge(
+    connection: &mut Connection,
+    table: &str,
+    of: &str,
+    owner: i64,
+    pass: &PassRow,
+) -> Result<Verdict> {
+    connection
+        .execute(
+            &format!("UPDATE {table} SET missed = missed + 1 WHERE {of} AND gone = 0 AND seen_pass <> $2 AND as_of < $3"),
+            &params![owner, pass.id, pass.began_at],
+        )
+        .await?;
+    let row = connection
+        .first(
+            &format!(
+                "SELECT count(*), count(*) FILTER (WHERE missed = 1), count(*) FILTER (WHERE missed >= $2), count(*) FILTER (WHERE missed >= $3) \
+                 FROM {table} WHERE {of} AND gone = 0"
+            ),
+            &params![owner, MISSES, MISSES_IN_DOUBT],
+        )
+        .await?;
+    let [all, missing, would, agreed] =
+        [0, 1, 2, 3].map(|column| row.as_ref().map_or(0, |row| row.int(column)));
+    let is_most = would.saturating_mul(2) > all;
+    Ok(Verdict {
+        misses: if is_most { MISSES_IN_DOUBT } else { MISSES },
+        missing: u64::try_from(missing).unwrap_or_default(),
+        doubted: is_most && would > agreed,
+    })
+}
+
+async fn end_of_jobs(connection: &mut Connection, pass: &PassRow, at: i64) -> Result<Ended> {
+    let verdict = judge(connection, "jobs", "source = $1", pass.source, pass).await?;
+    let rows = connection
+        .query(
+            "SELECT pk FROM jobs WHERE source = $1 AND gone = 0 AND missed >= $2",
+            &params![pass.source, verdict.misses],
+        )
+        .await?;
+    for row in &rows {
+        vanish(connection, pass.source, row.int(0), at).await?;
+    }
+    let doubted_at = if verdict.doubted { at } else { NONE };
+    connection
+        .execute(
+            "UPDATE providers SET full_pass_at = $2, \
+             doubted_at = CASE WHEN CAST($3 AS BIGINT) >= 0 AND doubted_at >= 0 THEN doubted_at ELSE CAST($3 AS BIGINT) END WHERE pk = $1",
+            &params![pass.source, pass.began_at, doubted_at],
+        )
+        .await?;
+    Ok(Ended {
+        complete: true,
+        vanished: rows.len() as u64,
+        missing: verdict.missing,
+        doubted: verdict.doubted,
+    })
+}
+
+async fn end_of_tasks(connection: &mut Connection, pass: &PassRow, at: i64) -> Result<Ended> {
+    let verdict = judge(connection, "tasks", "job = $1", pass.job, pass).await?;
+    let vanished = connection
+        .execute(
+            "UPDATE tasks SET gone = 1, vanished_at = $3 WHERE job = $1 AND gone = 0 AND missed >= $2",
+            &params![pass.job, verdict.misses, at],
+        )
+        .await?;
+    if vanished > 0 {
+        recount(connection, pass.source, pass.job).await?;
+    }
+    let doubted_at = if verdict.doubted { at } else { NONE };
+    read_tasks(connection, pass, false, doubted_at).await?;
+    show(connection, &[pass.job], at).await?;
+    Ok(Ended {
+        complete: true,
+        vanished,
+        missing: verdict.missing,
+        doubted: verdict.doubted,
+    })
+}
+
+/// Notes that a pass read all tasks of its job that the vendor shows.
+async fn read_tasks(
+    connection: &mut Connection,
+    pass: &PassRow,
+    truncated: bool,
+    doubted_at: i64,
+) -> Result<()> {
+    connection
+        .execute(
+            "UPDATE jobs SET tasks_truncated = $4, tasks_as_of = CASE WHEN tasks_as_of < $2 THEN $2 ELSE tasks_as_of END, \
+             tasks_at = CASE WHEN tasks_at < $2 THEN $2 ELSE tasks_at END, \
+             doubted_at = CASE WHEN CAST($3 AS BIGINT) >= 0 AND doubted_at >= 0 THEN doubted_at ELSE CAST($3 AS BIGINT) END WHERE pk = $1",
+            &params![pass.job, pass.began_at, doubted_at, truncated],
+        )
+        .await
+        .map(|_| ())
+}
+
+/// Makes a job vanish, and its tasks with it. An open pass over its tasks ends.
+async fn vanish(connection: &mut Connection, source: i64, job: i64, at: i64) -> Result<()> {
+    connection
+        .execute(
+            "UPDATE jobs SET gone = 1, vanished_at = $2, doubted_at = -1 WHERE pk = $1",
+            &params![job, at],
+        )
+        .await?;
+    connection
+        .execute(
+            "UPDATE tasks SET gone = 1, vanished_at = $2 WHERE job = $1 AND gone = 0",
+            &params![job, at],
+        )
+        .await?;
+    connection
+        .execute(
+            "DELETE FROM passes WHERE source = $1 AND job = $2",
+            &params![source, job],
+        )
+        .await?;
+    recount(connection, source, job).await
+}
+
+/// Notes that the vendor did not know a job when it was asked for it alone.
+pub(crate) async fn missing_job(
+    connection: &mut Connection,
+    provider: &ProviderName,
+    job: &JobId,
+    at: i64,
+) -> Result<()> {
+    let Some(source) = provider::lock_known(connection, provider).await? else {
+        return Ok(());
+    };
+    let row = connection
+        .first(
+            "UPDATE jobs SET missed = missed + 1 WHERE source = $1 AND id = $2 AND gone = 0 AND as_of < $3 RETURNING pk, missed",
+            &params![source, key(job.as_str()), at],
+        )
+        .await?;
+    match row {
+        Some(row) if row.int(1) >= MISSES => vanish(connection, source, row.int(0), at).await,
+        _ => Ok(()),
+    }
+}
+
+/// Removes jobs, with all that belongs to them, that vanished before a time or that no call has brought since; returns how many.
+///
+/// A job that the vendor still lists stays, however old: the next list would bring it back.
+pub(crate) async fn forget(connection: &mut Connection, before: i64, limit: u32) -> Result<u64> {
+    let sources = provider::all(connection).await?;
+    let mut left = i64::from(limit);
+    let mut forgotten = 0;
+    for source in sources.iter().map(|row| row.int(0)) {
+        if left <= 0 {
+            break;
+        }
+        provider::lock_number(connection, source).await?;
+        let rows = connection
+            .query(
+                "SELECT pk FROM jobs WHERE source = $1 AND ((gone = 1 AND vanished_at < $2) OR (gone = 0 AND as_of < $2 AND status IN (5, 6))) ORDER BY pk LIMIT $3",
+                &params![source, before, left],
+            )
+            .await?;
+        for job in rows.iter().map(|row| row.int(0)) {
+            remove(connection, source, job).await?;
+        }
+        left -= i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        forgotten += rows.len() as u64;
+    }
+    Ok(forgotten)
+}
+
+async fn remove(connection: &mut Connection, source: i64, job: i64) -> Result<()> {
+    if connection.is_sqlite() {
+        connection
+            .execute(
+                "DELETE FROM task_search WHERE rowid IN (SELECT pk FROM tasks WHERE job = $1)",
+                &params![job],
+            )
+            .await?;
+    }
+    connection
+        .execute("DELETE FROM tasks WHERE job = $1", &params![job])
+        .await?;
+    // Takes what is left in the counters out of the totals.
+    recount(connection, source, job).await?;
+    for sql in [
+        "DELETE FROM history WHERE job = $1",
+        "DELETE FROM passes WHERE job = $1",
+        "DELETE FROM jobs WHERE pk = $1",
+    ] {
+        connection.execute(sql, &params![job]).await?;
+    }
+    Ok(())
+}

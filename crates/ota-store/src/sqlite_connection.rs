@@ -1,0 +1,146 @@
+//! Statements over a connection to SQLite.
+
+use rusqlite::{ErrorCode, ToSql};
+
+use crate::error::{Result, StoreError};
+use crate::value::{Row, Value};
+
+/// A connection.
+pub(crate) struct SqliteConnection {
+    inner: rusqlite::Connection,
+}
+
+impl SqliteConnection {
+    pub(crate) const fn new(inner: rusqlite::Connection) -> Self {
+        Self { inner }
+    }
+
+    pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        self.rows(sql, std::slice::from_ref(&params))
+            .map(|mut answers| answers.pop().unwrap_or_default())
+    }
+
+    pub(crate) fn query_many(&mut self, sql: &str, params: &[Vec<Value>]) -> Result<Vec<Vec<Row>>> {
+        self.rows(sql, params)
+    }
+
+    pub(crate) fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        self.changes(sql, std::slice::from_ref(&params))
+    }
+
+    pub(crate) fn execute_many(&mut self, sql: &str, params: &[Vec<Value>]) -> Result<()> {
+        self.changes(sql, params).map(|_| ())
+    }
+
+    pub(crate) fn batch(&mut self, sql: &str) -> Result<()> {
+        self.inner
+            .execute_batch(sql)
+            .map_err(|error| failed(&error))
+    }
+
+    fn rows<P: AsRef<[Value]>>(&mut self, sql: &str, params: &[P]) -> Result<Vec<Vec<Row>>> {
+        let run = || {
+            let mut statement = self.inner.prepare_cached(sql)?;
+            let columns = statement.column_count();
+            let order = order(&statement);
+            let mut answers = Vec::with_capacity(params.len());
+            for params in params {
+                let mut answer = Vec::new();
+                let mut rows =
+                    statement.query(rusqlite::params_from_iter(place(&order, params.as_ref())))?;
+                while let Some(row) = rows.next()? {
+                    let mut values = Vec::with_capacity(columns);
+                    for column in 0..columns {
+                        values.push(match row.get_ref(column)? {
+                            rusqlite::types::ValueRef::Integer(number) => Value::Int(number),
+                            rusqlite::types::ValueRef::Text(text) => {
+                                Value::Text(String::from_utf8_lossy(text).into_owned())
+                            }
+                            _ => Value::Null,
+                        });
+                    }
+                    answer.push(Row(values));
+                }
+                answers.push(answer);
+            }
+            Ok(answers)
+        };
+        run().map_err(|error: rusqlite::Error| failed(&error))
+    }
+
+    fn changes<P: AsRef<[Value]>>(&mut self, sql: &str, params: &[P]) -> Result<u64> {
+        let run = || {
+            let mut statement = self.inner.prepare_cached(sql)?;
+            let order = order(&statement);
+            let mut changed = 0;
+            for params in params {
+                changed += statement
+                    .execute(rusqlite::params_from_iter(place(&order, params.as_ref())))?;
+            }
+            Ok(changed as u64)
+        };
+        run().map_err(|error: rusqlite::Error| failed(&error))
+    }
+}
+
+/// Returns which parameter stands at each of SQLite's places: `$1` is a name to it, and names are numbered as they appear.
+fn order(statement: &rusqlite::Statement<'_>) -> Vec<usize> {
+    (1..=statement.parameter_count())
+        .map(|place| {
+            statement
+                .parameter_name(place)
+                .and_then(|name| name.get(1..)?.parse::<usize>().ok())
+                .and_then(|number| number.checked_sub(1))
+                .unwrap_or(usize::MAX)
+        })
+        .collect()
+}
+
+fn place<'a>(order: &'a [usize], params: &'a [Value]) -> impl Iterator<Item = &'a Value> {
+    order
+        .iter()
+        .map(|place| params.get(*place).unwrap_or(&Value::Null))
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        use rusqlite::types::{ToSqlOutput, ValueRef};
+        Ok(match self {
+            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Self::Int(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+/// Says what is wrong and what helps.
+pub(crate) fn failed(error: &rusqlite::Error) -> StoreError {
+    let what = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => {
+            "it is no SQLite database; move it away or name another file"
+        }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "it is damaged; restore a backup, or move it away and it is filled again"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            "it may not be written; check the rights of the file and of its folder"
+        }
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process has it locked"
+        }
+        Some(ErrorCode::CannotOpen) => {
+            "it cannot be opened; check that the file and its folder are there"
+        }
+        Some(ErrorCode::SystemIoFailure) => "the disk does not read or write it",
+        _ => "a statement failed",
+    };
+    unavailable(&format!("{what} ({error})"))
+}
+
+/// The error of a database that does not answer.
+pub(crate) fn unavailable(what: &str) -> StoreError {
+    StoreError::Unavailable {
+        message: format!("the mirror's database: {what}"),
+    }
+}

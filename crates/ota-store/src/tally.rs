@@ -1,0 +1,236 @@
+//! The counters of tasks: kept in the transaction that changes the rows.
+
+use std::collections::BTreeMap;
+
+use crate::codes::Code;
+use crate::connection::Connection;
+use crate::counts::{OwnCounts, Sources, agree, from_text, to_text};
+use crate::error::Result;
+use crate::value::{Row, Value, optional_count, params, run_params};
+use ota_core::job::JobStatus;
+use ota_core::task::Failure;
+
+/// The values that tasks are counted by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CountKey {
+    pub(crate) gone: i64,
+    pub(crate) status: i64,
+    pub(crate) stage: i64,
+    pub(crate) failure: i64,
+    pub(crate) product_id: String,
+    pub(crate) from_version: String,
+    pub(crate) to_version: String,
+}
+
+/// Changes of counters, collected while rows are compared.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    changes: BTreeMap<CountKey, i64>,
+}
+
+impl Tally {
+    /// Counts a row in (1) or out (-1).
+    pub(crate) fn add(&mut self, key: CountKey, number: i64) {
+        *self.changes.entry(key).or_insert(0) += number;
+    }
+
+    /// Writes the changes to the counters of the job and of its provider.
+    pub(crate) async fn write(
+        self,
+        connection: &mut Connection,
+        source: i64,
+        job: i64,
+    ) -> Result<()> {
+        let mut own = OwnCounts::default();
+        let mut of_job = Vec::new();
+        let mut of_source = Vec::new();
+        for (key, number) in self.changes {
+            if number == 0 {
+                continue;
+            }
+            if key.gone == 0 {
+                own.add(key.status, key.failure == Failure::Timeout.code(), number);
+            }
+            let mut params = run_params![
+                job,
+                source,
+                key.gone,
+                key.status,
+                key.stage,
+                key.failure,
+                key.product_id,
+                key.from_version,
+                key.to_version,
+                number
+            ];
+            of_job.push(params.clone());
+            params.remove(0);
+            of_source.push(params);
+        }
+        if of_job.is_empty() {
+            return Ok(());
+        }
+        connection.execute_many(ADD_TO_JOB, &of_job).await?;
+        connection.execute_many(ADD_TO_SOURCE, &of_source).await?;
+        remove_empty(connection, source, job).await?;
+        let mut params = run_params![job];
+        params.extend(own.by_status.into_iter().map(Value::Int));
+        params.push(Value::Int(own.timed_out));
+        connection.execute(ADD_OWN, &params).await.map(|_| ())
+    }
+}
+
+const ADD_TO_JOB: &str = "INSERT INTO task_counts (job, source, gone, status, stage, failure, product_id, from_version, to_version, number) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+     ON CONFLICT (job, gone, status, stage, failure, product_id, from_version, to_version) DO UPDATE SET number = task_counts.number + excluded.number";
+
+const ADD_TO_SOURCE: &str = "INSERT INTO task_totals (source, gone, status, stage, failure, product_id, from_version, to_version, number) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+     ON CONFLICT (source, gone, status, stage, failure, product_id, from_version, to_version) DO UPDATE SET number = task_totals.number + excluded.number";
+
+const ADD_OWN: &str = "UPDATE jobs SET pending = pending + $2, in_progress = in_progress + $3, succeeded = succeeded + $4, failed = failed + $5, \
+     canceled = canceled + $6, skipped = skipped + $7, unknown = unknown + $8, timed_out = timed_out + $9 WHERE pk = $1";
+
+const SET_OWN: &str = "UPDATE jobs SET pending = $2, in_progress = $3, succeeded = $4, failed = $5, \
+     canceled = $6, skipped = $7, unknown = $8, timed_out = $9 WHERE pk = $1";
+
+async fn remove_empty(connection: &mut Connection, source: i64, job: i64) -> Result<()> {
+    connection
+        .execute(
+            "DELETE FROM task_counts WHERE job = $1 AND number = 0",
+            &params![job],
+        )
+        .await?;
+    connection
+        .execute(
+            "DELETE FROM task_totals WHERE source = $1 AND number = 0",
+            &params![source],
+        )
+        .await
+        .map(|_| ())
+}
+
+/// Adds a job's counters to those of its provider, or takes them away (-1).
+async fn add_to_totals(connection: &mut Connection, job: i64, sign: i64) -> Result<()> {
+    connection
+        .execute(
+            "INSERT INTO task_totals (source, gone, status, stage, failure, product_id, from_version, to_version, number) \
+             SELECT source, gone, status, stage, failure, product_id, from_version, to_version, number * $2 FROM task_counts WHERE job = $1 \
+             ON CONFLICT (source, gone, status, stage, failure, product_id, from_version, to_version) DO UPDATE SET number = task_totals.number + excluded.number",
+            &params![job, sign],
+        )
+        .await
+        .map(|_| ())
+}
+
+/// Counts the tasks of a job anew, after statements that changed many of them.
+pub(crate) async fn recount(connection: &mut Connection, source: i64, job: i64) -> Result<()> {
+    add_to_totals(connection, job, -1).await?;
+    connection
+        .execute("DELETE FROM task_counts WHERE job = $1", &params![job])
+        .await?;
+    connection
+        .execute(
+            "INSERT INTO task_counts (job, source, gone, status, stage, failure, product_id, from_version, to_version, number) \
+             SELECT job, source, gone, status, stage, failure, product_id, from_version, to_version, count(*) FROM tasks WHERE job = $1 \
+             GROUP BY job, source, gone, status, stage, failure, product_id, from_version, to_version",
+            &params![job],
+        )
+        .await?;
+    add_to_totals(connection, job, 1).await?;
+    remove_empty(connection, source, job).await?;
+    let own = own_from_counters(connection, job).await?;
+    let mut params = run_params![job];
+    params.extend(own.by_status.into_iter().map(Value::Int));
+    params.push(Value::Int(own.timed_out));
+    connection.execute(SET_OWN, &params).await.map(|_| ())
+}
+
+async fn own_from_counters(connection: &mut Connection, job: i64) -> Result<OwnCounts> {
+    let rows = connection
+        .query(
+            "SELECT status, failure, number FROM task_counts WHERE job = $1 AND gone = 0",
+            &params![job],
+        )
+        .await?;
+    let mut own = OwnCounts::default();
+    for row in rows {
+        own.add(
+            row.int(0),
+            row.int(1) == Failure::Timeout.code(),
+            row.int(2),
+        );
+    }
+    Ok(own)
+}
+
+/// The columns that [`sources`] reads, in its order.
+pub(crate) const SOURCES: &str = "status, truncated + tasks_truncated, vendor_counts, counts_at, tasks_as_of, tasks_at, \
+     pending, in_progress, succeeded, failed, canceled, skipped, unknown, timed_out";
+
+/// Reads what decides which counts of a job are shown, from this column on.
+pub(crate) fn sources(row: &Row, from: usize) -> Sources {
+    let mut own = OwnCounts::default();
+    for (place, count) in own.by_status.iter_mut().enumerate() {
+        *count = row.int(from + 6 + place);
+    }
+    own.timed_out = row.int(from + 13);
+    Sources {
+        status: JobStatus::from_code(row.int(from)).unwrap_or(JobStatus::Unknown),
+        truncated: row.int(from + 1) != 0,
+        vendor: from_text(row.text(from + 2)),
+        vendor_at: row.int(from + 3),
+        own,
+        tasks_as_of: row.int(from + 4),
+        tasks_at: row.int(from + 5),
+    }
+}
+
+/// Decides anew which counts of jobs are shown, and adds a point to the history of those whose counts changed. A job that vanished keeps its last ones.
+pub(crate) async fn show(connection: &mut Connection, jobs: &[i64], at: i64) -> Result<()> {
+    let sql =
+        format!("SELECT {SOURCES}, shown_counts, outcome FROM jobs WHERE pk = $1 AND gone = 0");
+    let params: Vec<_> = jobs.iter().map(|job| run_params![*job]).collect();
+    let answers = connection.query_many(&sql, &params).await?;
+    let mut shown = Vec::new();
+    let mut points = Vec::new();
+    let mut proven = Vec::new();
+    for (job, row) in jobs.iter().zip(answers.iter().map(|rows| rows.first())) {
+        let Some(row) = row else { continue };
+        let counts = sources(row, 0).shown();
+        let text = counts.as_ref().map(to_text).unwrap_or_default();
+        let before = row.text(14);
+        // What the counts prove holds also where the vendor tells no outcome, or its row was written again without one.
+        if let Some(outcome) = counts.as_ref().and_then(|counts| counts.outcome)
+            && outcome.code() != row.int(15)
+        {
+            proven.push(run_params![*job, outcome.code()]);
+        }
+        if text == before {
+            continue;
+        }
+        let failed = counts.as_ref().and_then(|counts| counts.failed);
+        shown.push(run_params![*job, text.as_str(), optional_count(failed)]);
+        let same = counts
+            .zip(from_text(before))
+            .is_some_and(|(now, before)| agree(&now, &before));
+        if !same && !text.is_empty() {
+            points.push(run_params![*job, at, text]);
+        }
+    }
+    connection
+        .execute_many("UPDATE jobs SET outcome = $2 WHERE pk = $1", &proven)
+        .await?;
+    connection
+        .execute_many(
+            "UPDATE jobs SET shown_counts = $2, shown_failed = $3 WHERE pk = $1",
+            &shown,
+        )
+        .await?;
+    connection
+        .execute_many(
+            "INSERT INTO history (job, at, counts) VALUES ($1, $2, $3) ON CONFLICT (job, at) DO UPDATE SET counts = excluded.counts",
+            &points,
+        )
+        .await
+}

@@ -1,0 +1,12 @@
+//! The store on both engines.
+
+mod fleet;
+mod harness;
+mod lease;
+mod measure;
+mod model;
+mod opening;
+mod pages;
+mod passes;
+mod schema;
+mod verify;

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod account;
+mod call_times;
+mod counts;
+mod look;
+mod mirror;
+mod observer;
+mod pages;
+mod records;
+pub mod schedule;
+mod settings;
+mod state;
+mod status;
+mod step;
+
+pub use mirror::{LiveRead, MirrorSync};
+pub use observer::{NoObserver, Observer, PassKind, Reason};
+pub use records::{Render, job_record, task_record};
+pub use settings::{MirroredProvider, SyncSettings};
+pub use status::{Phase, Rows, SourceState, SourceStatus, SyncStatus};

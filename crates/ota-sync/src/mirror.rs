@@ -1,0 +1,504 @@
+//! The handle of the sync.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ota_core::clock::{Clock, after};
+use ota_core::context::Moment;
+use ota_core::id::{JobId, ProviderName};
+use ota_core::job::{Detail, Job, JobStats};
+use ota_core::task::Task;
+use ota_fleet::HealthState;
+use ota_store::record::{JobPage, TaskPage};
+use ota_store::{Store, StoreError};
+use time::OffsetDateTime;
+use tokio::sync::{Notify, mpsc};
+
+use crate::account::Account;
+use crate::call_times::CallTimes;
+use crate::observer::Observer;
+use crate::pages::counts_in_rows;
+use crate::records::{Render, job_record, task_record};
+use crate::schedule::later;
+use crate::settings::{MirroredProvider, SyncSettings};
+use crate::state::{MirroredState, State};
+use crate::status::{Phase, Rows, SourceState, SourceStatus, SyncStatus};
+use crate::step::Environment;
+
+/// Answers of live reads that wait to be written. More are dropped: the next look brings the same.
+const LIVE_READS: usize = 256;
+
+/// How often the calls that count are written.
+const KEEP_CALLS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the health of the database is looked at.
+const TICK: Duration = Duration::from_secs(5);
+
+/// How often the progress of a first pass is logged.
+const LOG_EVERY: Duration = Duration::from_secs(30);
+
+/// How often rows that are too old are removed, and how many jobs at a time.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+const FORGET_JOBS: u32 = 100;
+
+/// What a live read brought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LiveRead {
+    /// Rows of a list of jobs, or one job.
+    Jobs(Vec<Job>),
+    /// Counts of a job.
+    Stats(JobId, JobStats),
+    /// Rows of a list of tasks.
+    Tasks(JobId, Vec<Task>),
+}
+
+/// A live read on its way into the database.
+#[derive(Debug)]
+struct Written {
+    provider: ProviderName,
+    sent_at: OffsetDateTime,
+    read: LiveRead,
+}
+
+/// The sync of all providers. Clones share it.
+#[derive(Clone, Debug)]
+pub struct MirrorSync(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    env: Environment,
+    mirrored: BTreeMap<ProviderName, Arc<MirroredState>>,
+    /// Configured, and left out of the mirror.
+    left_out: Vec<ProviderName>,
+    accounts: Vec<Account>,
+    call_times: Vec<CallTimes>,
+    /// Whether the calls of the process before have been given back.
+    restored: tokio::sync::Mutex<bool>,
+    /// One for each provider: the queue of its account.
+    wakes: BTreeMap<ProviderName, Arc<Notify>>,
+    live: mpsc::Sender<Written>,
+    received: tokio::sync::Mutex<mpsc::Receiver<Written>>,
+    /// Providers of the database that are no longer configured.
+    former: Mutex<Vec<ProviderName>>,
+    /// Why the database cannot be used, if so.
+    database: Mutex<Option<StoreError>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MirrorSync {
+    /// Creates the sync of these providers. It does nothing until [`MirrorSync::run`] is polled.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        providers: Vec<MirroredProvider>,
+        settings: SyncSettings,
+        clock: Arc<dyn Clock>,
+        render: Arc<dyn Render>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let (live, received) = mpsc::channel(LIVE_READS);
+        let mut mirrored = BTreeMap::new();
+        let mut left_out = Vec::new();
+        let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
+        let mut wakes = BTreeMap::new();
+        let mut call_times = Vec::new();
+        for provider in providers {
+            let name = provider.provider.provider().name().clone();
+            if !provider.enabled {
+                left_out.push(name);
+                continue;
+            }
+            let account = accounts.entry(provider.account.clone()).or_insert_with(|| {
+                let quota = Arc::clone(&provider.quota);
+                call_times.push(CallTimes::new(provider.account, quota));
+                Account {
+                    providers: Vec::new(),
+                    wake: Arc::default(),
+                }
+            });
+            let state = Arc::new(MirroredState::new(provider.provider, provider.quota));
+            account.providers.push(Arc::clone(&state));
+            wakes.insert(name.clone(), Arc::clone(&account.wake));
+            mirrored.insert(name, state);
+        }
+        Self(Arc::new(Inner {
+            env: Environment {
+                store,
+                clock,
+                render,
+                observer,
+                settings,
+            },
+            mirrored,
+            left_out,
+            accounts: accounts.into_values().collect(),
+            call_times,
+            restored: tokio::sync::Mutex::default(),
+            wakes,
+            live,
+            received: tokio::sync::Mutex::new(received),
+            former: Mutex::default(),
+            database: Mutex::default(),
+        }))
+    }
+
+    /// Keeps the mirror true until it is dropped. One call at a time; nothing is lost when it is dropped and called again.
+    pub async fn run(&self) {
+        let inner = &*self.0;
+        // Before what counts now is written over what the process before has left.
+        if let Err(error) = self.restore_calls().await {
+            tracing::warn!("the calls of the window before the start are not known: {error}");
+        }
+        let accounts = inner.accounts.iter().map(|account| account.run(&inner.env));
+        tokio::join!(
+            join_all(accounts),
+            inner.write_live_reads(),
+            inner.tick(),
+            inner.keep_calls()
+        );
+    }
+
+    /// Gives the calls that an earlier process made in the running windows back to the quotas, once. [`MirrorSync::run`] does it first; to be called before it
+    /// when vendor calls are made before it.
+    ///
+    /// # Errors
+    /// The database cannot be used now; then windows may be used twice.
+    pub async fn restore_calls(&self) -> Result<(), StoreError> {
+        let mut restored = self.0.restored.lock().await;
+        if !*restored {
+            for calls in &self.0.call_times {
+                calls.restore(&self.0.env).await?;
+            }
+            *restored = true;
+        }
+        Ok(())
+    }
+
+    /// Writes the calls of the running windows, for the next process. [`MirrorSync::run`] does it each second; to be called once more at the end.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn keep_calls(&self) -> Result<(), StoreError> {
+        for calls in &self.0.call_times {
+            calls.keep(&self.0.env).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the progress of a provider; none for an unknown one.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn status(&self, provider: &ProviderName) -> Result<Option<SyncStatus>, StoreError> {
+        let known = self.0.env.store.providers().await?;
+        let known = known.iter().find(|known| known.provider == *provider);
+        let rows = known.map(|known| Rows {
+            jobs: known.jobs,
+            tasks: known.tasks,
+        });
+        let source = self.0.source(provider);
+        let Some(of) = self.0.mirrored.get(provider) else {
+            let is_known = rows.is_some() || self.0.left_out.contains(provider);
+            return Ok(is_known.then(|| SyncStatus {
+                provider: provider.clone(),
+                state: SourceState::Off,
+                phase: None,
+                started_at: None,
+                jobs_seen: 0,
+                tasks_seen: 0,
+                tasks_total: None,
+                calls: 0,
+                eta_s: None,
+                last_full_pass_at: known.and_then(|known| known.last_full_pass_at),
+                lag_s: None,
+                rows: rows.unwrap_or_default(),
+                problem: None,
+            }));
+        };
+        let now = self.0.env.now();
+        let state = of.lock();
+        Ok(Some(SyncStatus {
+            provider: provider.clone(),
+            state: source.state,
+            phase: Some(phase(&state)),
+            started_at: state.full.started_at,
+            jobs_seen: state.full.jobs_seen,
+            tasks_seen: state.full.tasks_seen,
+            tasks_total: state.tasks_total(),
+            calls: state.full.calls,
+            eta_s: state.eta_s(now),
+            last_full_pass_at: state.list.complete_at,
+            lag_s: source.lag_s,
+            rows: rows.unwrap_or_default(),
+            problem: source.problem,
+        }))
+    }
+
+    /// Begins a full pass over a provider now, or joins the one that runs. Returns false for a provider that is not mirrored.
+    #[must_use]
+    pub fn request_full_pass(&self, provider: &ProviderName) -> bool {
+        let Some(of) = self.0.mirrored.get(provider) else {
+            return false;
+        };
+        let now = self.0.env.now();
+        let mut state = of.lock();
+        if state.list.pass.is_none() && !state.list.busy {
+            state.list.requested_at.get_or_insert(now);
+            state.list.not_before = None;
+        }
+        state.full.requested = true;
+        drop(state);
+        if let Some(wake) = self.0.wakes.get(provider) {
+            wake.notify_one();
+        }
+        true
+    }
+
+    /// Returns how true the rows of these providers are, in their order. It reads no database.
+    #[must_use]
+    pub fn sources(&self, providers: &[ProviderName]) -> Vec<SourceStatus> {
+        providers.iter().map(|name| self.0.source(name)).collect()
+    }
+
+    /// Returns every provider that has rows or will have: those of the configuration, and those that the database has from an earlier one.
+    #[must_use]
+    pub fn providers(&self) -> Vec<ProviderName> {
+        let inner = &*self.0;
+        let mut names: Vec<ProviderName> = inner.mirrored.keys().cloned().collect();
+        names.extend(inner.left_out.iter().cloned());
+        names.extend(lock(&inner.former).iter().cloned());
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Hands over what a live read brought; `as_of` is when its earliest call was sent. It is written soon, unless a later call has brought the same rows.
+    pub fn write_through(&self, provider: &ProviderName, as_of: Moment, read: LiveRead) {
+        if !self.0.mirrored.contains_key(provider) {
+            return;
+        }
+        // A full queue means that the database is slow or away; the next look brings the same.
+        let _ = self.0.live.try_send(Written {
+            provider: provider.clone(),
+            sent_at: as_of.wall,
+            read,
+        });
+    }
+}
+
+fn phase(state: &State) -> Phase {
+    if state.list.busy || state.list.pass.is_some() {
+        return Phase::Jobs;
+    }
+    let reading = |entry: &crate::state::JobEntry| {
+        entry.busy || entry.pass.is_some() || entry.wants_read.is_some() || entry.read_at.is_none()
+    };
+    match state.jobs.values().any(reading) {
+        true => Phase::Tasks,
+        false => Phase::Idle,
+    }
+}
+
+impl Inner {
+    fn source(&self, provider: &ProviderName) -> SourceStatus {
+        let Some(of) = self.mirrored.get(provider) else {
+            return SourceStatus {
+                provider: provider.clone(),
+                state: SourceState::Off,
+                as_of: None,
+                lag_s: None,
+                problem: None,
+            };
+        };
+        let now = self.env.now();
+        let settings = &self.env.settings;
+        let health = of.member.health();
+        let state = of.lock();
+        let lag = state.lag(now, settings);
+        let database = lock(&self.database).as_ref().map(ToString::to_string);
+        let failing = state
+            .failing
+            .as_ref()
+            .filter(|failing| failing.count > 1 || health.state == HealthState::Down);
+        let stuck = state.is_stuck(now).then(|| {
+            let why = state
+                .failing
+                .as_ref()
+                .map(|failing| failing.message.clone());
+            format!(
+                "no progress for five minutes{}",
+                why.map_or_else(String::new, |why| format!(": {why}"))
+            )
+        });
+        let word = match () {
+            () if failing.is_some() || database.is_some() => SourceState::Unavailable,
+            () if state.first_pass_at.is_none() => SourceState::Syncing,
+            () if lag > settings.max_lag => SourceState::Behind,
+            () => SourceState::Current,
+        };
+        let failing = failing.map(|failing| failing.message.clone());
+        SourceStatus {
+            provider: provider.clone(),
+            state: word,
+            as_of: state.as_of(now, settings),
+            lag_s: state.first_pass_at.map(|_| lag.as_secs()),
+            problem: database.or(stuck).or(failing).or_else(|| state.problem()),
+        }
+    }
+
+    /// Writes what live reads brought.
+    async fn write_live_reads(&self) {
+        let mut received = self.received.lock().await;
+        while let Some(written) = received.recv().await {
+            let Some(of) = self.mirrored.get(&written.provider) else {
+                continue;
+            };
+            if let Err(error) = self.write_live(of, written.sent_at, written.read).await {
+                tracing::debug!(provider.name = %of.name(), "a live read was not written through: {error}");
+            }
+        }
+    }
+
+    async fn write_live(
+        &self,
+        of: &MirroredState,
+        sent_at: OffsetDateTime,
+        read: LiveRead,
+    ) -> Result<(), StoreError> {
+        let env = &self.env;
+        let (provider, vendor) = (of.name().clone(), of.vendor());
+        match read {
+            LiveRead::Jobs(jobs) => {
+                for full in [true, false] {
+                    let jobs: Vec<&Job> = jobs
+                        .iter()
+                        .filter(|job| (job.detail == Detail::Full) == full)
+                        .collect();
+                    if jobs.is_empty() {
+                        continue;
+                    }
+                    let rows = jobs
+                        .iter()
+                        .map(|job| job_record(&*env.render, (*job).clone()));
+                    let page = JobPage {
+                        provider: provider.clone(),
+                        vendor,
+                        sent_at,
+                        full,
+                        rows: rows.collect(),
+                        pass: None,
+                    };
+                    env.store.write_jobs(&page).await?;
+                    // A detail may tell what a row leaves out; only rows of lists are compared with rows of lists.
+                    let mut state = of.lock();
+                    let in_rows = counts_in_rows(of);
+                    for job in jobs {
+                        let is_known = state.jobs.contains_key(&job.id);
+                        if state.loaded && (!is_known || !full) {
+                            state.saw_job(job, sent_at, env.now(), in_rows);
+                        }
+                    }
+                }
+                if let Some(wake) = self.wakes.get(&provider) {
+                    wake.notify_one();
+                }
+            }
+            LiveRead::Stats(job, stats) => {
+                env.store
+                    .write_counts(&provider, &job, sent_at, &stats)
+                    .await?;
+            }
+            LiveRead::Tasks(job_id, tasks) => {
+                let rows = tasks
+                    .into_iter()
+                    .map(|task| task_record(&*env.render, task));
+                let page = TaskPage {
+                    provider,
+                    vendor,
+                    job_id,
+                    sent_at,
+                    rows: rows.collect(),
+                    pass: None,
+                };
+                env.store.write_tasks(&page).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_calls(&self) {
+        loop {
+            for calls in &self.call_times {
+                if let Err(error) = calls.keep(&self.env).await {
+                    tracing::debug!("the calls of the running window were not written: {error}");
+                }
+            }
+            let until = after(self.env.clock.monotonic(), KEEP_CALLS_EVERY);
+            self.env.clock.sleep_until(until).await;
+        }
+    }
+
+    /// What is done by time alone: the log of a first pass, the database's health, rows that are too old.
+    async fn tick(&self) {
+        let mut forget_at: Option<OffsetDateTime> = None;
+        loop {
+            let now = self.env.now();
+            let known = self.env.store.providers().await;
+            *lock(&self.database) = known.as_ref().err().cloned();
+            if let Ok(known) = known {
+                let names = known.into_iter().map(|known| known.provider);
+                let former = names.filter(|name| {
+                    !self.mirrored.contains_key(name) && !self.left_out.contains(name)
+                });
+                *lock(&self.former) = former.collect();
+                if forget_at.is_none_or(|at| at <= now) {
+                    forget_at = Some(later(now, FORGET_EVERY));
+                    self.forget(now).await;
+                }
+            }
+            for of in self.mirrored.values() {
+                self.report(of, now);
+            }
+            let until = after(self.env.clock.monotonic(), TICK);
+            self.env.clock.sleep_until(until).await;
+        }
+    }
+
+    async fn forget(&self, now: OffsetDateTime) {
+        let keep = time::Duration::try_from(self.env.settings.keep).ok();
+        let Some(before) = keep.and_then(|keep| now.checked_sub(keep)) else {
+            return;
+        };
+        match self.env.store.forget(before, FORGET_JOBS).await {
+            Ok(0) => {}
+            Ok(jobs) => {
+                tracing::info!(jobs, "jobs older than `mirror.keep_days` were removed");
+                for of in self.mirrored.values() {
+                    of.lock().loaded = false;
+                }
+            }
+            Err(error) => tracing::warn!("old rows of the mirror cannot be removed: {error}"),
+        }
+    }
+
+    fn report(&self, of: &MirroredState, now: OffsetDateTime) {
+        let mut state = of.lock();
+        let lag = state.lag(now, &self.env.settings);
+        self.env.observer.lag(of.name(), lag);
+        let due = state.logged_at.is_none_or(|at| later(at, LOG_EVERY) <= now);
+        if state.first_pass_at.is_none() && state.full.active && due {
+            state.logged_at = Some(now);
+            let full = &state.full;
+            tracing::info!(
+                provider.name = %of.name(), jobs = full.jobs_seen, tasks = full.tasks_seen, tasks_total = state.tasks_total(),
+                calls = full.calls, eta_s = state.eta_s(now),
+                "the first pass over `{}` goes on", of.name()
+            );
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What happens, for metrics.
+
+use std::time::Duration;
+
+use ota_core::id::ProviderName;
+
+/// Why vendor calls were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The first pass over a provider: its jobs and their tasks.
+    FirstPass,
+    /// A later pass over all jobs, or over all tasks of a job.
+    FullPass,
+    /// A look at a running job.
+    RunningJob,
+    /// Rows that can have changed since the last look.
+    ChangedRows,
+    /// What the rows of a list leave out of a job.
+    Details,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: &'static [Self] = &[
+        Self::FirstPass,
+        Self::FullPass,
+        Self::RunningJob,
+        Self::ChangedRows,
+        Self::Details,
+    ];
+
+    /// Returns the label of the metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstPass => "first_pass",
+            Self::FullPass => "full_pass",
+            Self::RunningJob => "running_job",
+            Self::ChangedRows => "changed_rows",
+            Self::Details => "details",
+        }
+    }
+}
+
+/// What a pass reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PassKind {
+    /// All jobs of a provider.
+    List,
+    /// All tasks of a job.
+    Deep,
+}
+
+impl PassKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[Self::List, Self::Deep];
+
+    /// Returns the label of the metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Deep => "deep",
+        }
+    }
+}
+
+/// Receives what happens.
+pub trait Observer: Send + Sync + std::fmt::Debug {
+    /// Vendor calls were made.
+    fn calls(&self, provider: &ProviderName, reason: Reason, calls: u32);
+
+    /// A pass ended; `complete` says whether it proves what the vendor no longer has.
+    fn pass_ended(&self, provider: &ProviderName, kind: PassKind, complete: bool);
+
+    /// How old what is shown of the running jobs is.
+    fn lag(&self, provider: &ProviderName, lag: Duration);
+}
+
+/// Receives nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn calls(&self, _: &ProviderName, _: Reason, _: u32) {}
+
+    fn pass_ended(&self, _: &ProviderName, _: PassKind, _: bool) {}
+
+    fn lag(&self, _: &ProviderName, _: Duration) {}
+}

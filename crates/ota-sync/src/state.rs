@@ -1,0 +1,459 @@
+//! What is remembered of a provider between two pieces of work. The database has everything that must survive; this is rebuilt from it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ota_core::capability::Support;
+use ota_core::id::{JobId, ProviderName};
+use ota_core::job::{Detail, Job, JobStats, JobStatus};
+use ota_fleet::ConfiguredProvider;
+use ota_guard::AccountQuota;
+use ota_store::JobState;
+use ota_store::fleet::ProviderState;
+use ota_store::pass::{OpenPass, PassOf};
+use time::OffsetDateTime;
+
+use crate::schedule::{JobFacts, Wanted, age, class, later, wanted};
+use crate::settings::SyncSettings;
+
+/// One mirrored provider.
+#[derive(Debug)]
+pub(crate) struct MirroredState {
+    pub(crate) member: Arc<ConfiguredProvider>,
+    pub(crate) quota: Arc<AccountQuota>,
+    state: Mutex<State>,
+}
+
+impl MirroredState {
+    pub(crate) fn new(member: Arc<ConfiguredProvider>, quota: Arc<AccountQuota>) -> Self {
+        Self {
+            member,
+            quota,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &ProviderName {
+        self.member.provider().name()
+    }
+
+    pub(crate) fn vendor(&self) -> &'static str {
+        self.member.provider().vendor()
+    }
+
+    pub(crate) fn page_size(&self) -> u32 {
+        self.member
+            .provider()
+            .capability()
+            .max_page_size
+            .clamp(1, 100)
+    }
+
+    /// Whether one list answers for all running jobs.
+    pub(crate) fn lists_running_jobs(&self) -> bool {
+        let capability = self.member.provider().capability();
+        capability.change_signs.counts_in_rows && capability.job_filters.status == Support::Native
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is remembered of a provider.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Whether the database has been read.
+    pub(crate) loaded: bool,
+    pub(crate) first_pass_at: Option<OffsetDateTime>,
+    pub(crate) list: ListState,
+    pub(crate) jobs: BTreeMap<JobId, JobEntry>,
+    /// No vendor call is made before this time.
+    pub(crate) not_before: Option<OffsetDateTime>,
+    /// The failures in a row, and the last one.
+    pub(crate) failing: Option<Failing>,
+    /// What was wrong with the last passes although the vendor answered, by what they read.
+    pub(crate) doubts: BTreeMap<Option<JobId>, String>,
+    /// When a page was last written, or there was nothing to do.
+    pub(crate) progress_at: Option<OffsetDateTime>,
+    pub(crate) full: FullPass,
+    /// The problem as the database has it.
+    pub(crate) told_problem: Option<String>,
+    /// When the progress was last logged.
+    pub(crate) logged_at: Option<OffsetDateTime>,
+}
+
+/// A vendor that fails.
+#[derive(Clone, Debug)]
+pub(crate) struct Failing {
+    pub(crate) count: u32,
+    pub(crate) message: String,
+}
+
+/// The list pass.
+#[derive(Debug, Default)]
+pub(crate) struct ListState {
+    pub(crate) busy: bool,
+    /// The one that is open, as far as this process has read it.
+    pub(crate) pass: Option<OpenPass>,
+    /// Whether the end of the list has been reached at least once. A list that the vendor cannot give in full must not keep the first pass open for ever.
+    pub(crate) reached_end: bool,
+    /// When the last complete one began.
+    pub(crate) complete_at: Option<OffsetDateTime>,
+    /// When the last one that has ended began.
+    pub(crate) last_at: Option<OffsetDateTime>,
+    /// When the next one was asked for.
+    pub(crate) requested_at: Option<OffsetDateTime>,
+    /// Pages in a row without a new row.
+    pub(crate) stale_pages: u32,
+    pub(crate) failures: u32,
+    pub(crate) not_before: Option<OffsetDateTime>,
+}
+
+/// The progress of the present full pass, or of the last one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FullPass {
+    pub(crate) active: bool,
+    /// Whether all tasks of running jobs belong to it.
+    pub(crate) requested: bool,
+    pub(crate) started_at: Option<OffsetDateTime>,
+    pub(crate) jobs_seen: u64,
+    pub(crate) tasks_seen: u64,
+    pub(crate) calls: u64,
+}
+
+/// One job.
+#[derive(Debug)]
+pub(crate) struct JobEntry {
+    pub(crate) facts: JobFacts,
+    /// When it was first seen by this process.
+    pub(crate) seen_at: OffsetDateTime,
+    /// When the calls of the last look were sent.
+    pub(crate) looked_at: Option<OffsetDateTime>,
+    /// When the last pass over its tasks began that has ended.
+    pub(crate) read_at: Option<OffsetDateTime>,
+    /// What its row in the list said.
+    pub(crate) row: Option<RowPrint>,
+    /// What the vendor last said about its tasks.
+    pub(crate) counts: Option<JobStats>,
+    /// The counts that a list row brought and that the rows of the mirror have not been compared with.
+    pub(crate) uncompared: Option<(JobStats, OffsetDateTime)>,
+    /// Whether only a row of a list is known of it that leaves fields out.
+    pub(crate) summary: bool,
+    /// Since when a look is wanted at once.
+    pub(crate) wants_look: Option<OffsetDateTime>,
+    /// Since when a reading of all its tasks is wanted at once.
+    pub(crate) wants_read: Option<OffsetDateTime>,
+    /// The pass over its tasks that is open, as far as this process has read it.
+    pub(crate) pass: Option<OpenPass>,
+    pub(crate) stale_pages: u32,
+    /// Whether a piece of work is at it.
+    pub(crate) busy: bool,
+    pub(crate) failures: u32,
+    pub(crate) not_before: Option<OffsetDateTime>,
+}
+
+/// The fields of a row whose change is a reason to look at its job.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RowPrint {
+    status: JobStatus,
+    updated_at: Option<OffsetDateTime>,
+    ended_at: Option<OffsetDateTime>,
+    stats: Option<JobStats>,
+}
+
+impl RowPrint {
+    fn of(job: &Job) -> Self {
+        Self {
+            status: job.status,
+            updated_at: job.updated_at,
+            ended_at: job.ended_at,
+            stats: job.stats.clone(),
+        }
+    }
+}
+
+impl JobEntry {
+    fn new(facts: JobFacts, now: OffsetDateTime) -> Self {
+        Self {
+            facts,
+            seen_at: now,
+            looked_at: None,
+            read_at: None,
+            row: None,
+            counts: None,
+            uncompared: None,
+            summary: false,
+            wants_look: None,
+            wants_read: None,
+            pass: None,
+            stale_pages: 0,
+            busy: false,
+            failures: 0,
+            not_before: None,
+        }
+    }
+
+    pub(crate) fn wanted(&self, now: OffsetDateTime, settings: &SyncSettings) -> Wanted {
+        wanted(now, class(now, &self.facts), &self.facts, settings)
+    }
+
+    /// The tasks that it has, as far as that is known.
+    pub(crate) fn total(&self) -> Option<u64> {
+        let pass = self.pass.as_ref();
+        pass.and_then(|pass| pass.last_total.or(pass.first_total))
+            .or_else(|| self.counts.as_ref().and_then(|counts| counts.total))
+    }
+
+    /// When it was last looked at in any way.
+    pub(crate) fn known_at(&self) -> Option<OffsetDateTime> {
+        self.looked_at.max(self.read_at)
+    }
+
+    /// Notes that the last thing went well.
+    pub(crate) fn well(&mut self) {
+        self.failures = 0;
+        self.not_before = None;
+    }
+}
+
+impl State {
+    /// Takes over what the database has.
+    pub(crate) fn load(
+        &mut self,
+        now: OffsetDateTime,
+        known: Option<&ProviderState>,
+        jobs: Vec<JobState>,
+        open: Vec<OpenPass>,
+        (counts_in_rows, settings): (bool, &SyncSettings),
+    ) {
+        if let Some(known) = known {
+            self.first_pass_at = known.first_pass_at;
+            self.list.complete_at = known.last_full_pass_at;
+            self.list.last_at = self.list.last_at.max(known.last_full_pass_at);
+            self.told_problem = known.problem.as_ref().map(|(text, _)| text.clone());
+            self.progress_at = self.progress_at.max(known.progress_at);
+        }
+        let mut before = std::mem::take(&mut self.jobs);
+        for job in jobs {
+            let facts = JobFacts {
+                status: job.status,
+                created_at: job.created_at,
+                changed_at: job.changed_at,
+                counts_in_rows,
+            };
+            let mut entry = before
+                .remove(&job.id)
+                .unwrap_or_else(|| JobEntry::new(facts.clone(), now));
+            entry.facts = facts;
+            entry.read_at = entry.read_at.max(job.tasks_as_of);
+            let every = entry.wanted(now, settings).look;
+            let looked_at = job.due_at.zip(every).map(|(due, every)| due - every);
+            entry.looked_at = entry.looked_at.max(looked_at);
+            entry.counts = job.vendor_counts.or(entry.counts);
+            entry.summary = !job.full;
+            self.jobs.insert(job.id, entry);
+        }
+        for pass in open {
+            match &pass.of {
+                PassOf::Jobs(_) => self.list.pass = Some(pass),
+                PassOf::Tasks(_, job) => {
+                    if let Some(entry) = self.jobs.get_mut(job) {
+                        entry.pass = Some(pass);
+                    }
+                }
+            }
+        }
+        self.loaded = true;
+    }
+
+    /// Notes a job that the vendor told of; returns whether it is new here. `from_list` says that it is a row of a list.
+    pub(crate) fn saw_job(
+        &mut self,
+        job: &Job,
+        sent_at: OffsetDateTime,
+        now: OffsetDateTime,
+        counts_in_rows: bool,
+    ) -> bool {
+        let starts_at = (job.status == JobStatus::Pending)
+            .then_some(job.schedule.starts_at)
+            .flatten();
+        let facts = JobFacts {
+            status: job.status,
+            created_at: starts_at.or(job.created_at),
+            changed_at: job.updated_at.or(job.created_at).unwrap_or(now),
+            counts_in_rows,
+        };
+        let print = RowPrint::of(job);
+        let is_new = !self.jobs.contains_key(&job.id);
+        let entry = self
+            .jobs
+            .entry(job.id.clone())
+            .or_insert_with(|| JobEntry::new(facts.clone(), now));
+        let changed = entry
+            .row
+            .as_ref()
+            .map_or_else(|| entry.facts.status != job.status, |row| *row != print);
+        entry.facts = JobFacts {
+            // A row without any time is no change.
+            changed_at: match (changed, job.updated_at) {
+                (true, _) => now,
+                (false, Some(at)) => entry.facts.changed_at.max(at),
+                (false, None) => entry.facts.changed_at,
+            },
+            created_at: facts.created_at.or(entry.facts.created_at),
+            ..facts
+        };
+        if changed && !is_new {
+            let ended = job.status.has_ended();
+            entry.wants_look.get_or_insert(sent_at);
+            // Once more all of it: a job that has ended is rarely read afterwards.
+            if ended && entry.row.as_ref().is_none_or(|row| !row.status.has_ended()) {
+                entry.wants_read.get_or_insert(sent_at);
+            }
+            entry.summary |= job.detail == Detail::Summary;
+        }
+        entry.row = Some(print);
+        if is_new {
+            entry.summary = job.detail == Detail::Summary;
+        } else if job.detail == Detail::Full {
+            entry.summary = false;
+        }
+        if let Some(stats) = &job.stats {
+            entry.counts = Some(stats.clone());
+            entry.uncompared = Some((stats.clone(), sent_at));
+        }
+        is_new
+    }
+
+    /// Counts vendor calls that were made.
+    pub(crate) fn count_calls(&mut self, calls: u32) {
+        if self.full.active {
+            self.full.calls += u64::from(calls);
+        }
+    }
+
+    /// Begins to count a full pass.
+    pub(crate) fn begin_full(&mut self, began_at: OffsetDateTime) {
+        if !self.full.active {
+            self.full = FullPass {
+                active: true,
+                requested: self.full.requested,
+                started_at: Some(began_at),
+                ..FullPass::default()
+            };
+        }
+    }
+
+    /// Chooses what is to be read behind a list pass that has ended. Jobs that have ended are read here only, so that nothing is called between two passes.
+    pub(crate) fn after_list(&mut self, now: OffsetDateTime, settings: &SyncSettings) {
+        let requested = self.full.requested;
+        for entry in self.jobs.values_mut() {
+            // What has never been read is read anyway.
+            if entry.read_at.is_none() {
+                continue;
+            }
+            let wanted = entry.wanted(now, settings);
+            let due = |at: Option<OffsetDateTime>, every: Duration| {
+                at.is_none_or(|at| later(at, every) <= now)
+            };
+            if wanted.running {
+                if requested {
+                    entry.wants_read.get_or_insert(now);
+                }
+                continue;
+            }
+            let known_by_row = entry.facts.counts_in_rows && entry.counts.is_some();
+            let look = wanted
+                .look
+                .is_some_and(|every| due(entry.known_at(), every));
+            if entry.uncompared.is_some() || look || (requested && !known_by_row) {
+                let told_at = entry.uncompared.as_ref().map(|(_, sent_at)| *sent_at);
+                entry.wants_look.get_or_insert(told_at.unwrap_or(now));
+            }
+            if due(entry.read_at, wanted.read) && !known_by_row {
+                entry.wants_read.get_or_insert(now);
+            }
+        }
+        self.full.requested = false;
+    }
+
+    /// Whether jobs remain whose tasks have never been read.
+    pub(crate) fn unread(&self) -> usize {
+        // A job that cannot be read must not keep the first pass open for ever.
+        let unread = |entry: &&JobEntry| entry.read_at.is_none() && entry.failures < 3;
+        self.jobs.values().filter(unread).count()
+    }
+
+    /// The age of the running job that was looked at longest ago; without running jobs, how late the list pass is.
+    pub(crate) fn lag(&self, now: OffsetDateTime, settings: &SyncSettings) -> Duration {
+        let running = self
+            .jobs
+            .values()
+            .filter(|entry| entry.wanted(now, settings).running && !entry.facts.status.has_ended());
+        let ages = running.map(|entry| age(now, entry.known_at().unwrap_or(entry.seen_at)));
+        let list = self.list.complete_at.or(self.full.started_at);
+        let late = list.map_or(Duration::ZERO, |at| {
+            age(now, at).saturating_sub(settings.full_pass)
+        });
+        ages.max().unwrap_or(Duration::ZERO).max(late)
+    }
+
+    /// The time as of which all rows were true.
+    pub(crate) fn as_of(
+        &self,
+        now: OffsetDateTime,
+        settings: &SyncSettings,
+    ) -> Option<OffsetDateTime> {
+        let list = self.list.complete_at?;
+        let running = self
+            .jobs
+            .values()
+            .filter(|entry| entry.wanted(now, settings).running);
+        let oldest = running.filter_map(JobEntry::known_at).min();
+        Some(oldest.map_or(list, |oldest| oldest.min(list)))
+    }
+}
+
+/// Without progress for so long, something is wrong.
+const NO_PROGRESS: Duration = Duration::from_secs(300);
+
+impl State {
+    /// Returns what is wrong with what is shown although the vendor answers.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let mut doubts = self.doubts.values();
+        let first = doubts.next()?;
+        Some(match doubts.count() {
+            0 => first.clone(),
+            more => format!("{first} (and {more} more)"),
+        })
+    }
+
+    /// Whether work is due and nothing has been written for five minutes.
+    pub(crate) fn is_stuck(&self, now: OffsetDateTime) -> bool {
+        self.full.active
+            && self
+                .progress_at
+                .is_some_and(|at| age(now, at) >= NO_PROGRESS)
+    }
+
+    /// Returns how many seconds are left of the present full pass, as far as its tasks so far suggest.
+    pub(crate) fn eta_s(&self, now: OffsetDateTime) -> Option<u64> {
+        let total = self.tasks_total()?;
+        let spent = age(now, self.full.started_at?).as_secs();
+        if !self.full.active || self.full.tasks_seen == 0 {
+            return None;
+        }
+        let left = total.saturating_sub(self.full.tasks_seen);
+        Some(left.saturating_mul(spent) / self.full.tasks_seen)
+    }
+
+    /// Returns the tasks that the present pass has to see, as far as counts are known.
+    pub(crate) fn tasks_total(&self) -> Option<u64> {
+        let totals = self.jobs.values().filter_map(JobEntry::total);
+        totals.fold(None, |sum: Option<u64>, total| {
+            Some(sum.unwrap_or(0).saturating_add(total))
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! What every piece of work needs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ota_core::clock::{Clock, after};
+use ota_core::context::{Context, Priority};
+use ota_core::{Error, ErrorKind};
+use ota_store::{Store, StoreError};
+use time::OffsetDateTime;
+
+use crate::observer::{Observer, Reason};
+use crate::records::Render;
+use crate::settings::SyncSettings;
+use crate::state::MirroredState;
+
+/// A background read waits for its turn in the quota, which may be a whole window away, and then for the vendor.
+const SHORTEST_DEADLINE: Duration = Duration::from_secs(180);
+
+/// What every piece of work needs.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) render: Arc<dyn Render>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) settings: SyncSettings,
+}
+
+/// Why a piece of work ended early. What it had written stays, and it goes on from there.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The database cannot be used.
+    Store(StoreError),
+    /// The vendor could not be read.
+    Vendor(Error),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Vendor(error)
+    }
+}
+
+pub(crate) type Step<T = ()> = std::result::Result<T, Failed>;
+
+impl Environment {
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// Makes one read with a context of its own, and counts its vendor calls under `reason`, whatever becomes of it.
+    pub(crate) async fn read<'a, T, F>(
+        &self,
+        of: &'a MirroredState,
+        reason: Reason,
+        read: impl FnOnce(Context) -> F,
+    ) -> ota_core::Result<T>
+    where
+        F: Future<Output = ota_core::Result<T>> + 'a,
+    {
+        let window = of.quota.limits().window;
+        let deadline = SHORTEST_DEADLINE
+            .max(window.saturating_mul(3))
+            .saturating_add(of.member.attempt_timeout());
+        let cx = Context::new(
+            format!("mirror-{}-{}", of.name(), reason.as_str()),
+            after(self.clock.monotonic(), deadline),
+            Priority::Background,
+        );
+        let calls = Arc::clone(&cx.calls);
+        let result = read(cx).await;
+        let count = calls.summary().count;
+        of.lock().count_calls(count);
+        self.observer.calls(of.name(), reason, count);
+        result
+    }
+}
+
+/// Returns the error for a vendor that answers with the same page again.
+pub(crate) fn repeated_page() -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        "the vendor returns the same page again and again, so the rest of its list cannot be read",
+    )
+}
