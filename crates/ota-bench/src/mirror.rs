@@ -8,8 +8,6 @@ mod service;
 use crate::report::Report;
 use crate::scenario::{Outcome, Setting};
 
-pub(crate) use questions::SCENARIO;
-
 pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
     questions::run(setting, report).await?;
     passes::run(setting, report).await

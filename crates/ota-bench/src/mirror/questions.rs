@@ -18,7 +18,7 @@ use crate::report::{Goal, Report, median, quantile};
 use crate::scenario::{Failure, Outcome, Setting};
 
 /// The name of the scenario.
-pub(crate) const SCENARIO: &str = "mirror";
+pub(super) const SCENARIO: &str = "mirror";
 
 /// Rows a second that are written while questions are asked.
 const WRITTEN: u32 = 1_000;
