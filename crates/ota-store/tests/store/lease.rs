@@ -1,6 +1,6 @@
 //! Leases: one holder at a time, and nothing written by one that holds no more.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ota_core::id::ProviderName;
@@ -148,7 +148,10 @@ struct Believed(Mutex<Fence>);
 
 impl Fencing for Believed {
     fn fence(&self, _: &ProviderName) -> Fence {
-        self.0.lock().unwrap().clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
