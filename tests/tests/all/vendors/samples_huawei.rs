@@ -50,6 +50,7 @@ async fn the_example_of_the_task_list_arrives_whole() {
             "target": {"scope": "devices", "device_ids": ["09691354-872d-49a1-9c1c-a18512f10ae2"]},
             "stats": {
                 "total": 1, "pending": 0, "in_progress": 0, "succeeded": 0, "failed": 1, "canceled": 0, "timed_out": 0,
+                "finished_percent": 100.0,
                 "outcome": "failed",
             },
             "created_at": "2024-01-02T10:32:56Z",
@@ -88,7 +89,7 @@ async fn every_field_of_a_task_has_its_home() {
         "policy": {"max_retries": 3},
         "stats": {
             "total": 10, "pending": 0, "in_progress": 0, "succeeded": 6, "failed": 3, "canceled": 1, "timed_out": 1,
-            "outcome": "partial",
+            "finished_percent": 100.0, "outcome": "partial",
         },
         "created_at": "2024-01-02T10:32:56Z",
         "started_at": "2024-01-03T00:00:00Z",
