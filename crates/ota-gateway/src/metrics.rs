@@ -136,7 +136,7 @@ mod tests {
     use ota_core::random::SequenceRandom;
     use ota_guard::{AccountQuota, Guard, GuardLimits, Outcome, QuotaLimits, QuotaScope};
     use ota_server::{CutOff, Observer as _, TurnedAway};
-    use ota_sync::{Observer as _, PassKind, Reason};
+    use ota_sync::{Observer as _, PassKind, Reason, SourceState, WriteKind};
     use std::sync::Arc;
     use std::time::Duration;
     use time::macros::datetime;
@@ -196,6 +196,9 @@ mod tests {
         mirror.lag(&name, second);
         mirror.holds(&name, 1, 2);
         mirror.asked("list_fleet_jobs", second);
+        mirror.wrote(WriteKind::Tasks, second);
+        mirror.state(&name, SourceState::Behind, false);
+        mirror.database(true);
         let ends = datetime!(2027-01-01 00:00 UTC);
         metrics.background.certificate_ends(ends);
         let text = metrics.text([(&name, &guard)], (3, 4096), 7).unwrap();
@@ -243,6 +246,8 @@ mod tests {
             "ota_breaker_state{provider=\"acme\",state=\"closed\"} 1",
             "ota_breaker_state{provider=\"acme\",state=\"open\"} 0",
             "ota_quota_remaining{provider=\"acme\"} 10",
+            "ota_mirror_state{provider=\"acme\",state=\"behind\"} 1",
+            "ota_mirror_state{provider=\"acme\",state=\"current\"} 0",
             "ota_cache_bytes 4096",
             "ota_http_requests_in_flight 1",
         ] {

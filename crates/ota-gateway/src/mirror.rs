@@ -14,7 +14,9 @@ use ota_core::job::Job;
 use ota_core::task::Task;
 use ota_http::Secret;
 use ota_store::{OpenError, OpenSettings, Store, StoreError};
-use ota_sync::{LiveRead, MirrorSync, MirroredProvider, Render, SyncSettings, SyncStatus};
+use ota_sync::{
+    LiveRead, MirrorSync, MirroredProvider, Observer as _, Render, SyncSettings, SyncStatus,
+};
 use time::OffsetDateTime;
 
 use crate::config::MirrorConfig;
@@ -269,7 +271,10 @@ impl Mirror {
         loop {
             match self.open().await {
                 Ok(()) => break,
-                Err(error) => self.log(&error.to_string()),
+                Err(error) => {
+                    self.0.metrics.database(false);
+                    self.log(&error.to_string());
+                }
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ota_core::id::ProviderName;
-use ota_sync::{Observer, PassKind, Reason};
+use ota_sync::{Observer, PassKind, Reason, SourceState, WriteKind};
 
-use crate::instrument::{self, instruments};
+use crate::instrument::{self, NO_LABELS, instruments};
 
 instruments! {
     /// How the mirror is kept true, and how its database answers.
@@ -18,8 +18,14 @@ instruments! {
         lag: Gauge "ota_mirror_lag_seconds" ["provider"],
         /// Rows of the mirror, without those that the vendor no longer has.
         rows: Gauge "ota_mirror_rows" ["provider", "kind" = || ROWS.to_vec()],
-        /// Time of the database for one question of the API.
-        database: Histogram "ota_mirror_query_seconds" ["operation" = || QUESTIONS.to_vec()],
+        /// How true what is shown is: 1 at the present state, 0 at the others. As in `sources` of the API.
+        state: Gauge "ota_mirror_state" ["provider", "state" = || SourceState::ALL.iter().map(|state| state.as_str()).collect()],
+        /// 1 while work is due and nothing has been written for five minutes.
+        stuck: Gauge "ota_mirror_stuck" ["provider"],
+        /// 1 while the database can be used; there only where the mirror is switched on.
+        available: Gauge "ota_mirror_database_up" [],
+        /// Time of the database for one question of the API or one transaction of the mirror, with the wait for earlier ones.
+        database: Histogram "ota_mirror_database_seconds" ["kind" = || DATABASE.to_vec(), "operation" = operations],
     }
 }
 
@@ -38,10 +44,19 @@ const QUESTIONS: [&str; 5] = [
     "get_job_history",
 ];
 
+/// What the database is used for: questions of the API, transactions of the mirror.
+const DATABASE: [&str; 2] = ["read", "write"];
+
+fn operations() -> Vec<&'static str> {
+    let writes = WriteKind::ALL.iter().map(|kind| kind.as_str());
+    QUESTIONS.into_iter().chain(writes).collect()
+}
+
 impl MirrorMetrics {
     /// Records how long the database took for a question.
     pub(crate) fn asked(&self, operation: &'static str, took: Duration) {
-        let time = self.database.with_label_values(&[operation]);
+        let [read, _] = DATABASE;
+        let time = self.database.with_label_values(&[read, operation]);
         time.observe(took.as_secs_f64());
     }
 
@@ -68,5 +83,23 @@ impl Observer for MirrorMetrics {
 
     fn lag(&self, provider: &ProviderName, lag: Duration) {
         instrument::set(&self.lag, &[provider.as_str()], lag.as_secs());
+    }
+
+    fn state(&self, provider: &ProviderName, state: SourceState, stuck: bool) {
+        for one in SourceState::ALL {
+            let labels = [provider.as_str(), one.as_str()];
+            instrument::set(&self.state, &labels, u64::from(*one == state));
+        }
+        instrument::set(&self.stuck, &[provider.as_str()], u64::from(stuck));
+    }
+
+    fn wrote(&self, kind: WriteKind, took: Duration) {
+        let [_, write] = DATABASE;
+        let time = self.database.with_label_values(&[write, kind.as_str()]);
+        time.observe(took.as_secs_f64());
+    }
+
+    fn database(&self, available: bool) {
+        instrument::set(&self.available, &NO_LABELS, u64::from(available));
     }
 }

@@ -15,7 +15,7 @@ mod status;
 mod step;
 
 pub use mirror::{LiveRead, MirrorSync};
-pub use observer::{NoObserver, Observer, PassKind, Reason};
+pub use observer::{NoObserver, Observer, PassKind, Reason, WriteKind};
 pub use records::{Render, job_record, task_record};
 pub use settings::{MirroredProvider, SyncSettings};
 pub use status::{Phase, Rows, SourceState, SourceStatus, SyncStatus};

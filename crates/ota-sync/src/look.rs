@@ -13,7 +13,7 @@ use ota_store::record::{JobPage, TaskPage};
 use time::OffsetDateTime;
 
 use crate::counts::{self, Comparison};
-use crate::observer::Reason;
+use crate::observer::{Reason, WriteKind};
 use crate::pages::{counts_in_rows, details, missing};
 use crate::records::{job_record, task_record};
 use crate::schedule::later;
@@ -41,9 +41,8 @@ pub(crate) async fn look(env: &Environment, of: &MirroredState, job: &JobId) -> 
         // The vendor does not know the job.
         return Ok(());
     };
-    env.store
-        .write_counts(of.name(), job, sent_at, &stats)
-        .await?;
+    let counts = env.store.write_counts(of.name(), job, sent_at, &stats);
+    env.write(WriteKind::Counts, counts).await?;
     let status = {
         let mut state = of.lock();
         let Some(entry) = state.jobs.get_mut(job) else {
@@ -286,7 +285,8 @@ async fn read_tasks(
             rows,
             pass: None,
         };
-        env.store.write_tasks(&record).await?;
+        env.write(WriteKind::Tasks, env.store.write_tasks(&record))
+            .await?;
         of.lock().progress_at = Some(env.now());
         match page.next {
             None => return Ok(ids),
@@ -340,7 +340,8 @@ pub(crate) async fn running_jobs(env: &Environment, of: &MirroredState, jobs: &[
                 .collect(),
             pass: None,
         };
-        env.store.write_jobs(&record).await?;
+        env.write(WriteKind::Jobs, env.store.write_jobs(&record))
+            .await?;
         let now = env.now();
         let mut state = of.lock();
         state.progress_at = Some(now);

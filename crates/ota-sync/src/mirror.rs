@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::account::Account;
 use crate::call_times::CallTimes;
-use crate::observer::Observer;
+use crate::observer::{Observer, WriteKind};
 use crate::pages::counts_in_rows;
 use crate::records::{Render, job_record, task_record};
 use crate::schedule::later;
@@ -393,7 +393,8 @@ impl Inner {
                         rows: rows.collect(),
                         pass: None,
                     };
-                    env.store.write_jobs(&page).await?;
+                    env.write(WriteKind::Jobs, env.store.write_jobs(&page))
+                        .await?;
                     // A detail may tell what a row leaves out; only rows of lists are compared with rows of lists.
                     let mut state = of.lock();
                     let in_rows = counts_in_rows(of);
@@ -409,9 +410,8 @@ impl Inner {
                 }
             }
             LiveRead::Stats(job, stats) => {
-                env.store
-                    .write_counts(&provider, &job, sent_at, &stats)
-                    .await?;
+                let counts = env.store.write_counts(&provider, &job, sent_at, &stats);
+                env.write(WriteKind::Counts, counts).await?;
             }
             LiveRead::Tasks(job_id, tasks) => {
                 let rows = tasks
@@ -425,7 +425,8 @@ impl Inner {
                     rows: rows.collect(),
                     pass: None,
                 };
-                env.store.write_tasks(&page).await?;
+                env.write(WriteKind::Tasks, env.store.write_tasks(&page))
+                    .await?;
             }
         }
         Ok(())
@@ -449,6 +450,7 @@ impl Inner {
         loop {
             let now = self.env.now();
             let known = self.env.store.providers().await;
+            self.env.observer.database(known.is_ok());
             *lock(&self.database) = known.as_ref().err().cloned();
             if let Ok(known) = known {
                 let names = known.into_iter().map(|known| known.provider);
@@ -474,7 +476,8 @@ impl Inner {
         let Some(before) = keep.and_then(|keep| now.checked_sub(keep)) else {
             return;
         };
-        match self.env.store.forget(before, FORGET_JOBS).await {
+        let forgotten = self.env.store.forget(before, FORGET_JOBS);
+        match self.env.write(WriteKind::Forget, forgotten).await {
             Ok(0) => {}
             Ok(jobs) => {
                 tracing::info!(jobs, "jobs older than `mirror.keep_days` were removed");
@@ -487,9 +490,12 @@ impl Inner {
     }
 
     fn report(&self, of: &MirroredState, now: OffsetDateTime) {
+        let source = self.source(of.name());
         let mut state = of.lock();
         let lag = state.lag(now, &self.env.settings);
-        self.env.observer.lag(of.name(), lag);
+        let observer = &self.env.observer;
+        observer.lag(of.name(), lag);
+        observer.state(of.name(), source.state, state.is_stuck(now));
         let due = state.logged_at.is_none_or(|at| later(at, LOG_EVERY) <= now);
         if state.first_pass_at.is_none() && state.full.active && due {
             state.logged_at = Some(now);

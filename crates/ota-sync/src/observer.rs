@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ota_core::id::ProviderName;
 
+use crate::status::SourceState;
+
 /// Why vendor calls were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -65,6 +67,44 @@ impl PassKind {
     }
 }
 
+/// What is written to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WriteKind {
+    /// A page of jobs.
+    Jobs,
+    /// A page of tasks.
+    Tasks,
+    /// The counts of a job.
+    Counts,
+    /// The end of a pass, with the rows that it shows to have vanished.
+    EndPass,
+    /// The removal of what is older than `mirror.keep_days`.
+    Forget,
+}
+
+impl WriteKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[
+        Self::Jobs,
+        Self::Tasks,
+        Self::Counts,
+        Self::EndPass,
+        Self::Forget,
+    ];
+
+    /// Returns the label of the metric.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jobs => "write_jobs",
+            Self::Tasks => "write_tasks",
+            Self::Counts => "write_counts",
+            Self::EndPass => "end_pass",
+            Self::Forget => "forget",
+        }
+    }
+}
+
 /// Receives what happens.
 pub trait Observer: Send + Sync + std::fmt::Debug {
     /// Vendor calls were made.
@@ -75,6 +115,15 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
 
     /// How old what is shown of the running jobs is.
     fn lag(&self, provider: &ProviderName, lag: Duration);
+
+    /// How true what is shown is. `stuck` says that work is due and nothing has been written for five minutes.
+    fn state(&self, provider: &ProviderName, state: SourceState, stuck: bool);
+
+    /// A transaction ended, also one that failed. The time includes the wait for earlier ones.
+    fn wrote(&self, kind: WriteKind, took: Duration);
+
+    /// Whether the database can be used.
+    fn database(&self, available: bool);
 }
 
 /// Receives nothing.
@@ -87,4 +136,10 @@ impl Observer for NoObserver {
     fn pass_ended(&self, _: &ProviderName, _: PassKind, _: bool) {}
 
     fn lag(&self, _: &ProviderName, _: Duration) {}
+
+    fn state(&self, _: &ProviderName, _: SourceState, _: bool) {}
+
+    fn wrote(&self, _: WriteKind, _: Duration) {}
+
+    fn database(&self, _: bool) {}
 }

@@ -14,7 +14,7 @@ use ota_store::pass::{Ended, OpenPass, PassEnd, PassOf};
 use ota_store::record::{JobPage, Progress, TaskPage};
 use time::OffsetDateTime;
 
-use crate::observer::{PassKind, Reason};
+use crate::observer::{PassKind, Reason, WriteKind};
 use crate::records::{job_record, task_record};
 use crate::schedule::{backoff, later};
 use crate::state::MirroredState;
@@ -87,7 +87,9 @@ pub(crate) async fn list_page(env: &Environment, of: &MirroredState) -> Step {
             .collect(),
         pass: Some((pass.id, progress)),
     };
-    let written = env.store.write_jobs(&record).await?;
+    let written = env
+        .write(WriteKind::Jobs, env.store.write_jobs(&record))
+        .await?;
     pass.seen += written.first_seen;
     let now = env.now();
     let stale = {
@@ -114,14 +116,20 @@ pub(crate) async fn list_page(env: &Environment, of: &MirroredState) -> Step {
 
 async fn begin_again(env: &Environment, of: &MirroredState, pass: OpenPass) -> Step {
     let end = PassEnd::Incomplete { problem: None };
-    env.store.end_pass(pass.id, &end, env.now()).await?;
+    env.write(
+        WriteKind::EndPass,
+        env.store.end_pass(pass.id, &end, env.now()),
+    )
+    .await?;
     env.observer.pass_ended(of.name(), PassKind::List, false);
     Ok(())
 }
 
 async fn end_list(env: &Environment, of: &MirroredState, pass: OpenPass, end: &PassEnd) -> Step {
     let now = env.now();
-    let ended = env.store.end_pass(pass.id, end, now).await?;
+    let ended = env
+        .write(WriteKind::EndPass, env.store.end_pass(pass.id, end, now))
+        .await?;
     env.observer
         .pass_ended(of.name(), PassKind::List, ended.complete);
     let mut state = of.lock();
@@ -197,13 +205,21 @@ pub(crate) async fn deep_page(env: &Environment, of: &MirroredState, job: &JobId
         Ok(read) => read,
         Err(error) if error.is_invalid_cursor() && pass.cursor.is_some() => {
             let end = PassEnd::Incomplete { problem: None };
-            env.store.end_pass(pass.id, &end, env.now()).await?;
+            env.write(
+                WriteKind::EndPass,
+                env.store.end_pass(pass.id, &end, env.now()),
+            )
+            .await?;
             env.observer.pass_ended(of.name(), PassKind::Deep, false);
             return Ok(());
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let end = PassEnd::Incomplete { problem: None };
-            env.store.end_pass(pass.id, &end, env.now()).await?;
+            env.write(
+                WriteKind::EndPass,
+                env.store.end_pass(pass.id, &end, env.now()),
+            )
+            .await?;
             missing(env, of, job);
             return Ok(());
         }
@@ -225,7 +241,9 @@ pub(crate) async fn deep_page(env: &Environment, of: &MirroredState, job: &JobId
             .collect(),
         pass: Some((pass.id, progress)),
     };
-    let written = env.store.write_tasks(&record).await?;
+    let written = env
+        .write(WriteKind::Tasks, env.store.write_tasks(&record))
+        .await?;
     pass.seen += written.first_seen;
     let now = env.now();
     let stale = {
@@ -263,7 +281,9 @@ async fn end_deep(
     end: &PassEnd,
 ) -> Step {
     let now = env.now();
-    let ended = env.store.end_pass(pass.id, end, now).await?;
+    let ended = env
+        .write(WriteKind::EndPass, env.store.end_pass(pass.id, end, now))
+        .await?;
     env.observer
         .pass_ended(of.name(), PassKind::Deep, ended.complete);
     let counted = env.store.job_state(of.name(), job).await?;
@@ -337,7 +357,8 @@ pub(crate) async fn details(
         rows: vec![job_record(&*env.render, found.clone())],
         pass: None,
     };
-    env.store.write_jobs(&record).await?;
+    env.write(WriteKind::Jobs, env.store.write_jobs(&record))
+        .await?;
     let mut state = of.lock();
     let now = env.now();
     state.progress_at = Some(now);

@@ -9,7 +9,7 @@ use ota_core::{Error, ErrorKind};
 use ota_store::{Store, StoreError};
 use time::OffsetDateTime;
 
-use crate::observer::{Observer, Reason};
+use crate::observer::{Observer, Reason, WriteKind};
 use crate::records::Render;
 use crate::settings::SyncSettings;
 use crate::state::MirroredState;
@@ -53,6 +53,19 @@ pub(crate) type Step<T = ()> = std::result::Result<T, Failed>;
 impl Environment {
     pub(crate) fn now(&self) -> OffsetDateTime {
         self.clock.now()
+    }
+
+    /// Waits for a transaction and measures it.
+    pub(crate) async fn write<T>(
+        &self,
+        kind: WriteKind,
+        transaction: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let start = self.clock.monotonic();
+        let written = transaction.await;
+        let took = self.clock.monotonic().saturating_duration_since(start);
+        self.observer.wrote(kind, took);
+        written
     }
 
     /// Makes one read with a context of its own, and counts its vendor calls under `reason`, whatever becomes of it.

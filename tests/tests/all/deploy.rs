@@ -16,17 +16,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 use crate::setup::{ALI, World};
 
 /// Metrics that neither the dashboard nor an alarm asks for, with the reason.
-const UNUSED: &[(&str, &str)] = &[
-    ("ota_mirror_calls_total", MIRROR_PAGE),
-    ("ota_mirror_passes_total", MIRROR_PAGE),
-    ("ota_mirror_lag_seconds", MIRROR_PAGE),
-    ("ota_mirror_rows", MIRROR_PAGE),
-    ("ota_mirror_query_seconds", MIRROR_PAGE),
-];
-
-/// Why the dashboard does not show the metrics of the mirror.
-const MIRROR_PAGE: &str =
-    "GET /v1/providers/{provider}/sync and `ota-gateway mirror status` show it";
+const UNUSED: &[(&str, &str)] = &[];
 
 fn read(file: &str) -> String {
     let path = contract::root().join(file);
@@ -48,7 +38,6 @@ fn alarms() -> Vec<Yaml> {
     rules.flatten().cloned().collect()
 }
 
-/// What a gateway serves after it has met everything that is counted.
 /// The metrics of a mirror whose first pass has ended.
 async fn of_mirror(url: &str) -> String {
     let text = ota_tests::gateway::keeping_head() + &Section::alibaba(ALI, url).to_toml();
@@ -59,7 +48,14 @@ async fn of_mirror(url: &str) -> String {
         let text = gateway.metrics().await;
         let of_mirror = text.lines().filter(|line| line.contains("ota_mirror_"));
         lines = of_mirror.map(|line| format!("{line}\n")).collect();
-        let samples = ["calls_total", "passes_total", "lag_seconds", "rows"];
+        let samples = [
+            "calls_total",
+            "passes_total",
+            "lag_seconds",
+            "rows",
+            "state",
+            "stuck",
+        ];
         samples
             .iter()
             .all(|name| lines.contains(&format!("\nota_mirror_{name}{{")))
@@ -68,6 +64,7 @@ async fn of_mirror(url: &str) -> String {
     lines
 }
 
+/// What a gateway serves after it has met everything that is counted.
 async fn served() -> Served {
     let sim = alibaba_sim(FleetShape::uniform(1, 3).frozen()).await;
     let section = Section::alibaba(ALI, &sim.url()).limit("max_attempts = 2");

@@ -3,7 +3,7 @@
 use ota_core::id::JobId;
 use ota_core::job::JobStatus::{Completed, InProgress};
 use ota_core::task::TaskStatus::{Failed, InProgress as Updating, Pending, Succeeded};
-use ota_sync::{PassKind, Reason, SourceState};
+use ota_sync::{PassKind, Reason, SourceState, WriteKind};
 
 use crate::vendor::{Kind, Trouble};
 use crate::world::{World, name};
@@ -300,7 +300,15 @@ async fn without_progress_for_five_minutes_there_is_a_problem() {
             .unwrap()
             .contains("no progress for five minutes")
     );
+    let told = || *world.seen.state.lock().unwrap();
+    assert_eq!(told(), Some((SourceState::Unavailable, true)));
     world.vendor.trouble(Trouble::None);
     world.first_pass().await;
     world.equals("in the end").await;
+    world.pass(10).await;
+    assert_eq!(told(), Some((SourceState::Current, false)));
+    let writes = world.seen.writes.lock().unwrap();
+    for kind in [WriteKind::Jobs, WriteKind::Tasks, WriteKind::EndPass] {
+        assert!(writes.contains(&kind), "{kind:?} in {writes:?}");
+    }
 }

@@ -14,8 +14,8 @@ use ota_store::Store;
 use ota_store::fleet::{JobQuery, JobSort, TaskQuery, TaskSort};
 use ota_store::store::OpenSettings;
 use ota_sync::{
-    MirrorSync, MirroredProvider, Observer, PassKind, Phase, Reason, Render, SyncSettings,
-    SyncStatus,
+    MirrorSync, MirroredProvider, Observer, PassKind, Phase, Reason, Render, SourceState,
+    SyncSettings, SyncStatus, WriteKind,
 };
 use time::macros::datetime;
 use tokio::task::JoinHandle;
@@ -61,11 +61,13 @@ impl Quota for Plenty {
     }
 }
 
-/// Calls by reason, and passes.
+/// Calls by reason, passes, writes, and the last state.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) calls: Mutex<Vec<(Reason, u32)>>,
     pub(crate) passes: Mutex<Vec<(PassKind, bool)>>,
+    pub(crate) writes: Mutex<Vec<WriteKind>>,
+    pub(crate) state: Mutex<Option<(SourceState, bool)>>,
 }
 
 impl Observer for Seen {
@@ -78,6 +80,16 @@ impl Observer for Seen {
     }
 
     fn lag(&self, _: &ProviderName, _: Duration) {}
+
+    fn state(&self, _: &ProviderName, state: SourceState, stuck: bool) {
+        *self.state.lock().unwrap() = Some((state, stuck));
+    }
+
+    fn wrote(&self, kind: WriteKind, _: Duration) {
+        self.writes.lock().unwrap().push(kind);
+    }
+
+    fn database(&self, _: bool) {}
 }
 
 impl Seen {
