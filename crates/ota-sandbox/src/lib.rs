@@ -9,6 +9,8 @@ use ota_gateway::config::{AuthMode, Config};
 use ota_gateway::{assembly, listeners};
 use ota_sim::{SIMULATORS, Server, Setup, Simulator};
 use tempfile::TempDir;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::net::TcpListener;
 
 /// How long the printed token lives, in seconds: a working day and the evening.
@@ -53,8 +55,10 @@ pub struct Sandbox {
     /// A job with failed tasks at each vendor, with the name of the provider.
     jobs: Vec<(&'static str, String)>,
     cors_origins: Vec<String>,
-    /// The name of a device of that vendor's fleet.
+    /// The name of a device of the fleet of the first vendor.
     device: Option<String>,
+    /// A week before the start, as the API takes it.
+    week_ago: String,
     /// Holds the database of the mirror, and is removed with it.
     folder: TempDir,
 }
@@ -121,6 +125,7 @@ impl Sandbox {
             jobs,
             cors_origins,
             device,
+            week_ago: week_before(SystemClock.now())?,
             folder,
         })
     }
@@ -169,30 +174,36 @@ impl Sandbox {
             ));
             lines.push(("its statistics".to_owned(), line(&format!("{path}/stats"))));
         }
-        // Answered from the mirror, which has everything within a minute of the start.
-        for (what, path) in [
-            (
-                "all vendors: running jobs with their counts, newest first",
-                "/v1/jobs?status=in_progress&page_size=3",
-            ),
-            (
-                "all vendors: failures by reason",
-                "/v1/stats/tasks?status=failed&group_by=failure",
-            ),
-            (
-                "all vendors: tasks that have not moved for an hour",
-                "/v1/tasks?stuck_for_s=3600&page_size=3",
-            ),
-        ] {
-            lines.push((what.to_owned(), line(path)));
-        }
-        if let Some(device) = &self.device {
-            lines.push((
-                "all vendors: every task of one device".to_owned(),
-                line(&format!("/v1/tasks?device_name={device}")),
-            ));
-        }
+        let about_all = self.fleet_questions().into_iter();
+        lines.extend(about_all.map(|(what, path)| (format!("all vendors: {what}"), line(&path))));
         lines
+    }
+
+    /// Returns questions about all vendors: what each asks, and its path. They are answered from the mirror, which has everything some seconds after the start.
+    fn fleet_questions(&self) -> Vec<(&'static str, String)> {
+        let mut questions = vec![
+            (
+                "running jobs with their counts, newest first",
+                "/v1/jobs?status=in_progress&page_size=3".to_owned(),
+            ),
+            (
+                "failures by reason",
+                "/v1/stats/tasks?status=failed&group_by=failure".to_owned(),
+            ),
+            (
+                "tasks that have not moved for an hour",
+                "/v1/tasks?stuck_for_s=3600&page_size=3".to_owned(),
+            ),
+            (
+                "jobs of the last seven days",
+                format!("/v1/jobs?created_after={}&page_size=3", self.week_ago),
+            ),
+        ];
+        if let Some(device) = &self.device {
+            let path = format!("/v1/tasks?device_name={device}");
+            questions.push(("every task of one device", path));
+        }
+        questions
     }
 
     /// Returns what a newcomer reads.
@@ -273,6 +284,16 @@ fn device_of(server: &Server) -> Option<String> {
     let device = names.next()?.name;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     device.bytes().all(plain).then_some(device)
+}
+
+fn week_before(now: OffsetDateTime) -> Result<String, SandboxError> {
+    let moment = now
+        .checked_sub(time::Duration::weeks(1))
+        .and_then(|moment| moment.replace_nanosecond(0).ok())
+        .ok_or_else(|| SandboxError("the clock of this machine is wrong".to_owned()))?;
+    moment
+        .format(&Rfc3339)
+        .map_err(|error| failed("the time cannot be written")(&error))
 }
 
 fn nonce() -> Result<String, SandboxError> {
