@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod gateway;
+pub mod postgres;
 pub mod program;
 pub mod promql;
 pub mod script;

@@ -29,8 +29,9 @@ mod paging {
     mod whole_lists;
 }
 mod program {
-    mod commands;
+    pub(crate) mod commands;
     pub(crate) mod configuration;
+    mod database;
     pub(crate) mod logs_and_traces;
     mod stalled_log;
 }

@@ -77,6 +77,7 @@ async fn verify(store: &Store) -> Result<(String, bool), Failed> {
     }
     match differences.len() {
         0 => text.push_str("all counts are those of the rows\n"),
+        1 => text.push_str("1 difference\n"),
         count => {
             let _ = writeln!(text, "{count} differences");
         }

@@ -34,7 +34,8 @@ impl MirrorConfig {
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         let path = self.database_url.expose_secret().strip_prefix("sqlite:")?;
-        Some(Path::new(path))
+        // As the store reads it.
+        Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
     }
 }
 

@@ -472,6 +472,8 @@ impl Limited {
             .env("OTA_GATEWAY__MIRROR__ENABLED", "false")
             .arg(program::path())
             .arg(&path)
+            // Where it keeps its database.
+            .current_dir(folder.path())
             .stdin(std::process::Stdio::null())
             .stderr(log)
             .kill_on_drop(true)

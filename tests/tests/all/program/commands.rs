@@ -211,15 +211,20 @@ async fn a_vendor_cannot_forge_a_row_of_check_or_colour_the_terminal() {
     assert!(stdout(&output).contains("Forged"), "{}", stdout(&output));
 }
 
-/// Starts `serve` and returns the child, the lines it logs, and where it listens.
-async fn serve(
-    file: &File,
-) -> (
+/// A program that serves: the child, the lines it logs, and where it listens.
+pub(crate) type Serving = (
     tokio::process::Child,
     tokio::io::Lines<BufReader<tokio::process::ChildStderr>>,
     std::net::SocketAddr,
-) {
-    let mut command = command(&["serve", "--config", file.path()]);
+);
+
+/// Starts `serve`.
+async fn serve(file: &File) -> Serving {
+    listening(command(&["serve", "--config", file.path()])).await
+}
+
+/// Starts a command that serves, and waits until it listens.
+pub(crate) async fn listening(mut command: tokio::process::Command) -> Serving {
     command.stderr(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -241,7 +246,7 @@ async fn serve(
     (child, lines, address)
 }
 
-async fn signal(child: &tokio::process::Child, name: &str) {
+pub(crate) async fn signal(child: &tokio::process::Child, name: &str) {
     let id = child.id().unwrap().to_string();
     let sent = tokio::process::Command::new("sh")
         .args(["-c", &format!("kill -{name} {id}")])
