@@ -223,6 +223,10 @@ vendor = "huawei-iot"
 endpoint = "{endpoint}"
 app_id = "nobody"
 secret = "nothing"
+
+# It would keep a database in the folder where this runs.
+[mirror]
+enabled = false
 """
 
 

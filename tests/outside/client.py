@@ -11,6 +11,7 @@ import time
 
 import attrs
 from gateway_client import AuthenticatedClient, Client, models
+from gateway_client.api.fleet import count_jobs, count_tasks, get_job_history, get_sync, list_fleet_jobs, list_fleet_tasks, start_sync
 from gateway_client.api.jobs import get_job, get_job_stats, list_jobs, list_tasks
 from gateway_client.api.providers import check_provider, get_provider, list_providers
 from gateway_client.types import UNSET, Unset
@@ -88,7 +89,7 @@ def whole(value, content, what):
 def with_times(members):
     """Reads times, which the client writes in another form of RFC 3339 than the gateway."""
     for name, value in members.items():
-        if isinstance(value, str) and (name.endswith("_at") or name == "as_of"):
+        if isinstance(value, str) and (name.endswith(("_at", "as_of")) or name == "at"):
             members[name] = datetime.datetime.fromisoformat(value)
     return members
 
@@ -205,6 +206,76 @@ def one_job(client, sandbox, provider):
     return job
 
 
+def current(page, names, what):
+    """Holds that an answer about these providers says of each that its mirror is current."""
+    equal({source.provider: source.state for source in page.sources}, {name: "current" for name in names}, f"sources of {what}")
+    is_a(datetime.datetime, page.as_of, "as_of")
+
+
+def walk_fleet(kind, operation, names, client, **named):
+    """Reads a list of the whole fleet to its end: as `walk`, with sources in the place of `stale`."""
+    rows, pages, cursor = [], 0, UNSET
+    while not pages or not isinstance(cursor, Unset):
+        page = read(kind, operation, client=client, cursor=cursor, **named)
+        current(page, names, operation.__name__)
+        holds(len(page.items) <= named["page_size"], f"a page of {len(page.items)}")
+        rows += page.items
+        pages += 1
+        cursor = page.next_cursor
+        holds(pages < 200, "the list has no end")
+    counted["pages"] += pages
+    counted["rows"] += len(rows)
+    return rows
+
+
+def mirrored(client, sandbox, names, job):
+    """Questions about all vendors are answered from the mirror, and it holds what the vendors hold."""
+    sandbox.wait_until_mirrored()
+    fleets = {name: sandbox.fleet(name) for name in names}
+    wanted = {(name, job) for name in names for job in fleets[name]}
+    rows = walk_fleet(models.FleetJobPage, list_fleet_jobs, names, client, page_size=10)
+    # Jobs may begin while this runs; none is missing and none is there twice.
+    found = [(row.provider, row.id) for row in rows]
+    equal(len(set(found)), len(found), "jobs of the fleet, each once")
+    holds(wanted <= set(found), f"jobs that the mirror lacks: {wanted - set(found)}")
+    for row in rows:
+        is_a(datetime.datetime, row.mirror.as_of, "mirror.as_of")
+        is_a(datetime.datetime, row.mirror.changed_at, "mirror.changed_at")
+    ended = [one for name in names for one in fleets[name].items() if sum(one[1]["tasks"].get(word, 0) for word in ENDED) == one[1]["total"]]
+    shown = {row.id: row.stats for row in rows}
+    for identifier, truth in ended:
+        equal(shown[identifier].total, truth["total"], f"stats.total of {identifier}")
+        equal(shown[identifier].finished_percent, 100.0, f"finished_percent of {identifier}")
+
+    named = {"provider": [job.provider], "job_id": [job.id]}
+    tasks = walk_fleet(models.FleetTaskPage, list_fleet_tasks, [job.provider], client, page_size=70, **named)
+    truth = fleets[job.provider][job.id]
+    counts = {status: truth["tasks"][word] for word, status in ENDED.items() if truth["tasks"].get(word)}
+    equal(dict(collections.Counter(row.status for row in tasks)), counts, "tasks of a job, from the mirror")
+    groups = read(models.GroupCounts, count_tasks, client=client, group_by=[models.CountTasksGroupByItem.STATUS], **named)
+    equal({group.keys.to_dict()["status"]: group.count for group in groups.groups}, counts, "counted tasks of a job")
+    current(groups, [job.provider], "count_tasks")
+
+    by = models.CountJobsGroupByItem
+    groups = read(models.GroupCounts, count_jobs, client=client, group_by=[by.PROVIDER, by.STATUS])
+    current(groups, names, "count_jobs")
+    holds(groups.total >= len(wanted), f"{groups.total} jobs counted")
+    equal(sum(group.count for group in groups.groups), groups.total, "the groups, added up")
+    history = read(models.JobHistory, get_job_history, job.provider, job.id, client=client)
+    equal(history.points[-1].counts.total, truth["total"], "the last counts of the history")
+    for name in names:
+        sync = read(models.SyncProgress, get_sync, name, client=client)
+        equal(sync.state, "current", f"sync of {name}")
+        holds(sync.rows.jobs >= len(fleets[name]), f"rows of {name}: {sync.rows}")
+        answer = ask(start_sync, name, client=client)
+        equal((int(answer.status_code), type(answer.parsed)), (202, models.SyncProgress), f"a pass that was asked for: {answer.content[:400]}")
+        whole(answer.parsed, answer.content, "start_sync")
+    refuse(404, "not_found", "provider", list_fleet_jobs, client=client, provider=["nobody"])
+    refuse(400, "invalid_argument", "page_size", list_fleet_tasks, client=client, page_size=501)
+    refuse(400, "invalid_cursor", "cursor", list_fleet_tasks, client=client, cursor="AAAA")
+    refuse(400, "invalid_argument", "q", list_fleet_jobs, client=client, q="x")
+
+
 def unchanged(client, job):
     first = ask(get_job, job.provider, job.id, client=client)
     again = ask(get_job, job.provider, job.id, client=client, if_none_match=first.headers["etag"])
@@ -227,13 +298,17 @@ def no_access(sandbox, job):
     """A generated client without a token, and with a token that nobody gave it."""
     calls = [
         (list_providers,), (get_provider, job.provider), (check_provider, job.provider), (list_jobs, job.provider),
-        *((operation, job.provider, job.id) for operation in (get_job, get_job_stats, list_tasks)),
+        *((operation, job.provider, job.id) for operation in (get_job, get_job_stats, list_tasks, get_job_history)),
+        (list_fleet_jobs,), (list_fleet_tasks,), (get_sync, job.provider), (start_sync, job.provider),
     ]
+    by = {count_jobs: [models.CountJobsGroupByItem.STATUS], count_tasks: [models.CountTasksGroupByItem.STATUS]}
     forged = f"{sandbox.token[:-8]}AAAAAAAA"
     for client in (Client(base_url=sandbox.url), AuthenticatedClient(base_url=sandbox.url, token=forged)):
         for operation, *arguments in calls:
             answer = refuse(401, "unauthenticated", UNSET, operation, *arguments, client=client)
             holds(answer.headers["www-authenticate"].startswith("Bearer"), "WWW-Authenticate")
+        for operation, keys in by.items():
+            refuse(401, "unauthenticated", UNSET, operation, client=client, group_by=keys)
 
 
 def words_to_come(client, job):
@@ -265,6 +340,7 @@ def prove(sandbox, names):
             unchanged(client, job)
             mistakes(client, job)
             words_to_come(client, job)
+            mirrored(client, sandbox, names, job)
         no_access(sandbox, job)
     return (
         f"{counted['requests']} requests, {counted['rows']} rows on {counted['pages']} pages, {counted['comparisons']} comparisons"

@@ -65,6 +65,16 @@ class Sandbox:
                 holds(time.monotonic() < deadline and self.process.poll() is None, f"/readyz: {error}; {self.complaints()!r}")
                 time.sleep(0.05)
 
+    def wait_until_mirrored(self):
+        """Waits until the mirror has what every vendor has: questions about all of them are answered from it."""
+        deadline = time.monotonic() + 120
+        while True:
+            sources = json.loads(self.read("/v1/jobs?page_size=1"))["sources"]
+            if all(source["state"] == "current" for source in sources):
+                return
+            holds(time.monotonic() < deadline, f"the mirror is not current: {sources}")
+            time.sleep(0.25)
+
     def read(self, path):
         """Returns the text of one answer of the gateway, whose status must be 200."""
         request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.token}"})
