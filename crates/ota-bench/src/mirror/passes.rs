@@ -160,7 +160,7 @@ async fn looks(setting: &Setting, report: &mut Report) -> Outcome<()> {
         "",
         Goal::AtMost(8.0),
     );
-    drop(before);
+    before.stop().await;
     // The same job, of which 100 tasks have ended meanwhile.
     let after = running(0, address).await?;
     tokio::time::sleep(MAX_LAG * 4).await;
