@@ -138,7 +138,7 @@ def field(page, name, parameter):
 def used(page, address, token, picture):
     """Uses Swagger UI as a newcomer does. `address` is where the gateway is, without a slash."""
     page.open(f"{address}/")
-    page.until("document.querySelectorAll('.opblock').length >= 7", "the operations")
+    page.until("document.querySelectorAll('.opblock').length >= 14", "the operations")
     where = page.value("location.href")
     holds(where == f"{address}/docs/", f"{address}/ leads to {where}")
     # Strangers are told no names: the fields are empty before a token is given.
@@ -157,8 +157,13 @@ def used(page, address, token, picture):
     unfold(page, "get_job_stats")
     job = page.until(f"document.querySelector('{operation('get_job_stats')} tr[data-param-name=job_id] input').value", "a job")
     execute(page, "get_job_stats")
+    # Questions about all providers, with what the page has filled in.
+    for name in ("list_fleet_jobs", "list_fleet_tasks", "count_jobs", "count_tasks", "get_job_history", "get_sync"):
+        unfold(page, name)
+        execute(page, name)
+    picture(page, "fleet")
     page.reload()
-    page.until("document.querySelectorAll('.opblock').length >= 7", "the operations, again")
+    page.until("document.querySelectorAll('.opblock').length >= 14", "the operations, again")
     unfold(page, "list_jobs")
     page.until(f"document.querySelectorAll('{operation('list_jobs')} option').length > 0", "the names of the providers, again")
     execute(page, "list_jobs")
@@ -242,7 +247,7 @@ def without_access_control(tools, folder, picture):
             holds(answers(f"{address}/healthz", process), f"it does not start: {(folder / 'gateway.log').read_text()[-1000:]}")
             page = browser.page()
             page.open(f"{address}/")
-            page.until("document.querySelectorAll('.opblock').length >= 7", "the operations")
+            page.until("document.querySelectorAll('.opblock').length >= 14", "the operations")
             picture(page, "start")
             unfold(page, "get_provider")
             page.until(f"document.querySelectorAll('{operation('get_provider')} option').length > 0", "the names of the providers")

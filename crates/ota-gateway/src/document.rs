@@ -172,7 +172,8 @@ fn finish_parameters(operation: &mut Value, statuses: &[u16], shared: &mut Map<S
     };
     for parameter in parameters.iter_mut() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-        if let Some(example) = examples::of_parameter(&name) {
+        let place = parameter["in"].as_str().unwrap_or_default();
+        if let Some(example) = examples::of_parameter(place, &name) {
             parameter["example"] = example;
         }
         if parameter["in"] == "path" {

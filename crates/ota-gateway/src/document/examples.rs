@@ -32,12 +32,12 @@ fn vendor() -> &'static Descriptor {
     ADAPTERS[0].descriptor()
 }
 
-/// Returns the example of a parameter.
-pub(super) fn of_parameter(name: &str) -> Option<Value> {
-    Some(match name {
-        "provider" => json!(vendor().provider),
-        "job_id" => json!(JOB_ID),
-        "group_by" => json!(["provider", "status"]),
+/// Returns the example of a parameter that a request must have. Tools fill it in: an example of a filter would be a filter that nobody asked for.
+pub(super) fn of_parameter(place: &str, name: &str) -> Option<Value> {
+    Some(match (place, name) {
+        ("path", "provider") => json!(vendor().provider),
+        ("path", "job_id") => json!(JOB_ID),
+        ("query", "group_by") => json!(["provider", "status"]),
         _ => return None,
     })
 }

@@ -89,8 +89,10 @@ const followToken = () => {
   }
 };
 
+// Not of the list of all providers: its first job may be of another provider than the one that is chosen.
+const ofOneProvider = /\/providers\/[^/]+\/jobs$/;
 const noteJobs = (response) => {
-  if (ready && response.ok && new URL(response.url).pathname.endsWith("/jobs")) {
+  if (ready && response.ok && ofOneProvider.test(new URL(response.url).pathname)) {
     const first = ((response.obj || response.body || {}).items || [])[0];
     if (first && first.id !== examples.job_id[0]) {
       examples.job_id = [first.id];
