@@ -118,7 +118,7 @@ def examples(sandbox):
         add(operation, {}, q="sensor" if listed == "tasks" else "firm")
     add("list_fleet_tasks", {}, stuck_for_s=3600)
     add("list_fleet_tasks", {}, failure=["timeout"], vendor=["alibaba-iot"])
-    add("list_fleet_jobs", {}, with_failures=True, include_vanished=True)
+    add("list_fleet_jobs", {}, with_failures="true", include_vanished="true")
     add("count_jobs", {}, group_by=["provider", "status"])
     add("count_tasks", {}, group_by=["failure"], status=["failed"])
     return found

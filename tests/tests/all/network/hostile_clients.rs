@@ -469,7 +469,6 @@ impl Limited {
         let script = format!("ulimit -n {files} && exec \"$0\" --config \"$1\" serve");
         let child = tokio::process::Command::new("sh")
             .args(["-c", &script])
-            .env("OTA_GATEWAY__MIRROR__ENABLED", "false")
             .arg(program::path())
             .arg(&path)
             // Where it keeps its database.
