@@ -158,10 +158,14 @@ def used(page, address, token, picture):
     job = page.until(f"document.querySelector('{operation('get_job_stats')} tr[data-param-name=job_id] input').value", "a job")
     execute(page, "get_job_stats")
     # Questions about all providers, with what the page has filled in.
-    for name in ("list_fleet_jobs", "list_fleet_tasks", "count_jobs", "count_tasks", "get_job_history", "get_sync"):
+    unfold(page, "get_job_history")
+    page.until(f"document.querySelector('{operation('get_job_history')} tr[data-param-name=job_id] input').value", "a job")
+    execute(page, "get_job_history")
+    for name in ("list_fleet_jobs", "list_fleet_tasks", "count_jobs", "count_tasks", "get_sync"):
         unfold(page, name)
         execute(page, name)
-    picture(page, "fleet")
+        # Folded again: a page of fifty tasks takes a browser long to lay out.
+        page.click(f"{operation(name)} .opblock-summary-control")
     page.reload()
     page.until("document.querySelectorAll('.opblock').length >= 14", "the operations, again")
     unfold(page, "list_jobs")

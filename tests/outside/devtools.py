@@ -158,13 +158,18 @@ class Page:
         return self.value("document.body ? document.body.innerText : ''") or ""
 
     def click(self, selector):
-        """Clicks what a person would click: the middle of what is seen."""
+        """Clicks what a person would click: the middle of what is seen, once it stands still."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.until(f"!!{found}", selector)
-        place = self.value(
-            f"(() => {{ const it = {found}; it.scrollIntoView({{block: 'center', behavior: 'instant'}}); const box = it.getBoundingClientRect();"
-            " return {x: box.x + box.width / 2, y: box.y + box.height / 2, size: box.width * box.height}; })()"
-        )
+        place, before, deadline = None, {}, time.monotonic() + PATIENCE_S
+        # An answer above it that is still being laid out moves it.
+        while place != before:
+            holds(time.monotonic() < deadline, f"{selector} does not stand still")
+            time.sleep(0.1 if place else 0)
+            before, place = place, self.value(
+                f"(() => {{ const it = {found}; it.scrollIntoView({{block: 'center', behavior: 'instant'}}); const box = it.getBoundingClientRect();"
+                " return {x: box.x + box.width / 2, y: box.y + box.height / 2, size: box.width * box.height}; })()"
+            )
         holds(place["size"] > 0, f"{selector} cannot be seen")
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=place["x"], y=place["y"], button="left", clickCount=1)

@@ -86,7 +86,7 @@ impl Store {
     }
 
     /// Makes every transaction that writes rows of a provider prove that this process still holds its account. One that cannot fails with
-    /// [`StoreError::Superseded`](crate::StoreError::Superseded) and writes nothing.
+    /// [`StoreError::Superseded`] and writes nothing.
     #[must_use]
     pub fn with_fencing(mut self, fencing: Arc<dyn Fencing>) -> Self {
         self.fencing = Some(fencing);
