@@ -63,6 +63,7 @@ pub struct Section {
     name: String,
     lines: Vec<String>,
     limits: Vec<String>,
+    fields: Vec<String>,
 }
 
 impl Section {
@@ -92,6 +93,7 @@ impl Section {
             name: name.to_owned(),
             lines: Vec::new(),
             limits: Vec::new(),
+            fields: Vec::new(),
         }
         .limit("calls = 1000000")
         .limit("max_attempts = 1")
@@ -114,14 +116,26 @@ impl Section {
         self
     }
 
+    /// Says where the vendor's rows hold a field.
+    #[must_use]
+    pub fn field(mut self, field: &str, path: &str) -> Self {
+        self.fields.push(format!("{field} = \"{path}\""));
+        self
+    }
+
     /// Writes the section.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        format!(
+        let mut text = format!(
             "[providers.{name}]\n{}\n[providers.{name}.limits]\n{}\n",
             self.lines.join("\n"),
             self.limits.join("\n"),
             name = self.name,
-        )
+        );
+        if !self.fields.is_empty() {
+            let fields = self.fields.join("\n");
+            text.push_str(&format!("[providers.{}.fields]\n{fields}\n", self.name));
+        }
+        text
     }
 }

@@ -56,6 +56,7 @@ impl TestDeps {
             clock: Arc::clone(&self.clock),
             random: self.random.clone(),
             drift: self.drift.clone(),
+            fields: Arc::default(),
             max_calls_per_page,
         }
     }

@@ -37,7 +37,7 @@ pub struct PageFormat {
 }
 
 impl Account {
-    /// Puts together what a provider was configured with.
+    /// Puts together what a provider was configured with. `capability` is the vendor's; fields whose place is configured add to it.
     #[must_use]
     pub fn new(
         vendor: &'static str,
@@ -48,7 +48,7 @@ impl Account {
         Self {
             vendor,
             name,
-            capability,
+            capability: capability.with_configured(&deps.fields),
             deps,
         }
     }
@@ -61,6 +61,7 @@ impl Account {
             provider: &self.name,
             operation,
             drift: &*self.deps.drift,
+            fields: &self.deps.fields,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Reading one row of a vendor field by field, so that nothing of it is lost.
 
 use ota_core::Error;
+use ota_core::configured_fields::{ConfiguredFields, FieldValues};
 use ota_core::drift::{DriftKind, DriftObserver};
 use ota_core::id::ProviderName;
 use ota_core::vendor::VendorDetail;
@@ -8,6 +9,7 @@ use ota_http::redact;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use crate::configured::NeutralRow;
 use crate::error::wrong_shape;
 use crate::lenient::{LenientList, LenientObject, LenientScalar};
 use crate::timestamp::TimeFormat;
@@ -23,6 +25,8 @@ pub struct Source<'a> {
     pub operation: &'static str,
     /// Receives unknown values and fields.
     pub drift: &'a dyn DriftObserver,
+    /// The fields whose place the operator has configured.
+    pub fields: &'a ConfiguredFields,
 }
 
 impl<'a> Source<'a> {
@@ -36,6 +40,18 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn wrong_shape(self, missing: &'static str) -> Error {
         wrong_shape(missing).with_operation(self.operation)
+    }
+
+    /// Returns what the document of a row holds at the configured places, to fill the row with once it is mapped. [`crate::rows::mapped`] does both; this is for
+    /// a document that is no row of a list. URLs lose user info and query.
+    #[must_use]
+    pub fn configured<T: NeutralRow>(&self, document: &Value) -> FieldValues {
+        match T::KIND {
+            Some(kind) if !self.fields.is_empty() => {
+                self.fields.read(kind, document).map(redact::urls)
+            }
+            Some(_) | None => FieldValues::default(),
+        }
     }
 
     /// Begins to read a row.
@@ -256,6 +272,7 @@ impl<'a> FieldReader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use ota_core::configured_fields::ConfiguredFields;
     use ota_core::drift::{DriftCounter, DriftKind};
     use ota_core::id::ProviderName;
     use serde::Deserialize;
@@ -282,6 +299,7 @@ mod tests {
             provider: &provider,
             operation: "List",
             drift: &drift,
+            fields: &ConfiguredFields::default(),
         };
         let mut row = source.row();
         let value = read(&mut row);
@@ -381,6 +399,7 @@ mod tests {
                 provider: &provider,
                 operation: "List",
                 drift: &drift,
+                fields: &ConfiguredFields::default(),
             };
             let mut row = source.row();
             let read = row.status("status", scalar(json!(status)), |text| {

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod answer;
+pub mod configured;
 pub mod connection;
 pub mod cursor;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod timestamp;
 pub mod token_pager;
 
 pub use account::Account;
+pub use configured::NeutralRow;
 pub use connection::{Connection, ConnectionSettings};
 pub use cursor::ListCursor;
 pub use error::Meaning;

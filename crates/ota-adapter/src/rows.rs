@@ -6,6 +6,7 @@ use ota_http::json::Budget;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::configured::NeutralRow;
 use crate::error::too_many_rows;
 use crate::fields::Source;
 
@@ -37,12 +38,12 @@ pub fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Maps the rows of a list. An element that is not a row is reported under the vendor's name of the list, and is `None`: the vendor counts it, so the rows
+/// Maps the rows of a list, and fills the fields whose place is configured. An element that is not a row is reported under the vendor's name of the list, and is `None`: the vendor counts it, so the rows
 /// behind it keep their positions.
 ///
 /// # Errors
 /// `protocol` for more rows than are read of one answer.
-pub fn mapped<W: DeserializeOwned, T>(
+pub fn mapped<W: DeserializeOwned, T: NeutralRow>(
     source: Source<'_>,
     field: &str,
     rows: Vec<Value>,
@@ -53,6 +54,7 @@ pub fn mapped<W: DeserializeOwned, T>(
         return Err(too_many_rows().with_operation(source.operation));
     }
     let row = |row: Value| {
+        let values = source.configured::<T>(&row);
         let wire = match &row {
             Value::Object(members) if !members.is_empty() => serde_json::from_value(row).ok(),
             _ => None,
@@ -60,13 +62,20 @@ pub fn mapped<W: DeserializeOwned, T>(
         if wire.is_none() {
             source.report(DriftKind::Value, field);
         }
-        wire.map(&map)
+        wire.map(|wire| {
+            let mut row = map(wire);
+            row.fill(values);
+            row
+        })
     };
     Ok(rows.into_iter().map(row).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use ota_core::configured_fields::{
+        ConfigurableField, ConfiguredFields, FieldPath, FieldValues, RowKind,
+    };
     use ota_core::drift::DriftCounter;
     use ota_core::id::ProviderName;
     use ota_http::json::Budget;
@@ -74,6 +83,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{mapped, rows_of};
+    use crate::configured::NeutralRow;
     use crate::fields::Source;
     use crate::lenient::{LenientObject, LenientScalar};
 
@@ -87,6 +97,8 @@ mod tests {
     #[derive(Deserialize)]
     struct Detail {}
 
+    impl NeutralRow for String {}
+
     fn ids(rows: Vec<Value>) -> ota_core::Result<(Vec<Option<String>>, u64)> {
         let (drift, provider) = (DriftCounter::default(), ProviderName::parse("p").unwrap());
         let source = Source {
@@ -94,6 +106,7 @@ mod tests {
             provider: &provider,
             operation: "List",
             drift: &drift,
+            fields: &ConfiguredFields::default(),
         };
         let rows = mapped(source, "items", rows, |row: Row| {
             let object = matches!(row.detail, LenientObject::Object(Detail {}));
@@ -130,6 +143,44 @@ mod tests {
         for other in [json!({"rows": [1]}), json!("x"), json!(1), json!(false)] {
             assert_eq!(count(other), None);
         }
+    }
+
+    /// A row that shows what it was filled with.
+    struct Filled(Option<String>);
+
+    impl NeutralRow for Filled {
+        const KIND: Option<RowKind> = Some(RowKind::Task);
+
+        fn fill(&mut self, values: FieldValues) {
+            self.0 = values.device_name;
+        }
+    }
+
+    #[test]
+    fn rows_are_filled_from_what_the_vendor_sent() {
+        let (drift, provider) = (DriftCounter::default(), ProviderName::parse("p").unwrap());
+        let path = FieldPath::parse("detail.name").unwrap();
+        let source = Source {
+            vendor: "acme",
+            provider: &provider,
+            operation: "List",
+            drift: &drift,
+            fields: &ConfiguredFields::new([(ConfigurableField::DeviceName, path)]),
+        };
+        let rows = json!([
+            {"id": "a", "detail": {"name": "device-1"}},
+            {"id": "b", "detail": "{\"name\": \"https://u:p@h/x?s=1\"}"},
+            {"id": "c", "detail": {"name": true}},
+            "none",
+        ]);
+        let rows = rows_of(rows, |_| true).unwrap();
+        let rows = mapped(source, "items", rows, |_: Row| Filled(None)).unwrap();
+        let names: Vec<_> = rows
+            .into_iter()
+            .map(|row| row.and_then(|row| row.0))
+            .collect();
+        let name = |text: &str| Some(text.to_owned());
+        assert_eq!(names, [name("device-1"), name("https://h/x"), None, None]);
     }
 
     #[test]

@@ -209,6 +209,7 @@ fn capability() -> Capability {
             counts_in_rows: false,
         },
         fields: FieldSupport::default(),
+        configured_fields: Vec::new(),
         actions: Vec::new(),
         quota: DocumentedQuota {
             calls: 1,

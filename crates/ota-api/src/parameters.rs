@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use ota_core::filter::TaskFilter;
 use ota_core::id::{DeviceId, DeviceName, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::task::{Failure as TaskFailure, TaskStage, TaskStatus};
@@ -214,7 +215,7 @@ impl<T: Enumeration> QueryParameter for Vec<T> {
 }
 
 /// The most names in one request.
-const MAX_NAMES: usize = 50;
+const MAX_NAMES: usize = TaskFilter::MAX_DEVICE_NAMES as usize;
 
 /// Names, of which each may hold commas, so that they can be repeated only.
 impl QueryParameter for Vec<DeviceName> {

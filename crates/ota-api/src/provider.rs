@@ -62,6 +62,11 @@ pub struct Capabilities {
     pub max_device_names: u32,
     /// How job statistics are obtained.
     pub job_stats: StatsCapability,
+    /// Fields that this provider fills because the operator of the gateway has configured where they stand in the vendor's rows, by their names in jobs and
+    /// tasks, such as `package.version`. Left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub configured_fields: Vec<&'static str>,
     /// The write operations of this provider; empty while the API is read-only.
     pub actions: Vec<String>,
     /// The quota that the vendor documents.
@@ -183,6 +188,11 @@ impl From<&core::Capability> for Capabilities {
                 native: capability.job_stats.native,
                 calls: capability.job_stats.calls,
             },
+            configured_fields: capability
+                .configured_fields
+                .iter()
+                .map(|field| field.field())
+                .collect(),
             actions: capability
                 .actions
                 .iter()

@@ -117,6 +117,7 @@ fn provider(sim: &Server) -> Outcome<Arc<dyn Provider>> {
         clock,
         random: Arc::new(SystemRandom),
         drift: Arc::new(DriftCounter::default()),
+        fields: Arc::default(),
         max_calls_per_page: 5,
     };
     let name = ProviderName::parse("direct")?;

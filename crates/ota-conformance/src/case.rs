@@ -107,6 +107,7 @@ cases! {
     "C61" stats::a_job_that_runs_has_no_outcome,
     "C62" stats::statistics_cost_no_more_than_the_capability_says,
     "C63" stats::counts_that_move_fit_each_other,
+    "C64" configured::fields_at_a_configured_place_are_filled,
     "C70" errors::throttling_is_throttled,
     "C71" errors::server_errors_are_unavailable,
     "C71" errors::error_pages_for_people_are_unavailable,

@@ -83,6 +83,33 @@ const FIELDS: FieldSupport = FieldSupport {
     ],
 };
 
+const JOB_ROW_WITHOUT_NAMES: &[&str] = &[
+    "outcome",
+    "kind",
+    "name",
+    "package.id",
+    "package.product_id",
+    "target.product_id",
+    "target.device_type",
+    "target.model",
+    "target.manufacturer",
+    "created_at",
+];
+
+const JOB_WITHOUT_NAMES: &[&str] = &[
+    "outcome",
+    "kind",
+    "name",
+    "description",
+    "package.id",
+    "package.product_id",
+    "target.product_id",
+    "target.device_type",
+    "target.model",
+    "target.manufacturer",
+    "created_at",
+];
+
 /// Returns the capability that has everything.
 #[must_use]
 pub fn full_capability() -> Capability {
@@ -115,6 +142,7 @@ pub fn full_capability() -> Capability {
             counts_in_rows: false,
         },
         fields: FIELDS,
+        configured_fields: Vec::new(),
         actions: Vec::new(),
         quota: DocumentedQuota {
             calls: 1000,
@@ -154,6 +182,27 @@ pub fn capability_without_failures() -> Capability {
     capability
 }
 
+/// Returns the capability of a vendor whose rows name neither versions nor devices; an operator may know where they stand.
+#[must_use]
+pub fn capability_without_names() -> Capability {
+    let mut capability = full_capability();
+    capability.fields = FieldSupport {
+        job_row: JOB_ROW_WITHOUT_NAMES,
+        job: JOB_WITHOUT_NAMES,
+        task: &[
+            "device.id",
+            "device.product_id",
+            "progress_percent",
+            "failure",
+            "created_at",
+        ],
+        ..capability.fields
+    };
+    capability.task_filters.device_name = Support::No;
+    capability.max_device_names = 0;
+    capability
+}
+
 /// Returns the subject of a provider that reads from `vendor`: a [`MemoryProvider`], or one that is wrapped around it.
 #[must_use]
 pub fn subject(
@@ -182,6 +231,7 @@ pub fn subject(
             true
         })),
         renewal: None,
+        configured: None,
         drift: None,
         secrets: vec![SECRET.to_owned()],
     }
@@ -212,7 +262,18 @@ fn truth(vendor: &MemoryVendor, capability: &Capability) -> Truth {
         unknown_job_id: JobId::from("job-404"),
         job_statuses: MemoryVendor::JOB_STATUSES.to_vec(),
         task_statuses: MemoryVendor::TASK_STATUSES.to_vec(),
-        documented: Documented {
+        documented: documented(capability),
+        reports_failures: capability.fields.task.contains(&"failure"),
+        newer: difference::newer(capability),
+        takes_an_order: true,
+        job_examples: job_examples(vendor, capability),
+        task_examples: task_examples(vendor, capability),
+    }
+}
+
+fn documented(capability: &Capability) -> Documented {
+    if capability.fields.task.contains(&"device.name") {
+        return Documented {
             job_rows: &["name", "created_at", "target.model", "package.version"],
             jobs: &[
                 "name",
@@ -222,12 +283,12 @@ fn truth(vendor: &MemoryVendor, capability: &Capability) -> Truth {
                 "package.version",
             ],
             task_rows: &["progress", "created_at", "device.name"],
-        },
-        reports_failures: capability.fields.task.contains(&"failure"),
-        newer: difference::newer(capability),
-        takes_an_order: true,
-        job_examples: job_examples(vendor, capability),
-        task_examples: task_examples(vendor, capability),
+        };
+    }
+    Documented {
+        job_rows: &["name", "created_at", "target.model"],
+        jobs: &["name", "description", "created_at", "target.model"],
+        task_rows: &["progress", "created_at"],
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ota_core::capability::Capability;
 use ota_core::clock::Clock;
+use ota_core::configured_fields::{ConfigurableField, ConfiguredFields, FieldPath, RowKind};
 use ota_core::context::{Context, Priority};
 use ota_core::error::ErrorKind;
 use ota_core::id::{JobId, TaskId};
@@ -43,10 +45,31 @@ pub struct Subject {
     pub make_trouble: Option<Box<dyn Fn(Trouble) -> bool + Send + Sync>>,
     /// A second provider of the same vendor, whose credential can be renewed.
     pub renewal: Option<Renewal>,
+    /// A second provider of the same vendor, for which the place of every configurable field is configured: where a row has its identifier, see [`fields_at_ids`]. May be
+    /// left out where the vendor reports all these fields.
+    pub configured: Option<Arc<dyn Provider>>,
     /// Counts the reports to the drift observer, if the subject watches it.
     pub drift: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
     /// Texts that must never be shown: secrets of the settings, tokens.
     pub secrets: Vec<String>,
+}
+
+/// Returns places for all fields of which a capability has none: those of jobs where the vendor's rows of jobs have their identifier, those of tasks where rows of
+/// tasks have theirs.
+///
+/// # Panics
+/// When a name is no path.
+#[must_use]
+pub fn fields_at_ids(capability: &Capability, job_id: &str, task_id: &str) -> ConfiguredFields {
+    let fields = ConfigurableField::missing_from(capability.fields);
+    ConfiguredFields::new(fields.map(|field| {
+        let path = match field.row() {
+            RowKind::Job => job_id,
+            RowKind::Task => task_id,
+        };
+        let path = FieldPath::parse(path).expect("the name of a field is a path");
+        (field, path)
+    }))
 }
 
 /// Tells whether a call had a text as the whole value of a parameter.

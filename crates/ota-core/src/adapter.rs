@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::capability::Capability;
+use crate::configured_fields::ConfigurableField;
 use crate::error::ErrorKind;
 use crate::id::ProviderName;
 use crate::provider::{Dependencies, Provider, SettingError, SettingErrors};
@@ -21,6 +22,9 @@ pub struct Descriptor {
     pub title: &'static str,
     /// Which of the vendor's products and which version of its API, for people.
     pub product: &'static str,
+    /// Where platforms of this vendor are known to hold fields that its documents do not fix: paths that the example of a configuration shows. Operators may
+    /// configure other paths, and the places of all fields of [`Descriptor::configurable_fields`].
+    pub example_fields: &'static [(ConfigurableField, &'static str)],
     /// The name of a provider of this vendor in examples of requests, and in the sandbox.
     pub provider: &'static str,
     /// The adapter's crate, `env!("CARGO_PKG_NAME")`.
@@ -39,6 +43,11 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// Returns the fields whose place in the vendor's rows can be configured: those that the vendor does not report on its own.
+    pub fn configurable_fields(&self) -> impl Iterator<Item = ConfigurableField> {
+        ConfigurableField::missing_from((self.capability)().fields)
+    }
+
     /// Returns the text that a key has in the example of a configuration.
     #[must_use]
     pub fn example_of(&self, key: &str) -> Option<String> {

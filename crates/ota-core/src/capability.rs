@@ -1,5 +1,6 @@
 //! What a provider can do, in plain fields.
 
+use crate::configured_fields::{ConfigurableField, ConfiguredFields};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fields::FieldSupport;
 use crate::filter::{JobFilter, TaskFilter};
@@ -50,6 +51,9 @@ pub struct Capability {
     pub change_signs: ChangeSigns,
     /// The neutral fields that this provider fills.
     pub fields: FieldSupport,
+    /// Fields beside these that it fills because the operator has configured where they stand in the vendor's rows. Part of no vendor's capability, only of a
+    /// provider's; see [`Capability::with_configured`].
+    pub configured_fields: Vec<ConfigurableField>,
     /// Names of the changing operations that this provider has.
     pub actions: Vec<&'static str>,
     /// The quota that the vendor documents.
@@ -118,6 +122,23 @@ pub struct DocumentedQuota {
 }
 
 impl Capability {
+    /// Returns the capability of a provider for which the places of these fields are configured. If the name of a device is one of them, the gateway can filter
+    /// tasks by it.
+    #[must_use]
+    pub fn with_configured(mut self, configured: &ConfiguredFields) -> Self {
+        self.configured_fields = configured.fields().collect();
+        let by_name = &mut self.task_filters.device_name;
+        if *by_name == Support::No
+            && self
+                .configured_fields
+                .contains(&ConfigurableField::DeviceName)
+        {
+            *by_name = Support::Here;
+            self.max_device_names = TaskFilter::MAX_DEVICE_NAMES;
+        }
+        self
+    }
+
     /// Checks that every filter in use is one that this provider has.
     ///
     /// # Errors

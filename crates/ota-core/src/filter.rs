@@ -2,7 +2,7 @@
 
 use crate::id::{DeviceId, DeviceName, PackageId, ProductId};
 use crate::job::{JobKind, JobOutcome, JobStatus};
-use crate::task::TaskStatus;
+use crate::task::{Task, TaskStatus};
 
 /// The filter of a job list. Empty means "any"; several statuses or outcomes mean "one of these".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,4 +38,27 @@ pub struct TaskFilter {
     pub device_names: Vec<DeviceName>,
     /// Their device.
     pub device_id: Option<DeviceId>,
+}
+
+impl TaskFilter {
+    /// The most device names that a filter has.
+    pub const MAX_DEVICE_NAMES: u32 = 50;
+
+    /// Returns whether the filter names a device, by name or by identifier.
+    #[must_use]
+    pub fn names_devices(&self) -> bool {
+        self.device_id.is_some() || !self.device_names.is_empty()
+    }
+
+    /// Returns whether a task is of a device that the filter names, as far as it names any. For an adapter whose vendor does not filter by devices.
+    #[must_use]
+    pub fn wants_device_of(&self, task: &Task) -> bool {
+        let device = &task.device;
+        (self.device_id.is_none() || self.device_id == device.id)
+            && (self.device_names.is_empty()
+                || device
+                    .name
+                    .as_ref()
+                    .is_some_and(|name| self.device_names.contains(name)))
+    }
 }

@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod capability;
 pub mod clock;
+pub mod configured_fields;
 pub mod context;
 pub mod drift;
 pub mod error;

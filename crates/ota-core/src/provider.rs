@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::capability::Capability;
 use crate::clock::Clock;
+use crate::configured_fields::ConfiguredFields;
 use crate::context::Context;
 use crate::drift::DriftObserver;
 use crate::error::{ErrorKind, Result, VendorError};
@@ -26,6 +27,8 @@ pub struct Dependencies {
     pub random: Arc<dyn Random>,
     /// Receives values and fields that the adapter does not know.
     pub drift: Arc<dyn DriftObserver>,
+    /// The fields whose place in the vendor's rows the operator has configured.
+    pub fields: Arc<ConfiguredFields>,
     /// The most vendor calls that filling one page may cost.
     pub max_calls_per_page: u32,
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ota_core::clock::Clock;
+use ota_core::configured_fields::ConfiguredFields;
 use ota_core::context::{CallSummary, Context, Moment};
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobStats};
@@ -34,6 +35,7 @@ pub struct ConfiguredProvider {
     quota: Arc<dyn Quota>,
     attempt_timeout: Duration,
     clock: Arc<dyn Clock>,
+    fields: Arc<ConfiguredFields>,
     tracker: Mutex<HealthTracker>,
 }
 
@@ -51,8 +53,22 @@ impl ConfiguredProvider {
             quota,
             attempt_timeout,
             clock,
+            fields: Arc::default(),
             tracker: Mutex::default(),
         }
+    }
+
+    /// Sets the fields whose place is configured for this provider: the ones that it was built with.
+    #[must_use]
+    pub fn with_fields(mut self, fields: Arc<ConfiguredFields>) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    /// Returns the fields whose place is configured, with how often they were found.
+    #[must_use]
+    pub fn fields(&self) -> &ConfiguredFields {
+        &self.fields
     }
 
     /// Returns the provider.

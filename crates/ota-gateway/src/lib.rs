@@ -10,6 +10,7 @@ pub mod document;
 mod drift;
 pub mod escape;
 mod fast_path;
+mod field_watch;
 pub mod fleet_read;
 mod headers;
 pub mod instrument;

@@ -20,6 +20,7 @@ use ota_sync::{
 use time::OffsetDateTime;
 
 use crate::config::MirrorConfig;
+use crate::field_watch::FieldWatch;
 use crate::sync_metrics::MirrorMetrics;
 
 /// The mirror of all providers. Clones share it.
@@ -125,7 +126,10 @@ impl Mirror {
             settings.sync,
             Arc::clone(&self.0.clock),
             Arc::new(ApiDocuments),
-            Arc::new(self.0.metrics.clone()),
+            Arc::new(FieldWatch::new(
+                self.0.metrics.clone(),
+                self.0.providers.clone(),
+            )),
         );
         // Only one opens at a time, so it is still empty.
         let _first = self.0.opened.set(Opened { store, sync });

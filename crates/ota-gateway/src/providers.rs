@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ota_core::capability::{DocumentedQuota, QuotaPer};
 use ota_core::clock::Clock;
+use ota_core::configured_fields::ConfiguredFields;
 use ota_core::id::ProviderName;
 use ota_core::nearest::nearest;
 use ota_core::provider::{Dependencies, SettingErrors};
@@ -14,7 +15,7 @@ use ota_core::random::Random;
 use ota_fleet::{ConfiguredProvider, Fleet, Quota};
 use ota_guard::{AccountQuota, Guard, GuardLimits, QuotaLimits, QuotaScope};
 
-use crate::config::{ConfigError, DefaultQuota, Limits, Mistakes, Section};
+use crate::config::{ConfigError, DefaultQuota, Limits, Mistakes, Section, configured_fields};
 use crate::metrics::Metrics;
 use crate::telemetry::Telemetry;
 use crate::vendors::{self, ADAPTERS, Account, Vendor};
@@ -61,12 +62,19 @@ impl Shared {
         self
     }
 
-    fn dependencies(&self, name: &ProviderName, limits: &Limits, gate: Arc<Guard>) -> Dependencies {
+    fn dependencies(
+        &self,
+        name: &ProviderName,
+        limits: &Limits,
+        fields: &Arc<ConfiguredFields>,
+        gate: Arc<Guard>,
+    ) -> Dependencies {
         Dependencies {
             gate,
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
             drift: Arc::new(self.metrics.drift.observer(name)),
+            fields: Arc::clone(fields),
             max_calls_per_page: limits.max_calls_per_page,
         }
     }
@@ -251,11 +259,14 @@ impl Builder<'_> {
         let vendor = mistakes.check(section.take_text("vendor"));
         let limits = mistakes.check(section.take_section("limits"));
         let mirror = mistakes.check(section.take_bool("mirror", true));
+        let fields = mistakes.check(section.take_section("fields"));
         let known = vendor
             .as_ref()
             .and_then(Option::as_deref)
             .and_then(vendor_of);
         if let Some(vendor) = known {
+            let fields = configured_fields(fields.flatten(), vendor.descriptor());
+            let fields = mistakes.check(fields).unwrap_or_default();
             let account = self.account(vendor, &section, &mut mistakes);
             if let Some(account) = &account {
                 let joined = account.join(name);
@@ -269,6 +280,7 @@ impl Builder<'_> {
             let settings = CommonSettings {
                 limits,
                 mirror: mirror.unwrap_or(true),
+                fields: Arc::new(fields),
             };
             return self.join(name, &section, settings, (vendor, account), mistakes);
         }
@@ -373,7 +385,7 @@ impl Builder<'_> {
                 .vendor_calls
                 .observer(name, &shared.telemetry, &shared.clock),
         ));
-        let deps = shared.dependencies(name, &limits, Arc::clone(&gate));
+        let deps = shared.dependencies(name, &limits, &settings.fields, Arc::clone(&gate));
         let provider = account.and_then(|account| {
             let provider = account.build(name.clone(), deps);
             mistakes.check(provider.map_err(|error| section.error(error.key, &error.message)))
@@ -386,12 +398,9 @@ impl Builder<'_> {
             self.gates.push((name.clone(), gate));
             self.mirrored.push(mirrored);
             let clock = Arc::clone(&shared.clock);
-            Some(ConfiguredProvider::new(
-                provider?,
-                Arc::new(kept),
-                limits.timeout,
-                clock,
-            ))
+            let provider =
+                ConfiguredProvider::new(provider?, Arc::new(kept), limits.timeout, clock);
+            Some(provider.with_fields(settings.fields))
         })
     }
 }
@@ -402,6 +411,8 @@ struct CommonSettings {
     limits: Option<Option<Section>>,
     /// `mirror`
     mirror: bool,
+    /// `fields`
+    fields: Arc<ConfiguredFields>,
 }
 
 /// Returns the vendor of this name.

@@ -15,6 +15,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     name: VENDOR,
     title: "Alibaba Cloud",
     product: "IoT Platform, API version 2018-01-20",
+    example_fields: &[],
     provider: "aliyun",
     crate_name: env!("CARGO_PKG_NAME"),
     example: include_str!("../config.toml"),

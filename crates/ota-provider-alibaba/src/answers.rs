@@ -1,7 +1,7 @@
 //! Converts a vendor's answer to neutral rows, for each of the five operations that read. Pure functions; `client` sends the calls.
 
-use ota_adapter::Source;
 use ota_adapter::rows::{is_nothing, mapped, rows_of};
+use ota_adapter::{NeutralRow, Source};
 use ota_core::drift::DriftKind;
 use ota_core::error::Retry;
 use ota_core::id::JobId;
@@ -27,9 +27,12 @@ pub(crate) fn job(source: Source<'_>, answer: Answer) -> Result<Option<Job>> {
         Value::Object(members) if members.is_empty() => return Ok(None),
         _ => {}
     }
+    let values = source.configured::<Job>(&answer.data);
     // The decoder's own error would repeat the value, which can be a signed URL.
     let wire: OtaJob = serde_json::from_value(answer.data).map_err(|_| wrong_shape(source))?;
-    Ok(Some(map::job::job(source, wire, Detail::Full)))
+    let mut job = map::job::job(source, wire, Detail::Full);
+    job.fill(values);
+    Ok(Some(job))
 }
 
 /// `Data` is not what the operation returns. A proxy or a broken edition may have changed it, so a retry may succeed.
@@ -76,7 +79,10 @@ pub(crate) fn packages(source: Source<'_>, answer: Answer) -> Result<Fetched<Opt
     })
 }
 
-fn page<W: DeserializeOwned, T>(
+/// A package has no field whose place can be configured.
+impl NeutralRow for Firmware {}
+
+fn page<W: DeserializeOwned, T: NeutralRow>(
     source: Source<'_>,
     answer: Answer,
     wrapper: &str,

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use ota_adapter::Source;
 use ota_core::Result;
+use ota_core::configured_fields::ConfiguredFields;
 use ota_core::drift::DriftCounter;
 use ota_core::id::{JobId, ProviderName};
 use ota_core::job::Job;
@@ -77,6 +78,7 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
         security_token: None,
     };
     let answer = interpret(&response, &secrets, &|_, _| {})?;
+    let fields = ConfiguredFields::default();
     let (provider, drift) = (
         ProviderName::parse("internals").expect("the name is valid"),
         DriftCounter::default(),
@@ -86,6 +88,7 @@ pub fn read(operation: Operation, status: u16, body: &[u8]) -> Result<Read> {
         provider: &provider,
         operation,
         drift: &drift,
+        fields: &fields,
     };
     Ok(match operation {
         Operation::Job => Read::Job(answers::job(source("QueryOTAJob"), answer)?.map(Box::new)),

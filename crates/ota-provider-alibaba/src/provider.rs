@@ -86,6 +86,7 @@ pub(crate) fn capability() -> Capability {
             counts_in_rows: false,
         },
         fields: FIELDS,
+        configured_fields: Vec::new(),
         actions: Vec::new(),
         quota: QUOTA,
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ota_core::ErrorKind;
 use ota_core::adapter::{Adapter, Descriptor};
+use ota_core::configured_fields::ConfigurableField;
 use ota_core::id::ProviderName;
 use ota_core::provider::{Dependencies, Provider, SettingError, SettingErrors};
 
@@ -15,6 +16,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     name: VENDOR,
     title: "Huawei",
     product: "IoT platform, classic northbound API (v1.5.0)",
+    // The vendor's example of a task has it there (docs/vendors/huawei.md, 1.6); what else is in `extendPara` no document fixes.
+    example_fields: &[(ConfigurableField::PackageVersion, "extendPara.fileVersion")],
     provider: "huawei",
     crate_name: env!("CARGO_PKG_NAME"),
     example: include_str!("../config.toml"),

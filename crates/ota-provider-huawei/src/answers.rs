@@ -1,7 +1,7 @@
 //! From an answer to rows of ours: the shapes that the three reading operations have. Pure functions; asking is done elsewhere.
 
 use ota_adapter::rows::{mapped, rows_of};
-use ota_adapter::{LenientScalar, Source};
+use ota_adapter::{LenientScalar, NeutralRow, Source};
 use ota_core::Result;
 use ota_core::drift::DriftKind;
 use ota_core::id::JobId;
@@ -19,11 +19,15 @@ use crate::wire::{OperationInfo, Page, Row};
 /// When the answer is something else than a task.
 pub(crate) fn job(source: Source<'_>, body: Map<String, Value>) -> Result<Job> {
     let shape = || source.wrong_shape("operationId");
-    let row: OperationInfo = serde_json::from_value(Value::Object(body)).map_err(|_| shape())?;
-    match row.operation_id.identifier() {
-        Some(_) => Ok(map::job(source, row)),
-        None => Err(shape()),
+    let body = Value::Object(body);
+    let values = source.configured::<Job>(&body);
+    let row: OperationInfo = serde_json::from_value(body).map_err(|_| shape())?;
+    if row.operation_id.identifier().is_none() {
+        return Err(shape());
     }
+    let mut job = map::job(source, row);
+    job.fill(values);
+    Ok(job)
 }
 
 /// Reads `queryUpgradeTaskList`.
@@ -46,7 +50,7 @@ pub(crate) fn tasks(
     page(source, body, |row| map::task(source, row, job_id))
 }
 
-fn page<W: Row, T>(
+fn page<W: Row, T: NeutralRow>(
     source: Source<'_>,
     mut body: Map<String, Value>,
     map: impl Fn(W) -> T,

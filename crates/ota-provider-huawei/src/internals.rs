@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use ota_adapter::Source;
 use ota_core::Result;
+use ota_core::configured_fields::ConfiguredFields;
 use ota_core::drift::DriftCounter;
 use ota_core::id::{JobId, ProviderName};
 use ota_core::job::Job;
@@ -56,6 +57,20 @@ pub const SECRET: &str = "secret-of-nobody";
 /// # Errors
 /// What a caller of the provider would see.
 pub fn read(operation: Operation, status: u16, body: &[u8], now: Instant) -> Result<Read> {
+    read_with(operation, status, body, now, &ConfiguredFields::default())
+}
+
+/// As [`read`], with fields at configured places.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(
+    operation: Operation,
+    status: u16,
+    body: &[u8],
+    now: Instant,
+    fields: &ConfiguredFields,
+) -> Result<Read> {
     let response = Response {
         status,
         headers: HeaderMap::new(),
@@ -69,6 +84,7 @@ pub fn read(operation: Operation, status: u16, body: &[u8], now: Instant) -> Res
         provider: &provider,
         operation: "internals",
         drift: &drift,
+        fields,
     };
     Ok(match operation {
         Operation::Token => {

@@ -78,6 +78,7 @@ pub(crate) fn capability() -> Capability {
             counts_in_rows: true,
         },
         fields: FIELDS,
+        configured_fields: Vec::new(),
         actions: Vec::new(),
         quota: QUOTA,
     }

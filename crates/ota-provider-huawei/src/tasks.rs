@@ -44,7 +44,7 @@ pub(crate) async fn tasks_page(
     };
     let (plan, filter, job_id, path) = (&plan, &request.filter, &request.job_id, &path);
     let pager = Pager {
-        filtered: filter.device_id.is_some() || plan.statuses_here,
+        filtered: filter.names_devices() || plan.statuses_here,
         ..client
             .account
             .pager(cursor.segments, from, request.page_size, MAX_PAGE_SIZE)

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use ota_api::provider::Capabilities;
 use ota_core::adapter::Descriptor;
+use ota_core::configured_fields::ConfigurableField;
 use ota_core::fields::{self, FieldSupport};
 use ota_gateway::vendors;
 
@@ -93,6 +94,7 @@ pub(crate) fn text() -> String {
         |vendor| vendor.descriptor.default_calls.to_string(),
     );
     table_of_fields(&mut page, &vendors);
+    table_of_configurable_fields(&mut page, &vendors);
     page
 }
 
@@ -130,6 +132,29 @@ fn table_of_fields(page: &mut String, vendors: &[Vendor]) {
     table("Tasks", fields::TASK, &|of, name| {
         yes(of.task.contains(&name))
     });
+}
+
+/// Lists the fields whose place in the vendor's rows an operator can configure.
+fn table_of_configurable_fields(page: &mut String, vendors: &[Vendor]) {
+    page.push_str(
+        "\n## Fields at a configured place\n\n\
+         What a vendor does not report on its own can stand in free-form data of its rows. An operator says where, by a key of `[providers.NAME.fields]` \
+         ([operations.md](operations.md#fields-at-a-configured-place)); the field is then filled in jobs, tasks and the mirror. With `device_name`, tasks can be filtered \
+         by the device's name (`here`).\n\n| |",
+    );
+    head(page, vendors);
+    for field in ConfigurableField::ALL {
+        let name = format!("`{}`, key `{field}`", field.field());
+        row(page, &name, vendors, |vendor| {
+            let mut taken = vendor.descriptor.configurable_fields();
+            if taken.any(|taken| taken == *field) {
+                "yes"
+            } else {
+                ""
+            }
+            .to_owned()
+        });
+    }
 }
 
 /// Says which filters are answered only together with others.

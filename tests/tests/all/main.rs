@@ -66,6 +66,7 @@ mod routes {
 }
 mod setup;
 mod vendors {
+    mod configured_fields;
     pub(crate) mod credentials;
     mod fault_rates;
     pub(crate) mod faults;

@@ -1,6 +1,7 @@
 //! The cases, by group of rules.
 
 pub(crate) mod calls;
+pub(crate) mod configured;
 pub(crate) mod documented;
 pub(crate) mod errors;
 pub(crate) mod fields;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ota_adapter::error::about_the_same;
 use ota_adapter::token_pager::{TokenPage, TokenPagedRows, TokenPager, TokenPosition};
 use ota_core::capability::Capability;
+use ota_core::configured_fields::RowKind;
 use ota_core::context::Context;
 use ota_core::drift::DriftKind;
 use ota_core::error::{Retry, VendorError};
@@ -20,6 +21,7 @@ use ota_core::provider::{
 };
 use ota_core::task::{Failure, Task, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
+use serde_json::json;
 
 use crate::memory::difference::{
     Aliases, ServerVersion, newer_job_filter, newer_task_filter, older_server,
@@ -79,7 +81,7 @@ impl MemoryProvider {
     ) -> Self {
         Self {
             name,
-            capability,
+            capability: capability.with_configured(&deps.fields),
             vendor,
             deps,
             secret: SECRET,
@@ -415,6 +417,7 @@ impl MemoryProvider {
         for row in &mut rows {
             row.detail = Detail::Summary;
             row.description = None;
+            self.name_package(row);
         }
         leave_out_of_jobs(trouble, Place::JobRow, &mut rows);
         self.order(trouble, &mut rows);
@@ -478,6 +481,7 @@ impl MemoryProvider {
             rows.iter_mut().for_each(|task| task.failure = None);
         }
         self.vendor.note_tasks(&request.filter);
+        rows.iter_mut().for_each(|task| self.name_device(task));
         rows.retain(|task| MemoryVendor::task_matches(&request.filter, task));
         leave_out_of_tasks(trouble, &mut rows);
         self.order(trouble, &mut rows);
@@ -576,6 +580,25 @@ impl MemoryProvider {
         }
     }
 
+    /// Takes the names of the package out where the vendor does not report them, and fills in what stands at the configured places.
+    fn name_package(&self, job: &mut Job) {
+        let reported = self.capability.fields.job.contains(&"package.version");
+        if let Some(package) = job.package.as_mut().filter(|_| !reported) {
+            (package.name, package.version) = (None, None);
+        }
+        let row = json!({"id": job.id.as_str()});
+        self.deps.fields.read(RowKind::Job, &row).fill_job(job);
+    }
+
+    /// As [`MemoryProvider::name_package`], for the name of a device.
+    fn name_device(&self, task: &mut Task) {
+        if !self.capability.fields.task.contains(&"device.name") {
+            task.device.name = None;
+        }
+        let row = json!({"id": task.id.as_str()});
+        self.deps.fields.read(RowKind::Task, &row).fill_task(task);
+    }
+
     /// Returns the job that the vendor answers with, if it is the one that was asked for.
     fn answered(&self, id: &JobId) -> Option<&Job> {
         let job = self.vendor.find(id, self.aliases.are_taken())?;
@@ -654,6 +677,7 @@ impl JobReader for MemoryProvider {
         if let Some(job) = &mut job {
             self.tell("GetJob", spoil_job(trouble, job));
             keep_running(trouble, job);
+            self.name_package(job);
             leave_out_of_jobs(trouble, Place::Job, std::slice::from_mut(job));
             about_the_same("GetJob", &request.job_id, &job.id)?;
         }

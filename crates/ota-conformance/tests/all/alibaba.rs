@@ -227,6 +227,10 @@ impl Simulated for Dialect {
         }
     }
 
+    fn id_fields(&self) -> (&'static str, &'static str) {
+        ("JobId", "TaskId")
+    }
+
     fn operation(&self, place: Place) -> &'static str {
         match place {
             Place::JobRow => "ListOTAJobByFirmware",

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ota_conformance::memory::{MemoryProvider, full_capability, small_capability};
+use ota_conformance::memory::{
+    MemoryProvider, capability_without_names, full_capability, small_capability,
+};
 use ota_conformance::{CASES, Case, Subject, run_all, run_case};
 
 use crate::memory::{Kind, subject, subject_with};
@@ -35,9 +37,10 @@ fn flawed(flaw: Flaw) -> Subject {
             | Flaw::HidesWhatAFilterNeeds
             | Flaw::NamesNoNeeds
     );
-    let capability = match small {
-        true => small_capability(),
-        false => full_capability(),
+    let capability = match flaw {
+        Flaw::IgnoresConfiguredFields => capability_without_names(),
+        _ if small => small_capability(),
+        _ => full_capability(),
     };
     let good = |inner: MemoryProvider| match flaw {
         Flaw::AsksForNoOrder => Arc::new(inner.without_order()) as _,

@@ -151,6 +151,10 @@ impl Simulated for Huawei {
         }
     }
 
+    fn id_fields(&self) -> (&'static str, &'static str) {
+        ("operationId", "subOperationId")
+    }
+
     fn operation(&self, place: Place) -> &'static str {
         match place {
             Place::JobRow => operation::LIST_OPERATIONS,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ota_conformance::memory::{
     self, Aliases, MemoryProvider, MemoryVendor, ServerVersion, capability_without_failures,
-    full_capability, small_capability,
+    capability_without_names, full_capability, small_capability,
 };
-use ota_conformance::{Renewal, Subject};
+use ota_conformance::{Renewal, Subject, fields_at_ids};
 use ota_core::capability::Capability;
 use ota_core::clock::Clock;
 use ota_core::provider::Provider;
@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     Full,
     WithoutSomeFilters,
     WithoutFailures,
+    WithoutNames,
     ByTokens,
     VagueLists,
     AliasesByForm,
@@ -40,6 +41,7 @@ impl Kind {
         match self {
             Self::WithoutSomeFilters => small_capability(),
             Self::WithoutFailures => capability_without_failures(),
+            Self::WithoutNames => capability_without_names(),
             _ => full_capability(),
         }
     }
@@ -52,7 +54,9 @@ impl Kind {
             Self::AliasesByAnswer => provider.with_aliases(Aliases::ComparedWithTheAnswer),
             Self::AliasesBelieved => provider.with_aliases(Aliases::Believed),
             Self::OldServer => provider.with_server_version(ServerVersion::One),
-            Self::Full | Self::WithoutSomeFilters | Self::WithoutFailures => provider,
+            Self::Full | Self::WithoutSomeFilters | Self::WithoutFailures | Self::WithoutNames => {
+                provider
+            }
         }
     }
 }
@@ -71,6 +75,7 @@ fn subjects() -> Vec<Planned> {
             Kind::WithoutFailures,
             GUARD,
         ),
+        ("memory without names", Kind::WithoutNames, GUARD),
         ("memory that pages by tokens", Kind::ByTokens, GUARD),
         ("memory with vague lists", Kind::VagueLists, GUARD),
         (
@@ -124,9 +129,16 @@ pub(crate) fn subject_with(
     let vendor = Arc::new(MemoryVendor::new(&provider_name(), 23, 60));
     let provider = MemoryProvider::new(
         provider_name(),
-        capability,
+        capability.clone(),
         Arc::clone(&vendor),
         rig.deps.clone(),
+    );
+    let fields = fields_at_ids(&capability, "id", "id");
+    let configured = MemoryProvider::new(
+        provider_name(),
+        capability,
+        Arc::clone(&vendor),
+        rig.deps_with(fields),
     );
     let clock: Arc<dyn Clock> = Arc::new(rig.clock.clone());
     let mut subject = memory::subject(
@@ -138,6 +150,7 @@ pub(crate) fn subject_with(
     );
     subject.pass_time = Some(rig.pass_time());
     subject.drift = Some(rig.drift_count());
+    subject.configured = Some(Arc::new(configured));
     let credential = Arc::new(AtomicU64::new(0));
     let renewed = MemoryProvider::new(
         provider_name(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ota_conformance::GateUnderTest;
 use ota_core::clock::{Clock, ManualClock};
+use ota_core::configured_fields::ConfiguredFields;
 use ota_core::context::Context;
 use ota_core::drift::DriftCounter;
 use ota_core::gate::{Attempt, Gate, OpenGate, VendorCall};
@@ -165,6 +166,7 @@ impl Rig {
             clock: shared,
             random,
             drift: Arc::<DriftCounter>::clone(&drift),
+            fields: Arc::default(),
             max_calls_per_page,
         };
         Self {
@@ -173,6 +175,14 @@ impl Rig {
             drift,
             deps,
             through,
+        }
+    }
+
+    /// What a provider is built with for which the places of fields are configured.
+    pub(crate) fn deps_with(&self, fields: ConfiguredFields) -> Dependencies {
+        Dependencies {
+            fields: Arc::new(fields),
+            ..self.deps.clone()
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ota_conformance::{
     Documented, Example, JobTruth, Newer, Place, Renewal, Subject, TaskExample, Trouble, Truth,
+    fields_at_ids,
 };
 use ota_core::BoxFuture;
 use ota_core::id::{JobId, TaskId};
@@ -103,6 +104,9 @@ pub(crate) trait Simulated: Send + Sync + 'static {
         Documented::default()
     }
 
+    /// The vendor's names of the identifiers in rows of the job list, and of a job alone, and in rows of the task list.
+    fn id_fields(&self) -> (&'static str, &'static str);
+
     /// The operation whose answers have rows of this place, where the documented fields are given.
     fn operation(&self, _place: Place) -> &'static str {
         ""
@@ -175,6 +179,10 @@ pub(crate) async fn subject(
     let (settings, secrets) = (vendor.settings(&server.url()), vendor.secrets());
     let inline = secrets.iter().map(|one| (one.key.to_owned(), one.first));
     let provider = vendor.build(with(&settings, inline), rig.deps.clone());
+    let (job_id, task_id) = vendor.id_fields();
+    let fields = fields_at_ids(provider.capability(), job_id, task_id);
+    let inline = secrets.iter().map(|one| (one.key.to_owned(), one.first));
+    let configured = vendor.build(with(&settings, inline), rig.deps_with(fields));
     let mut truth = truth(vendor, &server.fleet());
     truth.documented = documented.unwrap_or_default();
     let broken = vendor.broken_part(&server.fleet());
@@ -217,6 +225,7 @@ pub(crate) async fn subject(
             }
             _ => faults_of(&breaking, trouble, refusal),
         })),
+        configured: Some(configured),
         drift: Some(rig.drift_count()),
         secrets: hidden.map(|one| one.first.to_owned()).collect(),
         renewal: Some(renewal(vendor, &rig, &settings, secrets, renew)),

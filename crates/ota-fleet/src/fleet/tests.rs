@@ -173,6 +173,7 @@ impl Bench {
                     counts_in_rows: false,
                 },
                 fields: ota_core::fields::FieldSupport::default(),
+                configured_fields: Vec::new(),
                 actions: Vec::new(),
                 quota: DocumentedQuota {
                     calls: 1,

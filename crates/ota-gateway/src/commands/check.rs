@@ -10,6 +10,7 @@ use ota_api::problem::Code;
 use ota_auth::Keys;
 use ota_core::ErrorKind;
 use ota_core::clock::{Clock, SystemClock, after};
+use ota_core::configured_fields::{FieldUse, RowKind};
 use ota_core::context::{Context, Priority};
 use ota_core::escape::escaped;
 use ota_core::random::SystemRandom;
@@ -78,6 +79,14 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     {
         let _ = writeln!(text, "\nMirror: {}", escaped(line));
     }
+    if rows.iter().any(|row| !row.fields.is_empty()) {
+        text.push_str("\nConfigured fields:\n");
+        for row in &rows {
+            for used in &row.fields {
+                let _ = writeln!(text, "  {}: {}", row.name, escaped(&described(used)));
+            }
+        }
+    }
     let mend: Vec<&Row> = rows.iter().filter(|row| row.advice.is_some()).collect();
     if !mend.is_empty() {
         text.push_str("\nHow to fix it:\n");
@@ -118,6 +127,22 @@ async fn database(config: &Config, options: &Options) -> Result<String, String> 
     Ok(super::mirror::described(&about))
 }
 
+/// Says whether a configured place holds a field, as far as the rows show that one cheap call brings.
+fn described(used: &FieldUse) -> String {
+    let FieldUse {
+        field, path, rows, ..
+    } = used;
+    let found = match (used.found, rows, field.row()) {
+        (_, 0, RowKind::Job) => "no job was read that could hold it".to_owned(),
+        (_, 0, RowKind::Task) => "not looked for; no task was read".to_owned(),
+        (0, rows, _) => format!(
+            "not found in {rows} row(s); see `vendor.fields` of a row for what the vendor sends"
+        ),
+        (found, rows, _) => format!("found in {found} of {rows} row(s)"),
+    };
+    format!("{field} at `{path}`: {found}")
+}
+
 /// One line of the table.
 struct Row {
     name: String,
@@ -126,6 +151,8 @@ struct Row {
     called: String,
     took: Duration,
     endpoint: String,
+    /// The fields whose place is configured, after the call.
+    fields: Vec<FieldUse>,
     problem: Option<String>,
     advice: Option<String>,
 }
@@ -199,6 +226,7 @@ fn not_called(member: &ConfiguredProvider) -> Row {
         called: String::new(),
         took: Duration::ZERO,
         endpoint: provider.endpoint().to_owned(),
+        fields: member.fields().uses(),
         problem: None,
         advice: None,
     }
@@ -224,6 +252,7 @@ async fn providers(fleet: &Fleet, clock: &dyn Clock, timeout: Duration) -> Vec<R
             called: cx.calls.operations().join(", "),
             took,
             endpoint: provider.endpoint().to_owned(),
+            fields: member.fields().uses(),
             problem: error.as_ref().map(explained),
             advice: error.as_ref().map(|error| match error.advice() {
                 Some(advice) => advice.to_owned(),
@@ -245,6 +274,7 @@ async fn tokens(keys: &Keys, address: String, clock: &dyn Clock) -> Row {
         called: "GET".to_owned(),
         took: clock.monotonic().saturating_duration_since(start),
         endpoint: address,
+        fields: Vec::new(),
         advice: result.as_ref().err().map(|error| {
             let advice = error.advice().unwrap_or(
                 "check `auth.jwks_url`, and whether it answers from this machine (`curl -v`)",

@@ -1,6 +1,6 @@
 //! The example of a configuration: the gateway's own sections, then one provider of each vendor.
 
-use super::limits;
+use super::{fields, limits};
 use crate::vendors;
 
 /// The sections that do not belong to a vendor.
@@ -22,6 +22,7 @@ pub fn example() -> String {
         text.push_str(vendor.example.trim_end());
         text.push_str(MIRROR);
         text.push_str(&limits::example(name, vendor));
+        text.push_str(&fields::example(name, vendor));
     }
     text
 }

@@ -314,7 +314,7 @@ fn expected(text: &str) -> String {
 }
 
 /// Names the type of a value, by the first word that serde or the reader of TOML has for it.
-fn given(kind: &str) -> &str {
+pub(super) fn given(kind: &str) -> &str {
     match kind {
         "string" => "a text",
         "integer" => "a whole number",

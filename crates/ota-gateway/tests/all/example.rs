@@ -147,11 +147,16 @@ fn the_example_shows_every_key_and_no_other() {
     ]
     .map(str::to_owned);
     let of_providers = providers();
-    let of_providers = of_providers.keys().flat_map(|name| {
+    let of_providers = of_providers.iter().flat_map(|(name, section)| {
+        // A vendor that reports all of them has no such section.
+        let fields = section.get("fields");
+        let fields = fields.map(|_| format!("providers.{name}.fields"));
         [
             format!("providers.{name}"),
             format!("providers.{name}.limits"),
         ]
+        .into_iter()
+        .chain(fields)
     });
     for section in own.into_iter().chain(of_providers) {
         let table = section
@@ -159,7 +164,7 @@ fn the_example_shows_every_key_and_no_other() {
             .fold(&example, |table, name| table[name].as_table().unwrap());
         let shown: BTreeSet<String> = table
             .keys()
-            .filter(|key| !["vendor", "limits", "mirror"].contains(&key.as_str()))
+            .filter(|key| !["vendor", "limits", "mirror", "fields"].contains(&key.as_str()))
             .cloned()
             .collect();
         let mut known = known_keys(&section, folder.path());

@@ -155,7 +155,7 @@ impl TaskPlan {
     ) -> bool {
         (status.is_none() || status == status_of(&task.vendor))
             && (!self.statuses_here || filter.status.contains(&task.status))
-            && (filter.device_id.is_none() || filter.device_id == task.device.id)
+            && filter.wants_device_of(task)
     }
 }
 

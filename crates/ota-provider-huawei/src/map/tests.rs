@@ -2,6 +2,7 @@
 
 use ::time::macros::datetime;
 use ota_adapter::{LenientList, LenientObject, Source};
+use ota_core::configured_fields::ConfiguredFields;
 use ota_core::drift::{DriftCounter, DriftKind};
 use ota_core::id::{DeviceId, JobId, ProviderName, TaskId};
 use ota_core::job::{
@@ -53,6 +54,7 @@ fn mapped<T>(map: impl FnOnce(Source<'_>) -> T) -> (T, Vec<(DriftKind, String)>)
         provider: &provider,
         operation: "List",
         drift: &drift,
+        fields: &ConfiguredFields::default(),
     });
     let reported = drift.snapshot().into_keys();
     let reported = reported.map(|(kind, _, field)| (kind, field));

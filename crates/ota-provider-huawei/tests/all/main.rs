@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod configured_fields;
 mod decoder;
 mod fields;
 mod job;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ota_adapter_test::{ScriptedServer, TestDeps};
 use ota_core::Context;
 use ota_core::clock::ManualClock;
+use ota_core::configured_fields::{ConfigurableField, ConfiguredFields, FieldPath};
 use ota_core::drift::DriftCounter;
 use ota_core::id::ProviderName;
 use ota_core::provider::{GetJob, JobFilter, ListJobs, ListTasks, TaskFilter};
@@ -86,6 +87,8 @@ pub(crate) struct Subject {
     pub(crate) provider: HuaweiProvider,
     pub(crate) clock: ManualClock,
     pub(crate) drift: Arc<DriftCounter>,
+    /// The fields whose place is configured.
+    pub(crate) fields: Arc<ConfiguredFields>,
     given: TestDeps,
 }
 
@@ -94,7 +97,24 @@ impl Subject {
         Self::with(endpoint, json!({}), &Arc::default())
     }
 
-    pub(crate) fn with(endpoint: &str, mut change: Value, tokens: &Arc<TokenPool>) -> Self {
+    /// A provider with fields at configured places.
+    pub(crate) fn with_fields(endpoint: &str, fields: &[(ConfigurableField, &str)]) -> Self {
+        let paths = fields.iter();
+        let paths = paths.map(|(field, path)| (*field, FieldPath::parse(path).unwrap()));
+        let fields = Arc::new(ConfiguredFields::new(paths));
+        Self::built(endpoint, json!({}), &Arc::default(), fields)
+    }
+
+    pub(crate) fn with(endpoint: &str, change: Value, tokens: &Arc<TokenPool>) -> Self {
+        Self::built(endpoint, change, tokens, Arc::default())
+    }
+
+    fn built(
+        endpoint: &str,
+        mut change: Value,
+        tokens: &Arc<TokenPool>,
+        fields: Arc<ConfiguredFields>,
+    ) -> Self {
         let mut settings = json!({"endpoint": endpoint, "app_id": "app-1", "secret": SECRET});
         settings
             .as_object_mut()
@@ -104,12 +124,15 @@ impl Subject {
         let clock = ManualClock::new(datetime!(2026-01-01 00:00 UTC));
         let given = TestDeps::new(Arc::new(clock.clone()));
         let name = ProviderName::parse("huawei-nb").unwrap();
-        let (config, deps) = (settings.into_config().unwrap(), given.dependencies(5));
+        let config = settings.into_config().unwrap();
+        let mut deps = given.dependencies(5);
+        deps.fields = Arc::clone(&fields);
         let provider = HuaweiProvider::new(name, config, deps, Arc::clone(tokens)).unwrap();
         Self {
             provider,
             clock,
             drift: Arc::clone(&given.drift),
+            fields,
             given,
         }
     }

@@ -124,6 +124,7 @@ fn capability(kind: Kind) -> Capability {
             job_stats: &[],
             task: &[],
         },
+        configured_fields: Vec::new(),
         actions: Vec::new(),
         quota: DocumentedQuota {
             calls: 1000,

@@ -78,6 +78,10 @@ impl Simulated for __Name__ {
         "00000000-0000-4000-8000-000000000000"
     }
 
+    fn id_fields(&self) -> (&'static str, &'static str) {
+        ("id", "id")
+    }
+
     fn job_statuses(&self) -> &'static [(&'static str, JobStatus)] {
         &[
             ("ready", JobStatus::Pending),

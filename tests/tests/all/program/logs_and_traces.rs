@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use ota_tests::gateway::FOLDER;
 use ota_tests::script::{Answer, Script, Seen};
 use ota_tests::token::{SECRET, minted};
 use ota_tests::vendors::{ACCESS_KEY_SECRET, APP_SECRET, SECURITY_TOKEN};
@@ -26,8 +27,12 @@ impl Running {
     pub(crate) async fn start(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.toml");
-        std::fs::write(&path, text).unwrap();
+        let text = text.replace(FOLDER, &folder.path().display().to_string());
+        std::fs::write(&path, &text).unwrap();
         let mut command = program::command(&["serve", "--config", &path.display().to_string()]);
+        if text.contains("[mirror]") {
+            command.env_remove("OTA_GATEWAY__MIRROR__ENABLED");
+        }
         command
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped());

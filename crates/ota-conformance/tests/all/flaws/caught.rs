@@ -47,6 +47,10 @@ pub(super) const CAUGHT: &[(Flaw, &[&str])] = &[
         Flaw::AsksWithARefusedCredential,
         &["a_refused_credential_is_left_alone_until_it_changes"],
     ),
+    (
+        Flaw::IgnoresConfiguredFields,
+        &["fields_at_a_configured_place_are_filled"],
+    ),
     (Flaw::BelievesAnEmptyList, &["C31"]),
     (
         Flaw::BelievesAnotherJob,

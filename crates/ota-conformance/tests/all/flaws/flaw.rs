@@ -57,6 +57,7 @@ pub(crate) enum Flaw {
     HidesFailures,
     HidesLostRows,
     HidesWhatAFilterNeeds,
+    IgnoresConfiguredFields,
     IgnoresDevice,
     IgnoresGarbage,
     IgnoresKind,

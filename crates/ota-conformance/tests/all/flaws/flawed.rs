@@ -323,7 +323,7 @@ pub(super) fn plant(mut subject: Subject, flaw: Flaw) -> Subject {
     match flaw {
         Flaw::SillyCapability => other.max_page_size = 0,
         Flaw::HidesWhatAFilterNeeds => other.job_filter_needs = &[],
-        Flaw::FillsUndeclaredFields => other.fields.task = &["failure"],
+        Flaw::FillsUndeclaredFields => other.fields.task = &["device.name", "failure"],
         _ => other.max_page_size -= 1,
     }
     let largest = subject.truth.jobs.iter().max_by_key(|job| job.tasks.len());
@@ -361,6 +361,9 @@ pub(super) fn plant(mut subject: Subject, flaw: Flaw) -> Subject {
     }
     if let (Flaw::KeepsItsFirstCredential, Some(renewal)) = (flaw, &mut subject.renewal) {
         renewal.at_provider = Box::new(|_| {});
+    }
+    if flaw == Flaw::IgnoresConfiguredFields {
+        subject.configured = Some(Arc::clone(&subject.provider));
     }
     if flaw == Flaw::SwallowsDrift {
         subject.drift = Some(Box::new(|| 0));

@@ -1,4 +1,5 @@
 use ota_adapter::Source;
+use ota_core::configured_fields::ConfiguredFields;
 use ota_core::drift::{DriftCounter, DriftKind};
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobKind, JobOutcome, JobPurpose, JobStats, ScheduleMode, Scope};
@@ -17,6 +18,7 @@ fn with_drift(row: Value) -> (Job, Vec<DriftKind>) {
         provider: &provider,
         operation: "List",
         drift: &drift,
+        fields: &ConfiguredFields::default(),
     };
     let job = super::job(source, row);
     let reported = drift.snapshot().into_keys();

@@ -14,6 +14,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     name: VENDOR,
     title: "__Name__",
     product: "the product and the version of its API",
+    example_fields: &[],
     provider: "__name__",
     crate_name: env!("CARGO_PKG_NAME"),
     example: include_str!("../config.toml"),

@@ -76,6 +76,7 @@ pub(crate) fn capability() -> Capability {
             counts_in_rows: false,
         },
         fields: FieldSupport::default(),
+        configured_fields: Vec::new(),
         actions: Vec::new(),
         quota: QUOTA,
     }
