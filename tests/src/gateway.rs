@@ -1,11 +1,13 @@
 //! A gateway of its own for each test: configured by a real file, listening on a free port.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ota_core::clock::{Clock, SystemClock};
+use ota_core::id::ProviderName;
 use ota_core::random::SystemRandom;
 use ota_gateway::config::Config;
+use ota_gateway::forward::{Holders, Standing};
 use ota_gateway::{assembly, listeners};
 use ota_store::OpenError;
 use tempfile::TempDir;
@@ -47,6 +49,30 @@ pub const FOLDER: &str = "{folder}";
 fn without_mirror(text: &str) -> Option<(String, String)> {
     let switch = ("OTA_GATEWAY__MIRROR__ENABLED", "false");
     (!text.contains("[mirror]")).then(|| (switch.0.to_owned(), switch.1.to_owned()))
+}
+
+/// Which gateway holds the vendor accounts, as a test says.
+#[derive(Debug)]
+pub struct PlantedStanding(Mutex<Standing>);
+
+impl PlantedStanding {
+    /// The gateway is not the holder; the holder is reached at `address`, if there is one.
+    #[must_use]
+    pub fn not_holder(address: Option<String>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Standing::NotHolder { address })))
+    }
+
+    /// Changes it.
+    pub fn set(&self, standing: Standing) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+}
+
+impl Holders for PlantedStanding {
+    fn standing(&self, _provider: &ProviderName) -> Standing {
+        let standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.clone()
+    }
 }
 
 /// A running gateway. Dropping it ends it.
@@ -106,13 +132,25 @@ impl Gateway {
     /// # Panics
     /// When it does not start.
     pub async fn on_clock(text: &str, clock: Arc<dyn Clock>) -> Self {
+        Self::among(text, clock, None).await
+    }
+
+    /// Starts a gateway for a whole configuration file, on a clock, as one of several: `holders` says which of them holds a vendor account.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn among(
+        text: &str,
+        clock: Arc<dyn Clock>,
+        holders: Option<Arc<dyn Holders>>,
+    ) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let path = folder.path().join("gateway.toml");
         let text = &text.replace(FOLDER, &folder.path().display().to_string());
         std::fs::write(&path, text).expect("a file can be written");
         let config =
             Config::load(Some(&path), without_mirror(text)).expect("the configuration is valid");
-        let app = assembly::app_on(&config, clock, Arc::new(SystemRandom))
+        let app = assembly::app_among(&config, clock, Arc::new(SystemRandom), holders)
             .expect("the providers can be built");
         if let Err(OpenError::Refused(text)) = app.mirror().open().await {
             panic!("the database of the mirror cannot be opened: {text}");

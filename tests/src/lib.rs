@@ -10,7 +10,7 @@ pub mod token;
 pub mod vendors;
 pub mod wire;
 
-pub use gateway::{Ask, Gateway};
+pub use gateway::{Ask, Gateway, PlantedStanding};
 pub use script::{Answer, Script, Seen};
 pub use vendors::Section;
 pub use wire::Reply;

@@ -150,6 +150,13 @@ impl CallLog {
         }
     }
 
+    /// Adds calls that another gateway made for the same request, and the sum of their durations.
+    pub fn add(&self, count: u32, time: Duration) {
+        let summary = &mut self.lock().summary;
+        summary.count = summary.count.saturating_add(count);
+        summary.time = summary.time.saturating_add(time);
+    }
+
     /// Returns the summary so far.
     #[must_use]
     pub fn summary(&self) -> CallSummary {

@@ -109,6 +109,7 @@ struct Inner {
     superseded: bool,
     local: bool,
     unsent: bool,
+    caller_specific: bool,
     /// Shared, so that all callers that waited for one call get its complete error.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -144,6 +145,7 @@ impl Error {
             superseded: false,
             local: false,
             unsent: false,
+            caller_specific: false,
             source: None,
         }))
     }
@@ -243,6 +245,14 @@ impl Error {
         self
     }
 
+    /// Records that the error concerns only the caller for whom the work was done, as when that caller's token was refused: another caller who waits for
+    /// the same read may be answered.
+    #[must_use]
+    pub fn with_caller_specific(mut self) -> Self {
+        self.0.caller_specific = true;
+        self
+    }
+
     /// Adds the cause. It must hold no secret: a request URL with a signature is one.
     #[must_use]
     pub fn with_source(
@@ -323,6 +333,12 @@ impl Error {
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         self.0.unsent
+    }
+
+    /// Returns whether the error concerns only the caller for whom the work was done.
+    #[must_use]
+    pub fn is_caller_specific(&self) -> bool {
+        self.0.caller_specific
     }
 
     /// Returns whether a page whose later vendor call met this error is given with the rows of the calls before. A refusal of what the caller asked

@@ -8,5 +8,5 @@ mod response_cache;
 pub use fleet::{Answer, ConfiguredProvider, Fleet, Quota};
 pub use health::{Health, HealthState};
 pub use response_cache::{
-    CacheAnswer, CacheDirectives, CacheLimits, Fetch, Fetched, ResponseCache, Source,
+    CacheAnswer, CacheDirectives, CacheLimits, Fetch, Fetched, Provenance, ResponseCache, Source,
 };

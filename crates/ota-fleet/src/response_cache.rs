@@ -49,6 +49,19 @@ pub struct Fetched<V> {
     pub bytes: u32,
     /// When the earliest vendor call that it comes from was sent.
     pub as_of: Moment,
+    /// Where it comes from.
+    pub provenance: Provenance,
+}
+
+/// Where the result of a fetch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// From vendor calls.
+    Vendor,
+    /// From the cache of another gateway: it is not new because it arrives now.
+    OtherCache,
+    /// From the cache of another gateway, which had nothing as new as requested because the vendor did not answer.
+    Stale,
 }
 
 /// A read from the vendor that has not started yet.
@@ -83,6 +96,8 @@ pub enum Source {
     Fetched,
     /// From an equal read in flight for another caller.
     Coalesced,
+    /// From the cache of another gateway, which was asked for this caller.
+    OtherCache,
     /// From the cache.
     Hit,
 }
@@ -119,6 +134,7 @@ type Outcome<V> = Option<FetchResult<V>>;
 #[derive(Debug)]
 struct FetchResult<V> {
     result: Result<Arc<Entry<V>>>,
+    provenance: Provenance,
     /// The deadline of the fetch.
     until: Instant,
     /// The latest deadline of the callers that waited for it.
@@ -240,7 +256,7 @@ impl<V: Send + Sync + 'static> ResponseCache<V> {
     /// is not cached, unless it is a refusal that a retry would not change. `fetch` receives its deadline.
     ///
     /// Each caller waits until its own deadline. If a fetch fails only because the deadline of its first caller was reached, the callers with more time start
-    /// another one with the latest of their deadlines.
+    /// another one with the latest of their deadlines. A failure that concerns the first caller only is not shared: the others start another fetch.
     ///
     /// # Errors
     /// The error of the fetch, if no cached response may be served instead; `timeout` at the caller's deadline; `None` for `only_if_cached` if nothing is
@@ -284,7 +300,7 @@ impl<V: Send + Sync + 'static> ResponseCache<V> {
         };
         let mut fetch = Some(fetch);
         let mut until = deadline;
-        let (result, source) = loop {
+        let (result, provenance, source) = loop {
             let (flight, source) = self.join_or_start(key, deadline, until, &mut fetch);
             let landed = tokio::select! {
                 biased;
@@ -295,16 +311,26 @@ impl<V: Send + Sync + 'static> ResponseCache<V> {
                 )),
             };
             match landed {
-                Ok(landed) if !usable && self.continues(&landed, source, deadline) => {
+                Ok(landed)
+                    if is_of_another_caller(&landed, source)
+                        || !usable && self.continues(&landed, source, deadline) =>
+                {
                     until = landed.latest;
                 }
-                Ok(landed) => break (landed.result, source),
-                Err(error) => break (Err(error), source),
+                Ok(landed) => break (landed.result, landed.provenance, source),
+                Err(error) => break (Err(error), Provenance::Vendor, source),
             }
         };
         let now = self.clock.monotonic();
         match result {
-            Ok(entry) => Ok(Some(serve(&entry, now, false, source))),
+            Ok(entry) => {
+                let stale = provenance == Provenance::Stale;
+                let source = match (source, provenance) {
+                    (Source::Fetched, Provenance::OtherCache) => Source::OtherCache,
+                    (source, _) => source,
+                };
+                Ok(Some(serve(&entry, now, stale, source)))
+            }
             Err(error) if may_be_stale(error.kind()) => {
                 let cached = self.entries.get(key);
                 match cached.filter(|entry| entry.age(now) <= limits.stale_if_error) {
@@ -403,19 +429,25 @@ impl<V: Send + Sync + 'static> ResponseCache<V> {
                 result = fetch.run => result,
                     () = abandoned(&end, &fetch.calls) => return,
             };
+            let mut provenance = Provenance::Vendor;
             let result = match result {
                 Ok(fetched) => {
+                    provenance = fetched.provenance;
+                    let now = clock.monotonic();
                     let entry = Arc::new(Entry {
                         value: Arc::new(fetched.value),
                         bytes: AtomicU32::new(fetched.bytes),
                         as_of: fetched.as_of,
-                        received: clock.monotonic(),
+                        received: match provenance {
+                            Provenance::Vendor => now,
+                            // The other cache has served it for `min_age` already.
+                            Provenance::OtherCache | Provenance::Stale => fetched.as_of.monotonic,
+                        },
                         calls: fetch.calls.summary(),
-                        failed_at: Mutex::default(),
+                        failed_at: Mutex::new((provenance == Provenance::Stale).then_some(now)),
                     });
-                    entries.insert(end.key.clone(), Arc::clone(&entry));
                     refusals.invalidate(&end.key);
-                    Ok(entry)
+                    Ok(keep_newest(&entries, &end.key, entry, provenance))
                 }
                 Err(error) => {
                     if is_final(error.kind()) {
@@ -436,6 +468,7 @@ impl<V: Send + Sync + 'static> ResponseCache<V> {
             let latest = end.over().unwrap_or(until);
             sender.send_replace(Some(FetchResult {
                 result,
+                provenance,
                 until,
                 latest,
             }));
@@ -446,6 +479,30 @@ impl<V: Send + Sync + 'static> ResponseCache<V> {
         }
         (receiver, Source::Fetched)
     }
+}
+
+/// Caches an entry and returns it; of a stale one and the one that is cached, the newer.
+fn keep_newest<V: Send + Sync + 'static>(
+    entries: &Cache<String, Arc<Entry<V>>>,
+    key: &str,
+    entry: Arc<Entry<V>>,
+    provenance: Provenance,
+) -> Arc<Entry<V>> {
+    let newer = entries.get(key).filter(|cached| {
+        provenance == Provenance::Stale && cached.as_of.monotonic > entry.as_of.monotonic
+    });
+    if let Some(newer) = newer {
+        *lock(&newer.failed_at) = *lock(&entry.failed_at);
+        return newer;
+    }
+    entries.insert(key.to_owned(), Arc::clone(&entry));
+    entry
+}
+
+/// Whether a fetch that this caller joined failed for a reason that concerns only the caller who started it.
+fn is_of_another_caller<V>(landed: &FetchResult<V>, source: Source) -> bool {
+    let failed = landed.result.as_ref().err();
+    source == Source::Coalesced && failed.is_some_and(Error::is_caller_specific)
 }
 
 /// Returns when no caller waits for a fetch that has not sent a call yet; the flight has been removed then, so that no caller can join it.
@@ -568,7 +625,7 @@ fn may_be_stale(kind: ErrorKind) -> bool {
 fn serve<V>(entry: &Arc<Entry<V>>, now: Instant, stale: bool, source: Source) -> CacheAnswer<V> {
     let calls = match source {
         Source::Fetched => entry.calls,
-        Source::Coalesced | Source::Hit => CallSummary::default(),
+        Source::Coalesced | Source::OtherCache | Source::Hit => CallSummary::default(),
     };
     CacheAnswer {
         value: Arc::clone(&entry.value),

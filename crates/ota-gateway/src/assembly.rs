@@ -17,6 +17,7 @@ use crate::config::{
     AuthConfig, Config, ConfigError, Draft, MirrorConfig, Mistakes, Origin, Section,
     TelemetryConfig,
 };
+use crate::forward::{Forwarder, Holders};
 use crate::mirror::Mirror;
 use crate::providers::{self, Providers, Shared};
 use crate::state::{App, Parts, ServerParts};
@@ -43,6 +44,20 @@ pub fn app_on(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<App, ConfigError> {
+    app_among(config, clock, random, None)
+}
+
+/// Builds the application that a configuration describes, on this clock and this randomness, as one of several gateways: `holders` says which of them
+/// may call a vendor. Without it, the leases in the database do.
+///
+/// # Errors
+/// As [`app`].
+pub fn app_among(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    holders: Option<Arc<dyn Holders>>,
+) -> Result<App, ConfigError> {
     let mut mistakes = Mistakes::default();
     let parts = assemble(
         (Some(&config.telemetry), Some(&config.mirror)),
@@ -53,6 +68,9 @@ pub fn app_on(
         &mut mistakes,
     );
     let access = access(&config.auth);
+    let forwarder = holders
+        .and_then(|holders| mistakes.check(forwarder(config, holders, &parts.shared)))
+        .map(Arc::new);
     mistakes.finish(|| {
         let (shared, providers) = (parts.shared, parts.providers?);
         let Providers {
@@ -76,6 +94,7 @@ pub fn app_on(
         );
         Some(App::new(Parts {
             mirror,
+            forwarder,
             fleet,
             gates,
             access,
@@ -99,6 +118,22 @@ pub fn app_on(
             telemetry: shared.telemetry,
         }))
     })
+}
+
+/// Builds what passes live reads on to other gateways.
+fn forwarder(
+    config: &Config,
+    holders: Arc<dyn Holders>,
+    shared: &Shared,
+) -> Result<Forwarder, ConfigError> {
+    Forwarder::new(
+        holders,
+        None,
+        Arc::clone(&shared.clock),
+        shared.metrics.forwarded.clone(),
+        config.server.request_timeout,
+    )
+    .map_err(|error| config.origin.error("cluster.ca_file", error))
 }
 
 /// Assembles as much as a configuration with mistakes allows, to find mistakes that are visible only then. Makes no network calls.

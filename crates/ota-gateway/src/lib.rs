@@ -12,6 +12,7 @@ pub mod escape;
 mod fast_path;
 mod field_watch;
 pub mod fleet_read;
+pub mod forward;
 mod headers;
 pub mod instrument;
 pub mod listeners;

@@ -13,6 +13,7 @@ use prometheus::{Encoder as _, Registry, TextEncoder};
 use crate::background::BackgroundMetrics;
 use crate::cache::metrics::CacheMetrics;
 use crate::drift::DriftMetrics;
+use crate::forward::metrics::ForwardMetrics;
 use crate::instrument::Description;
 use crate::log::{DroppedLines, LogMetrics};
 use crate::observer::ServerMetrics;
@@ -55,6 +56,8 @@ layers! {
     server: ServerMetrics,
     /// Of reads and the cache.
     cache: CacheMetrics,
+    /// Of reads that are passed on to other gateways.
+    forwarded: ForwardMetrics,
     /// Of vendor calls, quotas and breakers.
     vendor_calls: VendorCallMetrics,
     /// Of what vendors send that no document has.
@@ -125,6 +128,7 @@ impl Metrics {
 mod tests {
     use super::{Metrics, catalog, label_values};
     use crate::cache::metrics::ReadResult;
+    use crate::forward::metrics::ForwardResult;
     use crate::observer::RequestObserver;
     use axum::http::StatusCode;
     use ota_api::problem::Code;
@@ -176,6 +180,7 @@ mod tests {
         requests.refused(Code::Unauthenticated);
         requests.refused(Code::NotFound);
         metrics.cache.read("acme", "list_jobs", ReadResult::Joined);
+        metrics.forwarded.count(&name, ForwardResult::Answered);
         let drift = metrics.drift.observer(&name);
         drift.observe(DriftKind::Word, "List", "TaskStatus");
         drift.observe(DriftKind::Field, "List", &"x".repeat(99));

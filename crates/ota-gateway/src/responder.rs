@@ -1,15 +1,18 @@
 //! The response to one request: from the cache, from an equal read in flight, from the vendor, or from the gateway's own state.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 use ota_api::problem::{Code, Failure};
+use ota_core::clock::after;
 use ota_core::context::{CallSummary, Context, Moment, Priority};
-use ota_fleet::{CacheLimits, ConfiguredProvider, Fetch, Fetched, Source};
+use ota_core::id::ProviderName;
+use ota_core::{BoxFuture, Error, ErrorKind};
+use ota_fleet::{CacheAnswer, CacheLimits, ConfiguredProvider, Fetch, Fetched, Provenance, Source};
 use ota_server::ClientWatch;
 use ota_server::request_context::{RequestContext, RequestId};
 use time::OffsetDateTime;
@@ -18,6 +21,7 @@ use crate::cache::conditional::{ConditionalRequest, Freshness};
 use crate::cache::metrics::ReadResult;
 use crate::cache::response::CachedResponse;
 use crate::cache::targets::ResolvedTarget;
+use crate::forward::{Elsewhere, ForwardedRequest, HolderProblem, OTA_FORWARDED};
 use crate::state::App;
 
 /// Makes the response to one request: knows its deadline, its caller, its client and its conditional headers.
@@ -30,6 +34,10 @@ pub struct Responder {
     target: Option<Uri>,
     route: Option<MatchedPath>,
     client: Option<ClientWatch>,
+    /// What another gateway is given of the request; none where there is no other.
+    to_forward: Option<ForwardedRequest>,
+    /// Whether another gateway has passed the request on to this one.
+    is_forwarded: bool,
     app: App,
 }
 
@@ -49,6 +57,8 @@ impl FromRequestParts<App> for Responder {
             target: repeatable.then(|| parts.uri.clone()),
             route: parts.extensions.get::<MatchedPath>().cloned(),
             client: parts.extensions.get::<ClientWatch>().cloned(),
+            to_forward: app.forwarder().map(|_| ForwardedRequest::of(parts)),
+            is_forwarded: parts.headers.contains_key(OTA_FORWARDED),
             app: app.clone(),
         })
     }
@@ -65,6 +75,8 @@ pub struct ReadKey<'a> {
     pub key: String,
     /// Whether it is statistics, which cost more vendor calls and may be older.
     pub is_count: bool,
+    /// Whether the body of the response states its time, as in [`CachedResponse::dated`].
+    pub is_dated: bool,
 }
 
 /// Returns the cache limits of a provider.
@@ -89,7 +101,7 @@ impl Responder {
     pub fn context(&self) -> Context {
         let cx = Context::new(
             Arc::clone(&self.request_id.0),
-            self.app.deadline(),
+            self.deadline(),
             Priority::Interactive,
         );
         self.request.set_calls(&cx.calls);
@@ -103,10 +115,30 @@ impl Responder {
         self.app.now()
     }
 
-    /// Returns the failure with which this request ends on a provider's error.
+    /// Returns the time by which the request is answered. One that another gateway has passed on ends earlier than there, so that its caller learns what
+    /// happened here.
+    fn deadline(&self) -> Instant {
+        let whole = self.app.request_timeout();
+        let time = match self.is_forwarded {
+            true => whole * 9 / 10,
+            false => whole,
+        };
+        after(self.app.monotonic(), time)
+    }
+
+    /// Returns the failure with which this request ends on a provider's error. What the gateway that holds the account has answered stays as it is.
     #[must_use]
-    pub fn failure(&self, error: &ota_core::Error, provider: &str) -> Failure {
-        Failure::of_provider(error, provider, &self.request_id.0)
+    pub fn failure(&self, error: &Error, provider: &str) -> Failure {
+        match HolderProblem::of(error) {
+            Some(problem) => problem.failure(),
+            None => Failure::of_provider(error, provider, &self.request_id.0),
+        }
+    }
+
+    /// Returns how the request is passed on; none where this gateway calls the vendor itself.
+    fn elsewhere(&self, provider: &ProviderName) -> Option<Elsewhere> {
+        let forwarder = self.app.forwarder()?;
+        forwarder.elsewhere(provider, self.to_forward.as_ref()?)
     }
 
     /// Waits for a result that may need a vendor call. The wait ends if the client has most likely disconnected before a call was sent, so that no quota is
@@ -137,10 +169,11 @@ impl Responder {
         }
     }
 
-    /// Responds from the cache, from an equal read in flight, or by `fetch`, which runs in a separate task.
+    /// Responds from the cache, from an equal read in flight, or by `fetch`, which runs in a separate task; where another gateway holds the vendor account,
+    /// by its answer.
     ///
     /// # Errors
-    /// The error of the read; `nothing_cached` for `only-if-cached` if nothing is cached.
+    /// The error of the read; `nothing_cached` for `only-if-cached` if nothing is cached; `provider_unavailable` if the holder does not answer.
     pub async fn read<F>(
         &self,
         key: ReadKey<'_>,
@@ -150,39 +183,19 @@ impl Responder {
         F: Future<Output = ota_core::Result<(CachedResponse, Moment)>> + Send + 'static,
     {
         let limits = limits(&self.app, key.member.attempt_timeout(), key.is_count);
-        let start = |until| {
-            // Other requests, with later deadlines, may wait for it.
-            let cx = Context {
-                deadline: until,
-                ..self.context()
-            };
-            let calls = Arc::clone(&cx.calls);
-            let fetch = fetch(self.app.clone(), cx);
-            let run = async move {
-                let (value, as_of) = fetch.await?;
-                Ok(Fetched {
-                    bytes: value.weight(),
-                    value,
-                    as_of,
-                })
-            };
-            Fetch {
-                calls,
-                run: Box::pin(run),
+        let elsewhere = self.elsewhere(key.member.provider().name());
+        let passed_on = elsewhere.is_some();
+        let served = match elsewhere {
+            Some(elsewhere) if self.is_forwarded => {
+                // It joins no read in flight here: that one waits for another gateway, which may be the one that asks.
+                let cached = self
+                    .app
+                    .store()
+                    .lookup(&key.key, self.conditional.directives, limits);
+                cached.map(Some).ok_or_else(|| elsewhere.refuse())
             }
+            elsewhere => self.obtain(&key, limits, elsewhere, fetch).await?,
         };
-        let store = self.app.store();
-        let deadline = self.app.deadline();
-        let served = store.get(
-            &key.key,
-            self.conditional.directives,
-            limits,
-            deadline,
-            start,
-        );
-        let served = self
-            .unless_gone(served, || !store.has_sent_nothing(&key.key))
-            .await?;
         let provider = key.member.provider().name().as_str();
         let count = |result| {
             let metrics = &self.app.metrics().cache;
@@ -206,8 +219,10 @@ impl Responder {
             _ if served.stale => ReadResult::Stale,
             Source::Hit => ReadResult::Hit,
             Source::Coalesced => ReadResult::Joined,
-            Source::Fetched => ReadResult::Fetched,
+            Source::Fetched | Source::OtherCache if passed_on => ReadResult::Forwarded,
+            Source::Fetched | Source::OtherCache => ReadResult::Fetched,
         });
+        let store = self.app.store();
         let compressed = self.conditional.encode(&served.value, served.stale).await;
         let (response, made) = self
             .conditional
@@ -217,6 +232,75 @@ impl Responder {
         }
         self.remember(key);
         Ok(response)
+    }
+
+    /// Gets a response from the cache, from an equal read in flight, from the vendor, or from the gateway that holds the account.
+    async fn obtain<F>(
+        &self,
+        key: &ReadKey<'_>,
+        limits: CacheLimits,
+        elsewhere: Option<Elsewhere>,
+        fetch: impl FnOnce(App, Context) -> F,
+    ) -> Result<ota_core::Result<Option<CacheAnswer<CachedResponse>>>, Failure>
+    where
+        F: Future<Output = ota_core::Result<(CachedResponse, Moment)>> + Send + 'static,
+    {
+        let start = |until| {
+            // Other requests, with later deadlines, may wait for it.
+            let cx = Context {
+                deadline: until,
+                ..self.context()
+            };
+            let calls = Arc::clone(&cx.calls);
+            let run: BoxFuture<'static, _> = match elsewhere {
+                None => Box::pin(from_vendor(fetch(self.app.clone(), cx))),
+                Some(elsewhere) => Box::pin(from_holder(elsewhere, cx, key.is_dated)),
+            };
+            Fetch { calls, run }
+        };
+        let store = self.app.store();
+        let served = store.get(
+            &key.key,
+            self.conditional.directives,
+            limits,
+            self.deadline(),
+            start,
+        );
+        self.unless_gone(served, || !store.has_sent_nothing(&key.key))
+            .await
+    }
+
+    /// Responds with the answer of the gateway that holds the vendor account to a command; none where this gateway calls the vendor itself.
+    ///
+    /// # Errors
+    /// As [`Responder::read`].
+    pub async fn command_elsewhere(
+        &self,
+        member: &ConfiguredProvider,
+    ) -> Result<Option<Response>, Failure> {
+        let provider = member.provider().name();
+        let Some(elsewhere) = self.elsewhere(provider) else {
+            return Ok(None);
+        };
+        if self.is_forwarded {
+            return Err(self.failure(&elsewhere.refuse(), provider.as_str()));
+        }
+        let cx = self.context();
+        let calls = Arc::clone(&cx.calls);
+        let asked = async move { elsewhere.ask(&cx, Method::POST).await };
+        let answer = self
+            .unless_gone(self.app.with_vendor(asked), || false)
+            .await?;
+        let ended = || Error::new(ErrorKind::Unexpected, "the request was not finished");
+        let rendered = answer.unwrap_or_else(|| Err(ended())).and_then(|answer| {
+            let body =
+                CachedResponse::received(&answer.as_of_text, answer.body, false, answer.stale)?;
+            Ok((body, answer.as_of))
+        });
+        let (rendered, as_of) =
+            rendered.map_err(|error| self.failure(&error, provider.as_str()))?;
+        let response = self.uncached(rendered, as_of, calls.summary()).await;
+        Ok(Some(response))
     }
 
     /// Records the target of the request, so that the next equal one takes the fast path.
@@ -253,6 +337,15 @@ impl Responder {
         let as_of = self.app.moment();
         let rendered = CachedResponse::undated(as_of, body)
             .map_err(|error| Failure::new(Code::Internal, error.message()))?;
+        Ok(self.uncached(rendered, as_of, calls).await)
+    }
+
+    async fn uncached(
+        &self,
+        rendered: CachedResponse,
+        as_of: Moment,
+        calls: CallSummary,
+    ) -> Response {
         let rendered = Arc::new(rendered);
         self.conditional.encode(&rendered, false).await;
         let freshness = Freshness {
@@ -264,6 +357,40 @@ impl Responder {
             calls,
             source: Source::Fetched,
         };
-        Ok(self.conditional.respond(&rendered, freshness).0)
+        self.conditional.respond(&rendered, freshness).0
     }
+}
+
+/// A response that vendor calls bring.
+async fn from_vendor(
+    fetch: impl Future<Output = ota_core::Result<(CachedResponse, Moment)>>,
+) -> ota_core::Result<Fetched<CachedResponse>> {
+    let (value, as_of) = fetch.await?;
+    Ok(Fetched {
+        bytes: value.weight(),
+        value,
+        as_of,
+        provenance: Provenance::Vendor,
+    })
+}
+
+/// A response that the gateway which holds the account gives.
+async fn from_holder(
+    elsewhere: Elsewhere,
+    cx: Context,
+    is_dated: bool,
+) -> ota_core::Result<Fetched<CachedResponse>> {
+    let answer = elsewhere.ask(&cx, Method::GET).await?;
+    let stale = answer.stale;
+    let value = CachedResponse::received(&answer.as_of_text, answer.body, is_dated, stale)?;
+    Ok(Fetched {
+        bytes: value.weight(),
+        value,
+        as_of: answer.as_of,
+        provenance: match answer.calls {
+            _ if stale => Provenance::Stale,
+            0 => Provenance::OtherCache,
+            _ => Provenance::Vendor,
+        },
+    })
 }

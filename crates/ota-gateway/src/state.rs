@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 use ota_api::problem::{Code, Failure};
 use ota_auth::{Access, AuthError, Caller, Credentials, Listener, TokenError, authorize};
 use ota_core::BoxFuture;
-use ota_core::clock::{Clock, after};
+use ota_core::clock::Clock;
 use ota_core::context::Moment;
 use ota_core::id::ProviderName;
 use ota_core::random::Random;
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::cache::response::CachedResponse;
 use crate::cache::targets::ResolvedTargets;
 use crate::config::CacheConfig;
+use crate::forward::Forwarder;
 use crate::log::DroppedLines;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub gates: Vec<(ProviderName, Arc<Guard>)>,
     /// The copy of what the vendors have.
     pub mirror: Mirror,
+    /// What passes live reads on to other gateways; none where there is no other.
+    pub forwarder: Option<Arc<Forwarder>>,
     /// How callers are identified.
     pub access: Access,
     /// The limits of the cache.
@@ -136,6 +139,11 @@ impl App {
     #[must_use]
     pub fn mirror(&self) -> &Mirror {
         &self.0.parts.mirror
+    }
+
+    /// Returns what passes live reads on to other gateways; none where there is no other.
+    pub(crate) fn forwarder(&self) -> Option<&Arc<Forwarder>> {
+        self.0.parts.forwarder.as_ref()
     }
 
     /// Returns all metrics in the text format of Prometheus.
@@ -332,10 +340,6 @@ impl App {
 
     pub(crate) fn request_timeout(&self) -> Duration {
         self.0.parts.request_timeout
-    }
-
-    pub(crate) fn deadline(&self) -> Instant {
-        after(self.monotonic(), self.request_timeout())
     }
 
     /// Returns a provider that the caller may know about.

@@ -38,6 +38,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
         &[
             "ota-api",
             "ota-auth",
+            "ota-cluster",
             "ota-core",
             "ota-fleet",
             "ota-guard",

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ota_core::clock::SystemClock;
+use ota_gateway::forward::Holders;
 use ota_gateway::instrument::Kind;
 use ota_gateway::metrics::{catalog, label_values};
 use ota_sim::{Fault, FaultKind, FleetShape};
 use ota_tests::promql::{Labels, Served};
 use ota_tests::vendors::alibaba_sim;
-use ota_tests::{Gateway, Section, contract};
+use ota_tests::{Gateway, PlantedStanding, Section, contract};
 use serde_json::Value;
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -64,6 +65,18 @@ async fn of_mirror(url: &str) -> String {
     lines
 }
 
+/// The metrics of a gateway that passes reads on.
+async fn of_forwarding() -> String {
+    let standing: Arc<dyn Holders> = PlantedStanding::not_holder(None);
+    let section = Section::alibaba(ALI, "http://127.0.0.1:1").to_toml();
+    let text = ota_tests::gateway::keeping_head() + &section;
+    let gateway = Gateway::among(&text, Arc::new(SystemClock), Some(standing)).await;
+    gateway.get(&World::jobs_path(ALI)).await;
+    let text = gateway.metrics().await;
+    let lines = text.lines().filter(|line| line.contains("ota_forwarded_"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// What a gateway serves after it has met everything that is counted.
 async fn served() -> Served {
     let sim = alibaba_sim(FleetShape::uniform(1, 3).frozen()).await;
@@ -84,7 +97,7 @@ async fn served() -> Served {
     let certificate = certificate
         .lines()
         .filter(|line| line.contains("ota_tls_certificate_expiry_seconds"));
-    let text = gateway.metrics().await + &of_mirror(&sim.url()).await;
+    let text = gateway.metrics().await + &of_mirror(&sim.url()).await + &of_forwarding().await;
     let lines = text
         .lines()
         .filter(|line| !line.contains("ota_tls_certificate_expiry_seconds"))

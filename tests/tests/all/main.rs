@@ -20,6 +20,7 @@ mod cache {
 mod deploy;
 mod fuzz;
 mod network {
+    mod forwarding;
     mod hostile_clients;
     mod limits;
     mod tls;

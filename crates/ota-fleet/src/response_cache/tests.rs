@@ -8,7 +8,11 @@ use ota_core::{Error, ErrorKind, Result};
 use time::macros::datetime;
 use tokio::sync::Semaphore;
 
-use super::{CacheAnswer, CacheDirectives, CacheLimits, Fetch, Fetched, ResponseCache, Source};
+use super::{
+    CacheAnswer, CacheDirectives, CacheLimits, Fetch, Fetched, Provenance, ResponseCache, Source,
+};
+
+mod other_cache;
 
 const LIMITS: CacheLimits = CacheLimits {
     max_age: Duration::from_secs(5),
@@ -105,6 +109,7 @@ impl Bench {
                     value,
                     bytes: 100,
                     as_of: sent,
+                    provenance: Provenance::Vendor,
                 })
             });
             Fetch { calls, run }
@@ -652,7 +657,7 @@ async fn get_with_deadline(
             let as_of = Moment::now(&clock);
             tokio::select! {
                 biased;
-                _place = gate.acquire() => Ok(Fetched { value: 1, bytes: 1, as_of }),
+                _place = gate.acquire() => Ok(Fetched { value: 1, bytes: 1, as_of, provenance: Provenance::Vendor }),
                 () = clock.sleep_until(until) => Err(Error::new(ErrorKind::Timeout, "too late")),
             }
         };
@@ -780,6 +785,7 @@ fn fetches_run_on_the_configured_runtime() {
                     value: thread,
                     bytes: 7,
                     as_of,
+                    provenance: Provenance::Vendor,
                 })
             }),
         };

@@ -184,7 +184,9 @@ fn timing(freshness: Freshness) -> HeaderValue {
     if count == 0 {
         return HeaderValue::from_static(match freshness.source {
             _ if freshness.stale => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"stale\"",
-            Source::Hit => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"hit\"",
+            Source::Hit | Source::OtherCache => {
+                "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"hit\""
+            }
             Source::Coalesced => "vendor;desc=\"calls=0\";dur=0.0, cache;desc=\"joined\"",
             Source::Fetched => "vendor;desc=\"calls=0\";dur=0.0",
         });

@@ -7,7 +7,7 @@ use crate::instrument::{self, NO_LABELS, instruments};
 instruments! {
     /// How reads are answered, and what the cache holds.
     pub(crate) struct CacheMetrics {
-        /// Reads by how they were answered: hit (from the cache), fetched (by vendor calls), joined (an equal read was in flight), stale (the vendor did not answer; an older cached response was served), nothing_cached, failed.
+        /// Reads by how they were answered: hit (from the cache), fetched (by vendor calls), forwarded (by the gateway that holds the vendor account), joined (an equal read was in flight), stale (the vendor did not answer; an older cached response was served), nothing_cached, failed.
         reads: Counter "ota_reads_total" ["provider", "operation", "result" = || ReadResult::ALL.map(ReadResult::as_str).to_vec()],
         /// Cached responses.
         entries: Gauge "ota_cache_entries" [],
@@ -23,6 +23,8 @@ pub(crate) enum ReadResult {
     Hit,
     /// By vendor calls.
     Fetched,
+    /// By the gateway that holds the vendor account.
+    Forwarded,
     /// By an equal read that was in flight.
     Joined,
     /// By an older cached response, because the vendor did not answer.
@@ -35,9 +37,10 @@ pub(crate) enum ReadResult {
 
 impl ReadResult {
     /// Every result.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Hit,
         Self::Fetched,
+        Self::Forwarded,
         Self::Joined,
         Self::Stale,
         Self::NothingCached,
@@ -48,6 +51,7 @@ impl ReadResult {
         match self {
             Self::Hit => "hit",
             Self::Fetched => "fetched",
+            Self::Forwarded => "forwarded",
             Self::Joined => "joined",
             Self::Stale => "stale",
             Self::NothingCached => "nothing_cached",

@@ -263,17 +263,18 @@ impl CachedResponse {
     fn new<T: Serialize>(as_of: &str, body: &T, dated: bool) -> ota_core::Result<Self> {
         let plain = Bytes::from(serde_json::to_vec(body).map_err(|_| unwritable())?);
         let as_of = HeaderValue::try_from(as_of).map_err(|_| unwritable())?;
-        Ok(Self {
-            fresh: EncodedBody::new(
-                etag(&plain, dated.then_some(&as_of), false),
-                &as_of,
-                false,
-                plain,
-            ),
+        Ok(Self::of(plain, as_of, dated))
+    }
+
+    /// Takes a body in its fresh variant.
+    fn of(plain: Bytes, as_of: HeaderValue, dated: bool) -> Self {
+        let etag = etag(&plain, dated.then_some(&as_of), false);
+        Self {
+            fresh: EncodedBody::new(etag, &as_of, false, plain),
             as_of,
             dated,
             stale: OnceLock::new(),
-        })
+        }
     }
 
     /// Takes a body that was written already, with the digest of what its validator depends on, and whether it is stale. There is no other variant of it.
@@ -295,6 +296,29 @@ impl CachedResponse {
             dated: false,
             stale: OnceLock::new(),
         })
+    }
+
+    /// Takes a body that another gateway has serialized, in its fresh or its stale variant; both variants can be made of it, with the validators that they
+    /// have there. `dated` is whether the body states its time, as in [`CachedResponse::dated`].
+    ///
+    /// # Errors
+    /// `protocol` if the time or the body is not one of a gateway.
+    pub fn received(as_of: &str, body: Bytes, dated: bool, stale: bool) -> ota_core::Result<Self> {
+        let unreadable = || {
+            ota_core::Error::new(
+                ota_core::ErrorKind::Protocol,
+                "the answer of the gateway that holds the vendor account cannot be read",
+            )
+        };
+        let as_of = HeaderValue::try_from(as_of).map_err(|_| unreadable())?;
+        let plain = match dated && stale {
+            false => body,
+            true => {
+                let at = last(&body, STALE).ok_or_else(unreadable)?;
+                Bytes::from([&body[..at.start], NOT_STALE, &body[at.end..]].concat())
+            }
+        };
+        Ok(Self::of(plain, as_of, dated))
     }
 
     /// Returns its size in bytes.

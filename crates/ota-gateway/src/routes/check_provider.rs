@@ -35,6 +35,9 @@ pub async fn check_provider(
     Query(()): Query<()>,
 ) -> Result<Response, Failure> {
     let member = Arc::clone(app.provider(&caller, &provider)?);
+    if let Some(response) = responder.command_elsewhere(&member).await? {
+        return Ok(response);
+    }
     let cx = responder.context();
     let cx_of_call = cx.clone();
     let health = app.with_vendor(async move { member.check(&cx_of_call).await });

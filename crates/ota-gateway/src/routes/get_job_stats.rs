@@ -37,10 +37,15 @@ pub async fn get_job_stats(
 ) -> Result<Response, Failure> {
     let member = app.provider(&caller, &provider)?;
     let (key, request) = read::of_job(member, "get_job_stats", "stats", job_id)?;
-    let (member, is_count) = (Arc::clone(member), true);
+    let member = Arc::clone(member);
+    let key = ReadKey {
+        is_count: true,
+        is_dated: true,
+        ..key
+    };
     let job_id = request.job_id.clone();
     responder
-        .read(ReadKey { is_count, ..key }, |app, cx| async move {
+        .read(key, |app, cx| async move {
             let answer = member.job_stats(&cx, request).await?;
             let seen = || LiveRead::Stats(job_id, answer.value.clone());
             let provider = member.provider().name();

@@ -40,6 +40,7 @@ pub(super) fn of_job<'a>(
         operation,
         key: format!("{provider}\n{what}\n{job_id}"),
         is_count: false,
+        is_dated: false,
     };
     Ok((key, GetJob { job_id }))
 }
@@ -148,6 +149,7 @@ pub(super) fn of_page<'a>(
         operation,
         key: format!("{binding}\n{}", given.unwrap_or_default()),
         is_count: false,
+        is_dated: true,
     };
     Ok(PageRead {
         responder,

@@ -127,6 +127,31 @@ fn the_validator_covers_content_and_not_the_time() {
 }
 
 #[test]
+fn a_received_response_has_both_forms_of_the_one_that_was_sent() {
+    let as_of = datetime!(2026-01-01 00:00 UTC);
+    let text = "2026-01-01T00:00:00.000Z";
+    let job = CachedResponse::undated(at(as_of), &rows()).unwrap();
+    for (own, dated) in [(page(as_of, &rows()), true), (job, false)] {
+        for sent_stale in [false, true] {
+            let sent = own.form(sent_stale).0.body(ContentCoding::Identity).0;
+            let received = CachedResponse::received(text, sent, dated, sent_stale).unwrap();
+            for stale in [false, true] {
+                let (own, received) = (own.form(stale).0, received.form(stale).0);
+                assert_eq!(received.headers(), own.headers());
+                let coding = ContentCoding::Identity;
+                assert_eq!(received.body(coding), own.body(coding));
+            }
+        }
+    }
+    let unlike = |as_of: &str, body: &'static str| {
+        CachedResponse::received(as_of, body.into(), true, true).unwrap_err()
+    };
+    for error in [unlike(text, "{}"), unlike("a\nb", "{\"stale\":true}")] {
+        assert_eq!(error.kind(), ota_core::ErrorKind::Protocol);
+    }
+}
+
+#[test]
 fn every_form_is_made_once_and_holds_the_same() {
     let rendered = page(datetime!(2026-01-01 00:00 UTC), &rows());
     for stale in [false, true] {
