@@ -8,10 +8,10 @@ use crate::connection::Connection;
 use crate::counts::from_text;
 use crate::error::Result;
 use crate::fleet::{FleetJob, JobQuery, JobSort, Page};
+use crate::index_scan::{Branch, IndexScan, OWN, Order};
 use crate::position::Position;
 use crate::scope::{Source, by_number, gone, sources};
 use crate::value::{Value, like, optional_key, run_params};
-use crate::walk::{Branch, OWN, Order, Walk};
 
 /// With more jobs than this, only the plain total is told: the others would have to be counted.
 const COUNTED: i64 = 10_000;
@@ -27,9 +27,9 @@ pub(crate) async fn page(
     let after = after.map(Position::from_text).transpose()?;
     let sources = sources(connection, &query.providers, &query.vendors).await?;
     let total = total(connection, query, &sources).await?;
-    let walk = walk(query, sort, &sources, connection.is_sqlite());
+    let scan = scan(query, sort, &sources, connection.is_sqlite());
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let mut rows = walk
+    let mut rows = scan
         .run(connection, after.as_ref(), size.saturating_add(1))
         .await?;
     let more = rows.len() > size;
@@ -59,8 +59,13 @@ pub(crate) async fn page(
     Ok(Page { items, next, total })
 }
 
-/// Returns the walk of a question.
-pub(crate) fn walk(query: &JobQuery, sort: JobSort, sources: &[Source], is_sqlite: bool) -> Walk {
+/// Returns the scan that answers a question.
+pub(crate) fn scan(
+    query: &JobQuery,
+    sort: JobSort,
+    sources: &[Source],
+    is_sqlite: bool,
+) -> IndexScan {
     let (column, descending, index) = match sort {
         JobSort::CreatedDescending => ("created_at", true, "jobs_created"),
         JobSort::Created => ("created_at", false, "jobs_created"),
@@ -80,7 +85,7 @@ pub(crate) fn walk(query: &JobQuery, sort: JobSort, sources: &[Source], is_sqlit
             });
         }
     }
-    Walk {
+    IndexScan {
         from: match is_sqlite {
             true => format!("jobs INDEXED BY {index}"),
             false => "jobs".to_owned(),

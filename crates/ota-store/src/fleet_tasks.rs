@@ -10,14 +10,14 @@ use crate::conditions::Conditions;
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::fleet::{FleetTask, Page, TaskQuery, TaskSort};
+use crate::index_scan::{Branch, IndexScan, OWN, Order};
 use crate::position::{Position, SortValue};
 use crate::scope::{Source, by_number, gone, sources};
 use crate::task_filter::{COUNTERS, Lead, TaskFilter};
 use crate::text_search;
 use crate::value::{Row, Value, key, run_params};
-use crate::walk::{Branch, OWN, Order, Walk};
 
-/// Places of an index that one question walks at most; with more, it walks all rows of its providers in order.
+/// Places of an index that one question reads at most; with more, it reads all rows of its providers in order.
 const MAX_BRANCHES: usize = 256;
 
 /// Answers a page.
@@ -59,8 +59,8 @@ pub(crate) async fn page(
             all.into_iter().filter(behind).take(limit).collect()
         }
         _ => {
-            let walk = walk(&filter, &target, order, &counters, connection.is_sqlite());
-            walk.run(connection, after.as_ref(), limit).await?
+            let scan = scan(&filter, &target, order, &counters, connection.is_sqlite());
+            scan.run(connection, after.as_ref(), limit).await?
         }
     };
     let more = rows.len() > size;
@@ -159,14 +159,14 @@ pub(crate) const fn order(sort: TaskSort) -> Order {
     }
 }
 
-/// Returns the walk of a question.
-pub(crate) fn walk(
+/// Returns the scan that answers a question.
+pub(crate) fn scan(
     filter: &TaskFilter,
     target: &Target,
     order: Order,
     counters: &[Row],
     is_sqlite: bool,
-) -> Walk {
+) -> IndexScan {
     let suffix = if order.column == "created_at" {
         "created"
     } else {
@@ -207,7 +207,7 @@ pub(crate) fn walk(
             branches.push(Branch { source, params });
         }
     }
-    Walk {
+    IndexScan {
         from: match is_sqlite {
             true => format!("tasks INDEXED BY {index}"),
             false => "tasks".to_owned(),
@@ -218,7 +218,7 @@ pub(crate) fn walk(
     }
 }
 
-/// Chooses the index that is walked.
+/// Chooses the index that is scanned.
 fn lead(
     filter: &TaskFilter,
     target: &Target,

@@ -155,7 +155,7 @@ pub(crate) async fn tasks_in(
     };
     let mut tasks = Vec::new();
     for status in status {
-        // One status at a time walks the index in order.
+        // One status at a time reads the index in order.
         tasks.extend(
             connection
                 .query(

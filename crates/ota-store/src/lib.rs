@@ -11,6 +11,7 @@ pub mod fleet;
 mod fleet_jobs;
 mod fleet_tasks;
 mod groups;
+mod index_scan;
 mod job_states;
 pub mod lease;
 mod migrate;
@@ -34,7 +35,7 @@ mod task_filter;
 mod text_search;
 mod value;
 mod verify;
-mod walk;
+
 mod write_jobs;
 mod write_tasks;
 

@@ -140,7 +140,7 @@ impl TaskFilter {
         matching.map(|row| row.count(7)).sum()
     }
 
-    /// Returns the filter that the fewest rows match, for its index to be walked.
+    /// Returns the filter that the fewest rows match, for its index to be scanned.
     pub(crate) fn lead(&self, counters: &[Row]) -> Option<Lead> {
         let codes = |codes: &[i64]| codes.iter().copied().map(Value::Int).collect::<Vec<_>>();
         let text = |text: &Option<String>| text.iter().cloned().map(Value::Text).collect();
@@ -178,7 +178,7 @@ impl TaskFilter {
 pub(crate) const COUNTERS: &str =
     "source, status, stage, failure, product_id, from_version, to_version, number";
 
-/// The filter whose index is walked.
+/// The filter whose index is scanned.
 #[derive(Clone, Debug)]
 pub(crate) struct Lead {
     pub(crate) column: &'static str,

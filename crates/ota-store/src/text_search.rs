@@ -4,7 +4,7 @@ use crate::connection::Connection;
 use crate::error::Result;
 use crate::value::{Value, like, params, plain};
 
-/// With more tasks than this, walking the sort order finds a page sooner than sorting them.
+/// With more tasks than this, reading in the order of the sort finds a page sooner than sorting them.
 const MOST: usize = 2_000;
 
 /// Parts of a text that are looked up; more narrow it down no further.

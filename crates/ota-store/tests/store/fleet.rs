@@ -65,8 +65,8 @@ fn has(row: &TaskRecord, text: &str) -> bool {
         .any(|part| part.to_lowercase().contains(text))
 }
 
-/// Walks a question page by page and returns the documents.
-async fn walk(store: &Store, query: &TaskQuery, sort: TaskSort, size: u32) -> Vec<String> {
+/// Reads an answer page by page and returns the documents.
+async fn page_by_page(store: &Store, query: &TaskQuery, sort: TaskSort, size: u32) -> Vec<String> {
     let mut documents = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -180,7 +180,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn every_order_walks_all_rows_once_whatever_the_page_size() {
+fn every_order_has_all_rows_once_whatever_the_page_size() {
     on_both(|database| async move {
         let store = database.open().await;
         fill(&store).await;
@@ -199,12 +199,12 @@ fn every_order_walks_all_rows_once_whatever_the_page_size() {
                 TaskSort::Created,
                 TaskSort::DeviceName,
             ] {
-                let whole = walk(&store, &query, sort, 500).await;
+                let whole = page_by_page(&store, &query, sort, 500).await;
                 let mut distinct = whole.clone();
                 distinct.sort();
                 assert_eq!(distinct, wanted, "{sort:?} {query:?}");
                 for size in [1, 7] {
-                    let pages = walk(&store, &query, sort, size).await;
+                    let pages = page_by_page(&store, &query, sort, size).await;
                     assert_eq!(pages, whole, "{sort:?}, pages of {size}: {query:?}");
                 }
             }
@@ -246,21 +246,13 @@ fn a_page_is_whole_however_its_rows_lie_among_the_providers() {
             rows.iter().map(|row| row.3.clone()).collect::<Vec<_>>()
         };
         for size in [1, 20, 60, 150, 400] {
-            let walked = walk(&store, &query, TaskSort::Changed, size).await;
-            assert_eq!(
-                walked,
-                documents(&expected),
-                "pages of {size}, oldest first"
-            );
+            let read = page_by_page(&store, &query, TaskSort::Changed, size).await;
+            assert_eq!(read, documents(&expected), "pages of {size}, oldest first");
         }
         expected.reverse();
         for size in [1, 20, 60, 150, 400] {
-            let walked = walk(&store, &query, TaskSort::ChangedDescending, size).await;
-            assert_eq!(
-                walked,
-                documents(&expected),
-                "pages of {size}, newest first"
-            );
+            let read = page_by_page(&store, &query, TaskSort::ChangedDescending, size).await;
+            assert_eq!(read, documents(&expected), "pages of {size}, newest first");
         }
     });
 }

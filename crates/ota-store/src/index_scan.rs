@@ -1,4 +1,4 @@
-//! Walking an index in its order, in several places at once.
+//! Reads an index in its order at several places at once and merges the rows.
 //!
 //! A question covers several providers, statuses and so on. Each combination is a branch: one place of an index where the rows stand in the order asked for.
 //! The same statement is run for each, and the first rows of all are merged. So no question sorts more rows than it answers times its branches.
@@ -26,8 +26,8 @@ pub(crate) struct Branch {
     pub(crate) params: Vec<Value>,
 }
 
-/// What is walked.
-pub(crate) struct Walk {
+/// A scan of an index at several places, merged into one order.
+pub(crate) struct IndexScan {
     /// The table, and for SQLite the index.
     pub(crate) from: String,
     /// The conditions, without `WHERE`; parameters from `$4` on.
@@ -36,14 +36,14 @@ pub(crate) struct Walk {
     pub(crate) branches: Vec<Branch>,
 }
 
-/// Parameters that the walk itself has: the value and the number to go on after, and the limit.
+/// Parameters that the scan itself has: the value and the number to go on after, and the limit.
 pub(crate) const OWN: usize = 3;
 
 /// Rows that a branch gives at least.
 const LEAST: usize = 8;
 
-impl Walk {
-    /// Returns the statement that walks rows with a value.
+impl IndexScan {
+    /// Returns the statement that reads rows with a value.
     pub(crate) fn statement(&self) -> String {
         let (comparison, direction) = match self.order.descending {
             true => ("<", "DESC"),
@@ -56,7 +56,7 @@ impl Walk {
         )
     }
 
-    /// Returns the statement that walks rows without a value, which come last.
+    /// Returns the statement that reads rows without a value, which come last.
     pub(crate) fn rest_statement(&self) -> String {
         let column = self.order.column;
         format!(
