@@ -1,13 +1,15 @@
 //! A connection to either engine: the few operations that statements are run with.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use crate::combination::Cache;
 use crate::error::Result;
 use crate::postgres_connection::PostgresConnection;
 use crate::sqlite_connection::SqliteConnection;
-use crate::value::{Row, Value};
+use crate::value::{Row, Value, transposed};
 
 /// A connection. Parameters are `$1`, `$2` and so on in both engines.
 pub(crate) enum Connection {
@@ -30,6 +32,14 @@ impl Connection {
     /// Whether this is SQLite; for the few statements that are not the same.
     pub(crate) const fn is_sqlite(&self) -> bool {
         matches!(self, Self::Sqlite(_))
+    }
+
+    /// Returns the combinations that were read last, over any connection to this database.
+    pub(crate) fn combinations(&self) -> Arc<Cache> {
+        match self {
+            Self::Sqlite(connection) => connection.combinations(),
+            Self::Postgres(connection) => connection.combinations(),
+        }
     }
 
     /// Runs a statement and returns its rows.
@@ -76,6 +86,51 @@ impl Connection {
         match self {
             Self::Sqlite(connection) => connection.execute_many(sql, params),
             Self::Postgres(connection) => connection.execute_many(sql, params).await,
+        }
+    }
+
+    /// Writes rows: SQLite runs a statement for each, PostgreSQL one that takes a list of each column.
+    pub(crate) async fn execute_rows(
+        &mut self,
+        each: &str,
+        all: &str,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Self::Sqlite(connection) => connection.execute_many(each, &rows),
+            Self::Postgres(connection) => {
+                connection.execute(all, &transposed(rows)).await.map(|_| ())
+            }
+        }
+    }
+
+    /// As [`Connection::execute_rows`]; returns the rows that each statement returns, in their order for SQLite alone.
+    pub(crate) async fn query_rows(
+        &mut self,
+        each: &str,
+        all: &str,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<Vec<Vec<Row>>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Self::Sqlite(connection) => connection.query_many(each, &rows),
+            Self::Postgres(connection) => {
+                let rows = connection.query(all, &transposed(rows)).await?;
+                Ok(vec![rows])
+            }
+        }
+    }
+
+    /// Returns the condition that a column is one of a list that is a parameter.
+    pub(crate) fn one_of(&self, param: usize) -> String {
+        match self {
+            Self::Sqlite(_) => format!("IN (SELECT value FROM json_each(${param}))"),
+            Self::Postgres(_) => format!("= ANY(${param})"),
         }
     }
 

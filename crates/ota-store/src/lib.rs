@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod codes;
+mod combination;
+mod combinations;
 mod conditions;
 mod connection;
 mod counts;
@@ -10,8 +12,8 @@ pub mod error;
 pub mod fleet;
 mod fleet_jobs;
 mod fleet_tasks;
-mod groups;
 mod index_scan;
+mod job_groups;
 mod job_states;
 pub mod lease;
 mod migrate;
@@ -27,11 +29,14 @@ mod postgres_tls;
 mod provider;
 pub mod record;
 mod scope;
+mod selection;
 mod sqlite;
 mod sqlite_connection;
 pub mod store;
 mod tally;
 mod task_filter;
+mod task_groups;
+mod task_scan;
 mod text_search;
 mod value;
 mod verify;

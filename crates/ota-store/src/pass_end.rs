@@ -5,6 +5,7 @@
 
 use ota_core::id::{JobId, ProviderName};
 
+use crate::combinations;
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::pass::{Ended, PassEnd, PassId};
@@ -243,6 +244,9 @@ pub(crate) async fn forget(connection: &mut Connection, before: i64, limit: u32)
         for job in rows.iter().map(|row| row.int(0)) {
             remove(connection, source, job).await?;
         }
+        if !rows.is_empty() {
+            combinations::remove_unused(connection, source).await?;
+        }
         left -= i64::try_from(rows.len()).unwrap_or(i64::MAX);
         forgotten += rows.len() as u64;
     }
@@ -261,7 +265,7 @@ async fn remove(connection: &mut Connection, source: i64, job: i64) -> Result<()
     connection
         .execute("DELETE FROM tasks WHERE job = $1", &params![job])
         .await?;
-    // Takes what is left in the counters out of the totals.
+    // Takes what is left in the counters out of those of the provider.
     recount(connection, source, job).await?;
     for sql in [
         "DELETE FROM history WHERE job = $1",

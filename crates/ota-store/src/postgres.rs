@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
+use crate::combination::Cache;
 use crate::connection::{Connection, Work};
 use crate::error::{OpenError, Result, StoreError};
 use crate::postgres_connection::{PostgresConnection, failed};
@@ -31,6 +32,7 @@ pub(crate) struct Postgres {
     tls: Option<Tls>,
     idle: Mutex<Vec<Connection>>,
     places: Semaphore,
+    combinations: Arc<Cache>,
 }
 
 impl Postgres {
@@ -68,6 +70,7 @@ impl Postgres {
             tls,
             idle: Mutex::new(Vec::new()),
             places: Semaphore::new(CONNECTIONS),
+            combinations: Arc::default(),
         })
     }
 
@@ -150,7 +153,11 @@ impl Postgres {
                 client
             }
         };
-        Ok(Connection::Postgres(PostgresConnection::new(client)))
+        let combinations = Arc::clone(&self.combinations);
+        Ok(Connection::Postgres(PostgresConnection::new(
+            client,
+            combinations,
+        )))
     }
 }
 

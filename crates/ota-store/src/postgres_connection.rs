@@ -1,11 +1,13 @@
 //! Statements over a connection to PostgreSQL.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
+use crate::combination::Cache;
 use crate::error::{Result, StoreError};
 use crate::value::{Row, Value};
 
@@ -16,14 +18,20 @@ const MAX_STATEMENTS: usize = 256;
 pub(crate) struct PostgresConnection {
     client: Client,
     statements: HashMap<String, Statement>,
+    combinations: Arc<Cache>,
 }
 
 impl PostgresConnection {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client, combinations: Arc<Cache>) -> Self {
         Self {
             client,
             statements: HashMap::new(),
+            combinations,
         }
+    }
+
+    pub(crate) fn combinations(&self) -> Arc<Cache> {
+        Arc::clone(&self.combinations)
     }
 
     /// Whether the server has closed it.
@@ -147,11 +155,16 @@ impl ToSql for Value {
             (Self::Int(number), &Type::INT4) => i32::try_from(*number)?.to_sql(ty, out),
             (Self::Int(number), _) => number.to_sql(ty, out),
             (Self::Text(text), _) => text.to_sql(ty, out),
+            (Self::Ints(numbers), _) => numbers.to_sql(ty, out),
+            (Self::Texts(texts), _) => texts.to_sql(ty, out),
         }
     }
 
     fn accepts(ty: &Type) -> bool {
-        matches!(*ty, Type::INT8 | Type::INT4) || <String as ToSql>::accepts(ty)
+        matches!(
+            *ty,
+            Type::INT8 | Type::INT4 | Type::INT8_ARRAY | Type::TEXT_ARRAY
+        ) || <String as ToSql>::accepts(ty)
     }
 
     to_sql_checked!();

@@ -71,10 +71,13 @@ pub(crate) async fn find(
     Ok(row.map(|row| row.int(0)))
 }
 
-/// Returns numbers, names and vendors of all providers.
+/// Returns numbers, names, vendors and numbers of writes of all providers.
 pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<Row>> {
     connection
-        .query("SELECT pk, name, vendor FROM providers ORDER BY pk", &[])
+        .query(
+            "SELECT pk, name, vendor, writes FROM providers ORDER BY pk",
+            &[],
+        )
         .await
 }
 
@@ -145,7 +148,7 @@ pub(crate) async fn states(connection: &mut Connection) -> Result<Vec<ProviderSt
         .query(
             "SELECT name, vendor, since, first_pass_at, full_pass_at, problem, problem_at, progress_at, doubted_at, \
              (SELECT count(*) FROM jobs WHERE jobs.source = providers.pk AND jobs.gone = 0), \
-             (SELECT CAST(coalesce(sum(number), 0) AS BIGINT) FROM task_totals WHERE task_totals.source = providers.pk AND task_totals.gone = 0), \
+             (SELECT CAST(coalesce(sum(present), 0) AS BIGINT) FROM task_combinations WHERE task_combinations.source = providers.pk), \
              (SELECT coalesce(min(jobs.as_of), -1) FROM jobs WHERE jobs.source = providers.pk AND jobs.gone = 0 AND jobs.status IN (2, 3, 4)), \
              (SELECT coalesce(max(jobs.doubted_at), -1) FROM jobs WHERE jobs.source = providers.pk AND jobs.gone = 0) \
              FROM providers ORDER BY name",

@@ -13,6 +13,8 @@ pub(crate) struct Source {
     pub(crate) pk: i64,
     pub(crate) name: String,
     pub(crate) vendor: String,
+    /// Grows with every transaction that writes rows of the provider.
+    pub(crate) writes: i64,
 }
 
 /// Returns those of the providers that are known and of one of the vendors (of any, if none is named).
@@ -28,6 +30,7 @@ pub(crate) async fn sources(
             pk: row.int(0),
             name: row.take(1),
             vendor: row.take(2),
+            writes: row.int(3),
         })
         .filter(|source| {
             providers.iter().any(|name| name.as_str() == source.name)

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rusqlite::OpenFlags;
 use tokio::sync::oneshot;
 
+use crate::combination::Cache;
 use crate::connection::{Connection, Work, run_ready};
 use crate::error::{OpenError, Result};
 use crate::sqlite_connection::{SqliteConnection, failed, unavailable};
@@ -41,6 +42,7 @@ struct Slot {
     path: PathBuf,
     reads: bool,
     connection: Option<Connection>,
+    combinations: Arc<Cache>,
 }
 
 /// The threads.
@@ -68,12 +70,19 @@ impl Sqlite {
         }
         let lock = exclusive.then(|| lock(path)).transpose()?;
         prepare(path, create)?;
+        let combinations = Arc::<Cache>::default();
+        let slot = |reads| Slot {
+            path: path.to_owned(),
+            reads,
+            connection: None,
+            combinations: Arc::clone(&combinations),
+        };
         let (write, tasks) = channel();
-        let mut threads = vec![spawn("mirror-write", path, false, tasks)?];
+        let mut threads = vec![spawn("mirror-write", slot(false), tasks)?];
         let (read, tasks) = channel();
         let tasks = Arc::new(Mutex::new(tasks));
         for _ in 0..READERS {
-            threads.push(spawn_reader(path, Arc::clone(&tasks))?);
+            threads.push(spawn_reader(slot(true), Arc::clone(&tasks))?);
         }
         Ok(Self {
             path: path.to_owned(),
@@ -169,15 +178,9 @@ fn refused(path: &Path, what: &str) -> OpenError {
 
 fn spawn(
     name: &str,
-    path: &Path,
-    reads: bool,
+    mut slot: Slot,
     tasks: Receiver<Task>,
 ) -> std::result::Result<JoinHandle<()>, OpenError> {
-    let mut slot = Slot {
-        path: path.to_owned(),
-        reads,
-        connection: None,
-    };
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
@@ -189,14 +192,9 @@ fn spawn(
 }
 
 fn spawn_reader(
-    path: &Path,
+    mut slot: Slot,
     tasks: Arc<Mutex<Receiver<Task>>>,
 ) -> std::result::Result<JoinHandle<()>, OpenError> {
-    let mut slot = Slot {
-        path: path.to_owned(),
-        reads: true,
-        connection: None,
-    };
     std::thread::Builder::new()
         .name("mirror-read".to_owned())
         .spawn(move || {
@@ -223,7 +221,11 @@ impl Slot {
     fn transaction<T>(&mut self, begin: &str, work: impl Work<T>) -> Result<T> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(&self.path, self.reads)?,
+            None => {
+                let inner = connect(&self.path, self.reads)?;
+                let combinations = Arc::clone(&self.combinations);
+                Connection::Sqlite(SqliteConnection::new(inner, combinations))
+            }
         };
         let connection = self.connection.insert(connection);
         let result = run_ready(async {
@@ -263,7 +265,7 @@ async fn run<T: Send + 'static>(
 }
 
 /// Opens a connection to a file that is there.
-fn connect(path: &Path, reads: bool) -> Result<Connection> {
+fn connect(path: &Path, reads: bool) -> Result<rusqlite::Connection> {
     // Each connection stays on one thread. It never makes the file: one that went away while the program runs is not replaced by an empty one.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -286,8 +288,5 @@ fn connect(path: &Path, reads: bool) -> Result<Connection> {
         }
         Ok(inner)
     });
-    match connected {
-        Ok(inner) => Ok(Connection::Sqlite(SqliteConnection::new(inner))),
-        Err(error) => Err(failed(&error)),
-    }
+    connected.map_err(|error| failed(&error))
 }

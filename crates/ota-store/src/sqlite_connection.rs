@@ -1,18 +1,29 @@
 //! Statements over a connection to SQLite.
 
+use std::sync::Arc;
+
 use rusqlite::{ErrorCode, ToSql};
 
+use crate::combination::Cache;
 use crate::error::{Result, StoreError};
 use crate::value::{Row, Value};
 
 /// A connection.
 pub(crate) struct SqliteConnection {
     inner: rusqlite::Connection,
+    combinations: Arc<Cache>,
 }
 
 impl SqliteConnection {
-    pub(crate) const fn new(inner: rusqlite::Connection) -> Self {
-        Self { inner }
+    pub(crate) const fn new(inner: rusqlite::Connection, combinations: Arc<Cache>) -> Self {
+        Self {
+            inner,
+            combinations,
+        }
+    }
+
+    pub(crate) fn combinations(&self) -> Arc<Cache> {
+        Arc::clone(&self.combinations)
     }
 
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
@@ -104,11 +115,15 @@ fn place<'a>(order: &'a [usize], params: &'a [Value]) -> impl Iterator<Item = &'
 
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        use rusqlite::types::{ToSqlOutput, ValueRef};
+        use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
+        // A list is read by `json_each`.
+        let list = |json: serde_json::Value| ToSqlOutput::Owned(Owned::Text(json.to_string()));
         Ok(match self {
             Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
             Self::Int(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
             Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Ints(numbers) => list(numbers.as_slice().into()),
+            Self::Texts(texts) => list(texts.as_slice().into()),
         })
     }
 }

@@ -21,8 +21,8 @@ use crate::pass::{Ended, OpenPass, PassEnd, PassId, PassOf};
 use crate::record::{JobPage, TaskPage, Written};
 use crate::value::millis;
 use crate::{
-    fleet_jobs, fleet_tasks, groups, pass_end, pass_progress, provider, verify, write_jobs,
-    write_tasks,
+    fleet_jobs, fleet_tasks, job_groups, pass_end, pass_progress, provider, task_groups, verify,
+    write_jobs, write_tasks,
 };
 
 /// The database. Clones share it. Dropping a future of any method leaves nothing half done.
@@ -464,7 +464,7 @@ impl Store {
     pub async fn job_groups(&self, query: &JobQuery, by: &[JobKey], limit: u32) -> Result<Groups> {
         let (query, by) = (query.clone(), by.to_vec());
         self.read(move |connection| {
-            Box::pin(async move { groups::of_jobs(connection, &query, &by, limit).await })
+            Box::pin(async move { job_groups::of_jobs(connection, &query, &by, limit).await })
         })
         .await
     }
@@ -481,7 +481,7 @@ impl Store {
     ) -> Result<Groups> {
         let (query, by) = (query.clone(), by.to_vec());
         self.read(move |connection| {
-            Box::pin(async move { groups::of_tasks(connection, &query, &by, limit).await })
+            Box::pin(async move { task_groups::of_tasks(connection, &query, &by, limit).await })
         })
         .await
     }

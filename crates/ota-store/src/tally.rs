@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::codes::Code;
+use crate::combination::Numbers;
 use crate::connection::Connection;
 use crate::counts::{OwnCounts, Sources, agree, from_text, to_text};
 use crate::error::Result;
@@ -10,69 +11,61 @@ use crate::value::{Row, Value, optional_count, params, run_params};
 use ota_core::job::JobStatus;
 use ota_core::task::Failure;
 
-/// The values that tasks are counted by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct CountKey {
-    pub(crate) gone: i64,
-    pub(crate) status: i64,
-    pub(crate) stage: i64,
-    pub(crate) failure: i64,
-    pub(crate) product_id: String,
-    pub(crate) from_version: String,
-    pub(crate) to_version: String,
-}
-
-/// Changes of counters, collected while rows are compared.
+/// Changes of counters, collected while rows are compared: of each combination.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    changes: BTreeMap<CountKey, i64>,
+    changes: BTreeMap<i64, Numbers>,
 }
 
 impl Tally {
     /// Counts a row in (1) or out (-1).
-    pub(crate) fn add(&mut self, key: CountKey, number: i64) {
-        *self.changes.entry(key).or_insert(0) += number;
+    pub(crate) fn add(&mut self, combination: i64, gone: bool, number: i64) {
+        let change = self.changes.entry(combination).or_default();
+        match gone {
+            true => change.vanished += number,
+            false => change.present += number,
+        }
     }
 
     /// Writes the changes to the counters of the job and of its provider.
     pub(crate) async fn write(
-        self,
+        mut self,
         connection: &mut Connection,
         source: i64,
         job: i64,
     ) -> Result<()> {
-        let mut own = OwnCounts::default();
-        let mut of_job = Vec::new();
-        let mut of_source = Vec::new();
-        for (key, number) in self.changes {
-            if number == 0 {
-                continue;
-            }
-            if key.gone == 0 {
-                own.add(key.status, key.failure == Failure::Timeout.code(), number);
-            }
-            let mut params = run_params![
-                job,
-                source,
-                key.gone,
-                key.status,
-                key.stage,
-                key.failure,
-                key.product_id,
-                key.from_version,
-                key.to_version,
-                number
-            ];
-            of_job.push(params.clone());
-            params.remove(0);
-            of_source.push(params);
-        }
-        if of_job.is_empty() {
+        self.changes
+            .retain(|_, change| *change != Numbers::default());
+        if self.changes.is_empty() {
             return Ok(());
         }
+        let mut of_source = Vec::new();
+        let mut of_job = Vec::new();
+        let mut fewer = Vec::new();
+        for (combination, change) in &self.changes {
+            of_source.push(run_params![*combination, change.present, change.vanished]);
+            of_job.push(run_params![
+                source,
+                job,
+                *combination,
+                change.present,
+                change.vanished
+            ]);
+            if change.present < 0 || change.vanished < 0 {
+                fewer.push(run_params![source, job, *combination]);
+            }
+        }
+        let values = connection.query_many(ADD_TO_SOURCE, &of_source).await?;
         connection.execute_many(ADD_TO_JOB, &of_job).await?;
-        connection.execute_many(ADD_TO_SOURCE, &of_source).await?;
-        remove_empty(connection, source, job).await?;
+        connection.execute_many(REMOVE_EMPTY, &fewer).await?;
+        let mut own = OwnCounts::default();
+        for (change, row) in self.changes.values().zip(values.iter().flatten()) {
+            own.add(
+                row.int(0),
+                row.int(1) == Failure::Timeout.code(),
+                change.present,
+            );
+        }
         let mut params = run_params![job];
         params.extend(own.by_status.into_iter().map(Value::Int));
         params.push(Value::Int(own.timed_out));
@@ -80,13 +73,12 @@ impl Tally {
     }
 }
 
-const ADD_TO_JOB: &str = "INSERT INTO task_counts (job, source, gone, status, stage, failure, product_id, from_version, to_version, number) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-     ON CONFLICT (job, gone, status, stage, failure, product_id, from_version, to_version) DO UPDATE SET number = task_counts.number + excluded.number";
+const ADD_TO_JOB: &str = "INSERT INTO task_counts (source, job, combination, present, vanished) VALUES ($1, $2, $3, $4, $5) \
+     ON CONFLICT (source, job, combination) DO UPDATE SET present = task_counts.present + excluded.present, vanished = task_counts.vanished + excluded.vanished";
 
-const ADD_TO_SOURCE: &str = "INSERT INTO task_totals (source, gone, status, stage, failure, product_id, from_version, to_version, number) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-     ON CONFLICT (source, gone, status, stage, failure, product_id, from_version, to_version) DO UPDATE SET number = task_totals.number + excluded.number";
+const ADD_TO_SOURCE: &str = "UPDATE task_combinations SET present = present + $2, vanished = vanished + $3 WHERE pk = $1 RETURNING status, failure";
+
+const REMOVE_EMPTY: &str = "DELETE FROM task_counts WHERE source = $1 AND job = $2 AND combination = $3 AND present = 0 AND vanished = 0";
 
 const ADD_OWN: &str = "UPDATE jobs SET pending = pending + $2, in_progress = in_progress + $3, succeeded = succeeded + $4, failed = failed + $5, \
      canceled = canceled + $6, skipped = skipped + $7, unknown = unknown + $8, timed_out = timed_out + $9 WHERE pk = $1";
@@ -94,30 +86,18 @@ const ADD_OWN: &str = "UPDATE jobs SET pending = pending + $2, in_progress = in_
 const SET_OWN: &str = "UPDATE jobs SET pending = $2, in_progress = $3, succeeded = $4, failed = $5, \
      canceled = $6, skipped = $7, unknown = $8, timed_out = $9 WHERE pk = $1";
 
-async fn remove_empty(connection: &mut Connection, source: i64, job: i64) -> Result<()> {
-    connection
-        .execute(
-            "DELETE FROM task_counts WHERE job = $1 AND number = 0",
-            &params![job],
-        )
-        .await?;
-    connection
-        .execute(
-            "DELETE FROM task_totals WHERE source = $1 AND number = 0",
-            &params![source],
-        )
-        .await
-        .map(|_| ())
-}
-
 /// Adds a job's counters to those of its provider, or takes them away (-1).
-async fn add_to_totals(connection: &mut Connection, job: i64, sign: i64) -> Result<()> {
+async fn add_to_source(
+    connection: &mut Connection,
+    source: i64,
+    job: i64,
+    sign: i64,
+) -> Result<()> {
     connection
         .execute(
-            "INSERT INTO task_totals (source, gone, status, stage, failure, product_id, from_version, to_version, number) \
-             SELECT source, gone, status, stage, failure, product_id, from_version, to_version, number * $2 FROM task_counts WHERE job = $1 \
-             ON CONFLICT (source, gone, status, stage, failure, product_id, from_version, to_version) DO UPDATE SET number = task_totals.number + excluded.number",
-            &params![job, sign],
+            "UPDATE task_combinations SET present = task_combinations.present + counts.present * $3, vanished = task_combinations.vanished + counts.vanished * $3 \
+             FROM task_counts AS counts WHERE counts.source = $1 AND counts.job = $2 AND task_combinations.pk = counts.combination",
+            &params![source, job, sign],
         )
         .await
         .map(|_| ())
@@ -125,32 +105,39 @@ async fn add_to_totals(connection: &mut Connection, job: i64, sign: i64) -> Resu
 
 /// Counts the tasks of a job anew, after statements that changed many of them.
 pub(crate) async fn recount(connection: &mut Connection, source: i64, job: i64) -> Result<()> {
-    add_to_totals(connection, job, -1).await?;
+    add_to_source(connection, source, job, -1).await?;
     connection
-        .execute("DELETE FROM task_counts WHERE job = $1", &params![job])
+        .execute(
+            "DELETE FROM task_counts WHERE source = $1 AND job = $2",
+            &params![source, job],
+        )
         .await?;
     connection
         .execute(
-            "INSERT INTO task_counts (job, source, gone, status, stage, failure, product_id, from_version, to_version, number) \
-             SELECT job, source, gone, status, stage, failure, product_id, from_version, to_version, count(*) FROM tasks WHERE job = $1 \
-             GROUP BY job, source, gone, status, stage, failure, product_id, from_version, to_version",
+            "INSERT INTO task_counts (source, job, combination, present, vanished) \
+             SELECT source, job, combination, count(*) FILTER (WHERE gone = 0), count(*) FILTER (WHERE gone = 1) FROM tasks WHERE job = $1 \
+             GROUP BY source, job, combination",
             &params![job],
         )
         .await?;
-    add_to_totals(connection, job, 1).await?;
-    remove_empty(connection, source, job).await?;
-    let own = own_from_counters(connection, job).await?;
+    add_to_source(connection, source, job, 1).await?;
+    let own = own_from_counters(connection, source, job).await?;
     let mut params = run_params![job];
     params.extend(own.by_status.into_iter().map(Value::Int));
     params.push(Value::Int(own.timed_out));
     connection.execute(SET_OWN, &params).await.map(|_| ())
 }
 
-async fn own_from_counters(connection: &mut Connection, job: i64) -> Result<OwnCounts> {
+async fn own_from_counters(
+    connection: &mut Connection,
+    source: i64,
+    job: i64,
+) -> Result<OwnCounts> {
     let rows = connection
         .query(
-            "SELECT status, failure, number FROM task_counts WHERE job = $1 AND gone = 0",
-            &params![job],
+            "SELECT task_combinations.status, task_combinations.failure, task_counts.present FROM task_counts \
+             JOIN task_combinations ON task_combinations.pk = task_counts.combination WHERE task_counts.source = $1 AND task_counts.job = $2",
+            &params![source, job],
         )
         .await?;
     let mut own = OwnCounts::default();

@@ -19,6 +19,27 @@ pub(crate) enum Value {
     Null,
     Int(i64),
     Text(String),
+    /// Only a parameter: a list, for one statement about many rows.
+    Ints(Vec<i64>),
+    /// As `Ints`.
+    Texts(Vec<String>),
+}
+
+/// Returns the columns of rows as lists. The rows are alike, and have integers and texts only.
+pub(crate) fn transposed(rows: Vec<Vec<Value>>) -> Vec<Value> {
+    let mut columns = Vec::new();
+    for row in rows {
+        for (place, value) in row.into_iter().enumerate() {
+            match (columns.get_mut(place), value) {
+                (Some(Value::Ints(column)), Value::Int(number)) => column.push(number),
+                (Some(Value::Texts(column)), Value::Text(text)) => column.push(text),
+                (None, Value::Int(number)) => columns.push(Value::Ints(vec![number])),
+                (None, Value::Text(text)) => columns.push(Value::Texts(vec![text])),
+                (_, value) => columns.push(value),
+            }
+        }
+    }
+    columns
 }
 
 impl From<i64> for Value {

@@ -6,15 +6,27 @@ use crate::connection::Connection;
 use crate::counts::to_text;
 use crate::error::Result;
 use crate::tally::{SOURCES, sources};
-use crate::value::{Row, Value, optional_count};
-
-const KEYS: &str = "gone, status, stage, failure, product_id, from_version, to_version";
+use crate::value::{Row, optional_count};
 
 /// Recounts everything and says what differs, a line each.
 pub(crate) async fn verify(connection: &mut Connection) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    counters(connection, "task_counts", "job, source", &mut lines).await?;
-    counters(connection, "task_totals", "source", &mut lines).await?;
+    counters(
+        connection,
+        "task_counts",
+        "source, job, combination",
+        "source, job, combination",
+        &mut lines,
+    )
+    .await?;
+    counters(
+        connection,
+        "task_combinations",
+        "source, pk",
+        "source, combination",
+        &mut lines,
+    )
+    .await?;
     own_counts(connection, &mut lines).await?;
     shown_counts(connection, &mut lines).await?;
     for (what, sql) in NEVER {
@@ -45,6 +57,15 @@ const NEVER: &[(&str, &str)] = &[
         "SELECT count(*) FROM tasks JOIN jobs ON jobs.pk = tasks.job WHERE tasks.source <> jobs.source",
     ),
     (
+        "tasks of a combination that is not there",
+        "SELECT count(*) FROM tasks WHERE combination NOT IN (SELECT pk FROM task_combinations)",
+    ),
+    (
+        "tasks under another provider or status than their combination",
+        "SELECT count(*) FROM tasks JOIN task_combinations ON task_combinations.pk = tasks.combination \
+         WHERE tasks.source <> task_combinations.source OR tasks.status <> task_combinations.status",
+    ),
+    (
         "jobs whose mark and time of vanishing differ",
         "SELECT count(*) FROM jobs WHERE (gone = 1) <> (vanished_at >= 0)",
     ),
@@ -62,47 +83,47 @@ const NEVER: &[(&str, &str)] = &[
     ),
 ];
 
+/// Compares a table of counters with the tasks. `owner` names its key, `counted` the columns of tasks that are the same.
 async fn counters(
     connection: &mut Connection,
     table: &str,
     owner: &str,
+    counted: &str,
     lines: &mut Vec<String>,
 ) -> Result<()> {
-    let kept = format!("SELECT {owner}, {KEYS}, number FROM {table}");
-    let counted = format!("SELECT {owner}, {KEYS}, count(*) FROM tasks GROUP BY {owner}, {KEYS}");
+    let kept = format!("SELECT {owner}, present, vanished FROM {table}");
+    let recount = format!(
+        "SELECT {counted}, count(*) FILTER (WHERE gone = 0), count(*) FILTER (WHERE gone = 1) FROM tasks GROUP BY {counted}"
+    );
     let kept = by_key(connection.query(&kept, &[]).await?);
-    let counted = by_key(connection.query(&counted, &[]).await?);
+    let recounted = by_key(connection.query(&recount, &[]).await?);
     for (key, number) in &kept {
-        let rows = counted.get(key).copied().unwrap_or_default();
+        let rows = recounted.get(key).copied().unwrap_or_default();
         if rows != *number {
             lines.push(format!(
-                "{table} ({owner}, {KEYS}) {key}: kept {number}, counted {rows}"
+                "{table} ({counted}) {key}: kept {number:?}, counted {rows:?}"
             ));
         }
     }
-    for (key, rows) in counted {
+    for (key, rows) in recounted {
         if !kept.contains_key(&key) {
             lines.push(format!(
-                "{table} ({owner}, {KEYS}) {key}: kept 0, counted {rows}"
+                "{table} ({counted}) {key}: kept nothing, counted {rows:?}"
             ));
         }
     }
     Ok(())
 }
 
-fn by_key(rows: Vec<Row>) -> BTreeMap<String, i64> {
+/// Returns the last two columns of rows, present and vanished, by the text of those before.
+fn by_key(rows: Vec<Row>) -> BTreeMap<String, (i64, i64)> {
     rows.into_iter()
         .map(|row| {
-            let last = row.0.len().saturating_sub(1);
-            let key: Vec<_> = row.0[..last]
-                .iter()
-                .map(|value| match value {
-                    Value::Int(number) => number.to_string(),
-                    Value::Text(text) => format!("`{text}`"),
-                    Value::Null => "none".to_owned(),
-                })
+            let keys = row.0.len().saturating_sub(2);
+            let key: Vec<_> = (0..keys)
+                .map(|column| row.int(column).to_string())
                 .collect();
-            (key.join(" "), row.int(last))
+            (key.join(" "), (row.int(keys), row.int(keys + 1)))
         })
         .collect()
 }
@@ -120,9 +141,10 @@ const OWN: [&str; 8] = [
 
 async fn own_counts(connection: &mut Connection, lines: &mut Vec<String>) -> Result<()> {
     let kept = format!("SELECT pk, {} FROM jobs ORDER BY pk", OWN.join(", "));
-    let counted = "SELECT job, count(*) FILTER (WHERE status = 1), count(*) FILTER (WHERE status = 2), count(*) FILTER (WHERE status = 3), \
-         count(*) FILTER (WHERE status = 4), count(*) FILTER (WHERE status = 5), count(*) FILTER (WHERE status = 6), \
-         count(*) FILTER (WHERE status = 7), count(*) FILTER (WHERE failure = 1) FROM tasks WHERE gone = 0 GROUP BY job";
+    let counted = "SELECT job, count(*) FILTER (WHERE tasks.status = 1), count(*) FILTER (WHERE tasks.status = 2), count(*) FILTER (WHERE tasks.status = 3), \
+         count(*) FILTER (WHERE tasks.status = 4), count(*) FILTER (WHERE tasks.status = 5), count(*) FILTER (WHERE tasks.status = 6), \
+         count(*) FILTER (WHERE tasks.status = 7), count(*) FILTER (WHERE task_combinations.failure = 1) \
+         FROM tasks JOIN task_combinations ON task_combinations.pk = tasks.combination WHERE gone = 0 GROUP BY job";
     let counted: BTreeMap<_, _> = connection
         .query(counted, &[])
         .await?

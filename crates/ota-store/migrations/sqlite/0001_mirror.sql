@@ -66,15 +66,29 @@ CREATE TABLE jobs (
     UNIQUE (source, id)
 );
 
--- Tasks.
-CREATE TABLE tasks (
+-- Each combination of values that tasks of a provider are filtered and counted by, and how many tasks have it.
+CREATE TABLE task_combinations (
     pk INTEGER PRIMARY KEY AUTOINCREMENT,
+    source INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    stage INTEGER NOT NULL,
+    failure INTEGER NOT NULL,
+    product_id TEXT NOT NULL,
+    from_version TEXT NOT NULL,
+    to_version TEXT NOT NULL,
+    present INTEGER NOT NULL,
+    vanished INTEGER NOT NULL,
+    UNIQUE (source, status, stage, failure, product_id, from_version, to_version)
+);
+
+-- Tasks. The status stands in the combination too; here it leads the indexes.
+CREATE TABLE tasks (
+    pk INTEGER PRIMARY KEY,
     job INTEGER NOT NULL,
     source INTEGER NOT NULL,
     gone INTEGER NOT NULL,
     status INTEGER NOT NULL,
-    stage INTEGER NOT NULL,
-    failure INTEGER NOT NULL,
+    combination INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     changed_at INTEGER NOT NULL,
     as_of INTEGER NOT NULL,
@@ -84,41 +98,19 @@ CREATE TABLE tasks (
     id TEXT NOT NULL,
     device_id TEXT NOT NULL,
     device_name TEXT NOT NULL,
-    product_id TEXT NOT NULL,
-    from_version TEXT NOT NULL,
-    to_version TEXT NOT NULL,
     search TEXT NOT NULL,
     document TEXT NOT NULL,
     UNIQUE (job, id)
 );
 
--- How many tasks of a job have the same values.
+-- How many tasks of a job have each combination.
 CREATE TABLE task_counts (
+    source INTEGER NOT NULL,
     job INTEGER NOT NULL,
-    source INTEGER NOT NULL,
-    gone INTEGER NOT NULL,
-    status INTEGER NOT NULL,
-    stage INTEGER NOT NULL,
-    failure INTEGER NOT NULL,
-    product_id TEXT NOT NULL,
-    from_version TEXT NOT NULL,
-    to_version TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    PRIMARY KEY (job, gone, status, stage, failure, product_id, from_version, to_version)
-) WITHOUT ROWID;
-
--- The same for all jobs of a provider.
-CREATE TABLE task_totals (
-    source INTEGER NOT NULL,
-    gone INTEGER NOT NULL,
-    status INTEGER NOT NULL,
-    stage INTEGER NOT NULL,
-    failure INTEGER NOT NULL,
-    product_id TEXT NOT NULL,
-    from_version TEXT NOT NULL,
-    to_version TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    PRIMARY KEY (source, gone, status, stage, failure, product_id, from_version, to_version)
+    combination INTEGER NOT NULL,
+    present INTEGER NOT NULL,
+    vanished INTEGER NOT NULL,
+    PRIMARY KEY (source, job, combination)
 ) WITHOUT ROWID;
 
 -- The counts of a job as they changed.
@@ -153,31 +145,21 @@ CREATE TABLE calls (
     PRIMARY KEY (account, sent_at)
 ) WITHOUT ROWID;
 
--- One index for each pair of a filter and an order. `pk`, which breaks ties, is at the end of each: SQLite puts it there by itself.
+-- Each order of tasks has an index by combination, for filters that few rows match, and one of all rows that holds the combination, so that rows that do not match
+-- are passed over without being read. Open tasks (pending, in progress) are few among many, and have one of their own. `pk` breaks ties; where it is not named, SQLite puts it at the end.
 CREATE INDEX jobs_created ON jobs (source, gone, created_at);
 CREATE INDEX jobs_changed ON jobs (source, gone, changed_at);
 CREATE INDEX jobs_failed ON jobs (source, gone, shown_failed);
 CREATE INDEX jobs_due ON jobs (source, gone, due_at);
-CREATE INDEX tasks_changed ON tasks (source, gone, changed_at);
-CREATE INDEX tasks_status_changed ON tasks (source, gone, status, changed_at);
+CREATE INDEX tasks_combination_changed ON tasks (combination, gone, changed_at);
+CREATE INDEX tasks_combination_created ON tasks (combination, gone, created_at);
+CREATE INDEX tasks_changed ON tasks (source, gone, changed_at, pk, combination);
+CREATE INDEX tasks_created ON tasks (source, gone, created_at, pk, combination);
+CREATE INDEX tasks_open ON tasks (source, gone, status, changed_at, pk, combination) WHERE status < 3;
 CREATE INDEX tasks_job_changed ON tasks (job, gone, status, changed_at);
-CREATE INDEX tasks_product_changed ON tasks (source, gone, product_id, changed_at);
-CREATE INDEX tasks_from_changed ON tasks (source, gone, from_version, changed_at);
-CREATE INDEX tasks_to_changed ON tasks (source, gone, to_version, changed_at);
-CREATE INDEX tasks_stage_changed ON tasks (source, gone, stage, changed_at) WHERE stage > 0;
-CREATE INDEX tasks_failure_changed ON tasks (source, gone, failure, changed_at) WHERE failure > 0;
-CREATE INDEX tasks_created ON tasks (source, gone, created_at);
-CREATE INDEX tasks_status_created ON tasks (source, gone, status, created_at);
 CREATE INDEX tasks_job_created ON tasks (job, gone, status, created_at);
-CREATE INDEX tasks_product_created ON tasks (source, gone, product_id, created_at);
-CREATE INDEX tasks_from_created ON tasks (source, gone, from_version, created_at);
-CREATE INDEX tasks_to_created ON tasks (source, gone, to_version, created_at);
-CREATE INDEX tasks_stage_created ON tasks (source, gone, stage, created_at) WHERE stage > 0;
-CREATE INDEX tasks_failure_created ON tasks (source, gone, failure, created_at) WHERE failure > 0;
-CREATE INDEX tasks_device_name ON tasks (source, gone, device_name);
+CREATE INDEX tasks_device_name ON tasks (source, gone, device_name, pk, combination);
 CREATE INDEX tasks_device_id ON tasks (source, device_id);
--- Holds what groups by job read, so that no counter is looked up by itself.
-CREATE INDEX counts_source ON task_counts (source, gone, job, status, stage, failure, number);
 
 -- Parts of three characters of names, identifiers and messages. It holds no text: `tasks.search` does.
 CREATE VIRTUAL TABLE task_search USING fts5 (

@@ -76,7 +76,7 @@ impl Database {
             "jobs",
             "tasks",
             "task_counts",
-            "task_totals",
+            "task_combinations",
             "history",
             "passes",
             "calls",

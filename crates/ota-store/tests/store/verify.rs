@@ -23,19 +23,34 @@ fn every_planted_difference_is_found() {
         assert_eq!(store.verify().await, Ok(Vec::new()));
         for (plant, mend, words) in [
             (
-                "UPDATE task_counts SET number = number + 1 WHERE status = 1",
-                "UPDATE task_counts SET number = number - 1 WHERE status = 1",
+                "UPDATE task_counts SET present = present + 1 WHERE combination = 1",
+                "UPDATE task_counts SET present = present - 1 WHERE combination = 1",
                 "task_counts",
             ),
             (
-                "UPDATE task_totals SET number = number + 1 WHERE status = 4",
-                "UPDATE task_totals SET number = number - 1 WHERE status = 4",
-                "task_totals",
+                "UPDATE task_counts SET vanished = 1 WHERE combination = 1",
+                "UPDATE task_counts SET vanished = 0 WHERE combination = 1",
+                "kept (1, 1), counted (1, 0)",
             ),
             (
-                "UPDATE task_totals SET product_id = 'x' WHERE status = 4",
-                "UPDATE task_totals SET product_id = '' WHERE status = 4",
-                "kept 0, counted 1",
+                "UPDATE task_combinations SET present = present + 1 WHERE status = 4",
+                "UPDATE task_combinations SET present = present - 1 WHERE status = 4",
+                "task_combinations",
+            ),
+            (
+                "UPDATE task_combinations SET pk = 99 WHERE status = 4",
+                "UPDATE task_combinations SET pk = 2 WHERE pk = 99",
+                "kept nothing, counted (1, 0)",
+            ),
+            (
+                "UPDATE task_combinations SET pk = 98 WHERE status = 4",
+                "UPDATE task_combinations SET pk = 2 WHERE pk = 98",
+                "tasks of a combination that is not there: 1",
+            ),
+            (
+                "UPDATE task_combinations SET status = 5 WHERE status = 4",
+                "UPDATE task_combinations SET status = 4 WHERE status = 5",
+                "under another provider or status than their combination: 1",
             ),
             (
                 "UPDATE jobs SET failed = 5 WHERE id = 'j'",
@@ -65,7 +80,7 @@ fn every_planted_difference_is_found() {
             (
                 "UPDATE tasks SET source = 99 WHERE id = '1'",
                 "UPDATE tasks SET source = (SELECT pk FROM providers) WHERE id = '1'",
-                "under another provider",
+                "tasks under another provider than their job: 1",
             ),
         ] {
             database.execute(plant).await;

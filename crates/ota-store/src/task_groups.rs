@@ -1,0 +1,325 @@
+//! Counting tasks in groups: by the combinations, or by the counters of jobs; rows are read only for what neither knows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ota_core::task::{Failure, TaskStage, TaskStatus};
+
+use crate::codes::Code;
+use crate::combination::{Numbers, Values};
+use crate::connection::Connection;
+use crate::error::Result;
+use crate::fleet::{Groups, TaskKey, TaskQuery};
+use crate::scope::{Source, by_number};
+use crate::selection::{Selection, Target, target};
+use crate::task_filter::TaskFilter;
+use crate::value::{Value, params};
+
+/// The most keys of a question.
+const KEYS: usize = 3;
+
+/// The values of a group's keys as numbers: of words their codes, of texts their places among the texts.
+type Key = [i64; KEYS];
+
+/// Counts tasks.
+pub(crate) async fn of_tasks(
+    connection: &mut Connection,
+    query: &TaskQuery,
+    by: &[TaskKey],
+    limit: u32,
+) -> Result<Groups> {
+    let filter = TaskFilter::new(query);
+    let Some(target) = target(connection, query, &filter).await? else {
+        return Ok(Groups::default());
+    };
+    let selection = Selection::new(connection, &target, &filter).await?;
+    let mut counted = Counted::new(by, &target, &selection);
+    if !filter.is_counted() {
+        count_rows(connection, &target, &filter, &selection, &mut counted).await?;
+    } else if counted.job.is_some() || target.job.is_some() {
+        count_of_jobs(connection, &target, &filter, &selection, &mut counted).await?;
+    } else {
+        for (combination, number) in selection.numbers(target.gone) {
+            counted.add(combination, 0, number);
+        }
+    }
+    let job = counted.job;
+    let mut groups = counted.ranked(limit);
+    if let Some(place) = job {
+        name_jobs(connection, &mut groups, place).await?;
+    }
+    Ok(groups)
+}
+
+/// Reads the counters of jobs.
+async fn count_of_jobs(
+    connection: &mut Connection,
+    target: &Target,
+    filter: &TaskFilter,
+    selection: &Selection,
+    counted: &mut Counted<'_>,
+) -> Result<()> {
+    let number = |row: &crate::value::Row, from| {
+        let numbers = Numbers {
+            present: row.int(from),
+            vanished: row.int(from + 1),
+        };
+        numbers.covered(target.gone)
+    };
+    if let Some((source, job)) = target.job {
+        let sql =
+            "SELECT combination, present, vanished FROM task_counts WHERE source = $1 AND job = $2";
+        let rows = connection.query(sql, &params![source, job]).await?;
+        for row in rows {
+            counted.add(row.int(0), job, number(&row, 1));
+        }
+        return Ok(());
+    }
+    // Where all combinations make one group, the database adds them up.
+    let is_sum = !filter.has_values() && !counted.tells_combinations();
+    let columns = match is_sum {
+        true => {
+            "max(combination), job, CAST(sum(present) AS BIGINT), CAST(sum(vanished) AS BIGINT)"
+        }
+        false => "combination, job, present, vanished",
+    };
+    let group = if is_sum { " GROUP BY job" } else { "" };
+    let sql = format!("SELECT {columns} FROM task_counts WHERE source = $1{group}");
+    for (source, known) in selection.sources() {
+        for row in connection.query(&sql, &params![source]).await? {
+            let combination = match is_sum {
+                // Any of them: they differ in nothing that is asked for.
+                true => known.first().map_or(0, |combination| combination.pk),
+                false => row.int(0),
+            };
+            counted.add(combination, row.int(1), number(&row, 2));
+        }
+    }
+    Ok(())
+}
+
+/// Reads rows, or the entries of an index that holds what is asked for.
+async fn count_rows(
+    connection: &mut Connection,
+    target: &Target,
+    filter: &TaskFilter,
+    selection: &Selection,
+    counted: &mut Counted<'_>,
+) -> Result<()> {
+    let job = if counted.job.is_some() { "job" } else { "0" };
+    let group = if counted.job.is_some() { ", job" } else { "" };
+    let is_open = selection.is_open();
+    let mut runs = Vec::new();
+    let mut conditions = format!("{} = $1 AND gone = $2", target.owner());
+    let lists = filter.has_values() && !is_open;
+    if is_open {
+        conditions.push_str(" AND status = $3 AND status < 3");
+    } else if lists {
+        conditions.push_str(&format!(" AND combination {}", connection.one_of(3)));
+    }
+    for (source, scope) in target.scopes() {
+        if is_open {
+            for part in selection.parts.iter().filter(|part| part.source == source) {
+                let mut params = scope.clone();
+                params.push(Value::Int(part.status));
+                runs.push(params);
+            }
+        } else {
+            let mut params = scope;
+            if lists {
+                params.push(Value::Ints(selection.of_source(source)));
+            }
+            runs.push(params);
+        }
+    }
+    let rest = filter.conditions(2 + usize::from(is_open || lists));
+    for params in &mut runs {
+        params.extend(rest.params().iter().cloned());
+    }
+    let sql = format!(
+        "SELECT combination, {job}, count(*) FROM tasks WHERE {conditions}{} GROUP BY combination{group}",
+        rest.text()
+    );
+    for row in connection.query_many(&sql, &runs).await?.iter().flatten() {
+        counted.add(row.int(0), row.int(1), row.int(2));
+    }
+    Ok(())
+}
+
+/// Groups while they are counted.
+struct Counted<'a> {
+    keys: Vec<TaskKey>,
+    /// Which of the keys is the job.
+    job: Option<usize>,
+    /// The values of the keys that each matching combination has, but for the job.
+    of_combination: HashMap<i64, Key>,
+    texts: Texts<'a>,
+    groups: HashMap<Key, i64>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(by: &[TaskKey], target: &'a Target, selection: &'a Selection) -> Self {
+        let mut texts = Texts::default();
+        let keys: Vec<_> = by.iter().copied().take(KEYS).collect();
+        let mut of_combination = HashMap::new();
+        for (source, combination) in selection.matching_combinations() {
+            let source = target.sources.iter().find(|of| of.pk == source);
+            let mut key = Key::default();
+            for (place, by) in key.iter_mut().zip(&keys) {
+                *place = texts.value(*by, source, &combination.values);
+            }
+            of_combination.insert(combination.pk, key);
+        }
+        Self {
+            job: keys.iter().position(|key| *key == TaskKey::JobId),
+            keys,
+            of_combination,
+            texts,
+            groups: HashMap::new(),
+        }
+    }
+
+    /// Whether tasks of one provider may be in several groups by their combinations.
+    fn tells_combinations(&self) -> bool {
+        let of_source =
+            |key: &TaskKey| matches!(key, TaskKey::JobId | TaskKey::Provider | TaskKey::Vendor);
+        !self.keys.iter().all(of_source)
+    }
+
+    /// Adds tasks of a job; nothing if their combination does not match.
+    fn add(&mut self, combination: i64, job: i64, number: i64) {
+        let Some(key) = self.of_combination.get(&combination) else {
+            return;
+        };
+        let mut key = *key;
+        if let Some(place) = self.job.and_then(|place| key.get_mut(place)) {
+            *place = job;
+        }
+        *self.groups.entry(key).or_insert(0) += number;
+    }
+
+    /// Returns the largest groups, equal ones by their keys; jobs by their numbers.
+    fn ranked(self, limit: u32) -> Groups {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut groups: Vec<_> = self
+            .groups
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let total: i64 = groups.iter().map(|(_, count)| count).sum();
+        let truncated = groups.len() > limit;
+        groups.sort_unstable_by_key(|(_, count)| std::cmp::Reverse(*count));
+        // Of those as large as the last one that is shown, the keys decide.
+        if let Some(least) = groups.get(limit.saturating_sub(1)).map(|(_, count)| *count) {
+            groups.retain(|(_, count)| *count >= least);
+        }
+        let mut groups: Vec<_> = groups
+            .into_iter()
+            .map(|(key, count)| {
+                let keys: Vec<_> = self.keys.iter().zip(key).collect();
+                let texts = keys
+                    .into_iter()
+                    .map(|(by, value)| self.texts.text(*by, value));
+                (
+                    texts.collect::<Vec<_>>(),
+                    u64::try_from(count).unwrap_or_default(),
+                )
+            })
+            .collect();
+        groups.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        groups.truncate(limit);
+        Groups {
+            total: u64::try_from(total).unwrap_or_default(),
+            groups,
+            truncated,
+        }
+    }
+}
+
+/// Texts with a number each; 0 is none.
+#[derive(Default)]
+struct Texts<'a> {
+    numbers: HashMap<&'a str, i64>,
+    texts: Vec<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    fn number(&mut self, text: &'a str) -> i64 {
+        if text.is_empty() {
+            return 0;
+        }
+        let next = i64::try_from(self.texts.len() + 1).unwrap_or(i64::MAX);
+        let number = *self.numbers.entry(text).or_insert(next);
+        if number == next {
+            self.texts.push(text);
+        }
+        number
+    }
+
+    /// Returns the value of a key as a number.
+    fn value(&mut self, key: TaskKey, source: Option<&'a Source>, values: &'a Values) -> i64 {
+        match key {
+            TaskKey::Provider => self.number(source.map_or("", |source| &source.name)),
+            TaskKey::Vendor => self.number(source.map_or("", |source| &source.vendor)),
+            TaskKey::Status => values.status,
+            TaskKey::Stage => values.stage,
+            TaskKey::Failure => values.failure,
+            TaskKey::JobId => 0,
+            TaskKey::ProductId => self.number(&values.product_id),
+            TaskKey::FromVersion => self.number(&values.from_version),
+            TaskKey::ToVersion => self.number(&values.to_version),
+        }
+    }
+
+    /// Returns the text of a key's value; of a job its number.
+    fn text(&self, key: TaskKey, value: i64) -> Option<String> {
+        match key {
+            TaskKey::Status => word(value, TaskStatus::as_str),
+            TaskKey::Stage => word(value, TaskStage::as_str),
+            TaskKey::Failure => word(value, Failure::as_str),
+            TaskKey::JobId => Some(value.to_string()),
+            TaskKey::Provider
+            | TaskKey::Vendor
+            | TaskKey::ProductId
+            | TaskKey::FromVersion
+            | TaskKey::ToVersion => {
+                let place = usize::try_from(value - 1).ok()?;
+                self.texts.get(place).map(|text| (*text).to_owned())
+            }
+        }
+    }
+}
+
+fn word<C: Code>(code: i64, text: impl Fn(C) -> &'static str) -> Option<String> {
+    C::from_code(code).map(|word| text(word).to_owned())
+}
+
+/// Puts identifiers in the place of the numbers of jobs.
+async fn name_jobs(connection: &mut Connection, groups: &mut Groups, place: usize) -> Result<()> {
+    let number = |keys: &[Option<String>]| {
+        keys.get(place)
+            .and_then(|key| key.as_deref())
+            .and_then(|key| key.parse::<i64>().ok())
+    };
+    let mut numbers: Vec<_> = groups
+        .groups
+        .iter()
+        .filter_map(|(keys, _)| number(keys))
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let names: BTreeMap<_, _> = by_number(connection, "SELECT pk, id FROM jobs WHERE pk", &numbers)
+        .await?
+        .into_iter()
+        .map(|mut row| (row.int(0), row.take(1)))
+        .collect();
+    for (keys, _) in &mut groups.groups {
+        let name = number(keys).and_then(|number| names.get(&number).cloned());
+        if let Some(key) = keys.get_mut(place) {
+            *key = name;
+        }
+    }
+    groups
+        .groups
+        .sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    Ok(())
+}
