@@ -107,23 +107,18 @@ impl Connection {
         }
     }
 
-    /// As [`Connection::execute_rows`]; returns the rows that each statement returns, in their order for SQLite alone.
-    pub(crate) async fn query_rows(
+    /// As [`Connection::execute_rows`] for new rows. Returns their numbers with SQLite, nothing with PostgreSQL.
+    pub(crate) async fn insert_rows(
         &mut self,
         each: &str,
         all: &str,
         rows: Vec<Vec<Value>>,
-    ) -> Result<Vec<Vec<Row>>> {
-        if rows.is_empty() {
-            return Ok(Vec::new());
+    ) -> Result<Vec<i64>> {
+        if let Self::Sqlite(connection) = self {
+            return connection.insert_many(each, &rows);
         }
-        match self {
-            Self::Sqlite(connection) => connection.query_many(each, &rows),
-            Self::Postgres(connection) => {
-                let rows = connection.query(all, &transposed(rows)).await?;
-                Ok(vec![rows])
-            }
-        }
+        self.execute_rows(each, all, rows).await?;
+        Ok(Vec::new())
     }
 
     /// Returns the condition that a column is one of a list that is a parameter.

@@ -43,6 +43,22 @@ impl SqliteConnection {
         self.changes(sql, params).map(|_| ())
     }
 
+    /// Inserts rows and returns their numbers. `RETURNING` would do the same, but SQLite then copies each page that the statement changes, in case it fails half
+    /// way: a third of the time that a new row takes.
+    pub(crate) fn insert_many(&mut self, sql: &str, params: &[Vec<Value>]) -> Result<Vec<i64>> {
+        let run = || {
+            let mut statement = self.inner.prepare_cached(sql)?;
+            let order = order(&statement);
+            let mut numbers = Vec::with_capacity(params.len());
+            for params in params {
+                statement.execute(rusqlite::params_from_iter(place(&order, params)))?;
+                numbers.push(self.inner.last_insert_rowid());
+            }
+            Ok(numbers)
+        };
+        run().map_err(|error: rusqlite::Error| failed(&error))
+    }
+
     pub(crate) fn batch(&mut self, sql: &str) -> Result<()> {
         self.inner
             .execute_batch(sql)

@@ -139,10 +139,8 @@ fn choices(
     } else if filter.device_name.is_some() {
         // A device has few tasks.
         Some(Choice::DeviceName)
-    } else if filter.device_id.is_some() {
-        Some(Choice::DeviceId)
     } else {
-        order.is_text.then_some(Choice::Ordered)
+        filter.device_id.is_some().then_some(Choice::DeviceId)
     };
     if let Some(only) = only {
         return vec![(0, only)];
@@ -202,15 +200,15 @@ impl Choice {
     fn index(self, order: Order) -> String {
         let suffix = match order.column {
             "created_at" => "created",
+            "device_name" if self != Self::Job => "name",
             _ => "changed",
         };
         match self {
-            Self::DeviceName => "tasks_device_name".to_owned(),
+            Self::DeviceName => "tasks_name".to_owned(),
             Self::DeviceId => "tasks_device_id".to_owned(),
             Self::Job => format!("tasks_job_{suffix}"),
             Self::Combination => format!("tasks_combination_{suffix}"),
             Self::Open => "tasks_open".to_owned(),
-            Self::Ordered if order.is_text => "tasks_device_name".to_owned(),
             Self::Ordered => format!("tasks_{suffix}"),
         }
     }

@@ -23,7 +23,7 @@ const EXISTING: &str = "id, pk, gone, combination, as_of, changed_at, seen_pass,
 
 const INSERT: &str = "INSERT INTO tasks (job, source, gone, status, combination, created_at, changed_at, as_of, vanished_at, seen_pass, missed, \
      id, device_id, device_name, search, document) \
-     VALUES ($1, $2, 0, $3, $4, $5, $6, $7, -1, $8, 0, $9, $10, $11, $12, $13) RETURNING pk";
+     VALUES ($1, $2, 0, $3, $4, $5, $6, $7, -1, $8, 0, $9, $10, $11, $12, $13)";
 
 /// The same for all rows at once.
 const INSERT_ALL: &str = "INSERT INTO tasks (job, source, gone, status, combination, created_at, changed_at, as_of, vanished_at, seen_pass, missed, \
@@ -303,10 +303,9 @@ impl Plan {
             }
             rows.push(new.row(combination, of));
         }
-        let numbers = connection.query_rows(INSERT, INSERT_ALL, rows).await?;
+        let numbers = connection.insert_rows(INSERT, INSERT_ALL, rows).await?;
         if connection.is_sqlite() {
-            let numbers = numbers.iter().flatten().map(|row| row.int(0));
-            texts.extend(numbers.zip(new_texts));
+            texts.extend(numbers.into_iter().zip(new_texts));
             index_texts(connection, texts).await?;
         }
         tally.write(connection, of.source, of.job).await

@@ -153,12 +153,13 @@ CREATE INDEX jobs_failed ON jobs (source, gone, shown_failed);
 CREATE INDEX jobs_due ON jobs (source, gone, due_at);
 CREATE INDEX tasks_combination_changed ON tasks (combination, gone, changed_at);
 CREATE INDEX tasks_combination_created ON tasks (combination, gone, created_at);
+CREATE INDEX tasks_combination_name ON tasks (combination, gone, device_name);
 CREATE INDEX tasks_changed ON tasks (source, gone, changed_at, pk, combination);
 CREATE INDEX tasks_created ON tasks (source, gone, created_at, pk, combination);
 CREATE INDEX tasks_open ON tasks (source, gone, status, changed_at, pk, combination) WHERE status < 3;
 CREATE INDEX tasks_job_changed ON tasks (job, gone, status, changed_at);
 CREATE INDEX tasks_job_created ON tasks (job, gone, status, created_at);
-CREATE INDEX tasks_device_name ON tasks (source, gone, device_name, pk, combination);
+CREATE INDEX tasks_name ON tasks (source, gone, device_name, pk, combination);
 CREATE INDEX tasks_device_id ON tasks (source, device_id);
 
 -- Parts of three characters of names, identifiers and messages. It holds no text: `tasks.search` does.
