@@ -11,8 +11,9 @@ from typing import Annotated
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Query
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import create_engine, event, func, or_, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy import ForeignKey, create_engine, event, func, or_, select
+from sqlalchemy.ext.associationproxy import association_proxy
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, contains_eager, mapped_column, relationship, sessionmaker
 
 # The numbers that the mirror stores words as.
 TASK_STATUS = ["pending", "in_progress", "succeeded", "failed", "canceled", "skipped", "unknown"]
@@ -53,6 +54,17 @@ class Job(Base):
     in_progress: Mapped[int]
 
 
+class Values(Base):
+    """The values that many tasks share."""
+    __tablename__ = "task_combinations"
+    pk: Mapped[int] = mapped_column(primary_key=True)
+    stage: Mapped[int]
+    failure: Mapped[int]
+    product_id: Mapped[str]
+    from_version: Mapped[str]
+    to_version: Mapped[str]
+
+
 class Task(Base):
     __tablename__ = "tasks"
     pk: Mapped[int] = mapped_column(primary_key=True)
@@ -61,16 +73,17 @@ class Task(Base):
     gone: Mapped[int]
     id: Mapped[str]
     status: Mapped[int]
-    stage: Mapped[int]
-    failure: Mapped[int]
+    combination: Mapped[int] = mapped_column(ForeignKey(Values.pk))
     device_id: Mapped[str]
     device_name: Mapped[str]
-    product_id: Mapped[str]
-    from_version: Mapped[str]
-    to_version: Mapped[str]
     search: Mapped[str]
     created_at: Mapped[int]
     changed_at: Mapped[int]
+    values: Mapped[Values] = relationship(lazy="raise")
+    failure = association_proxy("values", "failure")
+    product_id = association_proxy("values", "product_id")
+    from_version = association_proxy("values", "from_version")
+    to_version = association_proxy("values", "to_version")
 
 
 class JobOut(BaseModel):
@@ -143,8 +156,8 @@ JOB_SORT = {"created_at": Job.created_at, "changed_at": Job.changed_at, "failed"
 TASK_SORT = {"created_at": Task.created_at, "changed_at": Task.changed_at, "device_name": Task.device_name}
 JOB_KEYS = {"provider": Job.source, "vendor": Provider.vendor, "status": Job.status, "outcome": Job.outcome, "kind": Job.kind,
             "product_id": Job.product_id, "package_id": Job.package_id, "package_version": Job.package_version}
-TASK_KEYS = {"provider": Task.source, "vendor": Provider.vendor, "status": Task.status, "stage": Task.stage, "failure": Task.failure,
-             "job_id": Task.job, "product_id": Task.product_id, "from_version": Task.from_version, "to_version": Task.to_version}
+TASK_KEYS = {"provider": Task.source, "vendor": Provider.vendor, "status": Task.status, "stage": Values.stage, "failure": Values.failure,
+             "job_id": Task.job, "product_id": Values.product_id, "from_version": Values.from_version, "to_version": Values.to_version}
 
 
 def order(sort, columns):
@@ -181,15 +194,15 @@ def tasks(
     sort: str = "-changed_at",
     page_size: int = 50,
 ) -> TaskPage:
-    question = select(Task).where(Task.gone == 0)
+    question = select(Task).join(Values).options(contains_eager(Task.values)).where(Task.gone == 0)
     if provider:
         question = question.where(Task.source == select(Provider.pk).where(Provider.name == provider).scalar_subquery())
     if status:
         question = question.where(Task.status == code(status, TASK_STATUS))
     if failure:
-        question = question.where(Task.failure == code(failure, FAILURE))
+        question = question.where(Values.failure == code(failure, FAILURE))
     for column, value in [
-        (Task.product_id, product_id), (Task.from_version, from_version), (Task.to_version, to_version), (Task.device_name, device_name),
+        (Values.product_id, product_id), (Values.from_version, from_version), (Values.to_version, to_version), (Task.device_name, device_name),
     ]:
         if value:
             question = question.where(column == value)
@@ -211,6 +224,8 @@ def counted(database, entity, keys, group_by):
     question = select(*columns, number).select_from(entity).where(entity.gone == 0)
     if "vendor" in names:
         question = question.join(Provider, Provider.pk == entity.source)
+    if any(column.class_ is Values for column in columns):
+        question = question.join(Values, Values.pk == entity.combination)
     question = question.group_by(*columns).order_by(number.desc()).limit(1000)
     return Groups(groups=[Group(keys=list(row[:-1]), count=row[-1]) for row in database.execute(question)])
 
