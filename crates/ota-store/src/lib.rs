@@ -12,6 +12,8 @@ pub mod error;
 pub mod fleet;
 mod fleet_jobs;
 mod fleet_tasks;
+#[cfg(test)]
+mod full_disk;
 mod index_scan;
 mod job_groups;
 mod job_states;

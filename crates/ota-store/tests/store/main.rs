@@ -1,5 +1,6 @@
 //! The store on both engines.
 
+mod faults;
 mod fleet;
 mod harness;
 mod lease;

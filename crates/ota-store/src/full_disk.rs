@@ -1,0 +1,120 @@
+//! What the store does when the disk is full, and afterwards.
+
+use ota_core::id::{JobId, ProviderName};
+use ota_core::job::JobStatus;
+use ota_core::task::TaskStatus;
+use time::OffsetDateTime;
+
+use crate::engine::Engine;
+use crate::error::{Result, StoreError};
+use crate::migrate::migrate;
+use crate::record::{JobPage, JobRecord, TaskPage, TaskRecord, Written};
+use crate::{provider, verify, write_jobs, write_tasks};
+
+const TIME: OffsetDateTime = time::macros::datetime!(2026-08-01 10:00 UTC);
+
+fn jobs() -> JobPage {
+    JobPage {
+        provider: ProviderName::from("a"),
+        vendor: "test-iot",
+        sent_at: TIME,
+        full: true,
+        rows: vec![JobRecord {
+            id: JobId::from("j"),
+            status: JobStatus::InProgress,
+            outcome: None,
+            kind: None,
+            package_id: None,
+            package_name: None,
+            package_version: None,
+            product_id: None,
+            name: None,
+            description: None,
+            created_at: None,
+            updated_at: None,
+            started_at: None,
+            stats: None,
+            truncated: false,
+            document: "{}".to_owned(),
+        }],
+        pass: None,
+    }
+}
+
+/// A page that needs more room than a new database has left.
+fn tasks() -> TaskPage {
+    let row = |n: u32| TaskRecord {
+        id: n.to_string(),
+        status: TaskStatus::Pending,
+        stage: None,
+        failure: None,
+        device_id: None,
+        device_name: None,
+        product_id: None,
+        from_version: None,
+        to_version: None,
+        message: None,
+        created_at: None,
+        updated_at: None,
+        started_at: None,
+        document: format!("{{\"text\":\"{}\"}}", "x".repeat(1_000)),
+    };
+    TaskPage {
+        provider: ProviderName::from("a"),
+        vendor: "test-iot",
+        job_id: JobId::from("j"),
+        sent_at: TIME,
+        rows: (0..500).map(row).collect(),
+        pass: None,
+    }
+}
+
+async fn write(engine: &Engine) -> Result<Written> {
+    let page = tasks();
+    engine
+        .write(move |connection| {
+            Box::pin(async move { write_tasks::write(connection, &page).await })
+        })
+        .await
+}
+
+#[test]
+fn a_full_disk_is_said_and_passes() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("mirror.db").display());
+    runtime.block_on(async {
+        let engine = Engine::open(&url, false, true).await.expect("it opens");
+        migrate(&engine, true).await.expect("it migrates");
+        let page = jobs();
+        engine
+            .write(move |connection| {
+                Box::pin(async move { write_jobs::write(connection, &page).await })
+            })
+            .await
+            .expect("jobs");
+        for _ in 0..2 {
+            // The file may not grow over this connection: to SQLite that is a full disk. The store opens another connection after the failure.
+            let full = "PRAGMA max_page_count = 1";
+            engine
+                .write(move |connection| Box::pin(async move { connection.batch(full).await }))
+                .await
+                .expect("a limit");
+            match write(&engine).await {
+                Err(StoreError::Unavailable { message }) => {
+                    assert!(message.contains("the disk is full"), "{message}");
+                }
+                other => panic!("expected a full disk, got {other:?}"),
+            }
+            let known = engine
+                .read(|connection| Box::pin(async move { provider::all(connection).await }))
+                .await;
+            assert_eq!(known.expect("readers go on").len(), 1);
+        }
+        assert_eq!(write(&engine).await.expect("room again").added, 500);
+        let differences = engine
+            .read(|connection| Box::pin(verify::verify(connection)))
+            .await;
+        assert_eq!(differences, Ok(Vec::new()));
+    });
+}
