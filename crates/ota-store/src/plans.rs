@@ -221,6 +221,11 @@ fn check_sqlite(plans: &[(String, String)]) {
         let hint = format!("INDEXED BY {index} ");
         assert!(plans.iter().any(|(sql, _)| sql.contains(&hint)), "{index}");
     }
+    // The names of all jobs lie in their index, without the rows.
+    let names = "SELECT pk, id FROM jobs WHERE source";
+    let plan = plans.iter().find(|(sql, _)| sql.starts_with(names));
+    let plan = &plan.expect("names are read").1;
+    assert!(plan.contains("USING COVERING INDEX"), "{plan}");
     for (sql, plan) in plans {
         // The counters of all jobs are thousands: they lie in the order of the key, provider first.
         let by_key = "USING PRIMARY KEY (source=?";

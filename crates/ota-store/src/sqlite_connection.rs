@@ -44,7 +44,7 @@ impl SqliteConnection {
     }
 
     /// Inserts rows and returns their numbers. `RETURNING` would do the same, but SQLite then copies each page that the statement changes, in case it fails half
-    /// way: a third of the time that a new row takes.
+    /// way.
     pub(crate) fn insert_many(&mut self, sql: &str, params: &[Vec<Value>]) -> Result<Vec<i64>> {
         let run = || {
             let mut statement = self.inner.prepare_cached(sql)?;

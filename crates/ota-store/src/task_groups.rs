@@ -1,6 +1,6 @@
 //! Counting tasks in groups: by the combinations, or by the counters of jobs; rows are read only for what neither knows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use ota_core::task::{Failure, TaskStage, TaskStatus};
 
@@ -12,7 +12,7 @@ use crate::fleet::{Groups, TaskKey, TaskQuery};
 use crate::scope::{Source, by_number};
 use crate::selection::{Selection, Target, target};
 use crate::task_filter::TaskFilter;
-use crate::value::{Value, params};
+use crate::value::{Value, params, run_params};
 
 /// The most keys of a question.
 const KEYS: usize = 3;
@@ -42,11 +42,12 @@ pub(crate) async fn of_tasks(
             counted.add(combination, 0, number);
         }
     }
-    let job = counted.job;
+    let Some(place) = counted.job else {
+        return Ok(counted.ranked(limit));
+    };
+    let jobs = counted.jobs(place);
     let mut groups = counted.ranked(limit);
-    if let Some(place) = job {
-        name_jobs(connection, &mut groups, place).await?;
-    }
+    name_jobs(connection, &target, &mut groups, place, jobs).await?;
     Ok(groups)
 }
 
@@ -197,6 +198,12 @@ impl<'a> Counted<'a> {
         *self.groups.entry(key).or_insert(0) += number;
     }
 
+    /// Returns how many jobs there are in the groups.
+    fn jobs(&self, place: usize) -> usize {
+        let numbers = self.groups.keys().filter_map(|key| key.get(place));
+        numbers.collect::<HashSet<_>>().len()
+    }
+
     /// Returns the largest groups, equal ones by their keys; jobs by their numbers.
     fn ranked(self, limit: u32) -> Groups {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -293,22 +300,44 @@ fn word<C: Code>(code: i64, text: impl Fn(C) -> &'static str) -> Option<String> 
     C::from_code(code).map(|word| text(word).to_owned())
 }
 
-/// Puts identifiers in the place of the numbers of jobs.
-async fn name_jobs(connection: &mut Connection, groups: &mut Groups, place: usize) -> Result<()> {
+/// Where more than one in so many jobs is named, all names are read from their index in a row: a search for each, and a row of a kilobyte, cost more.
+const FEW: usize = 8;
+
+/// Puts identifiers in the place of the numbers of jobs; `jobs` have been counted, also in groups that are not shown.
+async fn name_jobs(
+    connection: &mut Connection,
+    target: &Target,
+    groups: &mut Groups,
+    place: usize,
+    jobs: usize,
+) -> Result<()> {
     let number = |keys: &[Option<String>]| {
         keys.get(place)
             .and_then(|key| key.as_deref())
             .and_then(|key| key.parse::<i64>().ok())
     };
-    let mut numbers: Vec<_> = groups
+    let numbers: HashSet<_> = groups
         .groups
         .iter()
         .filter_map(|(keys, _)| number(keys))
         .collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let names: BTreeMap<_, _> = by_number(connection, "SELECT pk, id FROM jobs WHERE pk", &numbers)
-        .await?
+    let rows = match numbers.len().saturating_mul(FEW) > jobs && target.job.is_none() {
+        true => {
+            let sources: Vec<_> = target
+                .sources
+                .iter()
+                .map(|source| run_params![source.pk])
+                .collect();
+            let sql = "SELECT pk, id FROM jobs WHERE source = $1";
+            let answers = connection.query_many(sql, &sources).await?;
+            answers.into_iter().flatten().collect()
+        }
+        false => {
+            let numbers: Vec<_> = numbers.into_iter().collect();
+            by_number(connection, "SELECT pk, id FROM jobs WHERE pk", &numbers).await?
+        }
+    };
+    let names: HashMap<_, _> = rows
         .into_iter()
         .map(|mut row| (row.int(0), row.take(1)))
         .collect();
