@@ -148,6 +148,10 @@ pub(crate) fn run_ready<T>(future: impl Future<Output = Result<T>>) -> Result<T>
     })
 }
 
+/// Held by each test of this crate that opens a database: the plans of one are not those of another.
+#[cfg(test)]
+pub(crate) static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Statements with their plans, collected while a test asks for them.
 #[cfg(test)]
 pub(crate) static PLANS: std::sync::Mutex<Option<Vec<(String, String)>>> =

@@ -1,10 +1,13 @@
 //! What the store does when the disk is full, and afterwards.
 
+use std::sync::PoisonError;
+
 use ota_core::id::{JobId, ProviderName};
 use ota_core::job::JobStatus;
 use ota_core::task::TaskStatus;
 use time::OffsetDateTime;
 
+use crate::connection::ALONE;
 use crate::engine::Engine;
 use crate::error::{Result, StoreError};
 use crate::migrate::migrate;
@@ -80,6 +83,7 @@ async fn write(engine: &Engine) -> Result<Written> {
 
 #[test]
 fn a_full_disk_is_said_and_passes() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("mirror.db").display());

@@ -1,11 +1,13 @@
 //! How the engines answer fleet questions: none reads all tasks.
 
+use std::sync::PoisonError;
+
 use ota_core::id::{JobId, ProviderName};
 use ota_core::job::JobStatus;
 use ota_core::task::{Failure, TaskStage, TaskStatus};
 use time::OffsetDateTime;
 
-use crate::connection::{Connection, PLANS};
+use crate::connection::{ALONE, Connection, PLANS};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::fleet::{JobKey, JobQuery, JobSort, TaskKey, TaskQuery, TaskSort};
@@ -257,6 +259,7 @@ fn check_postgres(plans: &[(String, String)]) {
 
 #[test]
 fn no_fleet_question_reads_all_tasks() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("mirror.db").display());
