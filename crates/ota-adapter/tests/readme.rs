@@ -12,7 +12,7 @@ use ota_adapter::{
 use ota_adapter_test::TestDeps;
 use ota_core::capability::{
     Capability, ChangeSigns, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
-    TaskFilterSupport,
+    TaskFilterSupport, TaskOrder,
 };
 use ota_core::clock::SystemClock;
 use ota_core::drift::DriftKind;
@@ -195,6 +195,7 @@ fn capability() -> Capability {
         },
         job_filter_needs: &[],
         task_filters: TaskFilterSupport {
+            stage: Support::No,
             status: no,
             device_name: no,
             device_id: no,
@@ -207,6 +208,8 @@ fn capability() -> Capability {
         },
         change_signs: ChangeSigns {
             counts_in_rows: false,
+            counts_in_totals: false,
+            task_order: TaskOrder::None,
         },
         fields: FieldSupport::default(),
         configured_fields: Vec::new(),

@@ -44,7 +44,7 @@ pub trait QueryParameters: Sized {
 /// Lists the query parameters of an operation, each with its description and the type that says how it is read.
 ///
 /// `struct Name { … }` declares a struct of the parameters; `struct Name(Inner) { … }` declares a wrapper of a struct that exists, all of whose fields must be
-/// named. A parameter is called like its field, or as `field as "name"` says.
+/// named, or follow from `; ..rest`. A parameter is called like its field, or as `field as "name"` says.
 #[macro_export]
 macro_rules! query_parameters {
     ($(#[$meta:meta])* $visibility:vis struct $name:ident {
@@ -56,15 +56,17 @@ macro_rules! query_parameters {
         $crate::query_parameters! { @impl $name, |given| given, $name { $($(#[doc = $doc])+ $field: $kind),+ } }
     };
     ($(#[$meta:meta])* $visibility:vis struct $name:ident($inner:ident) {
-        $($(#[doc = $doc:literal])+ $field:ident $(as $given:literal)?: $kind:ty),+ $(,)?
+        $($(#[doc = $doc:literal])+ $field:ident $(as $given:literal)?: $kind:ty),+ $(,)? $(; ..$rest:expr)?
     }) => {
         $(#[$meta])*
         $visibility struct $name($visibility $inner);
 
-        $crate::query_parameters! { @impl $name, $name, $inner { $($(#[doc = $doc])+ $field $(as $given)?: $kind),+ } }
+        $crate::query_parameters! {
+            @impl $name, $name, $inner { $($(#[doc = $doc])+ $field $(as $given)?: $kind),+ $(; ..$rest)? }
+        }
     };
     (@impl $name:ident, $wrap:expr, $inner:ident {
-        $($(#[doc = $doc:literal])+ $field:ident $(as $given:literal)?: $kind:ty),+
+        $($(#[doc = $doc:literal])+ $field:ident $(as $given:literal)?: $kind:ty),+ $(; ..$rest:expr)?
     }) => {
         impl $crate::parameters::QueryParameters for $name {
             fn names() -> Vec<&'static str> {
@@ -76,7 +78,8 @@ macro_rules! query_parameters {
                     $($field: <$kind as $crate::parameters::QueryParameter>::read(
                         query,
                         $crate::query_parameters!(@name $field $($given)?),
-                    )?),+
+                    )?,)+
+                    $(..$rest)?
                 };
                 Ok(($wrap)(given))
             }

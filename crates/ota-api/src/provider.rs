@@ -160,6 +160,8 @@ impl From<&core::Capability> for Capabilities {
         ];
         let core::TaskFilterSupport {
             status,
+            // The mirror's own: no parameter of the live list.
+            stage: _,
             device_name,
             device_id,
         } = capability.task_filters;

@@ -88,6 +88,8 @@ cases! {
     "C44" filters::rows_of_unknown_status_are_found_by_it,
     "C45" filters::values_that_nothing_has_give_an_empty_list,
     "C46" literals::filter_values_are_literals,
+    "C47" filters::task_stage_filters_are_exact,
+    "C48" filters::one_call_counts_what_a_filter_finds,
     "C50" rows::rows_have_what_is_required,
     "C51" rows::rows_keep_the_vendors_words,
     "C52" rows::reported_facts_are_in_range,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ota_core::capability::{
     Capability, ChangeSigns, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
-    TaskFilterSupport,
+    TaskFilterSupport, TaskOrder,
 };
 use ota_core::clock::Clock;
 use ota_core::fields::FieldSupport;
@@ -77,6 +77,7 @@ const FIELDS: FieldSupport = FieldSupport {
         "device.id",
         "device.name",
         "device.product_id",
+        "stage",
         "progress_percent",
         "failure",
         "created_at",
@@ -129,6 +130,7 @@ pub fn full_capability() -> Capability {
         job_filter_needs: &[],
         task_filters: TaskFilterSupport {
             status: Support::Native,
+            stage: Support::Native,
             device_name: Support::Native,
             device_id: Support::Native,
         },
@@ -140,6 +142,8 @@ pub fn full_capability() -> Capability {
         },
         change_signs: ChangeSigns {
             counts_in_rows: false,
+            counts_in_totals: true,
+            task_order: TaskOrder::None,
         },
         fields: FIELDS,
         configured_fields: Vec::new(),
@@ -162,6 +166,8 @@ pub fn small_capability() -> Capability {
     capability.job_filters.manufacturer = Support::No;
     capability.job_filters.kind = Support::Here;
     capability.task_filters.device_name = Support::No;
+    capability.task_filters.stage = Support::No;
+    capability.change_signs.counts_in_totals = false;
     capability.task_filters.device_id = Support::Here;
     capability.max_device_names = 0;
     capability.job_filter_needs = &[("model", &["device_type", "product_id"])];
@@ -176,6 +182,7 @@ pub fn capability_without_failures() -> Capability {
         "device.id",
         "device.name",
         "device.product_id",
+        "stage",
         "progress_percent",
         "created_at",
     ];
@@ -192,6 +199,7 @@ pub fn capability_without_names() -> Capability {
         task: &[
             "device.id",
             "device.product_id",
+            "stage",
             "progress_percent",
             "failure",
             "created_at",

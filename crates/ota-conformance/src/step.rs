@@ -47,7 +47,7 @@ pub const STEPS: &[Step] = &[
         title: "cursors and filters",
         rules: &[
             "C10", "C11", "C12", "C13", "C14", "C15", "C40", "C41", "C42", "C43", "C44", "C45",
-            "C46", "C64",
+            "C46", "C47", "C48", "C64",
         ],
     },
     Step {

@@ -87,6 +87,7 @@ pub struct JobFilterSupport {
 )]
 pub struct TaskFilterSupport {
     pub status: Support,
+    pub stage: Support,
     pub device_name: Support,
     pub device_id: Support,
 }
@@ -100,12 +101,28 @@ pub struct StatsSupport {
     pub calls: u32,
 }
 
-/// How a change of a job shows without reading all its tasks. The mirror chooses from this how it looks at a running job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a change of a job shows without reading all its tasks. The mirror chooses from this, from [`StatsSupport`] (counters of a job in one call) and from the
+/// filters by status, stage and device name how it looks at a running job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeSigns {
     /// Whether a row of the job list carries the counts of its tasks by status (`Job::stats`).
     pub counts_in_rows: bool,
+    /// Whether one call counts the tasks in one status or one stage: a page of a task list with that filter alone tells how many match (`Page::total`),
+    /// whatever its size. Only where the vendor filters by status and by stage, and each pending task has a stage, so that the counts of all add up.
+    pub counts_in_totals: bool,
+    /// The order of a task list.
+    pub task_order: TaskOrder,
 }
+
+open_enum!(
+    /// The order in which a vendor lists tasks.
+    TaskOrder {
+        /// The vendor promises none.
+        None = "none",
+        /// What changed last comes first: behind a page that is as it was nothing has changed.
+        ChangedFirst = "changed_first",
+    }
+);
 
 /// The quota that the vendor documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +223,7 @@ impl Capability {
         let support = &self.task_filters;
         for (field, used, support) in [
             ("status", !filter.status.is_empty(), support.status),
+            ("stage", !filter.stage.is_empty(), support.stage),
             (
                 "device_name",
                 !filter.device_names.is_empty(),

@@ -2,7 +2,7 @@
 
 use crate::id::{DeviceId, DeviceName, PackageId, ProductId};
 use crate::job::{JobKind, JobOutcome, JobStatus};
-use crate::task::{Task, TaskStatus};
+use crate::task::{Task, TaskStage, TaskStatus};
 
 /// The filter of a job list. Empty means "any"; several statuses or outcomes mean "one of these".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct JobFilter {
 pub struct TaskFilter {
     /// Their status.
     pub status: Vec<TaskStatus>,
+    /// Where inside their status they are.
+    pub stage: Vec<TaskStage>,
     /// Their devices, by name; at most 50.
     pub device_names: Vec<DeviceName>,
     /// Their device.

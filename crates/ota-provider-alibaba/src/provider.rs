@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ota_adapter::Account;
 use ota_adapter::error::found;
 use ota_core::capability::{
-    Capability, ChangeSigns, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+    Capability, ChangeSigns, JobFilterSupport, StatsSupport, Support, TaskFilterSupport, TaskOrder,
 };
 use ota_core::context::Context;
 use ota_core::id::ProviderName;
@@ -72,6 +72,7 @@ pub(crate) fn capability() -> Capability {
         job_filter_needs: &[("device_name", &["package_id", "product_id"])],
         task_filters: TaskFilterSupport {
             status: Support::Native,
+            stage: Support::Native,
             device_name: Support::Native,
             device_id: Support::Here,
         },
@@ -84,6 +85,10 @@ pub(crate) fn capability() -> Capability {
         },
         change_signs: ChangeSigns {
             counts_in_rows: false,
+            // `Total` of `ListOTATaskByJob` with `TaskStatus`.
+            counts_in_totals: true,
+            // No document names one.
+            task_order: TaskOrder::None,
         },
         fields: FIELDS,
         configured_fields: Vec::new(),

@@ -8,7 +8,7 @@ use ota_core::context::Context;
 use ota_core::id::{DeviceName, JobId};
 use ota_core::paging::{Fetched, Pager, Position, Window};
 use ota_core::provider::{ListTasks, Page, TaskFilter};
-use ota_core::task::{Task, TaskStatus};
+use ota_core::task::{Task, TaskStage, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 
 use crate::answers;
@@ -405,7 +405,8 @@ fn is_old_platform(status: &str, error: &Error) -> bool {
 /// Whether every requested status has values of the vendor, so that the vendor can filter. `unknown` stands for undocumented values, so rows
 /// are filtered here.
 fn native(filter: &TaskFilter) -> bool {
-    !filter.status.is_empty() && !filter.status.contains(&TaskStatus::Unknown)
+    let by_status = !filter.status.is_empty() && !filter.status.contains(&TaskStatus::Unknown);
+    by_status || !filter.stage.is_empty()
 }
 
 /// Whether rows of the unfiltered list are left out here.
@@ -422,7 +423,7 @@ fn never_matches(filter: &TaskFilter) -> bool {
 fn statuses(filter: &TaskFilter) -> Vec<&'static str> {
     let wanted = TASK_STATUSES
         .iter()
-        .filter(|(_, status, _)| native(filter) && filter.status.contains(status));
+        .filter(|(_, status, stage)| native(filter) && is_wanted(filter, *status, *stage));
     wanted.map(|(value, _, _)| *value).collect()
 }
 
@@ -447,8 +448,13 @@ fn fits(at: TaskCursor, filter: &TaskFilter, statuses: usize, page_size: u32) ->
     (at.position.segment as usize) < segments && at.position.offset <= WINDOW
 }
 
+fn is_wanted(filter: &TaskFilter, status: TaskStatus, stage: Option<TaskStage>) -> bool {
+    (filter.status.is_empty() || filter.status.contains(&status))
+        && (filter.stage.is_empty() || stage.is_some_and(|stage| filter.stage.contains(&stage)))
+}
+
 fn matches(filter: &TaskFilter, task: &Task) -> bool {
-    let status = filter.status.is_empty() || filter.status.contains(&task.status);
+    let status = is_wanted(filter, task.status, task.stage);
     let device = filter.device_id.is_none() || filter.device_id == task.device.id;
     status && device
 }
@@ -457,7 +463,7 @@ fn matches(filter: &TaskFilter, task: &Task) -> bool {
 mod tests {
     use super::statuses;
     use ota_core::provider::TaskFilter;
-    use ota_core::task::TaskStatus;
+    use ota_core::task::{TaskStage, TaskStatus};
 
     #[test]
     fn statuses_come_in_the_order_of_a_tasks_life() {
@@ -471,5 +477,15 @@ mod tests {
         );
         assert!(statuses(&filter(&[TaskStatus::Skipped])).is_empty());
         assert!(statuses(&filter(&[TaskStatus::Failed, TaskStatus::Unknown])).is_empty());
+        let staged = |status: &[TaskStatus], stage: &[TaskStage]| {
+            statuses(&TaskFilter {
+                stage: stage.to_vec(),
+                ..filter(status)
+            })
+        };
+        let open = [TaskStage::Updating, TaskStage::Notified];
+        assert_eq!(staged(&[], &open), ["NOTIFIED", "IN_PROGRESS"]);
+        assert_eq!(staged(&[TaskStatus::Pending], &open), ["NOTIFIED"]);
+        assert!(staged(&[TaskStatus::Failed], &open).is_empty());
     }
 }

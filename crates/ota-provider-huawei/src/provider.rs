@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ota_adapter::Account;
 use ota_core::capability::{
-    Capability, ChangeSigns, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+    Capability, ChangeSigns, JobFilterSupport, StatsSupport, Support, TaskFilterSupport, TaskOrder,
 };
 use ota_core::id::ProviderName;
 use ota_core::job::{Job, JobStats};
@@ -65,6 +65,7 @@ pub(crate) fn capability() -> Capability {
         job_filter_needs: &[],
         task_filters: TaskFilterSupport {
             status: Support::Native,
+            stage: Support::No,
             device_name: Support::No,
             device_id: Support::Here,
         },
@@ -76,6 +77,9 @@ pub(crate) fn capability() -> Capability {
         },
         change_signs: ChangeSigns {
             counts_in_rows: true,
+            counts_in_totals: false,
+            // No document names one.
+            task_order: TaskOrder::None,
         },
         fields: FIELDS,
         configured_fields: Vec::new(),

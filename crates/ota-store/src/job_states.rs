@@ -2,7 +2,7 @@
 
 use ota_core::id::{JobId, ProviderName};
 use ota_core::job::{JobStats, JobStatus};
-use ota_core::task::TaskStatus;
+use ota_core::task::{TaskStage, TaskStatus};
 use time::OffsetDateTime;
 
 use crate::codes::Code;
@@ -142,12 +142,13 @@ async fn find(
     Ok(row.map(|row| row.int(0)))
 }
 
-/// Returns ids and device names of tasks in these statuses, those that changed longest ago first.
+/// Returns ids and device names of tasks in these statuses, and in a stage if one is given, those that changed longest ago first.
 pub(crate) async fn tasks_in(
     connection: &mut Connection,
     provider: &ProviderName,
     job: &JobId,
     status: Vec<TaskStatus>,
+    stage: Option<TaskStage>,
     limit: u32,
 ) -> Result<Vec<(String, Option<String>)>> {
     let Some(job) = find(connection, provider, job).await? else {
@@ -159,8 +160,8 @@ pub(crate) async fn tasks_in(
         tasks.extend(
             connection
                 .query(
-                    "SELECT id, device_name, changed_at, pk FROM tasks WHERE job = $1 AND gone = 0 AND status = $2 ORDER BY changed_at, pk LIMIT $3",
-                    &params![job, status.code(), i64::from(limit)],
+                    "SELECT id, device_name, changed_at, pk FROM tasks WHERE job = $1 AND gone = 0 AND status = $2 AND (stage = $4 OR $4 = 0) ORDER BY changed_at, pk LIMIT $3",
+                    &params![job, status.code(), i64::from(limit), stage.map_or(0, Code::code)],
                 )
                 .await?,
         );

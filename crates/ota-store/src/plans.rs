@@ -176,7 +176,7 @@ async fn ask(connection: &mut Connection) -> Result<()> {
     job_groups::of_jobs(connection, &query, &[JobKey::Status], 10).await?;
     let job = JobId::from("j");
     let open = vec![TaskStatus::Pending, TaskStatus::InProgress];
-    job_states::tasks_in(connection, &provider(), &job, open, 10).await?;
+    job_states::tasks_in(connection, &provider(), &job, open, None, 10).await?;
     job_states::all(connection, &provider(), 10).await?;
     job_states::history(connection, &provider(), &job, 10)
         .await

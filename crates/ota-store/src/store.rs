@@ -291,7 +291,7 @@ impl Store {
         .await
     }
 
-    /// Returns ids and device names of a job's tasks in one of these statuses, at most `limit`, those that changed longest ago first.
+    /// Returns ids and device names of a job's tasks in one of these statuses, and in `stage` if it is given, at most `limit`, those that changed longest ago first.
     ///
     /// # Errors
     /// The database cannot be used now.
@@ -300,12 +300,13 @@ impl Store {
         provider: &ProviderName,
         job: &JobId,
         status: &[ota_core::task::TaskStatus],
+        stage: Option<ota_core::task::TaskStage>,
         limit: u32,
     ) -> Result<Vec<(String, Option<String>)>> {
         let (provider, job, status) = (provider.clone(), job.clone(), status.to_vec());
         self.read(move |connection| {
             Box::pin(async move {
-                job_states::tasks_in(connection, &provider, &job, status, limit).await
+                job_states::tasks_in(connection, &provider, &job, status, stage, limit).await
             })
         })
         .await

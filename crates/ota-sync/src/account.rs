@@ -13,10 +13,13 @@ use ota_store::StoreError;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+use crate::judge::Manner;
 use crate::look::{look, running_jobs};
+use crate::open_tasks::open_tasks;
 use crate::pages::{counts_in_rows, deep_page, list_page};
-use crate::schedule::{Candidate, LONGEST_SLEEP, age, backoff, later, spread};
-use crate::state::{Failing, JobEntry, MirroredState, State};
+use crate::queue::Kind;
+use crate::schedule::{Candidate, FIRST_READ, LONGEST_SLEEP, age, backoff, later};
+use crate::state::{Failing, MirroredState, State};
 use crate::step::{Environment, Failed, Step};
 
 /// Pieces of work of one account that are done side by side: enough to use a quota of ten calls a second with a vendor that takes 400 ms.
@@ -31,8 +34,8 @@ const VENDOR_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::fr
 /// The first and the longest wait after one job could not be read.
 const JOB_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
 
-/// A job that has never been read is wanted at this age.
-const FIRST_READ: Duration = Duration::from_secs(10);
+/// The most of them that read open tasks, which nothing waits for.
+const MOST_OPEN: usize = 2;
 
 /// A piece of work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub(crate) enum Work {
     Look(JobId),
     /// A look at all these jobs by one list.
     Running(Vec<JobId>),
+    /// The tasks of a job that devices work on.
+    Open(JobId),
 }
 
 /// The queue of one account.
@@ -60,29 +65,36 @@ pub(crate) struct Account {
 impl Account {
     /// Works until it is dropped.
     pub(crate) async fn run(&self, env: &Environment) {
-        let mut steps: FuturesUnordered<BoxFuture<'_, bool>> = FuturesUnordered::new();
+        let mut steps: FuturesUnordered<BoxFuture<'_, (bool, bool)>> = FuturesUnordered::new();
         // Nothing is begun before this time: the database has failed.
         let mut paused: Option<OffsetDateTime> = None;
+        // Pieces of work under way that read open tasks: when the quota is used up they must not hold all places.
+        let mut open = 0;
         loop {
             let now = env.now();
             paused = paused.filter(|until| *until > now);
             let mut next = paused;
             while steps.len() < SIDE_BY_SIDE && paused.is_none() {
-                let (chosen, soonest) = self.choose(now, env);
+                let with_open = open < MOST_OPEN;
+                let (chosen, soonest) = self.choose(now, env, with_open);
                 next = soonest;
                 let Some((index, work)) = chosen else { break };
                 let Some(of) = self.providers.get(index) else {
                     break;
                 };
                 begin(&mut of.lock(), &work);
-                steps.push(step(env, of, work).boxed());
+                let is_open = matches!(work, Work::Open(_));
+                open += usize::from(is_open);
+                let done = step(env, of, work).map(move |failed| (failed, is_open));
+                steps.push(done.boxed());
             }
             let wait = next.map_or(LONGEST_SLEEP, |next| age(next, now).min(LONGEST_SLEEP));
             let wait = wait.max(Duration::from_millis(10));
             let woken = env.clock.sleep_until(after(env.clock.monotonic(), wait));
             tokio::select! {
                 biased;
-                Some(store_failed) = steps.next(), if !steps.is_empty() => {
+                Some((store_failed, was_open)) = steps.next(), if !steps.is_empty() => {
+                    open -= usize::from(was_open);
                     if store_failed {
                         paused = Some(later(env.now(), DATABASE_PAUSE));
                     }
@@ -98,12 +110,12 @@ impl Account {
         &self,
         now: OffsetDateTime,
         env: &Environment,
+        with_open: bool,
     ) -> (Option<(usize, Work)>, Option<OffsetDateTime>) {
         let mut best = Best::default();
         for (index, of) in self.providers.iter().enumerate() {
-            let grouped = of.lists_running_jobs();
-            let page_size = u64::from(of.page_size());
-            best.consider(index, &of.lock(), now, env, (grouped, page_size));
+            let manner = of.manner(env.settings);
+            best.consider(index, &mut of.lock(), now, (&manner, with_open));
         }
         (best.work.map(|(index, work, _)| (index, work)), best.next)
     }
@@ -118,7 +130,10 @@ struct Best {
 
 impl Best {
     fn offer(&mut self, index: usize, candidate: Candidate, work: impl FnOnce() -> Work) {
-        let better = |(_, _, other): &(usize, Work, Candidate)| candidate.before(other);
+        let better = |(_, of, other): &(usize, Work, Candidate)| {
+            // Open tasks wait for everything else.
+            matches!(of, Work::Open(_)) || candidate.before(other)
+        };
         if self.work.as_ref().is_none_or(better) {
             self.work = Some((index, work(), candidate));
         }
@@ -131,10 +146,9 @@ impl Best {
     fn consider(
         &mut self,
         index: usize,
-        state: &State,
+        state: &mut State,
         now: OffsetDateTime,
-        env: &Environment,
-        (grouped, page_size): (bool, u64),
+        (manner, with_open): (&Manner, bool),
     ) {
         if let Some(until) = state.not_before.filter(|until| *until > now) {
             return self.later(until);
@@ -150,27 +164,28 @@ impl Best {
             }
             return;
         }
-        self.consider_list(index, state, now, env);
-        // All of them are looked at by one list as soon as one is due.
-        let mut running: Vec<(&JobId, Option<Candidate>)> = Vec::new();
-        for (id, job) in &state.jobs {
-            if job.busy {
-                continue;
-            }
-            if let Some(until) = job.not_before.filter(|until| *until > now) {
-                self.later(until);
-                continue;
-            }
-            self.consider_read(index, (id, job), now, env, page_size);
-            if job.read_at.is_some() {
-                self.consider_look(index, (id, job), now, env, grouped.then_some(&mut running));
-            }
+        self.consider_list(index, state, now, manner.settings.full_pass);
+        state.refresh(now, manner);
+        if let Some(at) = state.jobs.queue.next_due() {
+            self.later(at);
         }
-        let due = running.iter().filter_map(|(_, candidate)| *candidate);
-        let latest = due.reduce(|best, other| if other.before(&best) { other } else { best });
-        if let Some(latest) = latest {
-            let all = || running.iter().map(|(id, _)| (*id).clone()).collect();
-            self.offer(index, latest, || Work::Running(all()));
+        let longest = manner.settings.max_lag;
+        let latest = state.jobs.queue.latest(now, longest, with_open);
+        let Some((kind, job, candidate)) = latest else {
+            return;
+        };
+        match kind {
+            Kind::Read => self.offer(index, candidate, || Work::DeepPage(job)),
+            Kind::Look => self.offer(index, candidate, || Work::Look(job)),
+            Kind::GroupedLook => {
+                // All of them are looked at by one list as soon as one is due.
+                let all = state.jobs.queue.grouped();
+                self.offer(index, candidate, || Work::Running(all));
+            }
+            Kind::Open if self.work.is_none() => {
+                self.offer(index, candidate, || Work::Open(job));
+            }
+            Kind::Open => {}
         }
     }
 
@@ -179,7 +194,7 @@ impl Best {
         index: usize,
         state: &State,
         now: OffsetDateTime,
-        env: &Environment,
+        full_pass: Duration,
     ) {
         let list = &state.list;
         if list.busy {
@@ -193,7 +208,6 @@ impl Best {
             wanted,
             cost: 1,
         };
-        let full_pass = env.settings.full_pass;
         let work = || Work::ListPage;
         match (list.requested_at, list.last_at) {
             (Some(since), _) => self.offer(
@@ -212,78 +226,6 @@ impl Best {
             }
         }
     }
-
-    fn consider_read(
-        &mut self,
-        index: usize,
-        (id, job): (&JobId, &JobEntry),
-        now: OffsetDateTime,
-        env: &Environment,
-        page_size: u64,
-    ) {
-        let seen = job.pass.as_ref().map_or(0, |pass| pass.seen);
-        let left = job.total().map_or(1, |total| total.saturating_sub(seen));
-        let cost = left.div_ceil(page_size).max(1);
-        let wanted = job.wanted(now, &env.settings);
-        let (age, wanted) = match (job.wants_read, job.read_at) {
-            (Some(since), _) => (age(now, since) + FIRST_READ, FIRST_READ),
-            (None, None) => (age(now, job.seen_at) + FIRST_READ, FIRST_READ),
-            (None, Some(at)) if job.pass.is_some() => (age(now, at), wanted.read),
-            (None, Some(at)) if wanted.running => {
-                let due = later(at, wanted.read + spread(id.as_str(), wanted.read));
-                if due > now {
-                    return self.later(due);
-                }
-                (age(now, at), wanted.read)
-            }
-            (None, Some(_)) => return,
-        };
-        let candidate = Candidate { age, wanted, cost };
-        self.offer(index, candidate, || Work::DeepPage(id.clone()));
-    }
-
-    fn consider_look<'a>(
-        &mut self,
-        index: usize,
-        (id, job): (&'a JobId, &JobEntry),
-        now: OffsetDateTime,
-        env: &Environment,
-        running: Option<&mut Vec<(&'a JobId, Option<Candidate>)>>,
-    ) {
-        let wanted = job.wanted(now, &env.settings);
-        let cost = 1;
-        let look = || Work::Look(id.clone());
-        if let Some(since) = job.wants_look {
-            let candidate = Candidate {
-                age: age(now, since) + FIRST_READ,
-                wanted: FIRST_READ,
-                cost,
-            };
-            return self.offer(index, candidate, look);
-        }
-        let Some(every) = wanted.look.filter(|_| !job.facts.status.has_ended()) else {
-            return;
-        };
-        // The first look behind the first reading is spread: what was read together is not looked at together for ever.
-        let known = job.known_at().unwrap_or(job.seen_at);
-        let due = match job.looked_at {
-            Some(at) => later(at, every),
-            None => later(known, every.saturating_sub(spread(id.as_str(), every))),
-        };
-        if due > now {
-            self.later(due);
-        }
-        let candidate = (due <= now).then(|| Candidate {
-            age: age(now, known),
-            wanted: every,
-            cost,
-        });
-        match (running, candidate) {
-            (Some(running), candidate) => running.push((id, candidate)),
-            (None, Some(candidate)) => self.offer(index, candidate, look),
-            (None, None) => {}
-        }
-    }
 }
 
 /// Marks what a piece of work is at, so that nothing else is at it too.
@@ -294,7 +236,7 @@ fn begin(state: &mut State, work: &Work) {
 fn mark(state: &mut State, work: &Work, busy: bool) {
     match work {
         Work::Load | Work::ListPage => state.list.busy = busy,
-        Work::DeepPage(job) | Work::Look(job) => {
+        Work::DeepPage(job) | Work::Look(job) | Work::Open(job) => {
             if let Some(entry) = state.jobs.get_mut(job) {
                 entry.busy = busy;
             }
@@ -314,7 +256,8 @@ async fn step(env: &Environment, of: &MirroredState, work: Work) -> bool {
     let result = match &work {
         Work::Load => load(env, of).await,
         Work::ListPage => list_page(env, of).await,
-        Work::DeepPage(job) => deep_page(env, of, job).await,
+        Work::DeepPage(job) => deep_page(env, of, job, None).await,
+        Work::Open(job) => open_tasks(env, of, job).await,
         Work::Look(job) => look(env, of, job).await,
         Work::Running(jobs) => running_jobs(env, of, jobs).await,
     };
@@ -358,6 +301,7 @@ async fn conclude(env: &Environment, of: &MirroredState) -> Result<(), StoreErro
         let mut state = of.lock();
         state.failing = None;
         state.not_before = None;
+        state.refresh(now, &of.manner(env.settings));
         let done = state.loaded
             && state.list.last_at.is_some()
             && state.list.pass.is_none()
@@ -435,7 +379,7 @@ fn vendor_failed(env: &Environment, of: &MirroredState, work: &Work, error: &Err
                 }
             }
         }
-        Work::DeepPage(job) | Work::Look(job) => {
+        Work::DeepPage(job) | Work::Look(job) | Work::Open(job) => {
             if let Some(entry) = state.jobs.get_mut(job) {
                 entry.failures = entry.failures.saturating_add(1);
                 let wait = backoff(entry.failures, JOB_PAUSE.0, JOB_PAUSE.1);

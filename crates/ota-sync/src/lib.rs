@@ -3,16 +3,22 @@
 mod account;
 mod call_times;
 mod counts;
+mod job_entry;
+mod jobs;
+mod judge;
 mod look;
 mod mirror;
 mod observer;
+mod open_tasks;
 mod pages;
+mod queue;
 mod records;
 pub mod schedule;
 mod settings;
 mod state;
 mod status;
 mod step;
+mod task_pages;
 
 pub use mirror::{LiveRead, MirrorSync};
 pub use observer::{NoObserver, Observer, PassKind, Reason, WriteKind};

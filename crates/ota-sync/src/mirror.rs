@@ -295,7 +295,7 @@ fn phase(state: &State) -> Phase {
     if state.list.busy || state.list.pass.is_some() {
         return Phase::Jobs;
     }
-    let reading = |entry: &crate::state::JobEntry| {
+    let reading = |entry: &crate::job_entry::JobEntry| {
         entry.busy || entry.pass.is_some() || entry.wants_read.is_some() || entry.read_at.is_none()
     };
     match state.jobs.values().any(reading) {
@@ -318,7 +318,8 @@ impl Inner {
         let now = self.env.now();
         let settings = &self.env.settings;
         let health = of.member.health();
-        let state = of.lock();
+        let mut state = of.lock();
+        state.refresh(now, &of.manner(*settings));
         let lag = state.lag(now, settings);
         let database = lock(&self.database).as_ref().map(ToString::to_string);
         let failing = state
@@ -345,7 +346,7 @@ impl Inner {
         SourceStatus {
             provider: provider.clone(),
             state: word,
-            as_of: state.as_of(now, settings),
+            as_of: state.as_of(),
             lag_s: state.first_pass_at.map(|_| lag.as_secs()),
             problem: database.or(stuck).or(failing).or_else(|| state.problem()),
         }
@@ -492,6 +493,7 @@ impl Inner {
     fn report(&self, of: &MirroredState, now: OffsetDateTime) {
         let source = self.source(of.name());
         let mut state = of.lock();
+        state.refresh(now, &of.manner(self.env.settings));
         let lag = state.lag(now, &self.env.settings);
         let observer = &self.env.observer;
         observer.lag(of.name(), lag);

@@ -14,6 +14,7 @@ use ota_store::pass::{Ended, OpenPass, PassEnd, PassOf};
 use ota_store::record::{JobPage, Progress, TaskPage};
 use time::OffsetDateTime;
 
+use crate::counts;
 use crate::observer::{PassKind, Reason, WriteKind};
 use crate::records::{job_record, task_record};
 use crate::schedule::{backoff, later};
@@ -168,8 +169,13 @@ async fn end_list(env: &Environment, of: &MirroredState, pass: OpenPass, end: &P
     Ok(())
 }
 
-/// Reads and writes one page of all tasks of a job, and ends the pass behind its last page.
-pub(crate) async fn deep_page(env: &Environment, of: &MirroredState, job: &JobId) -> Step {
+/// Reads and writes one page of all tasks of a job, and ends the pass behind its last page. `why` is the reason of its calls where it is not a pass of its own.
+pub(crate) async fn deep_page(
+    env: &Environment,
+    of: &MirroredState,
+    job: &JobId,
+    why: Option<Reason>,
+) -> Step {
     let (kept, summary) = {
         let mut state = of.lock();
         let Some(entry) = state.jobs.get_mut(job) else {
@@ -197,7 +203,8 @@ pub(crate) async fn deep_page(env: &Environment, of: &MirroredState, job: &JobId
         cursor: pass.cursor.clone().map(Cursor),
     };
     let member = &of.member;
-    let read = env.read(of, reason(of), |cx| async move {
+    let why = why.unwrap_or_else(|| reason(of));
+    let read = env.read(of, why, |cx| async move {
         let answer = member.list_tasks(&cx, request).await?;
         Ok((answer, cx.calls.summary().count))
     });
@@ -300,8 +307,11 @@ async fn end_deep(
     };
     entry.stale_pages = 0;
     entry.read_at = Some(pass.began_at);
+    entry.truncated = *end == PassEnd::Truncated;
     if let Some(counted) = counted {
-        entry.counts = counted.vendor_counts.or(entry.counts.take());
+        let own = counts::with_total(counted.own_counts);
+        let own = (ended.complete && !counts_in_rows(of)).then_some(own);
+        entry.counts = own.or(counted.vendor_counts).or(entry.counts.take());
     }
     if entry.wants_read.is_some_and(|since| since <= pass.began_at) {
         entry.wants_read = None;

@@ -96,8 +96,7 @@ pub fn wanted(
     job: &JobFacts,
     settings: &SyncSettings,
 ) -> Wanted {
-    // A look that begins at this age has ended before `max_lag` is over.
-    let longest = settings.max_lag.mul_f64(0.8);
+    let longest = longest_look(settings);
     let running = |every: Duration| Wanted {
         look: Some(every.min(longest).max(Duration::from_secs(1))),
         read: RUNNING_READ_EVERY.max(settings.full_pass),
@@ -124,6 +123,12 @@ pub fn wanted(
             running: false,
         },
     }
+}
+
+/// Returns the longest age at which a running job is looked at again: a look that begins then has ended before `max_lag` is over.
+#[must_use]
+pub fn longest_look(settings: &SyncSettings) -> Duration {
+    settings.max_lag.mul_f64(0.8)
 }
 
 impl Wanted {
@@ -205,6 +210,9 @@ pub fn backoff(failures: u32, first: Duration, most: Duration) -> Duration {
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
         .min(most)
 }
+
+/// A job that has never been read is wanted at this age, and so is what a sign asks for.
+pub(crate) const FIRST_READ: Duration = Duration::from_secs(10);
 
 /// The longest time that the queue sleeps: wall time may step.
 pub(crate) const LONGEST_SLEEP: Duration = MINUTE;

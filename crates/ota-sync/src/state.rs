@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ota_core::capability::Support;
 use ota_core::id::{JobId, ProviderName};
-use ota_core::job::{Detail, Job, JobStats, JobStatus};
+use ota_core::job::{Detail, Job, JobStatus};
 use ota_fleet::ConfiguredProvider;
 use ota_guard::AccountQuota;
 use ota_store::JobState;
@@ -14,7 +13,10 @@ use ota_store::fleet::ProviderState;
 use ota_store::pass::{OpenPass, PassOf};
 use time::OffsetDateTime;
 
-use crate::schedule::{JobFacts, Wanted, age, class, later, wanted};
+use crate::job_entry::{JobEntry, RowPrint};
+use crate::jobs::Jobs;
+use crate::judge::Manner;
+use crate::schedule::{JobFacts, age, later};
 use crate::settings::SyncSettings;
 
 /// One mirrored provider.
@@ -50,10 +52,9 @@ impl MirroredState {
             .clamp(1, 100)
     }
 
-    /// Whether one list answers for all running jobs.
-    pub(crate) fn lists_running_jobs(&self) -> bool {
-        let capability = self.member.provider().capability();
-        capability.change_signs.counts_in_rows && capability.job_filters.status == Support::Native
+    /// How its jobs are looked at.
+    pub(crate) fn manner(&self, settings: SyncSettings) -> Manner {
+        Manner::new(self.member.provider().capability(), settings)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -68,7 +69,7 @@ pub(crate) struct State {
     pub(crate) loaded: bool,
     pub(crate) first_pass_at: Option<OffsetDateTime>,
     pub(crate) list: ListState,
-    pub(crate) jobs: BTreeMap<JobId, JobEntry>,
+    pub(crate) jobs: Jobs,
     /// No vendor call is made before this time.
     pub(crate) not_before: Option<OffsetDateTime>,
     /// The failures in a row, and the last one.
@@ -123,102 +124,12 @@ pub(crate) struct FullPass {
     pub(crate) calls: u64,
 }
 
-/// One job.
-#[derive(Debug)]
-pub(crate) struct JobEntry {
-    pub(crate) facts: JobFacts,
-    /// When it was first seen by this process.
-    pub(crate) seen_at: OffsetDateTime,
-    /// When the calls of the last look were sent.
-    pub(crate) looked_at: Option<OffsetDateTime>,
-    /// When the last pass over its tasks began that has ended.
-    pub(crate) read_at: Option<OffsetDateTime>,
-    /// What its row in the list said.
-    pub(crate) row: Option<RowPrint>,
-    /// What the vendor last said about its tasks.
-    pub(crate) counts: Option<JobStats>,
-    /// The counts that a list row brought and that the rows of the mirror have not been compared with.
-    pub(crate) uncompared: Option<(JobStats, OffsetDateTime)>,
-    /// Whether only a row of a list is known of it that leaves fields out.
-    pub(crate) summary: bool,
-    /// Since when a look is wanted at once.
-    pub(crate) wants_look: Option<OffsetDateTime>,
-    /// Since when a reading of all its tasks is wanted at once.
-    pub(crate) wants_read: Option<OffsetDateTime>,
-    /// The pass over its tasks that is open, as far as this process has read it.
-    pub(crate) pass: Option<OpenPass>,
-    pub(crate) stale_pages: u32,
-    /// Whether a piece of work is at it.
-    pub(crate) busy: bool,
-    pub(crate) failures: u32,
-    pub(crate) not_before: Option<OffsetDateTime>,
-}
-
-/// The fields of a row whose change is a reason to look at its job.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct RowPrint {
-    status: JobStatus,
-    updated_at: Option<OffsetDateTime>,
-    ended_at: Option<OffsetDateTime>,
-    stats: Option<JobStats>,
-}
-
-impl RowPrint {
-    fn of(job: &Job) -> Self {
-        Self {
-            status: job.status,
-            updated_at: job.updated_at,
-            ended_at: job.ended_at,
-            stats: job.stats.clone(),
-        }
-    }
-}
-
-impl JobEntry {
-    fn new(facts: JobFacts, now: OffsetDateTime) -> Self {
-        Self {
-            facts,
-            seen_at: now,
-            looked_at: None,
-            read_at: None,
-            row: None,
-            counts: None,
-            uncompared: None,
-            summary: false,
-            wants_look: None,
-            wants_read: None,
-            pass: None,
-            stale_pages: 0,
-            busy: false,
-            failures: 0,
-            not_before: None,
-        }
-    }
-
-    pub(crate) fn wanted(&self, now: OffsetDateTime, settings: &SyncSettings) -> Wanted {
-        wanted(now, class(now, &self.facts), &self.facts, settings)
-    }
-
-    /// The tasks that it has, as far as that is known.
-    pub(crate) fn total(&self) -> Option<u64> {
-        let pass = self.pass.as_ref();
-        pass.and_then(|pass| pass.last_total.or(pass.first_total))
-            .or_else(|| self.counts.as_ref().and_then(|counts| counts.total))
-    }
-
-    /// When it was last looked at in any way.
-    pub(crate) fn known_at(&self) -> Option<OffsetDateTime> {
-        self.looked_at.max(self.read_at)
-    }
-
-    /// Notes that the last thing went well.
-    pub(crate) fn well(&mut self) {
-        self.failures = 0;
-        self.not_before = None;
-    }
-}
-
 impl State {
+    /// Judges the jobs that were changed or have become due.
+    pub(crate) fn refresh(&mut self, now: OffsetDateTime, manner: &Manner) {
+        self.jobs.refresh(now, |id, job| manner.judge(now, id, job));
+    }
+
     /// Takes over what the database has.
     pub(crate) fn load(
         &mut self,
@@ -289,8 +200,7 @@ impl State {
         let is_new = !self.jobs.contains_key(&job.id);
         let entry = self
             .jobs
-            .entry(job.id.clone())
-            .or_insert_with(|| JobEntry::new(facts.clone(), now));
+            .get_or_insert(&job.id, || JobEntry::new(facts.clone(), now));
         let changed = entry
             .row
             .as_ref()
@@ -379,39 +289,25 @@ impl State {
         self.full.requested = false;
     }
 
-    /// Whether jobs remain whose tasks have never been read.
+    /// How many jobs remain whose tasks have never been read. As of the last [`State::refresh`], as the two below.
     pub(crate) fn unread(&self) -> usize {
-        // A job that cannot be read must not keep the first pass open for ever.
-        let unread = |entry: &&JobEntry| entry.read_at.is_none() && entry.failures < 3;
-        self.jobs.values().filter(unread).count()
+        self.jobs.queue.unread()
     }
 
     /// The age of the running job that was looked at longest ago; without running jobs, how late the list pass is.
     pub(crate) fn lag(&self, now: OffsetDateTime, settings: &SyncSettings) -> Duration {
-        let running = self
-            .jobs
-            .values()
-            .filter(|entry| entry.wanted(now, settings).running && !entry.facts.status.has_ended());
-        let ages = running.map(|entry| age(now, entry.known_at().unwrap_or(entry.seen_at)));
+        let unseen = self.jobs.queue.longest_unseen(now);
         let list = self.list.complete_at.or(self.full.started_at);
         let late = list.map_or(Duration::ZERO, |at| {
             age(now, at).saturating_sub(settings.full_pass)
         });
-        ages.max().unwrap_or(Duration::ZERO).max(late)
+        unseen.unwrap_or(Duration::ZERO).max(late)
     }
 
     /// The time as of which all rows were true.
-    pub(crate) fn as_of(
-        &self,
-        now: OffsetDateTime,
-        settings: &SyncSettings,
-    ) -> Option<OffsetDateTime> {
+    pub(crate) fn as_of(&self) -> Option<OffsetDateTime> {
         let list = self.list.complete_at?;
-        let running = self
-            .jobs
-            .values()
-            .filter(|entry| entry.wanted(now, settings).running);
-        let oldest = running.filter_map(JobEntry::known_at).min();
+        let oldest = self.jobs.queue.oldest();
         Some(oldest.map_or(list, |oldest| oldest.min(list)))
     }
 }

@@ -78,6 +78,28 @@ pub(crate) fn text() -> String {
             signs.counts_in_rows.to_string()
         },
     );
+    row(
+        &mut page,
+        "tasks of one status or stage counted in one call",
+        &vendors,
+        |vendor| {
+            let signs = (vendor.descriptor.capability)().change_signs;
+            signs.counts_in_totals.to_string()
+        },
+    );
+    row(&mut page, "order of the task list", &vendors, |vendor| {
+        let signs = (vendor.descriptor.capability)().change_signs;
+        signs.task_order.to_string()
+    });
+    row(
+        &mut page,
+        "tasks by stage, for the mirror",
+        &vendors,
+        |vendor| {
+            let filters = (vendor.descriptor.capability)().task_filters;
+            filters.stage.to_string()
+        },
+    );
     row(&mut page, "documented quota", &vendors, |vendor| {
         let quota = &vendor.capabilities.documented_quota;
         format!(

@@ -33,7 +33,8 @@ query_parameters! {
         /// Names.
         device_names as "device_name": Vec<DeviceName>,
         /// An identifier.
-        device_id: Option<DeviceId>,
+        device_id: Option<DeviceId>;
+        ..TaskFilter::default()
     }
 }
 

@@ -4,13 +4,13 @@ use ota_core::ErrorKind;
 use ota_core::capability::Support;
 use ota_core::job::JobStatus;
 use ota_core::provider::{JobFilter, TaskFilter};
-use ota_core::task::TaskStatus;
+use ota_core::task::{Task, TaskStage, TaskStatus};
 
 use crate::cases::{
-    get_job, job_fields, jobs_in, list_jobs, passed, skipped, task_fields, tasks_in,
+    get_job, job_fields, jobs_in, list_jobs, passed, skipped, task_fields, tasks_at, tasks_in,
     uses_job_field, uses_task_field,
 };
-use crate::listing::{ensure, job_keys, list_all_jobs, list_all_tasks, task_keys};
+use crate::listing::{ensure, job_keys, list_all_jobs, list_all_tasks, task_keys, tasks_request};
 use crate::subject::{Subject, Trouble};
 use crate::verdict::Verdict;
 
@@ -89,6 +89,89 @@ pub(crate) async fn task_status_filters_are_exact(subject: &Subject) -> Verdict 
     passed()
 }
 
+pub(crate) async fn task_stage_filters_are_exact(subject: &Subject) -> Verdict {
+    if subject.provider.capability().task_filters.stage == Support::No {
+        return skipped("the capability has no `stage` of tasks");
+    }
+    for job in &subject.truth.jobs {
+        // The unfiltered list has the stage of every task, so the two must agree task by task.
+        let all = list_all_tasks(subject, &job.id, &TaskFilter::default(), 100).await?;
+        for stage in selections(TaskStage::ALL) {
+            let what = format!("tasks of `{}` in {stage:?}", job.id);
+            let is_at = |task: &&Task| task.stage.is_some_and(|at| stage.contains(&at));
+            let listed = list_all_tasks(subject, &job.id, &tasks_at(&stage), 50).await?;
+            let expected = all.rows().filter(is_at);
+            listed.gave_exactly(&what, task_keys(expected.map(|task| &task.id)))?;
+            ensure!(
+                listed.rows().all(|task| is_at(&task)),
+                "{what}: a task is in another one"
+            );
+        }
+        // A status and a stage narrow together.
+        let both = TaskFilter {
+            status: vec![TaskStatus::Failed],
+            ..tasks_at(TaskStage::ALL)
+        };
+        let listed = list_all_tasks(subject, &job.id, &both, 50).await?;
+        let what = format!("failed tasks of `{}` in a stage", job.id);
+        let failed = |task: &&Task| task.status == TaskStatus::Failed && task.stage.is_some();
+        let expected = all.rows().filter(failed);
+        listed.gave_exactly(&what, task_keys(expected.map(|task| &task.id)))?;
+    }
+    passed()
+}
+
+/// The mirror counts with pages of one row: each must tell the number of all in one call, and the numbers of all statuses and stages must add up.
+pub(crate) async fn one_call_counts_what_a_filter_finds(subject: &Subject) -> Verdict {
+    let capability = subject.provider.capability();
+    if !capability.change_signs.counts_in_totals {
+        return skipped("the capability does not count with filters");
+    }
+    let filters = capability.task_filters;
+    ensure!(
+        filters.status == Support::Native && filters.stage == Support::Native,
+        "the capability counts with filters that the vendor does not have"
+    );
+    for job in &subject.truth.jobs {
+        let mut sum = 0;
+        let statuses = TaskStatus::ALL.iter().copied();
+        let statuses = statuses
+            .filter(|status| !matches!(status, TaskStatus::Pending | TaskStatus::Unknown))
+            .map(|status| tasks_in(&[status]));
+        let stages = TaskStage::ALL.iter().copied();
+        let stages = stages
+            .filter(|stage| *stage != TaskStage::Updating)
+            .map(|stage| tasks_at(&[stage]));
+        for filter in statuses.chain(stages) {
+            let what = format!("tasks of `{}` with {filter:?}", job.id);
+            let all = list_all_tasks(subject, &job.id, &filter, 50).await?;
+            let before = subject.calls();
+            let request = tasks_request(&job.id, filter, 1, None);
+            let answer = subject.reader()?;
+            let answer = answer.list_tasks(&subject.context(), request).await;
+            let page = answer.map_err(|error| format!("{what}: {error:?}"))?;
+            let (total, calls) = (page.and_then(|page| page.total), subject.calls() - before);
+            let really = all.rows().count() as u64;
+            ensure!(
+                total == Some(really) || (total.is_none() && really == 0),
+                "{what}: {really}, and a page of one says {total:?}"
+            );
+            // Where nothing matches it may be asked whether there is such a job.
+            let most = 1 + u64::from(really == 0);
+            ensure!(calls <= most, "{what}: counting takes {calls} calls");
+            sum += really;
+        }
+        let unknown = job.counts.get(&TaskStatus::Unknown).copied().unwrap_or(0);
+        ensure!(
+            sum + unknown == job.tasks.len() as u64,
+            "job `{}` has {} tasks; its statuses and stages add up to {sum}",
+            job.id,
+            job.tasks.len()
+        );
+    }
+    passed()
+}
+
 pub(crate) async fn job_filters_are_exact(subject: &Subject) -> Verdict {
     let examples = &subject.truth.job_examples;
     for (field, support, _) in job_fields(subject) {
@@ -149,7 +232,7 @@ async fn with_status(subject: &Subject, example: &crate::Example) -> Result<(), 
 pub(crate) async fn task_filters_are_exact(subject: &Subject) -> Verdict {
     let examples = &subject.truth.task_examples;
     for (field, support, _) in task_fields(subject) {
-        if support == Support::No || field == "status" {
+        if support == Support::No || matches!(field, "status" | "stage") {
             continue;
         }
         ensure!(
@@ -160,7 +243,7 @@ pub(crate) async fn task_filters_are_exact(subject: &Subject) -> Verdict {
         );
     }
     if examples.is_empty() {
-        return skipped("the capability has no filter of tasks but `status`");
+        return skipped("the capability has no filter of tasks but `status` and `stage`");
     }
     for example in examples {
         let what = format!("tasks of `{}` with {:?}", example.job_id, example.filter);
@@ -200,7 +283,7 @@ pub(crate) async fn values_that_nothing_has_give_an_empty_list(subject: &Subject
     }
     let job = subject.truth.richest_job()?;
     for (field, support, filter) in task_fields(subject) {
-        if support == Support::No || field == "status" {
+        if support == Support::No || matches!(field, "status" | "stage") {
             continue;
         }
         let listed = list_all_tasks(subject, &job.id, &filter, 50).await?;

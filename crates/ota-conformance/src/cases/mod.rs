@@ -25,7 +25,7 @@ use ota_core::capability::Support;
 use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId};
 use ota_core::job::{JobKind, JobOutcome, JobStatus};
 use ota_core::provider::{GetJob, JobFilter, ListJobs, ListTasks, TaskFilter};
-use ota_core::task::TaskStatus;
+use ota_core::task::{TaskStage, TaskStatus};
 use ota_core::{Context, Error};
 
 use crate::listing::{jobs_request, tasks_request};
@@ -70,6 +70,13 @@ pub(crate) fn jobs_in(status: &[JobStatus]) -> JobFilter {
 pub(crate) fn tasks_in(status: &[TaskStatus]) -> TaskFilter {
     TaskFilter {
         status: status.to_vec(),
+        ..TaskFilter::default()
+    }
+}
+
+pub(crate) fn tasks_at(stage: &[TaskStage]) -> TaskFilter {
+    TaskFilter {
+        stage: stage.to_vec(),
         ..TaskFilter::default()
     }
 }
@@ -162,6 +169,7 @@ pub(crate) fn task_fields(subject: &Subject) -> Vec<(&'static str, Support, Task
     let none = TaskFilter::default;
     vec![
         ("status", support.status, tasks_in(&[TaskStatus::Failed])),
+        ("stage", support.stage, tasks_at(&[TaskStage::Updating])),
         (
             "device_name",
             support.device_name,
@@ -202,6 +210,7 @@ pub(crate) fn uses_job_field(filter: &JobFilter, field: &str) -> bool {
 pub(crate) fn uses_task_field(filter: &TaskFilter, field: &str) -> bool {
     match field {
         "status" => !filter.status.is_empty(),
+        "stage" => !filter.stage.is_empty(),
         "device_name" => !filter.device_names.is_empty(),
         "device_id" => filter.device_id.is_some(),
         _ => false,

@@ -19,7 +19,7 @@ use ota_core::provider::{
     Cursor, Dependencies, GetJob, JobFilter, JobReader, ListJobs, ListTasks, Page, PageProblem,
     Provider,
 };
-use ota_core::task::{Failure, Task, TaskStatus};
+use ota_core::task::{Failure, Task, TaskStage, TaskStatus};
 use ota_core::{Error, ErrorKind, Result};
 use serde_json::json;
 
@@ -110,7 +110,9 @@ impl MemoryProvider {
 
     /// Reads lists that the vendor pages by tokens.
     #[must_use]
-    pub fn by_tokens(self) -> Self {
+    pub fn by_tokens(mut self) -> Self {
+        // A page that leads on by a token tells no total.
+        self.capability.change_signs.counts_in_totals = false;
         Self {
             by_tokens: true,
             ..self
@@ -739,7 +741,10 @@ impl JobReader for MemoryProvider {
         let used = |status: &TaskStatus| {
             *status == TaskStatus::Unknown || MemoryVendor::TASK_STATUSES.contains(status)
         };
-        if !filter.status.is_empty() && !filter.status.iter().any(used) {
+        let staged = |stage: &TaskStage| MemoryVendor::TASK_STAGES.contains(stage);
+        let no_status = !filter.status.is_empty() && !filter.status.iter().any(used);
+        let no_stage = !filter.stage.is_empty() && !filter.stage.iter().any(staged);
+        if no_status || no_stage {
             return Ok(Some(Page::empty()));
         }
         if self.aliases.refuses(&request.job_id) {

@@ -11,7 +11,7 @@ use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProductId, ProviderNa
 use ota_core::job::{Detail, Job, JobKind, JobOutcome, JobStatus, Package, Target};
 use ota_core::paging::{Fetched, Window};
 use ota_core::provider::{JobFilter, TaskFilter};
-use ota_core::task::{Device, Failure, Task, TaskStatus};
+use ota_core::task::{Device, Failure, Task, TaskStage, TaskStatus};
 use ota_core::vendor::VendorDetail;
 use ota_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value};
@@ -55,6 +55,10 @@ impl MemoryVendor {
         TaskStatus::Failed,
         TaskStatus::Canceled,
     ];
+
+    /// The stages of tasks that it has words for.
+    pub const TASK_STAGES: [TaskStage; 3] =
+        [TaskStage::Queued, TaskStage::Notified, TaskStage::Updating];
 
     /// Creates a vendor with `jobs` jobs of `tasks` tasks each, in every status.
     #[must_use]
@@ -201,7 +205,12 @@ impl MemoryVendor {
             let name = task.device.name.as_ref();
             name.is_some_and(|name| filter.device_names.contains(name))
         };
+        let staged = || {
+            task.stage
+                .is_some_and(|stage| filter.stage.contains(&stage))
+        };
         (filter.status.is_empty() || filter.status.contains(&task.status))
+            && (filter.stage.is_empty() || staged())
             && (filter.device_names.is_empty() || named())
             && (filter.device_id.is_none() || filter.device_id == task.device.id)
     }
@@ -568,6 +577,11 @@ fn task(provider: &ProviderName, job: &Job, number: u32, place: u32) -> Task {
         name: Some(DeviceName::from(format!("name-{device}"))),
         product_id: job.target.product_id.clone(),
         product_name: None,
+    };
+    task.stage = match status {
+        TaskStatus::Pending => Some(pick(&[TaskStage::Queued, TaskStage::Notified], place / 5)),
+        TaskStatus::InProgress => Some(TaskStage::Updating),
+        _ => None,
     };
     task.failure = (status == TaskStatus::Failed)
         .then(|| pick(&[Failure::Timeout, Failure::Download], place / 2));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ota_core::capability::{
     Capability, ChangeSigns, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
-    TaskFilterSupport,
+    TaskFilterSupport, TaskOrder,
 };
 use ota_core::clock::{Clock, ManualClock};
 use ota_core::context::{Context, Priority};
@@ -159,6 +159,7 @@ impl Bench {
                 },
                 job_filter_needs: &[],
                 task_filters: TaskFilterSupport {
+                    stage: Support::No,
                     status: no,
                     device_name: no,
                     device_id: no,
@@ -171,6 +172,8 @@ impl Bench {
                 },
                 change_signs: ChangeSigns {
                     counts_in_rows: false,
+                    counts_in_totals: false,
+                    task_order: TaskOrder::None,
                 },
                 fields: ota_core::fields::FieldSupport::default(),
                 configured_fields: Vec::new(),

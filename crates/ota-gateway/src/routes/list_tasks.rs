@@ -32,7 +32,8 @@ query_parameters! {
         /// Tasks of the devices with these names; repeat the parameter, at most 50 times. A comma is part of a name.
         device_names as "device_name": Vec<DeviceName>,
         /// Tasks of this device.
-        device_id: Option<DeviceId>,
+        device_id: Option<DeviceId>;
+        ..TaskFilter::default()
     }
 }
 

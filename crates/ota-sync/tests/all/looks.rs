@@ -1,6 +1,7 @@
 //! Looks at running jobs: how often, at what cost, and what they find.
 
 use ota_core::job::JobStatus::{Completed, InProgress};
+use ota_core::task::TaskStage::{Notified, Queued};
 use ota_core::task::TaskStatus::{Canceled, Failed, InProgress as Updating, Pending, Succeeded};
 use ota_sync::Reason;
 
@@ -33,6 +34,105 @@ async fn a_quiet_running_job_costs_its_counts() {
     assert_eq!(after.1, before.1, "no rows are read");
     let calls = after.0 - before.0;
     assert!([8, 16].contains(&calls), "{calls} calls");
+}
+
+/// Changes that no count shows: how far a device is, that one was told of the update, two that change places.
+fn change_in_silence(world: &World) {
+    let mut state = world.vendor.lock();
+    // Of 10,000 tasks the first 9,700 are pending, then come 100 in progress.
+    state.change("job", 9_750, |task| task.progress_percent = Some(40.0));
+    state.change("job", 17, |task| task.stage = Some(Notified));
+    let status = |state: &mut crate::vendor::State, number, status, stage| {
+        state.change("job", number, |task| {
+            task.status = status;
+            task.stage = stage;
+        });
+    };
+    status(&mut state, 9_760, Succeeded, None);
+    status(
+        &mut state,
+        9_850,
+        Updating,
+        Some(ota_core::task::TaskStage::Updating),
+    );
+}
+
+#[tokio::test]
+async fn a_change_that_no_count_shows_is_seen_within_the_lag() {
+    for kind in [Kind::ByStatus, Kind::Rows, Kind::OneCall] {
+        let world = running(kind, 10_000).await;
+        let before = looks(&world);
+        change_in_silence(&world);
+        if kind != Kind::ByStatus {
+            // A vendor without stages: the pending tasks are not read for one of them.
+            let mut state = world.vendor.lock();
+            state.change("job", 17, |task| task.stage = Some(Queued));
+        }
+        let passes = world.seen.calls_for(Reason::FullPass);
+        world.pass(60).await;
+        world
+            .equals(&format!("after a silent change at {kind:?}"))
+            .await;
+        let after = looks(&world);
+        let calls = after.0 - before.0 + after.1 - before.1;
+        let most = if kind == Kind::ByStatus {
+            5 * 8 + 12
+        } else {
+            30
+        };
+        assert!(calls <= most, "{calls} calls at {kind:?}");
+        assert_eq!(world.seen.calls_for(Reason::FullPass), passes, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_open_tasks_are_read_in_turn_while_nothing_moves_and_all_at_once_when_something_does()
+{
+    let mut world = World::new(Kind::ByStatus);
+    let tasks = [(Pending, 9_000), (Updating, 500), (Succeeded, 500)];
+    world.vendor.add("job", InProgress, &tasks);
+    world.start().await;
+    world.first_pass().await;
+    world.pass(1000).await;
+    let before = looks(&world);
+    world.pass(96).await;
+    let quiet = looks(&world);
+    let calls = (quiet.0 - before.0) + (quiet.1 - before.1);
+    // Two or three looks: seven counts, and one page more of the open tasks.
+    assert!(
+        calls <= 3 * 8 && calls % 8 == 0,
+        "{calls} calls of quiet looks"
+    );
+    {
+        let mut state = world.vendor.lock();
+        for number in 9_000..9_500 {
+            state.change("job", number, |task| task.progress_percent = Some(7.0));
+        }
+    }
+    world.pass(60).await;
+    world.equals("after all open tasks changed").await;
+}
+
+#[tokio::test]
+async fn a_job_of_few_tasks_is_read_whole_in_place_of_being_counted() {
+    let mut world = World::new(Kind::ByStatus);
+    let tasks = [(Pending, 100), (Updating, 100), (Succeeded, 300)];
+    world.vendor.add("job", InProgress, &tasks);
+    world.start().await;
+    world.first_pass().await;
+    world.pass(1000).await;
+    let before = looks(&world);
+    {
+        let mut state = world.vendor.lock();
+        // Not even an open task: a text of one that has ended, and two of those that change places.
+        state.change("job", 300, |task| task.progress_percent = Some(99.0));
+        state.change("job", 301, |task| task.status = Failed);
+    }
+    world.pass(60).await;
+    world.equals("after a look at all tasks").await;
+    let after = looks(&world);
+    let calls = (after.0 - before.0) + (after.1 - before.1);
+    assert!(calls <= 5 * 5, "{calls} calls of five pages each");
 }
 
 #[tokio::test]

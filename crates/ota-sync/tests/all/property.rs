@@ -49,6 +49,7 @@ fn change() -> impl Strategy<Value = Change> {
 
 /// Changes the vendor; `number` makes identifiers.
 fn apply(world: &World, change: &Change, number: usize) {
+    let kind = world.vendor.kind;
     let mut state = world.vendor.lock();
     let job = |at: usize, jobs: usize| at % jobs.max(1);
     let jobs = state.jobs.len();
@@ -108,6 +109,11 @@ fn apply(world: &World, change: &Change, number: usize) {
         Change::MoveTasks(at, how, count) => {
             if let Some(id) = id(*at) {
                 let (from, to) = (TaskStatus::ALL[how % 7], TaskStatus::ALL[how / 7]);
+                // This kind has no word for it.
+                let to = match (kind, to) {
+                    (Kind::ByStatus, TaskStatus::Skipped) => TaskStatus::Canceled,
+                    (_, to) => to,
+                };
                 state.advance(id.as_str(), from, to, *count);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ota_core::capability::{
     Capability, ChangeSigns, DocumentedQuota, JobFilterSupport, QuotaPer, StatsSupport, Support,
-    TaskFilterSupport,
+    TaskFilterSupport, TaskOrder,
 };
 use ota_core::clock::ManualClock;
 use ota_core::fields::FieldSupport;
@@ -15,7 +15,7 @@ use ota_core::job::{Detail, Job, JobStats, JobStatus};
 use ota_core::provider::{
     Cursor, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, TaskFilter,
 };
-use ota_core::task::{Task, TaskStatus};
+use ota_core::task::{Task, TaskStage, TaskStatus};
 use ota_core::vendor::VendorDetail;
 use ota_core::{Context, Error, ErrorKind, Result};
 
@@ -106,6 +106,11 @@ fn capability(kind: Kind) -> Capability {
         job_filter_needs: &[],
         task_filters: TaskFilterSupport {
             status: Support::Native,
+            stage: if kind == Kind::ByStatus {
+                Support::Native
+            } else {
+                Support::No
+            },
             device_name: names,
             device_id: Support::No,
         },
@@ -117,6 +122,8 @@ fn capability(kind: Kind) -> Capability {
         },
         change_signs: ChangeSigns {
             counts_in_rows: kind == Kind::Rows,
+            counts_in_totals: kind == Kind::ByStatus,
+            task_order: TaskOrder::None,
         },
         fields: FieldSupport {
             job_row: &[],
@@ -135,6 +142,15 @@ fn capability(kind: Kind) -> Capability {
     }
 }
 
+/// What a task does first in a status.
+fn stage_of(status: TaskStatus) -> Option<TaskStage> {
+    match status {
+        TaskStatus::Pending => Some(TaskStage::Queued),
+        TaskStatus::InProgress => Some(TaskStage::Updating),
+        _ => None,
+    }
+}
+
 pub(crate) fn task(job: &JobId, number: usize, status: TaskStatus) -> Task {
     let detail = VendorDetail {
         name: VENDOR,
@@ -142,6 +158,7 @@ pub(crate) fn task(job: &JobId, number: usize, status: TaskStatus) -> Task {
     };
     let id = TaskId::from(format!("{job}-{number}"));
     let mut task = Task::new(ProviderName::from("p"), job.clone(), id, status, detail);
+    task.stage = stage_of(status);
     task.device.id = Some(DeviceId::from(format!("id-{number}")));
     task.device.name = Some(DeviceName::from(format!("name-{number}")));
     task
@@ -307,11 +324,20 @@ impl State {
         stats
     }
 
+    /// Changes a task of a job, by its number.
+    pub(crate) fn change(&mut self, job: &str, number: usize, change: impl FnOnce(&mut Task)) {
+        let tasks = self.tasks.get_mut(&JobId::from(job)).unwrap();
+        change(&mut tasks[number]);
+    }
+
     /// Moves so many tasks of a job from one status to another.
     pub(crate) fn advance(&mut self, job: &str, from: TaskStatus, to: TaskStatus, count: usize) {
         let tasks = self.tasks.get_mut(&JobId::from(job)).unwrap();
         let moved = tasks.iter_mut().filter(|task| task.status == from);
-        moved.take(count).for_each(|task| task.status = to);
+        moved.take(count).for_each(|task| {
+            task.status = to;
+            task.stage = stage_of(to);
+        });
     }
 }
 
@@ -322,7 +348,12 @@ fn matches(filter: &TaskFilter, task: &Task) -> bool {
             .as_ref()
             .is_some_and(|name| filter.device_names.contains(name))
     };
+    let staged = || {
+        task.stage
+            .is_some_and(|stage| filter.stage.contains(&stage))
+    };
     (filter.status.is_empty() || filter.status.contains(&task.status))
+        && (filter.stage.is_empty() || staged())
         && (filter.device_names.is_empty() || named())
 }
 
@@ -385,6 +416,10 @@ impl JobReader for Vendor {
     }
 
     async fn list_tasks(&self, cx: &Context, request: ListTasks) -> Result<Option<Page<Task>>> {
+        // A status that it has no word for.
+        if self.kind == Kind::ByStatus && request.filter.status == [TaskStatus::Skipped] {
+            return Ok(Some(Page::empty()));
+        }
         self.receive(cx, "list_tasks").await?;
         let (rows, truncated) = {
             let state = self.lock();

@@ -37,8 +37,9 @@ impl Render for Rendered {
 
     fn task(&self, task: Task) -> String {
         let progress = task.progress_percent.unwrap_or_default();
+        let stage = task.stage.map_or("", ota_core::task::TaskStage::as_str);
         format!(
-            r#"{{"id":"{}","job_id":"{}","status":"{}","progress_percent":{progress}}}"#,
+            r#"{{"id":"{}","job_id":"{}","status":"{}","stage":"{stage}","progress_percent":{progress}}}"#,
             task.id, task.job_id, task.status
         )
     }
@@ -207,13 +208,19 @@ impl World {
     pub(crate) async fn settle(&self) {
         let mut quiet = 0;
         let mut before = usize::MAX;
-        while quiet < 3 {
+        // Work that waits for its time is no work: it is waited for a little longer only.
+        while quiet < 30 {
             // The database answers from threads of its own.
             tokio::time::sleep(Duration::from_millis(2)).await;
             let calls = self.vendor.calls();
-            let busy = calls != before || self.status().await.phase == Some(Phase::Jobs);
+            let phase = self.status().await.phase;
+            let busy = calls != before || phase == Some(Phase::Jobs);
             before = calls;
-            quiet = if busy { 0 } else { quiet + 1 };
+            quiet = match (busy, phase) {
+                (true, _) => 0,
+                (false, Some(Phase::Idle)) => quiet + 10,
+                (false, _) => quiet + 1,
+            };
         }
     }
 

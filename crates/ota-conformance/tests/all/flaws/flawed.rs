@@ -211,6 +211,7 @@ impl Flawed {
                     page.items.push(row);
                 }
             }
+            Flaw::CountsThePage => page.total = page.total.map(|_| page.items.len() as u64),
             Flaw::CountsWrongTotal => page.total = page.total.map(|total| total + 1),
             Flaw::CursorAfterTheEnd if page.next.is_none() && !page.items.is_empty() => {
                 page.next = Some(Cursor("end".to_owned()));
@@ -619,9 +620,11 @@ impl JobReader for Flawed {
             }
             Flaw::CutsFilterValues => cut_tasks(&mut request.filter),
             Flaw::IgnoresStatus => request.filter.status.clear(),
+            Flaw::IgnoresStage => request.filter.stage.clear(),
             Flaw::IgnoresDevice => {
                 request.filter = TaskFilter {
                     status: request.filter.status,
+                    stage: request.filter.stage,
                     ..TaskFilter::default()
                 };
             }

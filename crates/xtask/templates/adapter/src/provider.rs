@@ -2,7 +2,7 @@
 
 use ota_adapter::account::Account;
 use ota_core::capability::{
-    Capability, ChangeSigns, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
+    Capability, ChangeSigns, TaskOrder, JobFilterSupport, StatsSupport, Support, TaskFilterSupport,
 };
 use ota_core::fields::FieldSupport;
 use ota_core::id::ProviderName;
@@ -62,6 +62,7 @@ pub(crate) fn capability() -> Capability {
         },
         job_filter_needs: &[],
         task_filters: TaskFilterSupport {
+            stage: Support::No,
             status: Support::No,
             device_name: Support::No,
             device_id: Support::No,
@@ -74,6 +75,8 @@ pub(crate) fn capability() -> Capability {
         },
         change_signs: ChangeSigns {
             counts_in_rows: false,
+            counts_in_totals: false,
+            task_order: TaskOrder::None,
         },
         fields: FieldSupport::default(),
         configured_fields: Vec::new(),
