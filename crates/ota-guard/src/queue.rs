@@ -206,6 +206,11 @@ impl Bucket {
         }
     }
 
+    /// Sets the share of a window's calls that background calls may have together from now on.
+    pub(crate) fn set_background_share(&mut self, share: f64) {
+        self.background_most = each(self.calls, share);
+    }
+
     pub(crate) fn waiting(&self) -> usize {
         self.interactive.len() + self.background.len()
     }

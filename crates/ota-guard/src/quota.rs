@@ -120,6 +120,8 @@ struct State {
     blocked_until: Option<Instant>,
     /// How often in a row the vendor has throttled.
     throttles: u32,
+    /// What a throttling has left of the share of background calls, and when.
+    reduced: Option<(f64, Instant)>,
     next_ticket: u64,
     /// Calls of an earlier process in buckets that have not been made yet, and until when they count.
     restored: Vec<(String, Instant)>,
@@ -250,7 +252,29 @@ impl AccountQuota {
         state.buckets.values().map(Bucket::waiting).sum()
     }
 
-    /// Records that the vendor has throttled a call that was sent at `sent`, and pauses the whole account: for as long as the vendor asks, or for a time that
+    /// Returns the share of a window's calls that background calls may use together now: half of it after a throttling, won back evenly over ten windows.
+    #[must_use]
+    pub fn present_background_share(&self) -> f64 {
+        let now = self.clock.monotonic();
+        self.share_left(&lock(&self.state), now) * self.background_share
+    }
+
+    /// Returns what throttlings have left of the share of background calls, from 0 to 1.
+    fn share_left(&self, state: &State, now: Instant) -> f64 {
+        let Some((left, since)) = state.reduced else {
+            return 1.0;
+        };
+        let whole = self.limits.window.as_secs_f64() * WINDOWS_TO_RECOVER;
+        let spent = now.saturating_duration_since(since).as_secs_f64();
+        let part = if whole > 0.0 {
+            (spent / whole).min(1.0)
+        } else {
+            1.0
+        };
+        left + (1.0 - left) * part
+    }
+
+    /// Records that the vendor has throttled a call that was sent at `sent`: halves the share of background calls, and pauses the whole account: for as long as the vendor asks, or for a time that
     /// grows with each throttling after a pause. A part of that time is random, so that several gateways on one account do not continue at the same time.
     pub fn throttled(&self, sent: Instant, hint: Option<Duration>, random: &dyn Random) {
         let now = self.clock.monotonic();
@@ -260,6 +284,9 @@ impl AccountQuota {
         // The responses to calls that were in flight when the pause began give no new information.
         if hint.is_none() && state.blocked_until.is_some_and(|until| sent < until) {
             return;
+        }
+        if state.reduced.is_none_or(|(_, since)| sent >= since) {
+            state.reduced = Some((self.share_left(&state, now) / 2.0, now));
         }
         let wait = match hint {
             Some(hint) => hint.min(LONGEST_HINT),
@@ -324,12 +351,14 @@ impl AccountQuota {
         let now = self.clock.monotonic();
         let (blocked, present) = (state.blocked(now), state.round);
         let ticket = state.issue_ticket();
-        let shares = (self.caller_share, self.background_share);
+        let present_share = self.share_left(&state, now) * self.background_share;
+        let shares = (self.caller_share, present_share);
         let new = || Bucket::new(calls, self.limits.window, shares);
         if !state.buckets.contains_key(key) {
             state.make_bucket(key, new());
         }
         let bucket = state.buckets.entry(key).or_insert_with(new);
+        bucket.set_background_share(present_share);
         let rank = match place {
             Some(place) => place.rank,
             None => {
@@ -409,12 +438,17 @@ impl AccountQuota {
     fn change(&self, key: &'static str, change: impl FnOnce(&mut Bucket)) {
         let mut state = lock(&self.state);
         let now = self.clock.monotonic();
+        let present_share = self.share_left(&state, now) * self.background_share;
         if let Some(bucket) = state.buckets.get_mut(key) {
+            bucket.set_background_share(present_share);
             change(bucket);
             bucket.wake(now);
         }
     }
 }
+
+/// In so many windows after a throttling the share of background calls is what it was.
+const WINDOWS_TO_RECOVER: f64 = 10.0;
 
 /// The result of one poll of the queue.
 enum Step {

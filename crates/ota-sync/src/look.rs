@@ -92,7 +92,9 @@ async fn judge_counts(
     let stats = counted.stats.clone();
     // Counts that do not add up were counted while tasks moved: not to be shown.
     if stats.total.is_none_or(|total| total >= stats.counted()) {
-        let counts = env.store.write_counts(of.name(), job, counted.sent_at, &stats);
+        let counts = env
+            .store
+            .write_counts(of.name(), job, counted.sent_at, &stats);
         env.write(WriteKind::Counts, counts).await?;
     }
     let (status, truncated) = {

@@ -73,6 +73,33 @@ async fn background_calls_take_at_most_their_share_of_a_window() {
 }
 
 #[tokio::test]
+async fn a_throttling_halves_the_share_which_is_won_back_over_ten_windows() {
+    let (clock, quota) = quota(80, 0.5);
+    let random = ota_core::random::SequenceRandom::new(1);
+    let shares = |quota: &Arc<AccountQuota>| quota.present_background_share();
+    assert!((shares(&quota) - 0.5).abs() < 1e-9);
+    let sent = clock.monotonic();
+    clock.advance(ms(10));
+    quota.throttled(sent, Some(ms(1)), &random);
+    assert!((shares(&quota) - 0.25).abs() < 1e-9);
+    // Calls that were under way then say nothing new.
+    quota.throttled(sent, Some(ms(1)), &random);
+    assert!((shares(&quota) - 0.25).abs() < 1e-9);
+    clock.advance(ms(1));
+    // Within the window after it the share stands for what the calls may take: 20 of 80, and what has been won back at its end.
+    assert_eq!(background_calls(&clock, &quota, 200).await, 22);
+    clock.advance(WINDOW * 4 + ms(1));
+    assert!((shares(&quota) - 0.375).abs() < 0.001, "{}", shares(&quota));
+    clock.advance(WINDOW * 5);
+    assert!((shares(&quota) - 0.5).abs() < 1e-9);
+    assert_eq!(background_calls(&clock, &quota, 200).await, 40);
+    // A second one halves what is left of it.
+    quota.throttled(clock.monotonic(), Some(ms(1)), &random);
+    quota.throttled(clock.monotonic() + ms(1), Some(ms(1)), &random);
+    assert!((shares(&quota) - 0.125).abs() < 1e-9);
+}
+
+#[tokio::test]
 async fn a_background_call_beyond_the_share_waits_until_one_of_them_counts_no_more() {
     let (clock, quota) = quota(4, 0.5);
     assert_eq!(background_calls(&clock, &quota, 2).await, 2);

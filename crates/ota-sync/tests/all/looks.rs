@@ -100,7 +100,7 @@ async fn many_open_tasks_are_read_in_turn_while_nothing_moves_and_all_at_once_wh
     let calls = (quiet.0 - before.0) + (quiet.1 - before.1);
     // Two or three looks: seven counts, and one page more of the open tasks.
     assert!(
-        calls <= 3 * 8 && calls % 8 == 0,
+        calls <= 3 * 8 && calls.is_multiple_of(8),
         "{calls} calls of quiet looks"
     );
     {
