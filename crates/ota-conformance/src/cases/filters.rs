@@ -93,10 +93,15 @@ pub(crate) async fn task_stage_filters_are_exact(subject: &Subject) -> Verdict {
     if subject.provider.capability().task_filters.stage == Support::No {
         return skipped("the capability has no `stage` of tasks");
     }
+    let richest = subject.truth.richest_job()?;
     for job in &subject.truth.jobs {
         // The unfiltered list has the stage of every task, so the two must agree task by task.
         let all = list_all_tasks(subject, &job.id, &TaskFilter::default(), 100).await?;
-        for stage in selections(TaskStage::ALL) {
+        let selections = match job.id == richest.id {
+            true => selections(TaskStage::ALL),
+            false => vec![TaskStage::ALL.to_vec()],
+        };
+        for stage in selections {
             let what = format!("tasks of `{}` in {stage:?}", job.id);
             let is_at = |task: &&Task| task.stage.is_some_and(|at| stage.contains(&at));
             let listed = list_all_tasks(subject, &job.id, &tasks_at(&stage), 50).await?;
@@ -132,7 +137,8 @@ pub(crate) async fn one_call_counts_what_a_filter_finds(subject: &Subject) -> Ve
         filters.status == Support::Native && filters.stage == Support::Native,
         "the capability counts with filters that the vendor does not have"
     );
-    for job in &subject.truth.jobs {
+    let richest = subject.truth.richest_job()?;
+    for job in subject.truth.jobs.iter().take(2).chain([richest]) {
         let mut sum = 0;
         let statuses = TaskStatus::ALL.iter().copied();
         let statuses = statuses

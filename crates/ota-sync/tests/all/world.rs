@@ -209,7 +209,7 @@ impl World {
         let mut quiet = 0;
         let mut before = usize::MAX;
         // Work that waits for its time is no work: it is waited for a little longer only.
-        while quiet < 30 {
+        while quiet < 200 {
             // The database answers from threads of its own.
             tokio::time::sleep(Duration::from_millis(2)).await;
             let calls = self.vendor.calls();
@@ -218,7 +218,7 @@ impl World {
             before = calls;
             quiet = match (busy, phase) {
                 (true, _) => 0,
-                (false, Some(Phase::Idle)) => quiet + 10,
+                (false, Some(Phase::Idle)) => quiet + 67,
                 (false, _) => quiet + 1,
             };
         }
