@@ -3,7 +3,7 @@
 use ota_core::id::JobId;
 use ota_core::task::TaskStatus;
 use ota_store::Store;
-use ota_store::fleet::{TaskQuery, TaskSort};
+use ota_store::fleet::{JobQuery, JobSort, TaskQuery, TaskSort};
 use ota_store::pass::{Ended, PassEnd, PassOf};
 use ota_store::record::Progress;
 
@@ -168,5 +168,64 @@ fn a_pass_goes_on_where_its_last_page_was_committed() {
         assert!(ended.complete);
         let next = store.begin_pass(&of, at(104)).await.expect("a pass");
         assert!(next.id > pass.id);
+    });
+}
+
+#[test]
+fn a_task_changed_when_its_vendor_says_so_else_when_it_was_first_seen() {
+    on_both(|database| async move {
+        let store = database.open().await;
+        list(&store, 0, &["j"]).await;
+        let told = [
+            (Some(40), Some(30), Some(20), 40),
+            (None, Some(30), Some(20), 30),
+            (None, None, Some(20), 20),
+            (None, None, None, 60),
+        ];
+        let mut rows = Vec::new();
+        for (n, (updated, started, created, _)) in told.into_iter().enumerate() {
+            let mut row = task(&n.to_string(), TaskStatus::Pending);
+            row.updated_at = updated.map(at);
+            row.started_at = started.map(at);
+            row.created_at = created.map(at);
+            rows.push(row);
+        }
+        let page = task_page("a", "j", 60, rows);
+        store.write_tasks(&page).await.expect("tasks");
+        let query = TaskQuery {
+            providers: vec![provider("a")],
+            ..TaskQuery::default()
+        };
+        let page = store.tasks(&query, TaskSort::DeviceName, None, 10).await;
+        let items = page.expect("a page").items;
+        let changed: Vec<_> = items.iter().map(|item| item.changed_at).collect();
+        assert_eq!(changed, told.map(|(_, _, _, changed)| at(changed)));
+    });
+}
+
+#[test]
+fn a_job_whose_tasks_are_not_all_shown_says_so_until_they_are() {
+    on_both(|database| async move {
+        let store = database.open().await;
+        list(&store, 0, &["j"]).await;
+        let is_truncated = async || {
+            let query = JobQuery {
+                providers: vec![provider("a")],
+                ..JobQuery::default()
+            };
+            let page = store.jobs(&query, JobSort::default(), None, 10).await;
+            page.expect("a page").items[0].truncated
+        };
+        assert!(!is_truncated().await);
+        let of = PassOf::Tasks(provider("a"), JobId::from("j"));
+        let pass = store.begin_pass(&of, at(10)).await.expect("a pass");
+        let end = store.end_pass(pass.id, &PassEnd::Truncated, at(20)).await;
+        assert!(!end.expect("the end").complete);
+        assert!(is_truncated().await);
+        // The list does not know of it.
+        list(&store, 30, &["j"]).await;
+        assert!(is_truncated().await);
+        deep(&store, 40, &["1"]).await;
+        assert!(!is_truncated().await);
     });
 }
