@@ -30,6 +30,9 @@ pub struct Provider {
     pub health: Health,
     /// How far the provider's mirror is.
     pub sync: ProviderSync,
+    /// Whether this gateway holds the vendor account. Of several gateways that share a database, only the holder calls the vendor, and the others pass live reads on to
+    /// it. A gateway that shares its database with no other always holds its accounts.
+    pub holder: bool,
 }
 
 /// How far a provider's mirror is. `GET /v1/providers/{provider}/sync` says more.

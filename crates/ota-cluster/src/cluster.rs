@@ -9,6 +9,7 @@ use ota_core::clock::{Clock, after};
 use ota_core::id::ProviderName;
 use ota_store::StoreError;
 use ota_store::lease::{Claim, Fence, Fencing, Granted, Lease, SentCall, Tenure, account_key};
+use tokio::sync::watch;
 
 use crate::table::LeaseTable;
 use crate::timing::{LEASE, PATIENCE, RENEW_EVERY, TRUST, TURN};
@@ -72,6 +73,8 @@ struct Inner {
     by_provider: BTreeMap<ProviderName, String>,
     /// What was last logged about the database.
     logged: Mutex<Option<String>>,
+    /// Whether the leases have been looked at.
+    looked: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -150,6 +153,7 @@ impl Cluster {
             accounts: held,
             by_provider,
             logged: Mutex::default(),
+            looked: watch::Sender::new(false),
         }))
     }
 
@@ -171,6 +175,14 @@ impl Cluster {
         tenure.map(HeldTenure::until)
     }
 
+    /// Returns the number of the tenure during which this process holds the account of a provider; none if it does not hold it now. It grows with each tenure, of any
+    /// gateway.
+    #[must_use]
+    pub fn epoch(&self, provider: &ProviderName) -> Option<i64> {
+        let tenure = self.account_of(provider)?.trusted(self.0.clock.monotonic());
+        tenure.map(|tenure| tenure.epoch)
+    }
+
     fn account_of(&self, provider: &ProviderName) -> Option<&HeldAccount> {
         self.0.accounts.get(self.0.by_provider.get(provider)?)
     }
@@ -182,6 +194,13 @@ impl Cluster {
             self.turn(table).await;
             self.0.clock.sleep_until(next).await;
         }
+    }
+
+    /// Waits until the leases have been looked at once, whether or not the database answered.
+    pub async fn first_turn(&self) {
+        let mut looked = self.0.looked.subscribe();
+        // The sender lives as long as `self`.
+        let _looked = looked.wait_for(|looked| *looked).await;
     }
 
     /// Looks at all leases once, and claims or renews what is due.
@@ -204,6 +223,7 @@ impl Cluster {
             }
             Err(error) => self.log(Some(error)),
         }
+        self.0.looked.send_replace(true);
         for account in self.0.accounts.values() {
             self.notice_end(account);
         }

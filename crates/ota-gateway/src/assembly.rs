@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ota_auth::{Access, Verifier};
+use ota_cluster::Member;
 use ota_core::clock::{Clock, SystemClock};
 use ota_core::id::ProviderName;
 use ota_core::random::{BufferedRandom, Random};
+use ota_http::file::{self, MAX_PEM_BYTES};
 use ota_server::limits::{EdgeLimits, TlsFiles};
 use ota_server::rate_limit::RateLimiter;
 use ota_server::shares::Shares;
@@ -68,6 +70,14 @@ pub fn app_among(
         &mut mistakes,
     );
     let access = access(&config.auth);
+    let cluster = match (config.mirror.is_shared(), &parts.providers) {
+        (true, Some(providers)) => mistakes
+            .check(member(config, &*parts.shared.random))
+            .map(|member| crate::cluster::join(member, providers, &parts.shared.clock)),
+        _ => None,
+    };
+    let leases = cluster.clone();
+    let holders = holders.or_else(|| Some(Arc::new(leases?) as Arc<dyn Holders>));
     let forwarder = holders
         .and_then(|holders| mistakes.check(forwarder(config, holders, &parts.shared)))
         .map(Arc::new);
@@ -78,8 +88,10 @@ pub fn app_among(
             gates,
             mirrored,
         } = providers;
+        let leases = cluster.as_ref();
         let mirrored = mirrored.into_iter().filter_map(|one| {
             Some(MirroredProvider {
+                lease: leases.map(|cluster| crate::cluster::lease_of(cluster, &one.name)),
                 provider: Arc::clone(fleet.member(one.name.as_str())?),
                 account: one.account,
                 quota: one.quota,
@@ -91,6 +103,7 @@ pub fn app_among(
             mirrored.collect(),
             Arc::clone(&shared.clock),
             shared.metrics.mirror.clone(),
+            cluster.clone(),
         );
         Some(App::new(Parts {
             mirror,
@@ -126,14 +139,35 @@ fn forwarder(
     holders: Arc<dyn Holders>,
     shared: &Shared,
 ) -> Result<Forwarder, ConfigError> {
+    let wrong = |what: &dyn std::fmt::Display| config.origin.error("cluster.ca_file", what);
+    let ca_file = config.cluster.ca_file.as_deref();
+    let ca_pem = ca_file.map(|path| file::read(path, MAX_PEM_BYTES).map(|pem| pem.to_vec()));
+    let ca_pem = ca_pem.transpose().map_err(|error| wrong(&error))?;
     Forwarder::new(
         holders,
-        None,
+        ca_pem,
         Arc::clone(&shared.clock),
         shared.metrics.forwarded.clone(),
         config.server.request_timeout,
     )
-    .map_err(|error| config.origin.error("cluster.ca_file", error))
+    .map_err(|error| wrong(&error))
+}
+
+/// Returns this process among the gateways that share its database.
+fn member(config: &Config, random: &dyn Random) -> Result<Member, ConfigError> {
+    let tls = config.server.tls.is_some();
+    let address = config.cluster.address(config.server.listen, tls);
+    let address = address.map_err(|what| config.origin.error("cluster.advertise_url", what))?;
+    let mut id = [0; 16];
+    random.fill(&mut id).map_err(|_| {
+        let what =
+            "cannot be used: the system gives no randomness for the identity of this process";
+        config.origin.error("cluster.advertise_url", what)
+    })?;
+    Ok(Member {
+        id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        address,
+    })
 }
 
 /// Assembles as much as a configuration with mistakes allows, to find mistakes that are visible only then. Makes no network calls.

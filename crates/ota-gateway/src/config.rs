@@ -5,6 +5,7 @@
 
 mod auth;
 mod cache;
+mod cluster;
 mod convert;
 mod environment;
 mod error;
@@ -34,6 +35,7 @@ use toml::{Table, Value};
 
 pub use auth::{AuthConfig, AuthMode};
 pub use cache::CacheConfig;
+pub use cluster::ClusterConfig;
 pub use error::ConfigError;
 pub use example::example;
 pub use fields::configured_fields;
@@ -64,6 +66,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// `[mirror]`
     pub mirror: MirrorConfig,
+    /// `[cluster]`
+    pub cluster: ClusterConfig,
     /// `[metrics]`
     pub metrics: MetricsConfig,
     /// `[log]`
@@ -88,6 +92,7 @@ pub struct Draft {
     cache: Option<CacheConfig>,
     /// `[mirror]`, when it can be used.
     pub mirror: Option<MirrorConfig>,
+    cluster: Option<ClusterConfig>,
     metrics: Option<MetricsConfig>,
     log: Option<LogConfig>,
     /// `[telemetry]`, when it can be used.
@@ -166,6 +171,7 @@ impl Draft {
             server_parts,
             cache: mistakes.check(section("cache").and_then(cache::read)),
             mirror: mistakes.check(section("mirror").and_then(mirror::read)),
+            cluster: mistakes.check(section("cluster").and_then(cluster::read)),
             metrics: mistakes.check(metrics.and_then(metrics::read)),
             log: mistakes.check(section("log").and_then(log::read)),
             telemetry: mistakes.check(section("telemetry").and_then(telemetry::read)),
@@ -179,6 +185,9 @@ impl Draft {
                 origin.hint("server.listen"),
             );
             mistakes.push(origin.error("metrics.listen", message));
+        }
+        if let Err(what) = draft.advertised() {
+            mistakes.push(origin.error("cluster.advertise_url", what));
         }
         let auth = section("auth").and_then(|auth| auth::read(auth, &draft.server_parts));
         // If `[auth]` is misspelled, only the wrong name is reported, not the missing keys.
@@ -194,6 +203,17 @@ impl Draft {
         draft
     }
 
+    /// Checks that other gateways can reach this one, where there can be others.
+    fn advertised(&self) -> Result<(), &'static str> {
+        let parts = &self.server_parts;
+        match (&self.mirror, &self.cluster, parts.listen) {
+            (Some(mirror), Some(cluster), Some(listen)) if mirror.is_shared() => {
+                cluster.address(listen, parts.tls.is_some()).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the configuration, if nothing is wrong with it.
     ///
     /// # Errors
@@ -204,6 +224,7 @@ impl Draft {
             auth,
             cache,
             mirror,
+            cluster,
             metrics,
             log,
             telemetry,
@@ -220,6 +241,7 @@ impl Draft {
                 auth: auth?,
                 cache: cache?,
                 mirror: mirror?,
+                cluster: cluster?,
                 metrics: metrics?,
                 log: log?,
                 telemetry: telemetry?,

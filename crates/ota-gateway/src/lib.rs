@@ -4,6 +4,7 @@ pub mod access;
 pub mod assembly;
 mod background;
 pub mod cache;
+mod cluster;
 pub mod commands;
 pub mod config;
 pub mod document;

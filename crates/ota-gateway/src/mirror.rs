@@ -6,6 +6,7 @@ use std::time::Duration;
 use ota_api::fleet::{MirrorRows, Source, SourceState, SyncPhase, SyncProgress};
 use ota_api::own_timestamp;
 use ota_api::problem::{Code, Failure};
+use ota_cluster::{Cluster, Keeper, Standing};
 use ota_core::BoxFuture;
 use ota_core::clock::Clock;
 use ota_core::context::Moment;
@@ -35,6 +36,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     metrics: MirrorMetrics,
     opened: OnceLock<Opened>,
+    /// The leases of the accounts, where other gateways can use the same database; and what keeps them.
+    cluster: Option<Cluster>,
+    keeper: Mutex<Option<Keeper>>,
     /// One opens the database at a time.
     opening: tokio::sync::Mutex<()>,
     /// What was last logged about the database.
@@ -73,6 +77,9 @@ const AWAY: &str = "the database of the mirror cannot be used at the moment; wha
 const SWITCHED_OFF: &str =
     "the mirror is switched off in this gateway's configuration; ask each provider";
 
+/// How long the start waits for the leases.
+const FIRST_LEASES: Duration = Duration::from_secs(3);
+
 /// How often the rows are counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 
@@ -87,6 +94,7 @@ impl Mirror {
         providers: Vec<MirroredProvider>,
         clock: Arc<dyn Clock>,
         metrics: MirrorMetrics,
+        cluster: Option<Cluster>,
     ) -> Self {
         let settings = config.enabled.then(|| Settings {
             url: config.database_url.clone(),
@@ -102,6 +110,8 @@ impl Mirror {
             clock,
             metrics,
             opened: OnceLock::new(),
+            cluster,
+            keeper: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             logged: Mutex::default(),
         }))
@@ -119,7 +129,17 @@ impl Mirror {
         if self.0.opened.get().is_some() {
             return Ok(());
         }
-        let store = Store::open(&open_settings(&settings.url, true)).await?;
+        let opening = open_settings(&settings.url, true);
+        let mut store = Store::open(&opening).await?;
+        if let Some(cluster) = &self.0.cluster {
+            store = store.with_fencing(Arc::new(cluster.clone()));
+            let keeper = Keeper::start(cluster.clone(), &opening).map_err(|error| {
+                OpenError::Refused(format!("no thread for the leases: {error}"))
+            })?;
+            *self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
+            // What nobody holds is then held before the first request comes. A database that hangs does not delay the start.
+            let _known = tokio::time::timeout(FIRST_LEASES, cluster.first_turn()).await;
+        }
         let sync = MirrorSync::new(
             store.clone(),
             self.0.providers.clone(),
@@ -134,6 +154,27 @@ impl Mirror {
         // Only one opens at a time, so it is still empty.
         let _first = self.0.opened.set(Opened { store, sync });
         Ok(())
+    }
+
+    /// Gives the accounts back to the other gateways. The last vendor call has to have ended.
+    pub(crate) async fn close(&self) {
+        let keeper = self
+            .0
+            .keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(keeper) = keeper {
+            keeper.stop().await;
+        }
+    }
+
+    /// Returns whether this gateway may call the vendor of a provider, or else where the one that may is reached. Asks no database.
+    pub(crate) fn standing(&self, provider: &ProviderName) -> Standing {
+        match &self.0.cluster {
+            Some(cluster) => cluster.standing(provider),
+            None => Standing::Holder,
+        }
     }
 
     fn opened(&self) -> Result<&Opened, Failure> {
@@ -238,9 +279,12 @@ impl Mirror {
     ///
     /// # Errors
     /// `conflict` for a provider that is left out; `mirror_unavailable`.
-    pub(crate) fn start_full_pass(&self, provider: &ProviderName) -> Result<(), Failure> {
-        let is_on = self.0.settings.is_some();
-        match is_on && self.opened()?.sync.request_full_pass(provider) {
+    pub(crate) async fn start_full_pass(&self, provider: &ProviderName) -> Result<(), Failure> {
+        let is_on = match self.0.settings {
+            Some(_) => self.opened()?.sync.ask_full_pass(provider).await,
+            None => Ok(false),
+        };
+        match is_on.map_err(|error| self.failure(&error))? {
             true => Ok(()),
             false => Err(Failure::new(
                 Code::Conflict,

@@ -1,6 +1,6 @@
 //! The gate of one provider: lease, breaker, retry, quota, concurrency, timeout of each attempt, metrics, in this order.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ota_core::clock::{Clock, after};
@@ -60,7 +60,7 @@ pub struct Guard {
     random: Arc<dyn Random>,
     observer: Arc<dyn Observer>,
     /// None where no other gateway calls the account.
-    lease: Option<Arc<dyn Lease>>,
+    lease: OnceLock<Arc<dyn Lease>>,
 }
 
 /// Why an attempt failed.
@@ -90,19 +90,19 @@ impl Guard {
             clock,
             random,
             observer,
-            lease: None,
+            lease: OnceLock::new(),
         }
     }
 
     /// Makes every call depend on a lease of the account: without it nothing is sent, and a call that was sent is not awaited any longer.
-    #[must_use]
-    pub fn with_lease(mut self, lease: Arc<dyn Lease>) -> Self {
-        self.lease = Some(lease);
-        self
+    ///
+    /// The account's lease is known only when all gates have been built. Only the first call has an effect.
+    pub fn set_lease(&self, lease: Arc<dyn Lease>) {
+        let _first = self.lease.set(lease);
     }
 
     fn check_lease(&self) -> std::result::Result<(), Failed> {
-        match &self.lease {
+        match self.lease.get() {
             Some(lease) if lease.held_until().is_none() => {
                 Err(Failed::Refused(Outcome::NotHeld, not_held()))
             }
@@ -230,7 +230,7 @@ impl Guard {
             // A response that has arrived when the time is over still counts. One that arrives without the lease does not: polled first, this keeps a
             // process that was stopped from sending what it had only begun.
             biased;
-            () = lost(self.lease.as_deref(), &*self.clock) => Err(lost_meanwhile()),
+            () = lost(self.lease.get().map(|lease| &**lease), &*self.clock) => Err(lost_meanwhile()),
             result = attempt.run(number) => result,
             () = self.clock.sleep_until(until) => Err(unanswered(until.saturating_duration_since(sent.monotonic), cut)),
         };

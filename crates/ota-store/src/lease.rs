@@ -101,7 +101,7 @@ pub fn account_key(account: &str) -> String {
 }
 
 /// The database's time, in milliseconds since 1970.
-const fn now(connection: &Connection) -> &'static str {
+pub(crate) const fn now(connection: &Connection) -> &'static str {
     match connection.is_sqlite() {
         true => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
         false => "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
@@ -228,7 +228,7 @@ fn length(length: Duration) -> i64 {
     i64::try_from(length.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-fn since(millis: i64) -> Duration {
+pub(crate) fn since(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }
 

@@ -35,6 +35,7 @@ mod selection;
 mod sqlite;
 mod sqlite_connection;
 pub mod store;
+pub mod sync_report;
 mod tally;
 mod task_filter;
 mod task_groups;

@@ -547,7 +547,7 @@ impl Store {
     }
 
     /// As `write`, for rows of a provider: it proves right before its end that this process still holds the account.
-    async fn write_as_holder<T: Send + 'static>(
+    pub(crate) async fn write_as_holder<T: Send + 'static>(
         &self,
         provider: &ProviderName,
         work: impl for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
@@ -564,14 +564,14 @@ impl Store {
         .await
     }
 
-    async fn write<T: Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
     ) -> Result<T> {
         self.engine.write(work).await
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Connection) -> BoxFuture<'a, Result<T>> + Send + 'static,
     ) -> Result<T> {

@@ -19,7 +19,7 @@ use crate::open_tasks::open_tasks;
 use crate::pages::{counts_in_rows, deep_page, list_page};
 use crate::queue::Kind;
 use crate::schedule::{Candidate, FIRST_READ, LONGEST_SLEEP, age, backoff, later};
-use crate::state::{Failing, MirroredState, State};
+use crate::state::{Failing, MirroredState, State, Tenure};
 use crate::step::{Environment, Failed, Step};
 
 /// Pieces of work of one account that are done side by side: enough to use a quota of ten calls a second with a vendor that takes 400 ms.
@@ -27,6 +27,9 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// How long nothing is done after the database failed.
 const DATABASE_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether this process holds the account.
+const LOOK_FOR_LEASE: Duration = Duration::from_secs(1);
 
 /// The first and the longest wait after a vendor failed.
 const VENDOR_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
@@ -70,11 +73,22 @@ impl Account {
         let mut paused: Option<OffsetDateTime> = None;
         // Pieces of work under way that read open tasks: when the quota is used up they must not hold all places.
         let mut open = 0;
+        let mut tenure = None;
         loop {
             let now = env.now();
+            let present = self.tenure();
+            if tenure != Some(present) {
+                // Nothing of another tenure goes on.
+                steps.clear();
+                open = 0;
+                for of in &self.providers {
+                    of.begin_tenure(present);
+                }
+                tenure = Some(present);
+            }
             paused = paused.filter(|until| *until > now);
             let mut next = paused;
-            while steps.len() < SIDE_BY_SIDE && paused.is_none() {
+            while steps.len() < SIDE_BY_SIDE && paused.is_none() && present != Tenure::None {
                 let with_open = open < MOST_OPEN;
                 let (chosen, soonest) = self.choose(now, env, with_open);
                 next = soonest;
@@ -89,7 +103,11 @@ impl Account {
                 steps.push(done.boxed());
             }
             let wait = next.map_or(LONGEST_SLEEP, |next| age(next, now).min(LONGEST_SLEEP));
-            let wait = wait.max(Duration::from_millis(10));
+            let longest = match present {
+                Tenure::Alone => LONGEST_SLEEP,
+                Tenure::Held(_) | Tenure::None => LOOK_FOR_LEASE,
+            };
+            let wait = wait.clamp(Duration::from_millis(10), longest);
             let woken = env.clock.sleep_until(after(env.clock.monotonic(), wait));
             tokio::select! {
                 biased;
@@ -103,6 +121,12 @@ impl Account {
                 () = woken => {}
             }
         }
+    }
+
+    fn tenure(&self) -> Tenure {
+        // All of its providers have the lease of the account.
+        let first = self.providers.first();
+        first.map_or(Tenure::None, |of| of.tenure())
     }
 
     /// Returns the latest piece of work that is due, by the index of its provider; and when the next one is due if none is.
@@ -272,6 +296,10 @@ async fn step(env: &Environment, of: &MirroredState, work: Work) -> bool {
             vendor_failed(env, of, &work, &error);
             false
         }
+        Err(Failed::Store(StoreError::Superseded)) => {
+            superseded(env, of);
+            false
+        }
         Err(Failed::Store(error)) => {
             store_failed(of, &error);
             true
@@ -418,4 +446,12 @@ fn store_failed(of: &MirroredState, error: &StoreError) {
     for entry in state.jobs.values_mut() {
         entry.pass = None;
     }
+}
+
+/// Another gateway has taken the account over, or is about to: that is no failure. What this process believes catches up within a moment.
+fn superseded(env: &Environment, of: &MirroredState) {
+    tracing::debug!(provider.name = %of.name(), "a background read of `{}` was not written: its account is no longer held", of.name());
+    let mut state = of.lock();
+    state.loaded = false;
+    state.not_before = Some(later(env.now(), LOOK_FOR_LEASE));
 }

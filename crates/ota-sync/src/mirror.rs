@@ -10,7 +10,6 @@ use ota_core::context::Moment;
 use ota_core::id::{JobId, ProviderName};
 use ota_core::job::{Detail, Job, JobStats};
 use ota_core::task::Task;
-use ota_fleet::HealthState;
 use ota_store::record::{JobPage, TaskPage};
 use ota_store::{Store, StoreError};
 use time::OffsetDateTime;
@@ -18,13 +17,15 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::account::Account;
 use crate::call_times::CallTimes;
+use crate::exchange::{exchange, request_full_pass};
 use crate::observer::{Observer, WriteKind};
 use crate::pages::counts_in_rows;
 use crate::records::{Render, job_record, task_record};
 use crate::schedule::later;
 use crate::settings::{MirroredProvider, SyncSettings};
-use crate::state::{MirroredState, State};
-use crate::status::{Phase, Rows, SourceState, SourceStatus, SyncStatus};
+use crate::source::{Progress, lag, progress};
+use crate::state::MirroredState;
+use crate::status::{Rows, SourceState, SourceStatus, SyncStatus};
 use crate::step::Environment;
 
 /// Answers of live reads that wait to be written. More are dropped: the next look brings the same.
@@ -115,13 +116,16 @@ impl MirrorSync {
             }
             let account = accounts.entry(provider.account.clone()).or_insert_with(|| {
                 let quota = Arc::clone(&provider.quota);
-                call_times.push(CallTimes::new(provider.account, quota));
+                // A lease hands them on itself.
+                if provider.lease.is_none() {
+                    call_times.push(CallTimes::new(provider.account.clone(), quota));
+                }
                 Account {
                     providers: Vec::new(),
                     wake: Arc::default(),
                 }
             });
-            let state = Arc::new(MirroredState::new(provider.provider, provider.quota));
+            let state = Arc::new(MirroredState::new(provider));
             account.providers.push(Arc::clone(&state));
             wakes.insert(name.clone(), Arc::clone(&account.wake));
             mirrored.insert(name, state);
@@ -159,7 +163,8 @@ impl MirrorSync {
             join_all(accounts),
             inner.write_live_reads(),
             inner.tick(),
-            inner.keep_calls()
+            inner.keep_calls(),
+            exchange(&inner.env, &inner.mirrored, &inner.wakes)
         );
     }
 
@@ -201,62 +206,48 @@ impl MirrorSync {
             jobs: known.jobs,
             tasks: known.tasks,
         });
-        let source = self.0.source(provider);
         let Some(of) = self.0.mirrored.get(provider) else {
             let is_known = rows.is_some() || self.0.left_out.contains(provider);
             return Ok(is_known.then(|| SyncStatus {
-                provider: provider.clone(),
-                state: SourceState::Off,
-                phase: None,
-                started_at: None,
-                jobs_seen: 0,
-                tasks_seen: 0,
-                tasks_total: None,
-                calls: 0,
-                eta_s: None,
                 last_full_pass_at: known.and_then(|known| known.last_full_pass_at),
-                lag_s: None,
                 rows: rows.unwrap_or_default(),
-                problem: None,
+                ..SyncStatus::of(provider, SourceState::Off)
             }));
         };
-        let now = self.0.env.now();
-        let state = of.lock();
         Ok(Some(SyncStatus {
-            provider: provider.clone(),
-            state: source.state,
-            phase: Some(phase(&state)),
-            started_at: state.full.started_at,
-            jobs_seen: state.full.jobs_seen,
-            tasks_seen: state.full.tasks_seen,
-            tasks_total: state.tasks_total(),
-            calls: state.full.calls,
-            eta_s: state.eta_s(now),
-            last_full_pass_at: state.list.complete_at,
-            lag_s: source.lag_s,
             rows: rows.unwrap_or_default(),
-            problem: source.problem,
+            ..self.0.progress(of).status
         }))
     }
 
-    /// Begins a full pass over a provider now, or joins the one that runs. Returns false for a provider that is not mirrored.
+    /// Begins a full pass over a provider now, or joins the one that runs. Returns false for a provider that is not mirrored, and for one whose account other
+    /// gateways may hold: [`MirrorSync::ask_full_pass`] does both.
     #[must_use]
     pub fn request_full_pass(&self, provider: &ProviderName) -> bool {
-        let Some(of) = self.0.mirrored.get(provider) else {
+        let of = self.0.mirrored.get(provider);
+        let Some(of) = of.filter(|of| !of.is_shared()) else {
             return false;
         };
-        let now = self.0.env.now();
-        let mut state = of.lock();
-        if state.list.pass.is_none() && !state.list.busy {
-            state.list.requested_at.get_or_insert(now);
-            state.list.not_before = None;
-        }
-        state.full.requested = true;
-        drop(state);
+        request_full_pass(&mut of.lock(), self.0.env.now());
         if let Some(wake) = self.0.wakes.get(provider) {
             wake.notify_one();
         }
         true
+    }
+
+    /// As [`MirrorSync::request_full_pass`], by the gateway that holds the account: it begins the pass within a second or two, and the request is kept in the database
+    /// until the pass has been made.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn ask_full_pass(&self, provider: &ProviderName) -> Result<bool, StoreError> {
+        match self.0.mirrored.get(provider) {
+            Some(of) if of.is_shared() => {
+                self.0.env.store.ask_full_pass(provider).await?;
+                Ok(true)
+            }
+            _ => Ok(self.request_full_pass(provider)),
+        }
     }
 
     /// Returns how true the rows of these providers are, in their order. It reads no database.
@@ -291,19 +282,6 @@ impl MirrorSync {
     }
 }
 
-fn phase(state: &State) -> Phase {
-    if state.list.busy || state.list.pass.is_some() {
-        return Phase::Jobs;
-    }
-    let reading = |entry: &crate::job_entry::JobEntry| {
-        entry.busy || entry.pass.is_some() || entry.wants_read.is_some() || entry.read_at.is_none()
-    };
-    match state.jobs.values().any(reading) {
-        true => Phase::Tasks,
-        false => Phase::Idle,
-    }
-}
-
 impl Inner {
     fn source(&self, provider: &ProviderName) -> SourceStatus {
         let Some(of) = self.mirrored.get(provider) else {
@@ -315,41 +293,19 @@ impl Inner {
                 problem: None,
             };
         };
-        let now = self.env.now();
-        let settings = &self.env.settings;
-        let health = of.member.health();
-        let mut state = of.lock();
-        state.refresh(now, &of.manner(*settings));
-        let lag = state.lag(now, settings);
-        let database = lock(&self.database).as_ref().map(ToString::to_string);
-        let failing = state
-            .failing
-            .as_ref()
-            .filter(|failing| failing.count > 1 || health.state == HealthState::Down);
-        let stuck = state.is_stuck(now).then(|| {
-            let why = state
-                .failing
-                .as_ref()
-                .map(|failing| failing.message.clone());
-            format!(
-                "no progress for five minutes{}",
-                why.map_or_else(String::new, |why| format!(": {why}"))
-            )
-        });
-        let word = match () {
-            () if failing.is_some() || database.is_some() => SourceState::Unavailable,
-            () if state.first_pass_at.is_none() => SourceState::Syncing,
-            () if lag > settings.max_lag => SourceState::Behind,
-            () => SourceState::Current,
-        };
-        let failing = failing.map(|failing| failing.message.clone());
+        let progress = self.progress(of);
         SourceStatus {
             provider: provider.clone(),
-            state: word,
-            as_of: state.as_of(),
-            lag_s: state.first_pass_at.map(|_| lag.as_secs()),
-            problem: database.or(stuck).or(failing).or_else(|| state.problem()),
+            state: progress.status.state,
+            as_of: progress.as_of,
+            lag_s: progress.status.lag_s,
+            problem: progress.status.problem,
         }
+    }
+
+    fn progress(&self, of: &MirroredState) -> Progress {
+        let database = lock(&self.database).as_ref().map(ToString::to_string);
+        progress(&self.env, of, database)
     }
 
     /// Writes what live reads brought.
@@ -479,7 +435,11 @@ impl Inner {
         };
         let forgotten = self.env.store.forget(before, FORGET_JOBS);
         match self.env.write(WriteKind::Forget, forgotten).await {
-            Ok(0) => {}
+            Ok(0) => {
+                // Another gateway may have removed some.
+                let shared = self.mirrored.values().filter(|of| of.is_shared());
+                shared.for_each(|of| of.lock().loaded = false);
+            }
             Ok(jobs) => {
                 tracing::info!(jobs, "jobs older than `mirror.keep_days` were removed");
                 for of in self.mirrored.values() {
@@ -492,9 +452,8 @@ impl Inner {
 
     fn report(&self, of: &MirroredState, now: OffsetDateTime) {
         let source = self.source(of.name());
+        let lag = lag(&self.env, of);
         let mut state = of.lock();
-        state.refresh(now, &of.manner(self.env.settings));
-        let lag = state.lag(now, &self.env.settings);
         let observer = &self.env.observer;
         observer.lag(of.name(), lag);
         observer.state(of.name(), source.state, state.is_stuck(now));

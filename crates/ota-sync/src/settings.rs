@@ -17,6 +17,12 @@ pub struct SyncSettings {
     pub keep: Duration,
 }
 
+/// Says whether this process holds the account of a provider. Implementations must not block.
+pub trait AccountLease: Send + Sync + std::fmt::Debug {
+    /// Returns the number of the tenure during which this process holds the account; none if it does not hold it now. No two tenures have the same number.
+    fn epoch(&self) -> Option<i64>;
+}
+
 /// One provider of the configuration.
 #[derive(Clone, Debug)]
 pub struct MirroredProvider {
@@ -28,4 +34,6 @@ pub struct MirroredProvider {
     pub quota: Arc<AccountQuota>,
     /// Whether it is mirrored. One that is not is shown as `off` and is never read.
     pub enabled: bool,
+    /// The lease of its account; none where no other gateway uses the database. Without it nothing is read or written, and what its holder reported is shown.
+    pub lease: Option<Arc<dyn AccountLease>>,
 }

@@ -11,29 +11,95 @@ use ota_guard::AccountQuota;
 use ota_store::JobState;
 use ota_store::fleet::ProviderState;
 use ota_store::pass::{OpenPass, PassOf};
+use ota_store::sync_report::{PassRequest, SyncReport};
 use time::OffsetDateTime;
 
 use crate::job_entry::{JobEntry, RowPrint};
 use crate::jobs::Jobs;
 use crate::judge::Manner;
 use crate::schedule::{JobFacts, age, later};
-use crate::settings::SyncSettings;
+use crate::settings::{AccountLease, MirroredProvider, SyncSettings};
 
 /// One mirrored provider.
 #[derive(Debug)]
 pub(crate) struct MirroredState {
     pub(crate) member: Arc<ConfiguredProvider>,
     pub(crate) quota: Arc<AccountQuota>,
+    lease: Option<Arc<dyn AccountLease>>,
     state: Mutex<State>,
+    remote: Mutex<Option<Remote>>,
+}
+
+/// What the holder of an account reported.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    pub(crate) report: SyncReport,
+    /// When it was written, by the clock of this process.
+    pub(crate) written_at: OffsetDateTime,
+}
+
+/// The time during which this process does the work of an account without a break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tenure {
+    /// No other gateway uses the database.
+    Alone,
+    /// The lease is held, under this number.
+    Held(i64),
+    /// It is not held.
+    None,
 }
 
 impl MirroredState {
-    pub(crate) fn new(member: Arc<ConfiguredProvider>, quota: Arc<AccountQuota>) -> Self {
+    pub(crate) fn new(provider: MirroredProvider) -> Self {
         Self {
-            member,
-            quota,
+            member: provider.provider,
+            quota: provider.quota,
+            lease: provider.lease,
             state: Mutex::default(),
+            remote: Mutex::default(),
         }
+    }
+
+    /// Whether other gateways use the database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    pub(crate) fn tenure(&self) -> Tenure {
+        match &self.lease {
+            None => Tenure::Alone,
+            Some(lease) => lease.epoch().map_or(Tenure::None, Tenure::Held),
+        }
+    }
+
+    /// Forgets what was remembered in another tenure: other gateways have written since. What is in flight has to have been dropped.
+    pub(crate) fn begin_tenure(&self, tenure: Tenure) {
+        let mut state = self.lock();
+        if self.is_shared() {
+            *state = State::default();
+        } else {
+            state.interrupted();
+        }
+        state.tenure = Some(tenure);
+    }
+
+    /// Whether what is remembered is what the database has: this process holds the account, and has read its rows since.
+    pub(crate) fn is_current(&self, state: &State) -> bool {
+        match self.tenure() {
+            Tenure::Alone => true,
+            Tenure::Held(_) => state.loaded && state.tenure == Some(self.tenure()),
+            Tenure::None => false,
+        }
+    }
+
+    /// What the holder of the account reported last.
+    pub(crate) fn remote(&self) -> Option<Remote> {
+        let remote = self.remote.lock();
+        remote.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_remote(&self, remote: Remote) {
+        *self.remote.lock().unwrap_or_else(PoisonError::into_inner) = Some(remote);
     }
 
     pub(crate) fn name(&self) -> &ProviderName {
@@ -65,6 +131,8 @@ impl MirroredState {
 /// What is remembered of a provider.
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    /// The tenure that this belongs to; none before the first one.
+    pub(crate) tenure: Option<Tenure>,
     /// Whether the database has been read.
     pub(crate) loaded: bool,
     pub(crate) first_pass_at: Option<OffsetDateTime>,
@@ -83,6 +151,10 @@ pub(crate) struct State {
     pub(crate) told_problem: Option<String>,
     /// When the progress was last logged.
     pub(crate) logged_at: Option<OffsetDateTime>,
+    /// The last request of another gateway for a full pass that was taken up.
+    pub(crate) accepted: Option<PassRequest>,
+    /// What was last reported to the other gateways, and when.
+    pub(crate) published: Option<(SyncReport, OffsetDateTime)>,
 }
 
 /// A vendor that fails.
@@ -128,6 +200,17 @@ impl State {
     /// Judges the jobs that were changed or have become due.
     pub(crate) fn refresh(&mut self, now: OffsetDateTime, manner: &Manner) {
         self.jobs.refresh(now, |id, job| manner.judge(now, id, job));
+    }
+
+    /// Records that what was in flight has been dropped, or that what is in memory may be ahead of the database: it is read again.
+    pub(crate) fn interrupted(&mut self) {
+        self.loaded = false;
+        self.list.busy = false;
+        self.list.pass = None;
+        for entry in self.jobs.values_mut() {
+            entry.busy = false;
+            entry.pass = None;
+        }
     }
 
     /// Takes over what the database has.

@@ -122,3 +122,24 @@ pub struct SyncStatus {
     /// What is wrong.
     pub problem: Option<String>,
 }
+
+impl SyncStatus {
+    /// Returns the progress of a sync that has done nothing.
+    pub(crate) fn of(provider: &ProviderName, state: SourceState) -> Self {
+        Self {
+            provider: provider.clone(),
+            state,
+            phase: None,
+            started_at: None,
+            jobs_seen: 0,
+            tasks_seen: 0,
+            tasks_total: None,
+            calls: 0,
+            eta_s: None,
+            last_full_pass_at: None,
+            lag_s: None,
+            rows: Rows::default(),
+            problem: None,
+        }
+    }
+}

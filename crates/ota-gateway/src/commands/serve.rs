@@ -96,6 +96,7 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
         tokio::spawn(listeners::serve_metrics(listener, app.clone()))
     });
     let served = api.serve(listener, stop).await;
+    app.mirror().close().await;
     // Metrics can be read until the last request is answered.
     if let Some(metrics) = metrics {
         metrics.abort();

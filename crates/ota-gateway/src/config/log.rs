@@ -91,6 +91,7 @@ const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
 const CRATES: &[&str] = &[
     "ota_api",
     "ota_auth",
+    "ota_cluster",
     "ota_core",
     "ota_fleet",
     "ota_gateway",

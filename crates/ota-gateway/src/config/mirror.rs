@@ -39,6 +39,14 @@ impl MirrorConfig {
     }
 }
 
+impl MirrorConfig {
+    /// Returns whether other gateways can use the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.enabled && !self.database_url.expose_secret().starts_with("sqlite:")
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Raw {

@@ -1,6 +1,6 @@
 //! The sections of the configuration and their keys.
 
-use super::{auth, cache, log, metrics, mirror, server, telemetry};
+use super::{auth, cache, cluster, log, metrics, mirror, server, telemetry};
 
 /// Every section.
 pub(super) const SECTIONS: &[&str] = &[
@@ -8,6 +8,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "auth",
     "cache",
     "mirror",
+    "cluster",
     "metrics",
     "log",
     "telemetry",
@@ -21,6 +22,7 @@ pub(super) fn keys_of(section: &str) -> Vec<String> {
         "auth" => auth::keys(),
         "cache" => cache::keys(),
         "mirror" => mirror::keys(),
+        "cluster" => cluster::keys(),
         "metrics" => metrics::keys(),
         "log" => log::keys(),
         "telemetry" => telemetry::keys(),

@@ -723,3 +723,27 @@ fn a_wrong_type_is_named_in_words_of_the_configuration() {
         );
     }
 }
+
+#[test]
+fn a_gateway_on_a_shared_database_says_where_others_reach_it() {
+    let auth = format!("[auth]\nhs256_secret = \"{SECRET}\"\n");
+    let shared = "[mirror]\ndatabase_url = \"postgres://ota:hunter2@db/ota\"\n";
+    check(
+        &format!("{auth}{shared}"),
+        &["cluster.advertise_url", "has to be set"],
+    );
+    for reachable in [
+        format!("{auth}{shared}[cluster]\nadvertise_url = \"https://gateway-1:8443/\"\n"),
+        format!("{auth}{shared}[server]\nlisten = \"10.0.0.7:8080\"\n"),
+        // Without a database, or with one of its own, there is no other gateway.
+        format!("{auth}{shared}enabled = false\n"),
+        auth.clone(),
+    ] {
+        let config = load(&reachable, &[]);
+        assert!(config.is_ok(), "{reachable}: {config:?}");
+    }
+    check(
+        &format!("{auth}[cluster]\nadvertise_url = \"https://u:hunter2@gateway-1\"\n"),
+        &["cluster.advertise_url", "must not hold a user"],
+    );
+}

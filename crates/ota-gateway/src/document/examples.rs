@@ -373,6 +373,7 @@ fn provider() -> Provider {
             state: SourceState::Current.to_string(),
             problem: None,
         },
+        holder: true,
     }
 }
 

@@ -3,6 +3,7 @@
 use ota_api::own_timestamp;
 use ota_api::problem::Code;
 use ota_api::provider::{Health, HealthProblem, Provider, ProviderSync, Quota};
+use ota_cluster::Standing;
 use ota_fleet::ConfiguredProvider;
 
 use crate::mirror::Mirror;
@@ -27,6 +28,7 @@ pub(super) fn provider(member: &ConfiguredProvider, mirror: &Mirror) -> Provider
             state: source.state,
             problem: source.problem,
         },
+        holder: mirror.standing(provider.name()) == Standing::Holder,
     }
 }
 

@@ -34,7 +34,7 @@ pub async fn start_sync(
 ) -> Result<Response, Failure> {
     let covered = fleet.one(&caller, &provider)?;
     let provider = ProviderName::from(provider);
-    app.mirror().start_full_pass(&provider)?;
+    app.mirror().start_full_pass(&provider).await?;
     let origin = fleet.origin(&covered);
     let progress = app.mirror().progress(&provider).await?;
     let body = fleet_text::whole(&progress, &origin)?;

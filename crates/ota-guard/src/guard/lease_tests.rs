@@ -63,8 +63,8 @@ impl Bench {
             shared,
             random,
             Arc::new(NoObserver),
-        )
-        .with_lease(Arc::<Until>::clone(&lease));
+        );
+        guard.set_lease(Arc::<Until>::clone(&lease));
         Self {
             clock,
             quota,

@@ -194,6 +194,9 @@ fn a_process_that_was_paused_writes_nothing() {
                 paused.see_provider(&name, "other-iot", at(9)).await,
                 paused.first_pass_ended(&name, at(9)).await,
                 paused.set_problem(&name, Some("none"), at(9)).await,
+                paused
+                    .report_sync(&name, &crate::sync_reports::report(9))
+                    .await,
             ];
             for wrote in wrote {
                 assert_eq!(wrote, Err(superseded.clone()));
@@ -208,6 +211,7 @@ fn a_process_that_was_paused_writes_nothing() {
         assert_eq!(store.job_states(&name, 10).await.unwrap(), before);
         let open = store.open_passes(&name).await.unwrap();
         assert_eq!(open, [pass]);
+        assert_eq!(store.shared_syncs().await.unwrap(), []);
         let state = &store.providers().await.unwrap()[0];
         assert_eq!(
             (state.vendor.as_str(), state.first_pass_at, &state.problem),

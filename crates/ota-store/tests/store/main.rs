@@ -10,4 +10,5 @@ mod opening;
 mod pages;
 mod passes;
 mod schema;
+mod sync_reports;
 mod verify;

@@ -58,6 +58,7 @@ fn expected() -> (BTreeSet<(String, String)>, BTreeSet<String>) {
     let text = concat!(
         include_str!("../../migrations/sqlite/0001_mirror.sql"),
         include_str!("../../migrations/sqlite/0002_leases.sql"),
+        include_str!("../../migrations/sqlite/0003_sync_reports.sql"),
     );
     let mut columns = BTreeSet::new();
     let mut indexes = BTreeSet::new();

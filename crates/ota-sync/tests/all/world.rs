@@ -168,6 +168,7 @@ impl World {
             account: "account".to_owned(),
             quota: Arc::clone(&self.quota),
             enabled: true,
+            lease: None,
         };
         let sync = MirrorSync::new(
             store.clone(),

@@ -61,7 +61,7 @@ fn expected(world: &World, name: &str) -> Value {
     json!({
         "name": name, "vendor": vendor, "endpoint": world.sim(name).url(), "capabilities": capabilities,
         "quota": {"limit": 1_000_000, "window_s": window}, "health": {"state": "unknown"},
-        "sync": {"state": "off"},
+        "sync": {"state": "off"}, "holder": true,
     })
 }
 
