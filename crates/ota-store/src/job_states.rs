@@ -160,8 +160,8 @@ pub(crate) async fn tasks_in(
         tasks.extend(
             connection
                 .query(
-                    "SELECT id, device_name, changed_at, pk FROM tasks WHERE job = $1 AND gone = 0 AND status = $2 AND (stage = $4 OR $4 = 0) ORDER BY changed_at, pk LIMIT $3",
-                    &params![job, status.code(), i64::from(limit), stage.map_or(0, Code::code)],
+                    "SELECT id, device_name, changed_at, pk FROM tasks WHERE job = $1 AND gone = 0 AND status = $2 AND (combination IN (SELECT pk FROM task_combinations WHERE stage = $4) OR $4 < 0) ORDER BY changed_at, pk LIMIT $3",
+                    &params![job, status.code(), i64::from(limit), stage.map_or(-1, Code::code)],
                 )
                 .await?,
         );
