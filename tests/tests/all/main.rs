@@ -22,8 +22,9 @@ mod fuzz;
 mod network {
     mod forwarding;
     mod hostile_clients;
+    mod leases;
     mod limits;
-    mod tls;
+    pub(crate) mod tls;
 }
 mod paging {
     mod vendor_window;

@@ -13,14 +13,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A CA and a certificate for 127.0.0.1 from it.
-struct Identity {
+pub(crate) struct Identity {
     ca: String,
     cert: String,
     key: String,
 }
 
 impl Identity {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -36,9 +36,14 @@ impl Identity {
         }
     }
 
-    fn write(&self, folder: &Path) {
+    pub(crate) fn write(&self, folder: &Path) {
         std::fs::write(folder.join("cert.pem"), &self.cert).unwrap();
         std::fs::write(folder.join("key.pem"), &self.key).unwrap();
+    }
+
+    /// The certificate of the CA.
+    pub(crate) fn ca(&self) -> &str {
+        &self.ca
     }
 
     /// A client that trusts this CA alone.
@@ -56,7 +61,8 @@ impl Identity {
     }
 }
 
-fn file(folder: &Path, more: &str) -> String {
+/// The head of a configuration with the certificate and the key in a folder.
+pub(crate) fn file(folder: &Path, more: &str) -> String {
     let lines = format!(
         "[server]\ntls_cert_file = \"{0}/cert.pem\"\ntls_key_file = \"{0}/key.pem\"\n{more}\n",
         folder.display()
