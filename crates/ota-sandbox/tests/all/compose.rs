@@ -45,18 +45,20 @@ fn each(between: &str, part: impl Fn(&Simulator) -> String) -> String {
 }
 
 /// The parts of `docker-compose.yml` that come from the registry, in their order.
-fn compose_parts() -> [String; 4] {
+fn compose_parts() -> [String; 8] {
     let secrets = |line: fn(&str) -> String| {
         each("", |one| {
             secret_names(one).iter().map(|name| line(name)).collect()
         })
     };
+    let given = secrets(|name| format!("      - {name}\n"));
+    let waited_for = each("", |one| {
+        let name = one.name;
+        format!("      {name}-sim:\n        condition: service_healthy\n")
+    });
     [
-        secrets(|name| format!("      - {name}\n")),
-        each("", |one| {
-            let name = one.name;
-            format!("      {name}-sim:\n        condition: service_healthy\n")
-        }),
+        given.clone(),
+        waited_for.clone(),
         each("\n", |one| {
             format!(
                 "  {name}-sim:
@@ -77,6 +79,10 @@ fn compose_parts() -> [String; 4] {
                 port = one.port,
             )
         }),
+        given.clone(),
+        waited_for.clone(),
+        given,
+        waited_for,
         secrets(|name| format!("  {name}:\n    file: ./{SECRETS}/{name}\n")),
     ]
 }
@@ -210,15 +216,47 @@ fn what_runs_without_a_profile_is_built_here() {
 }
 
 #[test]
-fn the_gateway_waits_for_the_simulators() {
+fn gateways_wait_for_the_simulators() {
     let compose = compose();
-    let gateway = &compose["services"]["gateway"];
-    for simulator in SIMULATORS {
-        let service = format!("{}-sim", simulator.name);
-        assert_eq!(
-            gateway["depends_on"][service.as_str()]["condition"].as_str(),
-            Some("service_healthy")
-        );
+    for gateway in ["gateway", CLUSTER[0], CLUSTER[1]] {
+        for simulator in SIMULATORS {
+            let service = format!("{}-sim", simulator.name);
+            assert!(waits_for(&compose, gateway, &service), "{gateway}");
+        }
+    }
+}
+
+fn waits_for(compose: &Yaml, service: &str, other: &str) -> bool {
+    let others = &compose["services"][service]["depends_on"];
+    others[other]["condition"].as_str() == Some("service_healthy")
+}
+
+/// Asserts that an image is named with so many numbers of its version, which is all of them.
+fn assert_pinned(service: &Yaml, image: &str, count: usize) {
+    let tag = service["image"].as_str().unwrap().strip_prefix(image);
+    let version = tag.unwrap().split('-').next().unwrap();
+    let numbers = version.split('.').map(str::parse::<u32>);
+    assert_eq!(numbers.filter(Result::is_ok).count(), count, "{version}");
+}
+
+/// Asserts that what a service mounts is there, and cannot be changed by it unless it is a volume.
+fn assert_mounts(compose: &Yaml, service: &Yaml) {
+    for volume in texts(&service["volumes"]) {
+        let (here, _) = volume.split_once(':').unwrap();
+        match here.strip_prefix("./") {
+            Some(file) => {
+                assert!(root().join(file).exists(), "{file}");
+                assert!(volume.ends_with(":ro"), "{volume}");
+            }
+            // A volume without settings is a name with nothing behind it.
+            None => {
+                let volumes = compose["volumes"].as_hash().unwrap();
+                assert!(
+                    volumes.contains_key(&Yaml::String(here.to_owned())),
+                    "{volume}"
+                );
+            }
+        }
     }
 }
 
@@ -232,23 +270,12 @@ fn the_observers_are_pinned_and_find_their_files_and_the_gateway() {
     ] {
         let service = &compose["services"][service];
         assert_eq!(texts(&service["profiles"]), ["observability"]);
-        let version = service["image"].as_str().unwrap().strip_prefix(image);
-        let parts = version.unwrap().split('.').map(str::parse::<u32>);
-        assert_eq!(parts.filter(Result::is_ok).count(), 3);
+        assert_pinned(service, image, 3);
         assert_eq!(
             texts(&service["ports"]),
             [format!("127.0.0.1:{port}:{port}")]
         );
-        for volume in texts(&service["volumes"]) {
-            let (here, _) = volume.split_once(':').unwrap();
-            match here.strip_prefix("./") {
-                Some(file) => {
-                    assert!(folder.join(file).exists(), "{file}");
-                    assert!(volume.ends_with(":ro"), "{volume}");
-                }
-                None => assert!(!compose["volumes"][here].is_badvalue(), "{volume}"),
-            }
-        }
+        assert_mounts(&compose, service);
     }
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
     let config = read("deploy/compose/gateway.toml");
@@ -271,25 +298,126 @@ fn the_observers_are_pinned_and_find_their_files_and_the_gateway() {
     );
 }
 
-#[test]
-fn the_composed_gateway_starts_with_the_credentials_of_the_simulators() {
-    let compose = compose();
+/// Writes the configuration of the composed gateways with the places where their secrets are here; returns its folder and its text.
+fn config_file(compose: &Yaml, given: &[String]) -> (tempfile::TempDir, String) {
     let folder = root();
-    let file = folder.join("deploy/compose/gateway.toml");
-    let mut text = std::fs::read_to_string(&file).unwrap();
-    for (name, secret) in compose["secrets"].as_hash().unwrap() {
-        let name = name.as_str().unwrap();
-        let path = folder.join(secret["file"].as_str().unwrap());
-        assert!(texts(&compose["services"]["gateway"]["secrets"]).contains(&name.to_owned()));
+    let mut text = std::fs::read_to_string(folder.join("deploy/compose/gateway.toml")).unwrap();
+    for name in given {
         text = text.replace(
             &format!("/run/secrets/{name}\""),
-            &format!("{}\"", path.display()),
+            &format!("{}\"", secret_file(compose, name).display()),
         );
     }
+    assert!(!text.contains("/run/secrets/"), "{text}");
     let here = tempfile::tempdir().unwrap();
-    let config_file = here.path().join("gateway.toml");
-    std::fs::write(&config_file, &text).unwrap();
-    let config = Config::load(Some(&config_file), []).unwrap();
+    std::fs::write(here.path().join("gateway.toml"), &text).unwrap();
+    (here, text)
+}
+
+fn secret_file(compose: &Yaml, name: &str) -> PathBuf {
+    root().join(compose["secrets"][name]["file"].as_str().unwrap())
+}
+
+/// The gateways that share a database.
+const CLUSTER: [&str; 2] = ["gateway-a", "gateway-b"];
+
+#[test]
+fn the_gateways_of_the_cluster_start_and_share_one_database() {
+    let compose = compose();
+    let mut databases = Vec::new();
+    for name in CLUSTER {
+        let service = &compose["services"][name];
+        assert_eq!(texts(&service["profiles"]), ["cluster"]);
+        assert!(waits_for(&compose, name, "postgres"));
+        assert_mounts(&compose, service);
+        let given = texts(&service["secrets"]);
+        let (here, _) = config_file(&compose, &given);
+        let environment = service["environment"].as_hash().unwrap().iter();
+        let environment = environment.map(|(key, value)| {
+            let (key, value) = (key.as_str().unwrap(), value.as_str().unwrap());
+            let value = match value.strip_prefix("/run/secrets/") {
+                Some(secret) => {
+                    assert!(given.contains(&secret.to_owned()), "{secret}");
+                    secret_file(&compose, secret).display().to_string()
+                }
+                None => value.to_owned(),
+            };
+            (key.to_owned(), value)
+        });
+        let settings = environment.filter(|(key, _)| key != "OTA_GATEWAY_CONFIG");
+        let config = Config::load(
+            Some(&here.path().join("gateway.toml")),
+            settings.collect::<Vec<_>>(),
+        )
+        .unwrap();
+        let app = assembly::app(&config).unwrap();
+        assert_eq!(app.fleet().members().count(), SIMULATORS.len());
+        let address = config.cluster.address(config.server.listen, false).unwrap();
+        assert_eq!(address, format!("http://{name}:8080"));
+        databases.push(config.mirror.database_url.expose_secret().to_owned());
+    }
+    assert_eq!(databases[0], databases[1]);
+    let postgres = &compose["services"]["postgres"];
+    assert_pinned(postgres, "postgres:", 2);
+    let environment = &postgres["environment"];
+    let password = std::fs::read_to_string(secret_file(&compose, "postgres")).unwrap();
+    let (user, database) = (&environment["POSTGRES_USER"], &environment["POSTGRES_DB"]);
+    let (user, database) = (user.as_str().unwrap(), database.as_str().unwrap());
+    let url = format!("postgres://{user}:{}@postgres/{database}", password.trim());
+    assert_eq!(databases[0], url);
+}
+
+#[test]
+fn no_password_stands_in_the_composed_file() {
+    let compose = compose();
+    let text = std::fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+    for (name, secret) in compose["secrets"].as_hash().unwrap() {
+        let file = root().join(secret["file"].as_str().unwrap());
+        let secret = std::fs::read_to_string(file).unwrap();
+        assert!(!text.contains(secret.trim()), "{name:?}");
+    }
+}
+
+#[test]
+fn the_proxy_of_the_cluster_finds_both_gateways() {
+    let compose = compose();
+    let nginx = &compose["services"]["nginx"];
+    assert_eq!(texts(&nginx["profiles"]), ["cluster"]);
+    assert_pinned(nginx, "nginx:", 3);
+    assert_mounts(&compose, nginx);
+    let file = "./deploy/nginx/ota-gateway.conf";
+    assert!(
+        texts(&nginx["volumes"])
+            .iter()
+            .any(|volume| volume.starts_with(&format!("{file}:")))
+    );
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    let servers = text.lines().filter_map(|line| {
+        let server = line.trim().strip_prefix("server ")?;
+        server.split(' ').next().filter(|name| name.contains(':'))
+    });
+    let wanted = CLUSTER.map(|name| format!("{name}:8080"));
+    assert_eq!(servers.collect::<Vec<_>>(), wanted);
+    assert!(
+        CLUSTER
+            .iter()
+            .all(|name| waits_for(&compose, "nginx", name))
+    );
+    // What is published is what it listens at.
+    let port = texts(&nginx["ports"])[0]
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(text.contains(&format!("    listen {port};\n")));
+}
+
+#[test]
+fn the_composed_gateway_starts_with_the_credentials_of_the_simulators() {
+    let (compose, folder) = (compose(), root());
+    let given = texts(&compose["services"]["gateway"]["secrets"]);
+    let (here, text) = config_file(&compose, &given);
+    let config = Config::load(Some(&here.path().join("gateway.toml")), []).unwrap();
     let app = assembly::app(&config).unwrap();
     assert_eq!(app.fleet().members().count(), SIMULATORS.len());
     for simulator in SIMULATORS {
