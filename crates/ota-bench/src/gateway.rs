@@ -9,6 +9,7 @@ use ota_core::clock::{Clock, SystemClock};
 use ota_http::Secret;
 use ota_sim::{FleetShape, QuotaSetting, SIMULATORS, Server, Setup, Simulator};
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use crate::process_guard::{End, ProcessGuard};
 use crate::scenario::{Outcome, Setting};
@@ -68,7 +69,7 @@ pub(crate) fn free_address() -> Outcome<SocketAddr> {
 impl Gateway {
     /// Starts the program with these sections, without a mirror, and waits for its first answer. What it logs goes to a file.
     pub(crate) async fn start(setting: &Setting, sections: &str) -> Outcome<Self> {
-        Self::launch(setting, OFF, OFF, sections).await
+        Self::launch(setting, free_address()?, OFF, OFF, sections).await
     }
 
     /// As [`Gateway::start`], with a mirror: these are the settings of its section.
@@ -77,7 +78,17 @@ impl Gateway {
         mirror: &str,
         sections: &str,
     ) -> Outcome<Self> {
-        Self::launch(setting, OFF, mirror, sections).await
+        Self::start_at(setting, free_address()?, mirror, sections).await
+    }
+
+    /// As [`Gateway::start_with_mirror`], at an address at which others may know it.
+    pub(crate) async fn start_at(
+        setting: &Setting,
+        address: SocketAddr,
+        mirror: &str,
+        sections: &str,
+    ) -> Outcome<Self> {
+        Self::launch(setting, address, OFF, mirror, sections).await
     }
 
     /// As [`Gateway::start`], with its metrics at an address.
@@ -86,21 +97,22 @@ impl Gateway {
         metrics: SocketAddr,
         sections: &str,
     ) -> Outcome<Self> {
-        Self::launch(setting, &format!("listen = \"{metrics}\""), OFF, sections).await
+        let metrics = format!("listen = \"{metrics}\"");
+        Self::launch(setting, free_address()?, &metrics, OFF, sections).await
     }
 
     async fn launch(
         setting: &Setting,
+        address: SocketAddr,
         metrics: &str,
         mirror: &str,
         sections: &str,
     ) -> Outcome<Self> {
         let folder = TempDir::new()?;
-        let address = free_address()?;
         let path = folder.path().join("gateway.toml");
         let text = format!(
             "[server]\nlisten = \"{address}\"\n[auth]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\nhs256_secret = \"{SECRET}\"\n\
-             [metrics]\n{metrics}\n[mirror]\n{mirror}\n{sections}"
+             [metrics]\n{metrics}\n[mirror]\n{mirror}\n[cluster]\nadvertise_url = \"http://{address}\"\n{sections}"
         );
         std::fs::write(&path, text)?;
         let log = std::fs::File::create(folder.path().join("log"))?;
@@ -166,6 +178,16 @@ impl Gateway {
     /// Returns where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Sends it a signal by its name, such as `STOP`. Whatever that was, it ends when it is dropped.
+    pub(crate) async fn signal(&self, name: &str) -> Outcome<()> {
+        let mut kill = Command::new("kill");
+        let sent = kill.args(["-s", name, &self.process().to_string()]);
+        match sent.status().await?.success() {
+            true => Ok(()),
+            false => Err(format!("the gateway got no {name}").into()),
+        }
     }
 
     /// Returns the process.

@@ -2,6 +2,7 @@
 
 mod bare;
 mod cached;
+mod cluster;
 mod delayed_link;
 mod faults;
 mod gateway;
@@ -70,6 +71,7 @@ enum Scenario {
     Hostile,
     Faults,
     Mirror,
+    Cluster,
     /// Ten minutes; only when it is asked for
     Soak,
 }
@@ -156,6 +158,9 @@ async fn run(only: Option<Scenario>, setting: &Setting, report: &mut Report) -> 
     }
     if wanted(Scenario::Mirror) {
         mirror::run(setting, report).await?;
+    }
+    if wanted(Scenario::Cluster) {
+        cluster::run(setting, report).await?;
     }
     if only == Some(Scenario::Soak) {
         soak::run(setting, report).await?;
