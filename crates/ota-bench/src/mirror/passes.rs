@@ -33,13 +33,14 @@ pub(crate) async fn run(setting: &Setting, report: &mut Report) -> Outcome<()> {
 }
 
 /// A gateway that mirrors one vendor.
-struct Mirrored {
-    gateway: Gateway,
+pub(super) struct Mirrored {
+    pub(super) gateway: Gateway,
     _folder: tempfile::TempDir,
 }
 
 impl Mirrored {
-    async fn start(setting: &Setting, mirror: &str, section: &str) -> Outcome<Self> {
+    /// Starts it with these settings of the mirror, on a file of its own, and these sections.
+    pub(super) async fn start(setting: &Setting, mirror: &str, section: &str) -> Outcome<Self> {
         let folder = tempfile::TempDir::new()?;
         let path = folder.path().join("mirror.db");
         let mirror = format!(
@@ -55,7 +56,7 @@ impl Mirrored {
     }
 
     /// Waits until the first pass has ended; returns the tasks that it brought.
-    async fn is_current(&self, at_most: Duration) -> Outcome<f64> {
+    pub(super) async fn is_current(&self, at_most: Duration) -> Outcome<f64> {
         let (client, token) = (gateway::client()?, self.gateway.authorization()?);
         let url = self.gateway.url(&format!("{PROVIDER}/sync"));
         let begin = SystemClock.monotonic();
