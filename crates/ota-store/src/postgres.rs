@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
@@ -15,7 +14,7 @@ use crate::combination::Cache;
 use crate::connection::{Connection, Work};
 use crate::error::{OpenError, Result, StoreError};
 use crate::postgres_connection::{PostgresConnection, failed};
-use crate::postgres_tls::Tls;
+use crate::postgres_tls::{Tls, TlsParameters, client_config};
 
 /// Connections that are open at most.
 const CONNECTIONS: usize = 8;
@@ -38,14 +37,19 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Reads the URL; nothing is sent yet.
     pub(crate) fn new(url: &str) -> std::result::Result<Self, OpenError> {
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            // The source names the part that is wrong, never the password.
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            OpenError::Refused(format!(
-                "the mirror's database URL is no postgres URL: {}",
-                source.unwrap_or_else(|| "it cannot be read".to_owned())
-            ))
-        })?;
+        let parameters = TlsParameters::take(url);
+        let mut config: Config =
+            parameters
+                .url
+                .parse()
+                .map_err(|error: tokio_postgres::Error| {
+                    // The source names the part that is wrong, never the password.
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    OpenError::Refused(format!(
+                        "the mirror's database URL is no postgres URL: {}",
+                        source.unwrap_or_else(|| "it cannot be read".to_owned())
+                    ))
+                })?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
         }
@@ -58,9 +62,16 @@ impl Postgres {
             config.application_name("ota-gateway");
         }
         // `prefer`, which stands for "not said", would accept any certificate or none; it is taken as "no TLS".
-        let tls = match config.get_ssl_mode() {
-            SslMode::Disable | SslMode::Prefer => None,
-            _ => Some(Tls::new(client_config()?)),
+        let is_plain = matches!(config.get_ssl_mode(), SslMode::Disable | SslMode::Prefer);
+        let tls = match (is_plain, parameters.root_certificates) {
+            (false, path) => Some(Tls::new(client_config(path.as_deref())?)),
+            (true, None) => None,
+            (true, Some(_)) => {
+                return Err(OpenError::Refused(
+                    "the mirror's database URL has `sslrootcert` without TLS: add `sslmode=verify-full`"
+                        .to_owned(),
+                ));
+            }
         };
         if tls.is_none() {
             config.ssl_mode(SslMode::Disable);
@@ -178,23 +189,4 @@ fn closed() -> StoreError {
     StoreError::Unavailable {
         message: "the mirror's database: it is being closed".to_owned(),
     }
-}
-
-/// TLS as everywhere in the gateway: ring, and the certificates that the system trusts.
-fn client_config() -> std::result::Result<ClientConfig, OpenError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let refused = |error: rustls::Error| {
-        OpenError::Refused(format!(
-            "the mirror's database: the system's certificates cannot be read: {error}"
-        ))
-    };
-    let verifier =
-        rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).map_err(refused)?;
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(refused)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(config)
 }

@@ -114,14 +114,14 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
 }
 
 /// A schema of a test's own.
-struct Schema {
+pub(crate) struct Schema {
     server: String,
     name: String,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Schema {
-    async fn make(server: &str) -> Self {
+    pub(crate) async fn make(server: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
@@ -147,7 +147,7 @@ impl Schema {
         }
     }
 
-    async fn drop(self) {
+    pub(crate) async fn drop(self) {
         let client = connect(&self.server).await;
         client
             .batch_execute(&format!("DROP SCHEMA {} CASCADE", self.name))

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use ota_store::{OpenError, OpenSettings, Store};
 
-use crate::harness::{URL, job, job_page, on_both, runtime, task, task_page};
+use crate::harness::{Schema, URL, connect, job, job_page, on_both, runtime, task, task_page};
 use ota_core::task::TaskStatus;
 
 async fn open(url: &str, exclusive: bool, create: bool) -> Result<Store, OpenError> {
@@ -169,6 +169,79 @@ fn a_wrong_password_or_database_is_refused() {
         let (base, _) = server.rsplit_once('/').expect("a URL with a database");
         let result = open(&format!("{base}/no_such_database"), true, true).await;
         refused(result, "no_such_database");
+    });
+}
+
+#[test]
+fn a_certificate_of_an_authority_of_ones_own_is_trusted_by_its_file_only() {
+    let (Ok(server), Ok(authority)) = (std::env::var(URL), std::env::var("OTA_TEST_POSTGRES_CA"))
+    else {
+        println!("left out, because {URL} or OTA_TEST_POSTGRES_CA is not set");
+        return;
+    };
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let schema = Schema::make(&server).await;
+        let with = |parameters: &str| format!("{}&{parameters}", schema.url);
+
+        let trusted = format!("sslmode=verify-full&sslrootcert={authority}");
+        let store = open(&with(&trusted), false, true).await.expect("it opens");
+        assert_eq!(store.verify().await, Ok(Vec::new()));
+        // The server itself says that the store's connection is encrypted; no other test has one.
+        let client = connect(&server).await;
+        let row = client
+            .query_one(
+                "SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
+                 WHERE a.application_name = 'ota-gateway' AND s.ssl",
+                &[],
+            )
+            .await
+            .expect("the server's own view");
+        assert!(row.get::<_, i64>(0) > 0);
+        drop(store);
+
+        // The system does not know the authority; nor does a file with another one.
+        for parameters in ["sslmode=require", "sslmode=verify-full"] {
+            let error = open(&with(parameters), false, true)
+                .await
+                .expect_err("unknown");
+            assert!(error.to_string().contains("certificate"), "{error}");
+        }
+        let other = folder.path().join("other.pem");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = rcgen::CertificateParams::default()
+            .self_signed(&key)
+            .expect("a certificate");
+        std::fs::write(&other, certificate.pem()).expect("a file");
+        let parameters = format!("sslmode=require&sslrootcert={}", other.display());
+        let error = open(&with(&parameters), false, true)
+            .await
+            .expect_err("another");
+        assert!(error.to_string().contains("certificate"), "{error}");
+        // The name counts too: the certificate is for `localhost` and 127.0.0.1.
+        let elsewhere = with(&trusted).replace("127.0.0.1", "127.0.0.2");
+        assert_ne!(elsewhere, with(&trusted));
+        assert!(open(&elsewhere, false, true).await.is_err());
+        schema.drop().await;
+    });
+}
+
+#[test]
+fn a_file_of_authorities_that_cannot_be_used_is_refused() {
+    in_folder(|path| async move {
+        let base = "postgres://user:secret@127.0.0.1:1/db";
+        let open = |parameters: String| async move {
+            open(&format!("{base}?{parameters}"), true, true).await
+        };
+        let file = path.with_extension("pem");
+        let named = |file: &Path| format!("sslmode=verify-full&sslrootcert={}", file.display());
+        refused(open(named(&file)).await, "`sslrootcert`");
+        std::fs::write(&file, "no certificate").expect("a file");
+        refused(open(named(&file)).await, "no certificate in PEM form");
+        refused(
+            open(format!("sslrootcert={}", file.display())).await,
+            "sslmode=verify-full",
+        );
     });
 }
 
