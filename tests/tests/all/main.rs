@@ -47,6 +47,7 @@ mod routes {
         mod stats;
         mod sync;
         mod tasks;
+        mod texts;
     }
     mod identifiers;
     mod invalid_requests;
