@@ -25,6 +25,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a server may leave what was sent unconfirmed.
 const SILENT: Duration = Duration::from_secs(15);
 
+/// How long a transaction may wait for its next statement. Shorter than a lease, so that whoever takes an account over finds nothing locked.
+const SILENT_CLIENT: Duration = Duration::from_secs(10);
+
 /// The server and the connections to it.
 pub(crate) struct Postgres {
     config: Config,
@@ -164,12 +167,22 @@ impl Postgres {
                 client
             }
         };
+        client.batch_execute(&session()).await?;
         let combinations = Arc::clone(&self.combinations);
         Ok(Connection::Postgres(PostgresConnection::new(
             client,
             combinations,
         )))
     }
+}
+
+/// Makes the server end a transaction whose client is silent: a gateway that was stopped in the middle of one would otherwise keep its rows locked, and its
+/// lease with them, for as long as it is stopped.
+fn session() -> String {
+    format!(
+        "SET idle_in_transaction_session_timeout = {}",
+        SILENT_CLIENT.as_millis()
+    )
 }
 
 /// Returns whether a refusal stays until an operator does something: a wrong password, an unknown database, no right to connect.
