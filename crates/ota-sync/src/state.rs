@@ -226,6 +226,8 @@ impl State {
             self.first_pass_at = known.first_pass_at;
             self.list.complete_at = known.last_full_pass_at;
             self.list.last_at = self.list.last_at.max(known.last_full_pass_at);
+            // By a process before: the first pass ends with what is left of it, not with another list.
+            self.list.reached_end |= known.last_full_pass_at.is_some();
             self.told_problem = known.problem.as_ref().map(|(text, _)| text.clone());
             self.progress_at = self.progress_at.max(known.progress_at);
         }
