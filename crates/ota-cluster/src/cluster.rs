@@ -59,9 +59,14 @@ pub enum Standing {
         /// Where the holder is reached, if one is known. It stands in the table of leases.
         address: Option<String>,
     },
+    /// It may, and holds no lease: this process has not reached the database since its start, so nothing says who holds the account.
+    Undecided,
 }
 
 /// The accounts of this process. Clones share them.
+///
+/// Until the database has said for the first time who holds an account, this process calls its vendor without a lease, as a gateway that is alone does:
+/// a server that is away when the gateway starts must not keep clients from what one provider is asked for. From then on only a lease counts.
 #[derive(Clone, Debug)]
 pub struct Cluster(Arc<Inner>);
 
@@ -85,6 +90,8 @@ struct HeldAccount {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Whether the database has said who holds the account, or should have.
+    decided: bool,
     tenure: Option<HeldTenure>,
     /// The epoch of the last tenure of this process.
     last_epoch: Option<i64>,
@@ -102,6 +109,13 @@ struct HeldTenure {
     renewed: Instant,
 }
 
+impl State {
+    /// Returns the tenure, as long as it is trusted.
+    fn trusted(&self, now: Instant) -> Option<HeldTenure> {
+        self.tenure.filter(|tenure| now < tenure.until())
+    }
+}
+
 impl HeldTenure {
     fn until(self) -> Instant {
         after(self.renewed, TRUST)
@@ -115,9 +129,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl HeldAccount {
     /// Returns the tenure, as long as it is trusted.
     fn trusted(&self, now: Instant) -> Option<HeldTenure> {
-        lock(&self.state)
-            .tenure
-            .filter(|tenure| now < tenure.until())
+        lock(&self.state).trusted(now)
     }
 
     fn providers(&self) -> String {
@@ -160,19 +172,37 @@ impl Cluster {
     /// Returns whether this process may call the vendor of a provider now. For a provider that is not configured it may not.
     #[must_use]
     pub fn standing(&self, provider: &ProviderName) -> Standing {
-        match (self.held_until(provider), self.account_of(provider)) {
-            (Some(_), _) => Standing::Holder,
-            (None, account) => Standing::NotHolder {
-                address: account.and_then(|account| lock(&account.state).other.clone()),
+        let Some(account) = self.account_of(provider) else {
+            return Standing::NotHolder { address: None };
+        };
+        let state = lock(&account.state);
+        match state.trusted(self.0.clock.monotonic()) {
+            Some(_) => Standing::Holder,
+            None if state.decided => Standing::NotHolder {
+                address: state.other.clone(),
             },
+            None => Standing::Undecided,
         }
     }
 
-    /// Returns until when this process may call the vendor of a provider; none if it may not now. The time moves on with each renewal.
+    /// Returns until when this process may call the vendor of a provider; none if it may not now. The time moves on with each renewal, and as long as nothing is
+    /// decided.
     #[must_use]
-    pub fn held_until(&self, provider: &ProviderName) -> Option<Instant> {
-        let tenure = self.account_of(provider)?.trusted(self.0.clock.monotonic());
-        tenure.map(HeldTenure::until)
+    pub fn call_until(&self, provider: &ProviderName) -> Option<Instant> {
+        let state = lock(&self.account_of(provider)?.state);
+        let now = self.0.clock.monotonic();
+        match state.trusted(now) {
+            Some(tenure) => Some(tenure.until()),
+            None if state.decided => None,
+            None => Some(after(now, TURN)),
+        }
+    }
+
+    /// Lets only leases count from now on: the database was reached. What it says about each account may have come already.
+    pub fn reached(&self) {
+        for account in self.0.accounts.values() {
+            lock(&account.state).decided = true;
+        }
     }
 
     /// Returns the number of the tenure during which this process holds the account of a provider; none if it does not hold it now. It grows with each tenure, of any
@@ -254,7 +284,11 @@ impl Cluster {
             .filter(|lease| lease.tenure.holder != self.0.member.id)
             .map(|lease| lease.address.clone());
         match runs.is_some() || state.closed {
-            true => Next::Nothing,
+            true => {
+                decide(account, &mut state);
+                Next::Nothing
+            }
+            // Decided by the answer: a caller in between is not refused.
             false => Next::Claim(None),
         }
     }
@@ -274,9 +308,10 @@ impl Cluster {
         };
         // The lease lasts from some time after this.
         let sent = self.0.clock.monotonic();
-        let granted = self.within(table.claim(&claim)).await?;
+        let granted = self.within(table.claim(&claim)).await;
         let mut state = lock(&account.state);
-        match granted {
+        state.decided = true;
+        match granted? {
             // Given back while the claim was on its way: it runs out.
             Some(_) if state.closed => {}
             Some(granted) if Some(granted.epoch) == epoch => {
@@ -329,6 +364,7 @@ impl Cluster {
             let tenure = {
                 let mut state = lock(&account.state);
                 state.closed = true;
+                state.decided = true;
                 state.tenure.take()
             };
             let Some(tenure) = tenure else { continue };
@@ -372,6 +408,16 @@ impl Cluster {
             }
             *logged = text;
         }
+    }
+}
+
+/// Notes that another gateway holds an account.
+fn decide(account: &HeldAccount, state: &mut State) {
+    if !std::mem::replace(&mut state.decided, true) && state.other.is_some() {
+        tracing::info!(
+            "another gateway holds the vendor account of {}: live reads go there",
+            account.providers()
+        );
     }
 }
 

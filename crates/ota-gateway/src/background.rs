@@ -1,6 +1,7 @@
 //! Background tasks.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use ota_core::BoxFuture;
@@ -40,9 +41,32 @@ impl BackgroundMetrics {
 /// The delay before a failed background task is restarted.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs the background tasks. A task that panics is restarted: without it, keys and certificates would become outdated unnoticed.
-pub(crate) async fn supervise(tasks: impl Fn() -> Vec<BoxFuture<'static, ()>>) {
+/// How long the end of the tasks is waited for. They are dropped where they wait next; only one that computes for so long is left behind.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
+/// Runs the background tasks until `stop` resolves, and returns when they have ended. A task that panics is restarted: without it, keys and certificates would
+/// become outdated unnoticed.
+pub(crate) async fn supervise(
+    tasks: impl Fn() -> Vec<BoxFuture<'static, ()>>,
+    stop: impl Future<Output = ()>,
+) {
     let mut running = JoinSet::new();
+    tokio::select! {
+        () = stop => {}
+        never = keep_running(&mut running, tasks) => match never {},
+    }
+    if tokio::time::timeout(LONGEST_END, running.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("a task of the background does not end, and is left behind");
+    }
+}
+
+async fn keep_running(
+    running: &mut JoinSet<()>,
+    tasks: impl Fn() -> Vec<BoxFuture<'static, ()>>,
+) -> Infallible {
     let mut numbers = HashMap::new();
     for (number, task) in tasks().into_iter().enumerate() {
         numbers.insert(running.spawn(task).id(), number);
@@ -58,6 +82,8 @@ pub(crate) async fn supervise(tasks: impl Fn() -> Vec<BoxFuture<'static, ()>>) {
             numbers.insert(running.spawn(task).id(), number);
         }
     }
+    // There is nothing left to do.
+    std::future::pending().await
 }
 
 #[cfg(test)]
@@ -84,9 +110,40 @@ mod tests {
             vec![panics]
         };
         tokio::select! {
-            () = supervise(tasks) => panic!("supervise ended although a task is still running"),
+            () = supervise(tasks, std::future::pending()) => panic!("supervise ended although a task is still running"),
             () = again.notified() => {}
         }
         assert_eq!(begun.load(Ordering::Relaxed), 2);
+    }
+
+    /// Notes when it is dropped.
+    struct Noted(Arc<AtomicUsize>);
+
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_the_tasks() {
+        let ended = Arc::<AtomicUsize>::default();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let tasks = || {
+            let task = |noted: Noted| -> BoxFuture<'static, ()> {
+                Box::pin(async move {
+                    let _noted = noted;
+                    std::future::pending().await
+                })
+            };
+            vec![
+                task(Noted(Arc::clone(&ended))),
+                task(Noted(Arc::clone(&ended))),
+            ]
+        };
+        let stopped = async { drop(stopped.await) };
+        let (sent, ()) = tokio::join!(async { stop.send(()) }, supervise(tasks, stopped));
+        assert_eq!(sent, Ok(()));
+        assert_eq!(ended.load(Ordering::Relaxed), 2);
     }
 }

@@ -54,7 +54,7 @@ struct ProviderLease {
 
 impl Lease for ProviderLease {
     fn held_until(&self) -> Option<Instant> {
-        self.cluster.held_until(&self.provider)
+        self.cluster.call_until(&self.provider)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads of the fleet: answered from the mirror's database, without a vendor call.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
@@ -11,6 +12,7 @@ use ota_api::fleet::SourceState;
 use ota_api::fleet_parameters::{FleetPaging, Names};
 use ota_api::problem::{Code, Failure};
 use ota_auth::Caller;
+use ota_core::clock::after;
 use ota_core::context::CallSummary;
 use ota_core::id::ProviderName;
 use ota_core::provider::Cursor;
@@ -27,6 +29,8 @@ use crate::state::App;
 #[derive(Debug)]
 pub struct FleetRead {
     conditional: ConditionalRequest,
+    /// The time by which the request is answered.
+    until: Instant,
     app: App,
 }
 
@@ -36,6 +40,7 @@ impl FromRequestParts<App> for FleetRead {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         Ok(Self {
             conditional: ConditionalRequest::read(&parts.method, &parts.headers)?,
+            until: after(app.monotonic(), app.request_timeout()),
             app: app.clone(),
         })
     }
@@ -87,6 +92,12 @@ impl FleetRead {
         self.covered(caller, &names)
     }
 
+    /// Returns the time by which the request is answered.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
     /// Asks the database.
     ///
     /// # Errors
@@ -102,7 +113,7 @@ impl FleetRead {
         let mirror = self.app.mirror();
         let store = mirror.store()?;
         let start = self.app.monotonic();
-        let answer = question(store).await;
+        let answer = mirror.within(self.until, question(store)).await;
         let took = self.app.monotonic().saturating_duration_since(start);
         self.app.metrics().mirror.asked(operation, took);
         let answer = answer.map_err(|error| mirror.failure(&error))?;

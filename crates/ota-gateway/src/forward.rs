@@ -161,7 +161,7 @@ impl Forwarder {
         request: &ForwardedRequest,
     ) -> Option<Elsewhere> {
         match self.holders.standing(provider) {
-            Standing::Holder => None,
+            Standing::Holder | Standing::Undecided => None,
             Standing::NotHolder { address } => Some(Elsewhere {
                 forwarder: Arc::clone(self),
                 provider: provider.clone(),

@@ -19,6 +19,7 @@ use ota_api::problem::Code;
 use ota_server::limits::EdgeLimits;
 use ota_server::{Certificates, ClientWatch, CutOff, Service, Threads};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::Service as _;
@@ -32,7 +33,8 @@ use crate::state::App;
 /// How long shutdown waits for the collector to accept the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
-/// Answers requests until `stop` resolves, on the runtime that it is called on; requests in progress are finished, for as long as a request may take.
+/// Answers requests until `stop` resolves, on the runtime that it is called on; requests in progress are finished, for as long as a request may take. Then the
+/// background ends, the calls of the running windows are kept, and the accounts are given back to the other gateways, in this order.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -90,11 +92,17 @@ impl Api {
         if let Some(sending) = app.telemetry().run() {
             spans.spawn(sending);
         }
-        let served = tokio::select! {
-            served = ota_server::serve(listener, service, stop, threads) => served,
-            // It ends only when there is nothing to do.
-            never = async { supervise(|| app.background()).await; std::future::pending().await } => never,
+        let (closed, end) = oneshot::channel::<()>();
+        let serving = async {
+            let served = ota_server::serve(listener, service, stop, threads).await;
+            // The background waits for this, so it is there.
+            let _told = closed.send(());
+            served
         };
+        let end = async { drop(end.await) };
+        let (served, ()) = tokio::join!(serving, supervise(|| app.background(), end));
+        // Nothing is read any more by anyone. What was called is handed on.
+        app.end().await;
         app.telemetry().end();
         // A collector that does not answer must not delay shutdown.
         let _sent = tokio::time::timeout(LAST_SPANS, spans.join_next()).await;

@@ -1,14 +1,14 @@
 //! The mirror: its database, what keeps it true, and how far the mirror of each provider is.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ota_api::fleet::{MirrorRows, Source, SourceState, SyncPhase, SyncProgress};
 use ota_api::own_timestamp;
 use ota_api::problem::{Code, Failure};
 use ota_cluster::{Cluster, Keeper, Standing};
 use ota_core::BoxFuture;
-use ota_core::clock::Clock;
+use ota_core::clock::{Clock, after};
 use ota_core::context::Moment;
 use ota_core::id::ProviderName;
 use ota_core::job::Job;
@@ -80,6 +80,9 @@ const SWITCHED_OFF: &str =
 /// How long the start waits for the leases.
 const FIRST_LEASES: Duration = Duration::from_secs(3);
 
+/// How long the end waits for the last transaction.
+const LAST_WRITE: Duration = Duration::from_secs(5);
+
 /// How often the rows are counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 
@@ -139,6 +142,7 @@ impl Mirror {
             *self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
             // What nobody holds is then held before the first request comes. A database that hangs does not delay the start.
             let _known = tokio::time::timeout(FIRST_LEASES, cluster.first_turn()).await;
+            cluster.reached();
         }
         let sync = MirrorSync::new(
             store.clone(),
@@ -151,13 +155,42 @@ impl Mirror {
                 self.0.providers.clone(),
             )),
         );
+        // Before the first request: its calls would be written over what the process before has left.
+        if let Err(error) = sync.restore_calls().await {
+            tracing::warn!("the calls of the window before the start are not known: {error}");
+        }
         // Only one opens at a time, so it is still empty.
         let _first = self.0.opened.set(Opened { store, sync });
         Ok(())
     }
 
-    /// Gives the accounts back to the other gateways. The last vendor call has to have ended.
+    /// Waits for an answer of the database, until this time: a server that is cut off may be silent for long.
+    ///
+    /// # Errors
+    /// That of the question, or that there was no answer in time.
+    pub(crate) async fn within<T>(
+        &self,
+        until: Instant,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.0.clock.sleep_until(until) => Err(StoreError::Unavailable {
+                message: "the mirror's database did not answer in time".to_owned(),
+            }),
+        }
+    }
+
+    /// Keeps the calls of the running windows for the next process, and gives the accounts back to the other gateways. The last vendor call has to have been made.
     pub(crate) async fn close(&self) {
+        if let Some(opened) = self.0.opened.get() {
+            let until = after(self.0.clock.monotonic(), LAST_WRITE);
+            let kept = self.within(until, opened.sync.keep_calls()).await;
+            if let Err(error) = kept {
+                tracing::warn!("the calls of the running windows were not kept: {error}");
+            }
+        }
         let keeper = self
             .0
             .keeper
@@ -262,7 +295,11 @@ impl Mirror {
     ///
     /// # Errors
     /// `mirror_unavailable`.
-    pub(crate) async fn progress(&self, provider: &ProviderName) -> Result<SyncProgress, Failure> {
+    pub(crate) async fn progress(
+        &self,
+        provider: &ProviderName,
+        until: Instant,
+    ) -> Result<SyncProgress, Failure> {
         let switched_off = || SyncProgress {
             state: SourceState::Off.to_string(),
             ..SyncProgress::default()
@@ -270,7 +307,8 @@ impl Mirror {
         if self.0.settings.is_none() {
             return Ok(switched_off());
         }
-        let status = self.opened()?.sync.status(provider).await;
+        let status = self.opened()?.sync.status(provider);
+        let status = self.within(until, status).await;
         let status = status.map_err(|error| self.failure(&error))?;
         Ok(status.map_or_else(switched_off, progress))
     }
@@ -279,9 +317,16 @@ impl Mirror {
     ///
     /// # Errors
     /// `conflict` for a provider that is left out; `mirror_unavailable`.
-    pub(crate) async fn start_full_pass(&self, provider: &ProviderName) -> Result<(), Failure> {
+    pub(crate) async fn start_full_pass(
+        &self,
+        provider: &ProviderName,
+        until: Instant,
+    ) -> Result<(), Failure> {
         let is_on = match self.0.settings {
-            Some(_) => self.opened()?.sync.ask_full_pass(provider).await,
+            Some(_) => {
+                let asked = self.opened()?.sync.ask_full_pass(provider);
+                self.within(until, asked).await
+            }
             None => Ok(false),
         };
         match is_on.map_err(|error| self.failure(&error))? {

@@ -196,6 +196,15 @@ impl App {
         tasks
     }
 
+    /// Ends the calls to vendors, and hands them on: to the next process, or to the gateway that takes the accounts over.
+    pub(crate) async fn end(&self) {
+        // A read that nobody waits for any more may be under way.
+        for (_, gate) in &self.0.parts.gates {
+            gate.close();
+        }
+        self.mirror().close().await;
+    }
+
     /// Records that no more connections are accepted, so that no one sends more requests here.
     pub(crate) fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! The gate of one provider: lease, breaker, retry, quota, concurrency, timeout of each attempt, metrics, in this order.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use ota_core::{Error, ErrorKind, Result};
 
 use crate::breaker::{Admission, Breaker};
 use crate::latency::{Latencies, LatencySample};
-use crate::lease::{Lease, lost, lost_meanwhile, not_held};
+use crate::lease::{Lease, closed, lost, lost_meanwhile, not_held};
 use crate::observer::{Observer, Outcome};
 use crate::permit_request::PermitRequest;
 use crate::quota::{AccountQuota, half_random};
@@ -61,6 +62,7 @@ pub struct Guard {
     observer: Arc<dyn Observer>,
     /// None where no other gateway calls the account.
     lease: OnceLock<Arc<dyn Lease>>,
+    closed: AtomicBool,
 }
 
 /// Why an attempt failed.
@@ -91,7 +93,13 @@ impl Guard {
             random,
             observer,
             lease: OnceLock::new(),
+            closed: AtomicBool::new(false),
         }
+    }
+
+    /// Sends nothing any more: the process is about to end. What was sent is counted in the quota by now.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
     }
 
     /// Makes every call depend on a lease of the account: without it nothing is sent, and a call that was sent is not awaited any longer.
@@ -102,6 +110,9 @@ impl Guard {
     }
 
     fn check_lease(&self) -> std::result::Result<(), Failed> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Failed::Refused(Outcome::NotHeld, closed()));
+        }
         match self.lease.get() {
             Some(lease) if lease.held_until().is_none() => {
                 Err(Failed::Refused(Outcome::NotHeld, not_held()))

@@ -35,6 +35,17 @@ pub(crate) fn not_held() -> Error {
     .with_retry_after(AGAIN)
 }
 
+/// The error of a call that a process would make at its end.
+pub(crate) fn closed() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the gateway is shutting down and calls no vendor any more",
+    )
+    .with_local()
+    .with_unsent()
+    .with_retry_after(AGAIN)
+}
+
 /// The error of a call that was sent and whose answer is not awaited, because this process no longer holds the account.
 pub(crate) fn lost_meanwhile() -> Error {
     Error::new(

@@ -32,7 +32,7 @@ pub(crate) async fn exchange(
         return;
     }
     loop {
-        if let Err(error) = once(env, mirrored, wakes).await {
+        if let Err(error) = env.patiently(once(env, mirrored, wakes)).await {
             // Whoever asks the database a question logs why it fails.
             tracing::debug!("the gateways cannot exchange reports: {error}");
         }

@@ -189,6 +189,8 @@ impl MirrorSync {
     /// # Errors
     /// The database cannot be used now.
     pub async fn keep_calls(&self) -> Result<(), StoreError> {
+        // What the process before has left must not be lost in between.
+        self.restore_calls().await?;
         for calls in &self.0.call_times {
             calls.keep(&self.0.env).await?;
         }
@@ -406,7 +408,7 @@ impl Inner {
         let mut forget_at: Option<OffsetDateTime> = None;
         loop {
             let now = self.env.now();
-            let known = self.env.store.providers().await;
+            let known = self.env.patiently(self.env.store.providers()).await;
             self.env.observer.database(known.is_ok());
             *lock(&self.database) = known.as_ref().err().cloned();
             if let Ok(known) = known {

@@ -17,6 +17,9 @@ use crate::state::MirroredState;
 /// A background read waits for its turn in the quota, which may be a whole window away, and then for the vendor.
 const SHORTEST_DEADLINE: Duration = Duration::from_secs(180);
 
+/// How long the database is waited for where nothing else ends the wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What every piece of work needs.
 #[derive(Debug)]
 pub(crate) struct Environment {
@@ -53,6 +56,21 @@ pub(crate) type Step<T = ()> = std::result::Result<T, Failed>;
 impl Environment {
     pub(crate) fn now(&self) -> OffsetDateTime {
         self.clock.now()
+    }
+
+    /// Waits for an answer of the database, not for ever: what is done by time alone must go on, and say that the database is away.
+    pub(crate) async fn patiently<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let until = after(self.clock.monotonic(), PATIENCE);
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.clock.sleep_until(until) => Err(StoreError::Unavailable {
+                message: format!("the mirror's database did not answer within {} s", PATIENCE.as_secs()),
+            }),
+        }
     }
 
     /// Waits for a transaction and measures it.

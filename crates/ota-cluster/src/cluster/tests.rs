@@ -1,5 +1,6 @@
 //! Gateways over one table of leases, on clocks that are moved by hand.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,14 +49,12 @@ struct Table {
     clock: ManualClock,
     row: Arc<Mutex<Row>>,
     link: Arc<Mutex<Link>>,
+    refuse_claims: Arc<AtomicBool>,
 }
 
 impl Table {
     fn reach<T>(&self, operation: impl FnOnce(&mut Row, OffsetDateTime) -> T) -> Result<T> {
         let link = *self.link.lock().unwrap();
-        let away = || StoreError::Unavailable {
-            message: "away".to_owned(),
-        };
         match link {
             Link::Cut => return Err(away()),
             Link::Slow(millis) => self.clock.advance(Duration::from_millis(millis)),
@@ -68,6 +67,12 @@ impl Table {
             Link::Good | Link::Cut => {}
         }
         Ok(done)
+    }
+}
+
+fn away() -> StoreError {
+    StoreError::Unavailable {
+        message: "away".to_owned(),
     }
 }
 
@@ -93,6 +98,9 @@ impl LeaseTable for Table {
     }
 
     fn claim<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Option<Granted>>> {
+        if self.refuse_claims.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Err(away())));
+        }
         let granted = self.reach(|row, now| {
             let runs = row.expires.is_some_and(|expires| expires > now);
             let goes_on = runs && row.holder == claim.holder && Some(row.epoch) == claim.epoch;
@@ -216,6 +224,7 @@ fn gateways<const N: usize>() -> (ManualClock, [Gateway; N]) {
                 clock: clock.clone(),
                 row: Arc::clone(&row),
                 link: Arc::default(),
+                refuse_claims: Arc::default(),
             },
             window,
         }
@@ -311,6 +320,65 @@ async fn without_the_database_a_holder_stops_before_its_lease_ends() {
 }
 
 #[tokio::test]
+async fn before_the_database_was_ever_reached_calls_need_no_lease() {
+    let (clock, [a, b, c]) = gateways();
+    a.link(Link::Cut);
+    b.link(Link::Cut);
+    pass(&clock, 30, &[&a, &b]).await;
+    for gateway in [&a, &b] {
+        assert_eq!(gateway.standing(), Standing::Undecided);
+        let until = gateway.cluster.call_until(&provider()).unwrap();
+        assert_eq!(until, clock.monotonic() + SECOND);
+        // Nothing may be written, so the sync does nothing.
+        assert_eq!(gateway.cluster.epoch(&provider()), None);
+        assert_eq!(gateway.cluster.fence(&provider()), Fence::NotHeld);
+    }
+    // A call that began so is awaited as long as nothing is decided.
+    clock.advance(Duration::from_millis(900));
+    assert!(a.cluster.call_until(&provider()).unwrap() > clock.monotonic());
+
+    // Another gateway holds the account by now: what it does not know of may not go on.
+    pass(&clock, 1, &[&c]).await;
+    a.link(Link::Good);
+    a.turn().await;
+    let address = Some("http://gateway-2:8080".to_owned());
+    assert_eq!(a.standing(), Standing::NotHolder { address });
+    assert_eq!(a.cluster.call_until(&provider()), None);
+    // From then on a database that is away again stops calls, as ever.
+    a.link(Link::Cut);
+    pass(&clock, 60, &[&a, &c]).await;
+    assert_eq!(a.cluster.call_until(&provider()), None);
+    assert_eq!(b.standing(), Standing::Undecided);
+    // The gateway has reached it by another way than its leases.
+    b.cluster.reached();
+    assert_eq!(b.standing(), Standing::NotHolder { address: None });
+    assert_eq!(b.cluster.call_until(&provider()), None);
+}
+
+#[tokio::test]
+async fn who_takes_an_account_over_on_first_reaching_the_database_waits_as_ever() {
+    let (clock, [a, b]) = gateways();
+    b.link(Link::Cut);
+    pass(&clock, 2, &[&a, &b]).await;
+    // The holder dies; the other one has called without a lease all the time, and is never without one or the other from here on.
+    pass(&clock, 12, &[&b]).await;
+    assert_eq!(b.standing(), Standing::Undecided);
+    b.link(Link::Good);
+    b.turn().await;
+    assert!(b.holds());
+    assert_eq!(b.paused().len(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_decides_too() {
+    let (clock, [a]) = gateways();
+    clock.advance(SECOND);
+    a.table.refuse_claims.store(true, Ordering::Relaxed);
+    a.turn().await;
+    assert_eq!(a.standing(), Standing::NotHolder { address: None });
+}
+
+#[tokio::test]
 async fn after_the_database_was_away_for_all_the_holder_goes_on_without_a_wait() {
     let (clock, [a]) = gateways();
     pass(&clock, 1, &[&a]).await;
@@ -337,7 +405,7 @@ async fn a_process_that_was_stopped_and_wakes_up_neither_calls_nor_writes() {
     pass(&clock, 20, &[&b]).await;
     // Before its keeper has had a turn.
     assert!(b.holds() && !a.holds());
-    assert_eq!(a.cluster.held_until(&provider()), None);
+    assert_eq!(a.cluster.call_until(&provider()), None);
     assert_eq!(a.cluster.fence(&provider()), Fence::NotHeld);
     a.turn().await;
     let address = Some("http://gateway-1:8080".to_owned());
@@ -351,7 +419,7 @@ async fn a_slow_renewal_is_trusted_from_before_it_was_sent() {
     a.link(Link::Slow(900));
     let before = clock.monotonic();
     pass(&clock, 1, &[&a]).await;
-    let until = a.cluster.held_until(&provider()).unwrap();
+    let until = a.cluster.call_until(&provider()).unwrap();
     // A second of time, then the list of leases, then the claim.
     let sent = before + SECOND + Duration::from_millis(1800);
     assert_eq!(until, sent + Duration::from_secs(9));
@@ -426,7 +494,7 @@ proptest! {
                 // Who believes to hold it has it in the database too, and for three seconds more than it trusts.
                 if let [of] = holders[..] {
                     prop_assert_eq!(&row.holder, &format!("process-{of}"));
-                    let until = gateways[of].cluster.held_until(&provider()).unwrap();
+                    let until = gateways[of].cluster.call_until(&provider()).unwrap();
                     let trusted = until - clock.monotonic();
                     let runs = since(row.expires.unwrap(), clock.now());
                     prop_assert!(runs >= trusted + Duration::from_secs(3), "{runs:?} {trusted:?}");

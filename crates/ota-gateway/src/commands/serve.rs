@@ -96,7 +96,6 @@ pub async fn run(mut config: Config, dropped_lines: DroppedLines) -> Result<(), 
         tokio::spawn(listeners::serve_metrics(listener, app.clone()))
     });
     let served = api.serve(listener, stop).await;
-    app.mirror().close().await;
     // Metrics can be read until the last request is answered.
     if let Some(metrics) = metrics {
         metrics.abort();
@@ -110,6 +109,11 @@ async fn open_mirror(app: &App, config: &Config) -> Result<(), ConfigError> {
         Ok(()) => Ok(()),
         Err(OpenError::Away(text)) => {
             tracing::warn!("the mirror's database is away, and is tried again: {text}");
+            if config.mirror.is_shared() {
+                tracing::warn!(
+                    "until this gateway reaches it, live reads are made without a lease: gateways that do so at the same time can exceed the quota of a vendor account together"
+                );
+            }
             Ok(())
         }
         Err(OpenError::Refused(text)) => Err(config.mirror_refused(&text)),

@@ -35,7 +35,7 @@ pub async fn get_sync(
     let covered = fleet.one(&caller, &provider)?;
     let provider = ProviderName::from(provider);
     let origin = fleet.origin(&covered);
-    let progress = app.mirror().progress(&provider).await?;
+    let progress = app.mirror().progress(&provider, fleet.until()).await?;
     let body = fleet_text::whole(&progress, &origin)?;
     Ok(fleet.answer(body, &origin).await)
 }

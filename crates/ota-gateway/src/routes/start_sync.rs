@@ -34,9 +34,11 @@ pub async fn start_sync(
 ) -> Result<Response, Failure> {
     let covered = fleet.one(&caller, &provider)?;
     let provider = ProviderName::from(provider);
-    app.mirror().start_full_pass(&provider).await?;
+    app.mirror()
+        .start_full_pass(&provider, fleet.until())
+        .await?;
     let origin = fleet.origin(&covered);
-    let progress = app.mirror().progress(&provider).await?;
+    let progress = app.mirror().progress(&provider, fleet.until()).await?;
     let body = fleet_text::whole(&progress, &origin)?;
     Ok(fleet.accepted(body, &origin).await)
 }
