@@ -63,6 +63,17 @@ impl Schema {
         address.to_owned()
     }
 
+    /// Connects to it, for a look that no gateway takes.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn connect(&self) -> Client {
+        let client = connect(&self.server).await;
+        let path = format!("SET search_path TO {}", self.name);
+        client.batch_execute(&path).await.expect("the path is set");
+        client
+    }
+
     /// Removes it.
     ///
     /// # Panics
@@ -83,15 +94,17 @@ fn parts(url: &str) -> Option<(&str, &str, &str)> {
     Some((&url[..start], &url[start..end], &url[end..]))
 }
 
-async fn execute(server: &str, statements: &str) {
-    let client: Client = {
-        let (client, connection) = tokio_postgres::connect(server, NoTls)
-            .await
-            .expect("the server of the tests answers");
-        tokio::spawn(connection);
-        client
-    };
+async fn connect(server: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(server, NoTls)
+        .await
+        .expect("the server of the tests answers");
+    tokio::spawn(connection);
     client
+}
+
+async fn execute(server: &str, statements: &str) {
+    connect(server)
+        .await
         .batch_execute(statements)
         .await
         .expect("the statements run");

@@ -34,7 +34,9 @@ mod program {
     pub(crate) mod commands;
     pub(crate) mod configuration;
     mod database;
+    mod failover;
     pub(crate) mod logs_and_traces;
+    mod members;
     mod stalled_log;
 }
 mod routes {

@@ -1,7 +1,6 @@
 //! Two gateways on one PostgreSQL database: the one that holds the vendor accounts answers the live reads of the other. And over TLS.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use ota_core::clock::SystemClock;
 use ota_sim::{FleetShape, Server};
@@ -9,54 +8,24 @@ use ota_tests::gateway::keeping_head;
 use ota_tests::postgres::Schema;
 use ota_tests::vendors::alibaba_sim;
 use ota_tests::wire::until;
-use ota_tests::{Gateway, PlantedStanding, Section};
-use tokio::net::{TcpListener, TcpStream};
+use ota_tests::{Gateway, PlantedStanding, Relay, Section};
 
 use crate::network::tls::Identity;
 use crate::setup::{ALI, World};
 
-/// Takes connections to a gateway at an address that is known before the gateway starts.
-struct Relay {
-    address: SocketAddr,
-    gateway: Arc<OnceLock<SocketAddr>>,
-}
-
-impl Relay {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let gateway = Arc::<OnceLock<SocketAddr>>::default();
-        let to = Arc::clone(&gateway);
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let Some(gateway) = to.get().copied() else {
-                    continue;
-                };
-                tokio::spawn(async move {
-                    if let Ok(mut server) = TcpStream::connect(gateway).await {
-                        // One of the two has closed it.
-                        let _ended = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-                    }
-                });
-            }
-        });
-        Self { address, gateway }
-    }
-}
-
 /// Starts a gateway on a database that others share.
-async fn member(schema: &Schema, sim: &Server) -> Gateway {
+async fn member(schema: &Schema, sim: &Server) -> (Gateway, Relay) {
     let relay = Relay::start().await;
     let text = format!(
         "{}[mirror]\ndatabase_url = \"{}\"\n[cluster]\nadvertise_url = \"http://{}\"\n{}",
         keeping_head(),
         schema.url(None),
-        relay.address,
+        relay.address(),
         Section::alibaba(ALI, &sim.url()).to_toml(),
     );
     let gateway = Gateway::with_file(&text).await;
-    relay.gateway.set(gateway.address()).unwrap();
-    gateway
+    relay.lead_to(gateway.address());
+    (gateway, relay)
 }
 
 async fn forwarded(gateway: &Gateway) -> f64 {
@@ -71,9 +40,9 @@ async fn the_holder_of_the_lease_answers_for_both() {
     };
     let sim = alibaba_sim(FleetShape::uniform(5, 30).frozen()).await;
     let jobs = World::jobs_path(ALI);
-    let first = member(&schema, &sim).await;
+    let (first, _line) = member(&schema, &sim).await;
     until(async || first.get(&jobs).await.status == 200).await;
-    let second = member(&schema, &sim).await;
+    let (second, _other_line) = member(&schema, &sim).await;
     until(async || second.get(&jobs).await.status == 200).await;
     assert_eq!(
         (forwarded(&first).await, forwarded(&second).await),

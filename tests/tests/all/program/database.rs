@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
-use ota_sim::FleetShape;
+use ota_sim::{FleetShape, Quota, Refusal, huawei};
 use ota_store::{OpenSettings, Store};
 use ota_tests::postgres::{Schema, server};
 use ota_tests::program::{command, run_command, stderr, stdout};
 use ota_tests::token::minted;
-use ota_tests::vendors::alibaba_sim;
+use ota_tests::vendors::{alibaba_sim, huawei_config};
 use ota_tests::{Section, gateway, wire};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -16,7 +17,7 @@ use tokio::process::Command;
 
 use crate::program::commands::{listening, signal};
 use crate::program::configuration::{File, alibaba};
-use crate::setup::ALI;
+use crate::setup::{ALI, HUA};
 
 /// A configuration with a mirror; a relative file lies beside the configuration. Other gateways can share a database of PostgreSQL.
 fn with_database(text: &str, url: &str) -> File {
@@ -26,7 +27,7 @@ fn with_database(text: &str, url: &str) -> File {
 }
 
 /// The program in the folder of its configuration, with its mirror.
-fn program(file: &File, arguments: &[&str]) -> Command {
+pub(super) fn program(file: &File, arguments: &[&str]) -> Command {
     let mut command = command(&[arguments, &["--config", file.path()]].concat());
     command
         .env_remove("OTA_GATEWAY__MIRROR__ENABLED")
@@ -35,13 +36,13 @@ fn program(file: &File, arguments: &[&str]) -> Command {
 }
 
 /// Runs it, and returns exit code, standard output and standard error.
-async fn told(file: &File, arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(super) async fn told(file: &File, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = run_command(program(file, arguments)).await;
     (output.status.code(), stdout(&output), stderr(&output))
 }
 
 /// Asks a program that serves.
-async fn get(address: SocketAddr, path: &str) -> wire::Reply {
+pub(super) async fn get(address: SocketAddr, path: &str) -> wire::Reply {
     let headers = [
         ("Host".to_owned(), address.to_string()),
         (
@@ -294,6 +295,40 @@ async fn a_wrong_password_or_database_is_refused_without_the_password() {
     }
 }
 
+#[tokio::test]
+async fn a_window_that_was_used_up_is_so_after_a_restart() {
+    // No test outlasts the window.
+    let quota = Quota {
+        calls: 20,
+        window: Duration::from_secs(3600),
+    };
+    let sim = huawei::start(huawei::Config {
+        quota: Some(quota),
+        ..huawei_config(FleetShape::uniform(2, 5).frozen())
+    });
+    let sim = sim.await.unwrap();
+    let section = Section::huawei(HUA, &sim.url())
+        .limit("calls = 20")
+        .limit("window_s = 3600");
+    let text = gateway::head() + &section.to_toml();
+    let file = with_database(&text, "sqlite:mirror.db");
+    let live = format!("/v1/providers/{HUA}/jobs");
+    let (mut child, _lines, address) = listening(program(&file, &["serve"])).await;
+    // The last of these calls is made right before the end.
+    while get(address, &live).await.status == 200 {}
+    signal(&child, "TERM").await;
+    let ended = tokio::time::timeout(wire::PATIENCE, child.wait()).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(0));
+    let calls = sim.counters().total_answered();
+    let (_child, _lines, address) = listening(program(&file, &["serve"])).await;
+    let refused = get(address, &live).await;
+    refused.problem(503, "provider_throttled");
+    let counters = sim.counters();
+    assert_eq!(counters.refused_for(Refusal::Throttled), 0, "{counters:?}");
+    // A login counts at no quota.
+    assert!(counters.total_answered() <= calls + 1, "{counters:?}");
+}
+
 /// Passes connections on to a server.
 async fn pass_on(listener: TcpListener, server: String) {
     while let Ok((mut here, _)) = listener.accept().await {
@@ -330,12 +365,11 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
     let reply = get(gateway, "/v1/jobs").await;
     assert!(reply.must("retry-after").parse::<u64>().unwrap() > 0);
     reply.problem(503, "mirror_unavailable");
-    // Another gateway may hold the account, so nothing is called.
-    let live = format!("/v1/providers/{ALI}/jobs");
-    let reply = get(gateway, &live).await;
-    assert!(reply.must("retry-after").parse::<u64>().unwrap() > 0);
-    reply.problem(503, "provider_unavailable");
+    // Nothing is read in the background, and live reads need no lease yet.
     assert_eq!(sim.counters().total_calls(), 0);
+    let live = format!("/v1/providers/{ALI}/jobs");
+    let jobs = get(gateway, &live).await.ok();
+    assert_eq!(jobs["items"].as_array().unwrap().len(), 2);
     let providers = get(gateway, "/v1/providers").await.ok();
     assert_eq!(state(&providers), "unavailable", "{providers}");
 
@@ -353,6 +387,8 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
         logged.push('\n');
     }
     assert!(logged.contains("can be used again"), "{logged}");
+    let held = "this gateway holds the vendor account of ali now";
+    assert!(logged.contains(held), "{logged}");
     passing.abort();
     schema.remove().await;
 }
