@@ -1,5 +1,6 @@
 //! The process ends at any moment, and starts again.
 
+use ota_core::clock::Clock as _;
 use ota_core::job::JobStatus::{Completed, InProgress};
 use ota_core::task::TaskStatus::{Pending, Succeeded};
 use std::sync::Arc;
@@ -42,8 +43,12 @@ async fn a_kill_at_any_step_loses_nothing_and_leaves_no_half_page() {
             world.vendor.add("a", InProgress, &[(Pending, 350)]);
             world.vendor.add("b", Completed, &[(Succeeded, 150)]);
             run_and_kill(&mut world, call, moments).await;
+            let began = world.clock.now();
             world.start().await;
             world.first_pass().await;
+            // With what is left of it, not with another list.
+            let took = world.clock.now() - began;
+            assert!(took < world.settings.full_pass, "{took}");
             world.settle().await;
             world
                 .equals(&format!("killed at call {call} and {moments} moments"))

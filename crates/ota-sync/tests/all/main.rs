@@ -5,5 +5,6 @@ mod kills;
 mod looks;
 mod passes;
 mod property;
+mod shared;
 mod vendor;
 mod world;

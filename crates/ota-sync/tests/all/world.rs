@@ -14,8 +14,8 @@ use ota_store::Store;
 use ota_store::fleet::{JobQuery, JobSort, TaskQuery, TaskSort};
 use ota_store::store::OpenSettings;
 use ota_sync::{
-    MirrorSync, MirroredProvider, Observer, PassKind, Phase, Reason, Render, SourceState,
-    SyncSettings, SyncStatus, WriteKind,
+    AccountLease, MirrorSync, MirroredProvider, Observer, PassKind, Phase, Reason, Render,
+    SourceState, SyncSettings, SyncStatus, WriteKind,
 };
 use time::macros::datetime;
 use tokio::task::JoinHandle;
@@ -155,10 +155,24 @@ impl World {
             create: true,
         };
         let store = Store::open(&settings).await.unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         self.quota = quota(&self.clock);
+        let sync = self.sync_of(&self.vendor, &store, None);
+        sync.restore_calls().await.unwrap();
+        let own = sync.clone();
+        let task = tokio::spawn(async move { own.run().await });
+        self.running = Some((store, sync, task));
+    }
+
+    /// Makes the sync of a process that reads this vendor.
+    pub(crate) fn sync_of(
+        &self,
+        vendor: &Arc<Vendor>,
+        store: &Store,
+        lease: Option<Arc<dyn AccountLease>>,
+    ) -> MirrorSync {
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let provider = ConfiguredProvider::new(
-            self.vendor.clone(),
+            Arc::<Vendor>::clone(vendor),
             Arc::new(Plenty),
             Duration::from_secs(10),
             Arc::clone(&clock),
@@ -168,20 +182,16 @@ impl World {
             account: "account".to_owned(),
             quota: Arc::clone(&self.quota),
             enabled: true,
-            lease: None,
+            lease,
         };
-        let sync = MirrorSync::new(
+        MirrorSync::new(
             store.clone(),
             vec![provider],
             self.settings,
             clock,
             Arc::new(Rendered),
             self.seen.clone(),
-        );
-        sync.restore_calls().await.unwrap();
-        let own = sync.clone();
-        let task = tokio::spawn(async move { own.run().await });
-        self.running = Some((store, sync, task));
+        )
     }
 
     /// Ends the process without a warning.
