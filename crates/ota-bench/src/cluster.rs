@@ -43,8 +43,8 @@ const TAKEOVER: f64 = 15.0;
 /// How long what was sent may be on its way to the simulator.
 const ARRIVED: Duration = Duration::from_millis(100);
 
-/// How long readers are watched once another gateway calls.
-const AFTERWARDS: Duration = Duration::from_secs(3);
+/// How long readers are watched once another gateway calls, longer than nginx leaves one alone that has failed.
+const AFTERWARDS: Duration = Duration::from_secs(4);
 
 /// How long a gateway that was paused is left to itself.
 const AWAKE: Duration = Duration::from_secs(3);
