@@ -200,13 +200,25 @@ impl Shared<'_> {
 
     /// Readers of single jobs, who need a call each.
     fn readers(&self, entrances: &[SocketAddr]) -> Readers {
+        let urls = self.job_urls(entrances);
+        Readers::start(&self.client, &self.token, urls, READERS, Duration::ZERO)
+    }
+
+    /// A reader of single jobs at one gateway, who waits for a second at most.
+    fn impatient_reader(&self, place: usize) -> Outcome<Readers> {
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(1));
+        let urls = self.job_urls(&[self.addresses[place]]);
+        let (client, every) = (client.build()?, Duration::from_millis(100));
+        Ok(Readers::start(&client, &self.token, urls, 1, every))
+    }
+
+    fn job_urls(&self, entrances: &[SocketAddr]) -> Vec<String> {
         let fleet = self.limited.fleet();
         let urls = fleet.jobs.iter().enumerate().map(|(place, job)| {
             let entrance = entrances[place % entrances.len()];
             format!("http://{entrance}/v1/providers/{PROVIDER}/jobs/{}", job.id)
         });
-        let urls = urls.collect();
-        Readers::start(&self.client, &self.token, urls, READERS, Duration::ZERO)
+        urls.collect()
     }
 
     /// A reader of the fleet.
@@ -383,6 +395,8 @@ async fn take_over(
             first_call(shared, begin).await?
         }
         Ending::Paused => {
+            // All others may wait for the one that is paused.
+            let _asking = shared.impatient_reader(other)?;
             holder.signal("STOP").await?;
             let taken = first_call(shared, begin).await?;
             holder.signal("CONT").await?;
