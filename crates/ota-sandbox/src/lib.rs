@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod folder;
+
 use std::net::SocketAddr;
 
 use ota_auth::TokenIssuer;
@@ -8,10 +10,11 @@ use ota_core::random::{Random, SystemRandom};
 use ota_gateway::config::{AuthMode, Config};
 use ota_gateway::{assembly, listeners};
 use ota_sim::{SIMULATORS, Server, Setup, Simulator};
-use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::net::TcpListener;
+
+use crate::folder::Folder;
 
 /// How long the printed token lives, in seconds: a working day and the evening.
 const TOKEN_TTL_S: u64 = 24 * 3600;
@@ -60,7 +63,7 @@ pub struct Sandbox {
     /// A week before the start, as the API takes it.
     week_ago: String,
     /// Holds the database of the mirror, and is removed with it.
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Sandbox {
@@ -100,7 +103,7 @@ impl Sandbox {
             .map_err(|error| failed("the listener has no address")(&error))?;
         let metrics = metrics_listener(metrics).await?;
         let secret = format!("{}{}", nonce()?, nonce()?);
-        let folder = TempDir::with_prefix("ota-sandbox-")
+        let folder = Folder::make()
             .map_err(|error| failed("no folder can be made for the database")(&error))?;
         let database = folder.path().join("mirror.db");
         let mut settings = settings(address, &secret, &cors_origins, &simulators);

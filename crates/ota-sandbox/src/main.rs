@@ -79,16 +79,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), SandboxError> {
+    // From the beginning on: one that comes during the start ends the sandbox after it, and its folder is removed.
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
     let sandbox = Sandbox::start(Options {
         listen: arguments.listen,
         metrics: arguments.metrics,
         cors_origins: arguments.cors_origin,
     })
     .await?;
-    let signals = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
     let stop = async move {
         match signals {
             (Ok(mut interrupt), Ok(mut terminate)) => {
