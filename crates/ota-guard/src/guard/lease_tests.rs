@@ -179,3 +179,22 @@ async fn a_pause_lets_no_call_leave_before_its_end() {
     waits.await.unwrap().unwrap();
     assert_eq!(bench.sent(), 1);
 }
+
+#[tokio::test]
+async fn a_closed_gate_sends_nothing_and_awaits_what_it_has_sent() {
+    let bench = Bench::new(SECOND * 1000);
+    let sent = bench.call(SECOND * 5);
+    let waits = bench.call(SECOND);
+    settle().await;
+    bench.guard.close();
+    assert_eq!((bench.sent(), bench.quota.counted().len()), (1, 1));
+    bench.pass(SECOND * 5).await;
+    sent.await.unwrap().unwrap();
+    let refused = bench.call(SECOND).await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.is_local() && refused.is_unsent());
+    // Its turn comes when the window has passed.
+    bench.pass(SECOND * 61).await;
+    assert!(waits.await.unwrap().unwrap_err().is_unsent());
+    assert_eq!(bench.sent(), 1);
+}
