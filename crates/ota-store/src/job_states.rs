@@ -35,13 +35,17 @@ pub struct JobState {
     pub vendor_counts: Option<JobStats>,
     /// The counts of the task rows in the database.
     pub own_counts: JobStats,
+    /// Whether the vendor does not show all its tasks.
+    pub truncated: bool,
+    /// Whether its tasks were last read with other settings, so that all are to be read again.
+    pub read_again: bool,
     /// When it is to be looked at next, as the sync last decided.
     pub due_at: Option<OffsetDateTime>,
 }
 
 fn columns() -> String {
     format!(
-        "{SOURCES}, id, changed_at, tasks_changed_at, created_at, started_at, as_of, whole, due_at"
+        "{SOURCES}, id, changed_at, tasks_changed_at, created_at, started_at, as_of, whole, due_at, read_again"
     )
 }
 
@@ -60,6 +64,8 @@ fn state(mut row: Row) -> Result<JobState> {
         tasks_as_of: row.optional_time(4)?,
         due_at: row.optional_time(21)?,
         status: sources.status,
+        truncated: sources.truncated,
+        read_again: row.int(22) != 0,
         own_counts: sources.own.stats(sources.status),
         vendor_counts: sources.vendor,
         id: JobId::from(row.take(14)),

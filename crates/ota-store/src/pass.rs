@@ -1,5 +1,7 @@
 //! Passes over a provider's jobs, or over the tasks of a job.
 
+use std::collections::BTreeMap;
+
 use ota_core::id::{JobId, ProviderName};
 use time::OffsetDateTime;
 
@@ -46,12 +48,37 @@ pub struct OpenPass {
     pub calls: u64,
     /// Whether its end was reached (no cursor after a page).
     pub at_end: bool,
+    /// What its pages so far have left out.
+    pub left_out: LeftOut,
+}
+
+/// What the pages of a pass have left out: it is kept with the pass, so that its end can be told after a restart too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Whether rows exist that the pass cannot reach, and of which nothing is known.
+    pub truncated: bool,
+    /// The packages whose jobs could not be read, each with the reason, fit for an operator. A complete list pass proves nothing about their jobs.
+    pub packages: BTreeMap<String, String>,
+}
+
+impl LeftOut {
+    /// The most packages that are named. With more of them the pass counts as `truncated`.
+    pub const MOST_PACKAGES: usize = 100;
+
+    /// Adds a package whose jobs could not be read.
+    pub fn add_package(&mut self, id: &str, reason: String) {
+        if self.packages.len() < Self::MOST_PACKAGES || self.packages.contains_key(id) {
+            self.packages.insert(id.to_owned(), reason);
+        } else {
+            self.truncated = true;
+        }
+    }
 }
 
 /// How a pass ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PassEnd {
-    /// It proves absence: the end was reached without a failed call, nothing was passed over or truncated, and the rows seen equal the first or last total where
+    /// It proves absence, except of jobs of packages that were left out: the end was reached without a failed call, nothing was truncated, and the rows seen equal the first or last total where
     /// the vendor tells one. The store checks the totals again.
     Complete,
     /// All that the vendor shows was read, and the vendor does not show all. It proves nothing about absence. A deep pass marks its job as truncated until a

@@ -12,7 +12,7 @@ use crate::pass::{Ended, PassEnd, PassId};
 use crate::pass_progress::{self, PassRow};
 use crate::provider;
 use crate::tally::{recount, show};
-use crate::value::{NONE, key, params, plain};
+use crate::value::{NONE, Value, key, params, plain, run_params};
 
 /// Complete passes that must miss a row before it has vanished.
 const MISSES: i64 = 2;
@@ -78,18 +78,35 @@ struct Verdict {
     doubted: bool,
 }
 
-/// Counts a miss for each row that the pass did not see and no later call brought, and judges them. `of` limits the table's rows by `$1`.
+/// The rows that the end of a pass judges.
+struct Judged<'a> {
+    table: &'static str,
+    /// Limits the table's rows by `$1` and from `$4` on.
+    of: &'a str,
+    owner: i64,
+    /// From `$4` on.
+    others: Vec<Value>,
+}
+
+impl Judged<'_> {
+    fn params(&self, second: i64, third: i64) -> Vec<Value> {
+        let mut params = run_params![self.owner, second, third];
+        params.extend(self.others.iter().cloned());
+        params
+    }
+}
+
+/// Counts a miss for each row that the pass did not see and no later call brought, and judges them.
 async fn judge(
     connection: &mut Connection,
-    table: &str,
-    of: &str,
-    owner: i64,
+    judged: &Judged<'_>,
     pass: &PassRow,
 ) -> Result<Verdict> {
+    let Judged { table, of, .. } = judged;
     connection
         .execute(
             &format!("UPDATE {table} SET missed = missed + 1 WHERE {of} AND gone = 0 AND seen_pass <> $2 AND as_of < $3"),
-            &params![owner, pass.id, pass.began_at],
+            &judged.params(pass.id, pass.began_at),
         )
         .await?;
     let row = connection
@@ -98,7 +115,7 @@ async fn judge(
                 "SELECT count(*), count(*) FILTER (WHERE missed = 1), count(*) FILTER (WHERE missed >= $2), count(*) FILTER (WHERE missed >= $3) \
                  FROM {table} WHERE {of} AND gone = 0"
             ),
-            &params![owner, MISSES, MISSES_IN_DOUBT],
+            &judged.params(MISSES, MISSES_IN_DOUBT),
         )
         .await?;
     let [all, missing, would, agreed] =
@@ -112,12 +129,26 @@ async fn judge(
 }
 
 async fn end_of_jobs(connection: &mut Connection, pass: &PassRow, at: i64) -> Result<Ended> {
-    let verdict = judge(connection, "jobs", "source = $1", pass.source, pass).await?;
+    // Of a package that could not be read, and of jobs of which no package is known, nothing is proved.
+    let mut others = Vec::new();
+    let mut of = String::from("source = $1");
+    if !pass.left_out.packages.is_empty() {
+        let packages = pass.left_out.packages.keys().map(|id| key(id));
+        others.extend(packages.chain([String::new()]).map(Value::from));
+        let places: Vec<String> = (4..others.len() + 4).map(|n| format!("${n}")).collect();
+        of = format!("source = $1 AND package_id NOT IN ({})", places.join(", "));
+    }
+    let judged = Judged {
+        table: "jobs",
+        of: &of,
+        owner: pass.source,
+        others,
+    };
+    let verdict = judge(connection, &judged, pass).await?;
+    let sql =
+        format!("SELECT pk FROM jobs WHERE {of} AND gone = 0 AND missed >= $2 AND missed >= $3");
     let rows = connection
-        .query(
-            "SELECT pk FROM jobs WHERE source = $1 AND gone = 0 AND missed >= $2",
-            &params![pass.source, verdict.misses],
-        )
+        .query(&sql, &judged.params(verdict.misses, verdict.misses))
         .await?;
     for row in &rows {
         vanish(connection, pass.source, row.int(0), at).await?;
@@ -139,7 +170,13 @@ async fn end_of_jobs(connection: &mut Connection, pass: &PassRow, at: i64) -> Re
 }
 
 async fn end_of_tasks(connection: &mut Connection, pass: &PassRow, at: i64) -> Result<Ended> {
-    let verdict = judge(connection, "tasks", "job = $1", pass.job, pass).await?;
+    let judged = Judged {
+        table: "tasks",
+        of: "job = $1",
+        owner: pass.job,
+        others: Vec::new(),
+    };
+    let verdict = judge(connection, &judged, pass).await?;
     let vanished = connection
         .execute(
             "UPDATE tasks SET gone = 1, vanished_at = $3 WHERE job = $1 AND gone = 0 AND missed >= $2",
@@ -169,7 +206,7 @@ async fn read_tasks(
 ) -> Result<()> {
     connection
         .execute(
-            "UPDATE jobs SET tasks_truncated = $4, tasks_as_of = CASE WHEN tasks_as_of < $2 THEN $2 ELSE tasks_as_of END, \
+            "UPDATE jobs SET tasks_truncated = $4, read_again = 0, tasks_as_of = CASE WHEN tasks_as_of < $2 THEN $2 ELSE tasks_as_of END, \
              tasks_at = CASE WHEN tasks_at < $2 THEN $2 ELSE tasks_at END, \
              doubted_at = CASE WHEN CAST($3 AS BIGINT) >= 0 AND doubted_at >= 0 THEN doubted_at ELSE CAST($3 AS BIGINT) END WHERE pk = $1",
             &params![pass.job, pass.began_at, doubted_at, truncated],

@@ -1,11 +1,12 @@
 //! The rows of open passes.
 
 use ota_core::id::{JobId, ProviderName};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::connection::Connection;
 use crate::error::Result;
-use crate::pass::{OpenPass, PassId, PassOf};
+use crate::pass::{LeftOut, OpenPass, PassId, PassOf};
 use crate::provider;
 use crate::record::Progress;
 use crate::value::{NONE, Row, count, key, millis, optional_count, params, plain};
@@ -21,10 +22,38 @@ pub(crate) struct PassRow {
     pub(crate) first_total: i64,
     pub(crate) last_total: i64,
     pub(crate) at_end: bool,
+    pub(crate) left_out: LeftOut,
 }
 
-const COLUMNS: &str =
-    "pk, source, job, began_at, seen, first_total, last_total, at_end, has_cursor, position, calls";
+/// Writes what was left out; nothing as the empty text.
+fn left_out_text(left_out: &LeftOut) -> String {
+    if *left_out == LeftOut::default() {
+        return String::new();
+    }
+    serde_json::json!({"truncated": left_out.truncated, "packages": left_out.packages}).to_string()
+}
+
+/// Reads it again. What cannot be read could be anything: then rows may be missing.
+fn left_out(text: &str) -> LeftOut {
+    let read = || {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let packages = value.get("packages")?.as_object()?.iter();
+        let message = |message: &Value| message.as_str().unwrap_or_default().to_owned();
+        Some(LeftOut {
+            truncated: value.get("truncated")?.as_bool()?,
+            packages: packages.map(|(id, of)| (id.clone(), message(of))).collect(),
+        })
+    };
+    match text {
+        "" => LeftOut::default(),
+        _ => read().unwrap_or(LeftOut {
+            truncated: true,
+            ..LeftOut::default()
+        }),
+    }
+}
+
+const COLUMNS: &str = "pk, source, job, began_at, seen, first_total, last_total, at_end, has_cursor, position, calls, left_out";
 
 fn pass_row(row: &Row) -> PassRow {
     PassRow {
@@ -36,6 +65,7 @@ fn pass_row(row: &Row) -> PassRow {
         first_total: row.int(5),
         last_total: row.int(6),
         at_end: row.int(7) != 0,
+        left_out: left_out(row.text(11)),
     }
 }
 
@@ -50,6 +80,7 @@ fn open_pass(row: &mut Row, of: PassOf) -> Result<OpenPass> {
         last_total: row.optional_count(6),
         calls: row.count(10),
         at_end: row.int(7) != 0,
+        left_out: left_out(row.text(11)),
     })
 }
 
@@ -98,8 +129,8 @@ pub(crate) async fn begin(
     };
     connection
         .execute(
-            "INSERT INTO passes (source, job, began_at, has_cursor, position, seen, first_total, last_total, calls, at_end) \
-             VALUES ($1, $2, $3, 0, '', 0, -1, -1, 0, 0) ON CONFLICT (source, job) DO NOTHING",
+            "INSERT INTO passes (source, job, began_at, has_cursor, position, seen, first_total, last_total, calls, at_end, left_out) \
+             VALUES ($1, $2, $3, 0, '', 0, -1, -1, 0, 0, '') ON CONFLICT (source, job) DO NOTHING",
             &params![source, job, at],
         )
         .await?;
@@ -122,6 +153,7 @@ fn nothing(of: PassOf, began_at: OffsetDateTime) -> OpenPass {
         last_total: None,
         calls: 0,
         at_end: false,
+        left_out: LeftOut::default(),
     }
 }
 
@@ -146,7 +178,7 @@ pub(crate) async fn open(
         .map(|mut row| {
             let of = match row.int(2) {
                 0 => PassOf::Jobs(provider.clone()),
-                _ => PassOf::Tasks(provider.clone(), JobId::from(row.take(11))),
+                _ => PassOf::Tasks(provider.clone(), JobId::from(row.take(12))),
             };
             open_pass(&mut row, of)
         })
@@ -165,7 +197,7 @@ pub(crate) async fn advance(
     let is_first = pass.first_total == NONE && pass.last_total == NONE;
     connection
         .execute(
-            "UPDATE passes SET has_cursor = $2, position = $3, seen = seen + $4, first_total = $5, last_total = $6, calls = calls + $7, at_end = $8 WHERE pk = $1",
+            "UPDATE passes SET has_cursor = $2, position = $3, seen = seen + $4, first_total = $5, last_total = $6, calls = calls + $7, at_end = $8, left_out = $9 WHERE pk = $1",
             &params![
                 pass.id,
                 progress.cursor.is_some(),
@@ -174,7 +206,8 @@ pub(crate) async fn advance(
                 if is_first { total } else { pass.first_total },
                 if total == NONE { pass.last_total } else { total },
                 i64::from(progress.calls),
-                progress.cursor.is_none()
+                progress.cursor.is_none(),
+                left_out_text(&progress.left_out)
             ],
         )
         .await?;

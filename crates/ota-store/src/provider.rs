@@ -23,8 +23,8 @@ pub(crate) async fn lock(
     }
     let row = connection
         .first(
-            "INSERT INTO providers (name, vendor, since, first_pass_at, full_pass_at, problem, problem_at, progress_at, doubted_at, writes) \
-             VALUES ($1, $2, $3, -1, -1, '', -1, -1, -1, 1) \
+            "INSERT INTO providers (name, vendor, since, first_pass_at, full_pass_at, problem, problem_at, progress_at, doubted_at, mapping, writes) \
+             VALUES ($1, $2, $3, -1, -1, '', -1, -1, -1, '', 1) \
              ON CONFLICT (name) DO UPDATE SET writes = providers.writes + 1 RETURNING pk",
             &params![provider.as_str(), vendor, at],
         )
@@ -44,6 +44,31 @@ pub(crate) async fn lock_known(
         )
         .await?;
     Ok(row.map(|row| row.int(0)))
+}
+
+/// Notes by which settings the rows of a provider are made. When they have changed, all tasks of all its jobs are to be read again, and open passes begin anew: their
+/// first pages were made by the settings before.
+pub(crate) async fn set_mapping(
+    connection: &mut Connection,
+    provider: &ProviderName,
+    mapping: &str,
+) -> Result<bool> {
+    let row = connection
+        .first(
+            "UPDATE providers SET mapping = $2, writes = writes + 1 WHERE name = $1 AND mapping <> $2 RETURNING pk",
+            &params![provider.as_str(), plain(mapping)],
+        )
+        .await?;
+    let Some(source) = row.map(|row| row.int(0)) else {
+        return Ok(false);
+    };
+    for sql in [
+        "UPDATE jobs SET read_again = 1 WHERE source = $1 AND gone = 0",
+        "DELETE FROM passes WHERE source = $1",
+    ] {
+        connection.execute(sql, &params![source]).await?;
+    }
+    Ok(true)
 }
 
 /// As [`lock`], by number.

@@ -5,7 +5,7 @@ use ota_core::job::{JobKind, JobOutcome, JobStats, JobStatus};
 use ota_core::task::{Failure, TaskStage, TaskStatus};
 use time::OffsetDateTime;
 
-use crate::pass::PassId;
+use crate::pass::{LeftOut, PassId};
 
 /// A job as the vendor told it.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +120,8 @@ pub struct Progress {
     pub total: Option<u64>,
     /// Vendor calls that the page took.
     pub calls: u32,
+    /// What the pass has left out so far, with this page.
+    pub left_out: LeftOut,
 }
 
 /// What a page changed.

@@ -329,6 +329,19 @@ impl Store {
         .await
     }
 
+    /// Notes by which settings the rows of a known provider are made, in a text of the caller's; empty for none. Returns true when they have changed: then
+    /// [`JobState::read_again`] is set for all its jobs, and its open passes are gone.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn set_mapping(&self, provider: &ProviderName, mapping: &str) -> Result<bool> {
+        let (provider, mapping) = (provider.clone(), mapping.to_owned());
+        self.write_as_holder(&provider.clone(), move |connection| {
+            Box::pin(async move { provider::set_mapping(connection, &provider, &mapping).await })
+        })
+        .await
+    }
+
     /// Says that the first pass over jobs and tasks has ended.
     ///
     /// # Errors

@@ -247,8 +247,8 @@ async fn insert(
     let places: Vec<_> = (first..=params.len()).map(|n| format!("${n}")).collect();
     let sql = format!(
         "INSERT INTO jobs (source, id, gone, vanished_at, changed_at, as_of, seen_pass, missed, due_at, doubted_at, vendor_counts, counts_at, \
-         tasks_as_of, tasks_at, tasks_changed_at, pending, in_progress, succeeded, failed, canceled, skipped, unknown, timed_out, shown_counts, shown_failed, tasks_truncated, {}) \
-         VALUES ($1, $2, 0, -1, $3, $4, $5, 0, -1, -1, $6, $7, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, '', -1, 0, {}) RETURNING pk",
+         tasks_as_of, tasks_at, tasks_changed_at, pending, in_progress, succeeded, failed, canceled, skipped, unknown, timed_out, shown_counts, shown_failed, tasks_truncated, read_again, {}) \
+         VALUES ($1, $2, 0, -1, $3, $4, $5, 0, -1, -1, $6, $7, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, '', -1, 0, 0, {}) RETURNING pk",
         COLUMNS.join(", "),
         places.join(", ")
     );

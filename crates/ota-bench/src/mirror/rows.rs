@@ -89,6 +89,7 @@ impl Rows {
                 cursor: (!last).then(|| first.to_string()),
                 total: Some(u64::from(TASKS_OF_A_JOB)),
                 calls: 1,
+                ..Progress::default()
             };
             let mut page = self.page(job, first, 0)?;
             page.pass = Some((pass.id, progress));

@@ -160,7 +160,7 @@ mod tests {
     use super::{About, described, of_provider};
     use ota_core::id::{JobId, ProviderName};
     use ota_store::fleet::ProviderState;
-    use ota_store::pass::{OpenPass, PassId, PassOf};
+    use ota_store::pass::{LeftOut, OpenPass, PassId, PassOf};
     use time::Duration;
     use time::macros::datetime;
 
@@ -200,6 +200,7 @@ mod tests {
             last_total: total,
             calls: 3,
             at_end: false,
+            left_out: LeftOut::default(),
         };
         let passes = [
             pass(PassOf::Tasks(name.clone(), JobId::from("j")), Some(1000)),

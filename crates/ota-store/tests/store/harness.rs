@@ -237,6 +237,7 @@ pub(crate) fn last(pass: PassId, total: Option<u64>) -> Option<(PassId, Progress
             cursor: None,
             total,
             calls: 1,
+            ..Progress::default()
         },
     ))
 }

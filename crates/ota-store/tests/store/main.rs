@@ -4,6 +4,7 @@ mod faults;
 mod fleet;
 mod harness;
 mod lease;
+mod left_out;
 mod measure;
 mod model;
 mod opening;

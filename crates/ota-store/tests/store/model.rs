@@ -265,6 +265,7 @@ fn progress(is_last: bool, rows: usize, end: End) -> Progress {
         cursor: (!is_last).then(|| "more".to_owned()),
         total: Some(total),
         calls: 1,
+        ..Progress::default()
     }
 }
 

@@ -140,6 +140,7 @@ fn a_pass_goes_on_where_its_last_page_was_committed() {
                     cursor: Some("page 2".to_owned()),
                     total: Some(4),
                     calls: 2,
+                    ..Progress::default()
                 },
             ));
             store.write_jobs(&page).await.expect("jobs");
