@@ -17,5 +17,6 @@ pub fn page<T>(
         items: paged.rows,
         next: paged.next.map(cursor),
         problems: Vec::new(),
+        missing_named: false,
     }
 }

@@ -117,6 +117,7 @@ impl<T> TokenPagedRows<T> {
             total: None,
             truncated: self.gap,
             problems: Vec::new(),
+            missing_named: false,
         })
     }
 }

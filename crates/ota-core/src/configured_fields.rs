@@ -229,6 +229,18 @@ impl ConfiguredFields {
         self.0.iter().map(|entry| entry.field)
     }
 
+    /// Returns the places in one text, which differs as soon as a place does; empty where none is configured.
+    #[must_use]
+    pub fn places(&self) -> String {
+        let places = self.0.iter().map(|entry| {
+            let (field, path) = (entry.field.as_str(), entry.path.as_str());
+            format!("{field}={path}")
+        });
+        let mut places: Vec<String> = places.collect();
+        places.sort_unstable();
+        places.join("\n")
+    }
+
     /// Returns what a row holds at the configured places of the fields that rows of its kind have.
     #[must_use]
     pub fn read(&self, kind: RowKind, row: &Value) -> FieldValues {

@@ -230,6 +230,8 @@ pub struct Page<T> {
     /// Parts of the vendor's list that were skipped because the vendor permanently fails for these parts only. If there is one, `truncated` is true
     /// from there on.
     pub problems: Vec<PageProblem>,
+    /// Whether all rows that this list cannot return belong to packages that `problems` of this page or of an earlier one name. Then of every other row the list is whole.
+    pub missing_named: bool,
 }
 
 /// A part of a list that was skipped, and why.
@@ -257,6 +259,7 @@ impl<T> Page<T> {
             total: Some(0),
             truncated: false,
             problems: Vec::new(),
+            missing_named: false,
         }
     }
 }

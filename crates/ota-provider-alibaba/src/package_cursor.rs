@@ -76,6 +76,9 @@ pub(crate) struct PackageCursor {
     /// Whether rows were skipped that the vendor counts and does not return.
     #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) gap: bool,
+    /// Whether packages were skipped whose jobs could not be read.
+    #[serde(rename = "k", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) skipped: bool,
     /// The package itself, if it is known.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub(crate) package: Option<ListedPackage>,
@@ -179,7 +182,7 @@ mod tests {
         ) {
             let position = PackageCursor {
                 index, offset, packages, fingerprint: PageFingerprint::of("job"), packages_fingerprint: PageFingerprint::of("package"),
-                size: Some(u32::MAX), total: Some(u64::MAX), packages_size: Some(10), packages_total: packages, gap: true,
+                size: Some(u32::MAX), total: Some(u64::MAX), packages_size: Some(10), packages_total: packages, gap: true, skipped: true,
                 least: true, short: Some(u32::MAX), packages_least: true, packages_short: Some(7),
                 package: Some(ListedPackage { id: "p".into(), name: Some(name), version: None, product: None }),
             };

@@ -106,8 +106,9 @@ impl<'a> PackageLister<'a> {
                 items: self.items,
                 next,
                 total: None,
-                truncated: self.at.gap,
+                truncated: self.at.gap || self.at.skipped,
                 problems: self.problems,
+                missing_named: self.at.skipped && !self.at.gap,
             });
         }
     }
@@ -238,7 +239,7 @@ impl<'a> PackageLister<'a> {
             self.calls += 1;
             self.problems.push(problem(&package, &error));
             self.unavailable = Some(error).filter(|error| error.kind() == ErrorKind::Unavailable);
-            self.at.gap = true;
+            self.at.skipped = true;
             self.at.skip_package();
             return Ok(Step::Next);
         }

@@ -33,6 +33,7 @@ impl Flawed {
                 Ok(Page {
                     truncated: true,
                     problems: vec![problem],
+                    missing_named: true,
                     ..Page::empty()
                 })
             }
@@ -42,6 +43,7 @@ impl Flawed {
             (Flaw::HidesBrokenParts, Ok(page)) if broken(&page) => Ok(Page {
                 truncated: false,
                 problems: Vec::new(),
+                missing_named: false,
                 ..page
             }),
             (_, page) => page,
