@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use ota_core::Error;
 use ota_core::clock::after;
 use ota_core::id::JobId;
-use ota_core::{Error, ErrorKind};
 use ota_store::StoreError;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
@@ -16,11 +16,11 @@ use tokio::sync::Notify;
 use crate::judge::Manner;
 use crate::look::{look, running_jobs};
 use crate::open_tasks::open_tasks;
-use crate::pages::{counts_in_rows, deep_page, list_page};
+use crate::pages::{counts_in_rows, deep_page, list_page, list_waits};
 use crate::queue::Kind;
 use crate::schedule::{Candidate, FIRST_READ, LONGEST_SLEEP, age, backoff, later};
 use crate::state::{Failing, MirroredState, State, Tenure};
-use crate::step::{Environment, Failed, Step};
+use crate::step::{Environment, Failed, Step, is_about_vendor};
 
 /// Pieces of work of one account that are done side by side: enough to use a quota of ten calls a second with a vendor that takes 400 ms.
 const SIDE_BY_SIDE: usize = 4;
@@ -34,8 +34,8 @@ const LOOK_FOR_LEASE: Duration = Duration::from_secs(1);
 /// The first and the longest wait after a vendor failed.
 const VENDOR_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
-/// The first and the longest wait after one job could not be read.
-const JOB_PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
+/// The first wait after a look at one job failed.
+const LOOK_PAUSE: Duration = Duration::from_secs(30);
 
 /// The most of them that read open tasks, which nothing waits for.
 const MOST_OPEN: usize = 2;
@@ -224,7 +224,7 @@ impl Best {
         if list.busy {
             return;
         }
-        if let Some(until) = list.not_before.filter(|until| *until > now) {
+        if let Some(until) = list.retry.not_before.filter(|until| *until > now) {
             return self.later(until);
         }
         let candidate = |age, wanted| Candidate {
@@ -311,6 +311,8 @@ async fn step(env: &Environment, of: &MirroredState, work: Work) -> bool {
 async fn load(env: &Environment, of: &MirroredState) -> Step {
     let now = env.now();
     env.store.see_provider(of.name(), of.vendor(), now).await?;
+    let places = of.member.fields().places();
+    let changed = env.store.set_mapping(of.name(), &places).await?;
     let known = env.store.providers().await?;
     let known = known.iter().find(|known| known.provider == *of.name());
     let jobs = env.store.job_states(of.name(), u32::MAX).await?;
@@ -318,6 +320,10 @@ async fn load(env: &Environment, of: &MirroredState) -> Step {
     let counts = counts_in_rows(of);
     let mut state = of.lock();
     state.load(now, known, jobs, open, (counts, &env.settings));
+    if changed && state.first_pass_at.is_some() {
+        tracing::info!(provider.name = %of.name(), "the fields of `{}` stand elsewhere now: all its jobs and tasks are read again", of.name());
+        state.list.requested_at.get_or_insert(now);
+    }
     state.progress_at = state.progress_at.max(Some(now));
     Ok(())
 }
@@ -392,48 +398,35 @@ fn vendor_failed(env: &Environment, of: &MirroredState, work: &Work, error: &Err
         state.not_before = Some(later(now, wait.min(VENDOR_PAUSE.1 * 5)));
         return;
     }
+    let settings = &env.settings;
+    let look_waits = (LOOK_PAUSE.min(settings.max_lag), settings.full_pass);
     let doubt = |what: &str| format!("{what}: {}", error.message());
     match work {
-        Work::Load | Work::ListPage | Work::Running(_) => {
-            state.list.failures = state.list.failures.saturating_add(1);
-            let wait = backoff(state.list.failures, JOB_PAUSE.0, JOB_PAUSE.1);
-            state.list.not_before = Some(later(now, wait));
+        Work::Load | Work::ListPage => {
+            state.list.retry.failed(now, list_waits(settings));
             state.doubts.insert(None, doubt("the list of jobs"));
-            if let Work::Running(jobs) = work {
-                for job in jobs {
-                    if let Some(entry) = state.jobs.get_mut(job) {
-                        entry.not_before = Some(later(now, wait));
-                    }
+        }
+        Work::Running(jobs) => {
+            for job in jobs {
+                if let Some(entry) = state.jobs.get_mut(job) {
+                    entry.looking.failed(now, look_waits);
                 }
             }
+            state.doubts.insert(None, doubt("the list of jobs"));
         }
         Work::DeepPage(job) | Work::Look(job) | Work::Open(job) => {
             if let Some(entry) = state.jobs.get_mut(job) {
-                entry.failures = entry.failures.saturating_add(1);
-                let wait = backoff(entry.failures, JOB_PAUSE.0, JOB_PAUSE.1);
-                entry.not_before = Some(later(now, wait));
+                match work {
+                    Work::DeepPage(_) => {
+                        let waits = entry.read_waits(now, settings);
+                        entry.reading.failed(now, waits);
+                    }
+                    _ => entry.looking.failed(now, look_waits),
+                }
             }
             let text = doubt(&format!("job `{job}`"));
             state.doubts.insert(Some(job.clone()), text);
         }
-    }
-}
-
-/// Whether an error says that the vendor as a whole cannot be read, and not one list of it.
-fn is_about_vendor(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Auth
-        | ErrorKind::Throttled
-        | ErrorKind::Misconfigured
-        | ErrorKind::Timeout
-        | ErrorKind::Unavailable => true,
-        ErrorKind::InvalidArgument
-        | ErrorKind::NotFound
-        | ErrorKind::Conflict
-        | ErrorKind::Unsupported
-        | ErrorKind::Rejected
-        | ErrorKind::Protocol
-        | ErrorKind::Unexpected => false,
     }
 }
 

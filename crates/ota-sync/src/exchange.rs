@@ -101,7 +101,12 @@ async fn answer(
 pub(crate) fn request_full_pass(state: &mut State, now: OffsetDateTime) {
     if state.list.pass.is_none() && !state.list.busy {
         state.list.requested_at.get_or_insert(now);
-        state.list.not_before = None;
+        state.list.retry.not_before = None;
+    }
+    // Who asks for a pass does not want to wait for what failed before.
+    for entry in state.jobs.values_mut() {
+        entry.reading.not_before = None;
+        entry.looking.not_before = None;
     }
     state.full.requested = true;
 }

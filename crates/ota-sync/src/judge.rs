@@ -4,7 +4,7 @@ use ota_core::capability::{Capability, Support};
 use ota_core::id::JobId;
 use time::OffsetDateTime;
 
-use crate::job_entry::JobEntry;
+use crate::job_entry::{JobEntry, Retry};
 use crate::queue::{Judged, Kind, Wish};
 use crate::schedule::{FIRST_READ, later, longest_look, spread};
 use crate::settings::SyncSettings;
@@ -58,9 +58,9 @@ impl Manner {
         rows.div_ceil(u64::from(self.page_size)).max(1)
     }
 
-    /// Whether all tasks of a job are read by no more calls than a look takes. That sees what no count tells.
-    pub(crate) fn reads_all(&self, job: &JobEntry) -> bool {
-        let total = job.total();
+    /// Whether all tasks of a job are read by no more calls than a look takes, and can be read. That sees what no count tells.
+    pub(crate) fn reads_all(&self, now: OffsetDateTime, job: &JobEntry) -> bool {
+        let total = job.total().filter(|_| !job.reading.waits(now));
         total.is_some_and(|total| self.pages(total) <= self.look_calls)
     }
 
@@ -69,20 +69,29 @@ impl Manner {
         let running = job.is_running(now, &self.settings);
         let mut judged = Judged {
             wishes: Vec::new(),
-            not_before: job.not_before,
             running: running.then(|| job.known_at().unwrap_or(job.seen_at)),
             // A job that cannot be read must not keep the first pass open for ever.
-            unread: job.read_at.is_none() && job.failures < 3,
+            unread: job.read_at.is_none() && job.reading.failures < 3,
             grouped: false,
         };
         if job.busy {
             return judged;
         }
-        judged.wishes.extend(self.reading(now, id, job));
+        let put_off = |retry: Retry| {
+            move |wish: Wish| Wish {
+                due: retry.put_off(wish.due),
+                ..wish
+            }
+        };
+        let reading = self.reading(now, id, job);
+        judged.wishes.extend(reading.map(put_off(job.reading)));
         if job.read_at.is_some() {
-            judged.wishes.extend(self.looking(now, id, job));
-            judged.grouped = self.grouped && self.looks_by_itself(now, job);
-            judged.wishes.extend(self.opening(now, id, job));
+            let looking = self.looking(now, id, job);
+            judged.wishes.extend(looking.map(put_off(job.looking)));
+            judged.grouped =
+                self.grouped && self.looks_by_itself(now, job) && !job.looking.waits(now);
+            let opening = self.opening(now, id, job);
+            judged.wishes.extend(opening.map(put_off(job.looking)));
         }
         judged
     }
@@ -108,6 +117,11 @@ impl Manner {
         match (job.wants_read, job.read_at) {
             (Some(since), _) => Some(at_once(since)),
             (None, None) => Some(at_once(job.seen_at)),
+            // What is late by settings alone waits for what is late by itself.
+            (None, Some(_)) if job.read_again => Some(Wish {
+                wanted: self.settings.full_pass,
+                ..again(job.seen_at, now)
+            }),
             (None, Some(at)) if job.pass.is_some() => Some(again(at, now)),
             (None, Some(at)) if wanted.running => {
                 let due = later(at, wanted.read + spread(id.as_str(), wanted.read));

@@ -20,7 +20,7 @@ use crate::pages::{counts_in_rows, deep_page, details, missing};
 use crate::records::job_record;
 use crate::schedule::later;
 use crate::state::MirroredState;
-use crate::step::{Environment, Failed, Step, repeated_page};
+use crate::step::{Environment, Failed, Step, is_about_vendor, repeated_page};
 use crate::task_pages::{read_all, read_page};
 
 /// The most pages of one status that a look reads because it has grown; where more can have changed, all tasks are read, page by page between other work.
@@ -43,7 +43,7 @@ pub(crate) async fn look(env: &Environment, of: &MirroredState, job: &JobId) -> 
         let Some(entry) = state.jobs.get_mut(job) else {
             return Ok(());
         };
-        let reads_all = !manner.counts_in_rows && manner.reads_all(entry);
+        let reads_all = !manner.counts_in_rows && manner.reads_all(env.now(), entry);
         (entry.uncompared.take(), reads_all, entry.counts.clone())
     };
     if reads_all {
@@ -127,7 +127,11 @@ async fn judge_counts(
 /// Looks at a job whose tasks are so few that reading all of them costs no more than counting them.
 async fn look_at_all(env: &Environment, of: &MirroredState, job: &JobId) -> Step {
     let read_at = loop {
-        deep_page(env, of, job, Some(Reason::RunningJob)).await?;
+        if let Err(failed) = deep_page(env, of, job, Some(Reason::RunningJob)).await {
+            // The next look counts.
+            read_failed(env, of, job, &failed);
+            return Err(failed);
+        }
         let mut state = of.lock();
         match state.jobs.get_mut(job) {
             None => return Ok(()),
@@ -145,6 +149,18 @@ async fn look_at_all(env: &Environment, of: &MirroredState, job: &JobId) -> Step
     match read_at {
         Some(read_at) => looked(env, of, job, read_at).await,
         None => Ok(()),
+    }
+}
+
+fn read_failed(env: &Environment, of: &MirroredState, job: &JobId, failed: &Failed) {
+    let own = |error: &ota_core::Error| !error.is_local() && !is_about_vendor(error.kind());
+    if !matches!(failed, Failed::Vendor(error) if own(error)) {
+        return;
+    }
+    if let Some(entry) = of.lock().jobs.get_mut(job) {
+        let now = env.now();
+        let waits = entry.read_waits(now, &env.settings);
+        entry.reading.failed(now, waits);
     }
 }
 
@@ -243,11 +259,15 @@ async fn looked(
             return Ok(());
         };
         entry.looked_at = entry.looked_at.max(Some(sent_at));
-        entry.well();
+        entry.looking.well();
+        let is_well = entry.reading.is_well() && !entry.truncated;
         if entry.wants_look.is_some_and(|since| since <= sent_at) {
             entry.wants_look = None;
         }
         let every = entry.wanted(now, &env.settings).look;
+        if is_well {
+            state.doubts.remove(&Some(job.clone()));
+        }
         every.map(|every| (job.clone(), later(sent_at, every)))
     };
     if let Some(due) = due {

@@ -199,7 +199,7 @@ pub(crate) async fn open_tasks(env: &Environment, of: &MirroredState, job: &JobI
     state.progress_at = Some(env.now());
     if let Some(entry) = state.jobs.get_mut(job) {
         entry.opened_at = Some(began_at);
-        entry.well();
+        entry.looking.well();
         let told = entry.counts.as_ref().and_then(|counts| counts.in_progress);
         // What came in has left another status, and what left is in another one: the counts tell where to look.
         if told.is_some_and(|told| Some(told) != own.in_progress) {

@@ -10,14 +10,15 @@ use ota_core::id::JobId;
 use ota_core::job::{Detail, Job};
 use ota_core::provider::{Cursor, GetJob, ListJobs, ListTasks, Page};
 use ota_core::task::Task;
-use ota_store::pass::{Ended, OpenPass, PassEnd, PassOf};
+use ota_store::pass::{Ended, LeftOut, OpenPass, PassEnd, PassOf};
 use ota_store::record::{JobPage, Progress, TaskPage};
 use time::OffsetDateTime;
 
 use crate::counts;
+use crate::job_entry::not_whole;
 use crate::observer::{PassKind, Reason, WriteKind};
 use crate::records::{job_record, task_record};
-use crate::schedule::{backoff, later};
+use crate::settings::SyncSettings;
 use crate::state::MirroredState;
 use crate::step::{Environment, Failed, Step, repeated_page};
 
@@ -27,15 +28,9 @@ const MOST_STALE_PAGES: u32 = 3;
 /// A row that a complete pass missed is looked for again after this time, so that it does not stay for a whole interval.
 const CONFIRM_AFTER: Duration = Duration::from_secs(60);
 
-/// The first and the longest wait after a pass that was not complete although no call failed.
-const INCOMPLETE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
-
-/// What a page says about the whole pass.
-struct Seen {
-    /// Whether rows exist that the pass cannot reach.
-    truncated: bool,
-    /// Parts of the list that were passed over, in words.
-    problem: Option<String>,
+/// The first and the longest wait after a list pass that failed or was not complete.
+pub(crate) fn list_waits(settings: &SyncSettings) -> (Duration, Duration) {
+    (settings.max_lag, settings.full_pass)
 }
 
 /// Reads and writes one page of the list pass of a provider, and ends the pass behind its last page.
@@ -50,8 +45,9 @@ pub(crate) async fn list_page(env: &Environment, of: &MirroredState) -> Step {
     };
     of.lock().begin_full(pass.began_at);
     if pass.at_end {
-        // The process ended between the last page and the end of the pass. What the last page said of the whole is not known any more.
-        return end_list(env, of, pass, &PassEnd::Incomplete { problem: None }).await;
+        // The process ended between the last page and the end of the pass.
+        let end = end_of(&pass, false);
+        return end_list(env, of, pass, &end).await;
     }
     let request = ListJobs {
         filter: Default::default(),
@@ -73,7 +69,6 @@ pub(crate) async fn list_page(env: &Environment, of: &MirroredState) -> Step {
     };
     let (sent_at, page) = (answer.as_of.wall, answer.value);
     let progress = advance(&mut pass, &page, calls)?;
-    let seen = Seen::of(&page);
     let full = page.items.iter().all(|job| job.detail == Detail::Full);
     let rows = once(page.items, |job: &Job| job.id.as_str().to_owned());
     let record = JobPage {
@@ -108,7 +103,7 @@ pub(crate) async fn list_page(env: &Environment, of: &MirroredState) -> Step {
         state.list.stale_pages >= MOST_STALE_PAGES
     };
     if pass.at_end || stale {
-        let end = end_of(seen, stale);
+        let end = end_of(&pass, stale);
         return end_list(env, of, pass, &end).await;
     }
     of.lock().list.pass = Some(pass);
@@ -123,6 +118,8 @@ async fn begin_again(env: &Environment, of: &MirroredState, pass: OpenPass) -> S
     )
     .await?;
     env.observer.pass_ended(of.name(), PassKind::List, false);
+    let waits = list_waits(&env.settings);
+    of.lock().list.retry.refused(env.now(), waits);
     Ok(())
 }
 
@@ -134,7 +131,7 @@ async fn end_list(env: &Environment, of: &MirroredState, pass: OpenPass, end: &P
     env.observer
         .pass_ended(of.name(), PassKind::List, ended.complete);
     let mut state = of.lock();
-    let problem = problem_of("the list of jobs", end, &ended, pass.seen, &pass);
+    let problem = problem_of("the list of jobs", end, &ended, &pass);
     match problem {
         Some(problem) => state.doubts.insert(None, problem),
         None => state.doubts.remove(&None),
@@ -142,25 +139,26 @@ async fn end_list(env: &Environment, of: &MirroredState, pass: OpenPass, end: &P
     let list = &mut state.list;
     list.stale_pages = 0;
     list.last_at = Some(pass.began_at);
-    list.reached_end |= *end != PassEnd::Incomplete { problem: None };
+    list.reached_end = true;
     if list.requested_at.is_some_and(|at| at <= pass.began_at) {
         list.requested_at = None;
     }
     if ended.complete {
         list.complete_at = Some(pass.began_at);
     }
-    list.failures = match *end == PassEnd::Truncated || ended.complete {
-        true => 0,
-        false => list.failures.saturating_add(1),
-    };
-    // With rows that are missing for the first time the next pass comes soon, and decides.
-    let again = if ended.missing > 0 || ended.doubted {
-        Some(CONFIRM_AFTER)
+    if ended.complete || *end == PassEnd::Truncated {
+        list.covered_at = Some(pass.began_at);
+    }
+    let waits = list_waits(&env.settings);
+    if ended.missing > 0 || ended.doubted {
+        // With rows that are missing for the first time the next pass comes soon, and decides.
+        list.retry.confirm(now, CONFIRM_AFTER, waits);
+    } else if ended.complete || *end == PassEnd::Truncated {
+        list.retry.well();
     } else {
-        (list.failures > 0).then(|| backoff(list.failures, INCOMPLETE.0, INCOMPLETE.1))
-    };
-    list.not_before = again.map(|wait| later(now, wait));
-    if again.is_some() {
+        list.retry.failed(now, waits);
+    }
+    if list.retry.waits(now) {
         list.requested_at.get_or_insert(now);
     }
     state.after_list(now, &env.settings);
@@ -176,12 +174,12 @@ pub(crate) async fn deep_page(
     job: &JobId,
     why: Option<Reason>,
 ) -> Step {
-    let (kept, summary) = {
+    let (kept, summary, read_again) = {
         let mut state = of.lock();
         let Some(entry) = state.jobs.get_mut(job) else {
             return Ok(());
         };
-        (entry.pass.take(), entry.summary)
+        (entry.pass.take(), entry.summary, entry.read_again)
     };
     let mut pass = match kept {
         Some(pass) => pass,
@@ -190,11 +188,13 @@ pub(crate) async fn deep_page(
             env.store.begin_pass(&begun, env.now()).await?
         }
     };
-    if summary && pass.cursor.is_none() {
+    // What a detail told by other settings is told again.
+    if (summary || read_again) && pass.cursor.is_none() {
         details(env, of, job, Reason::Details).await?;
     }
     if pass.at_end {
-        return end_deep(env, of, job, pass, &PassEnd::Incomplete { problem: None }).await;
+        let end = end_of(&pass, false);
+        return end_deep(env, of, job, pass, &end).await;
     }
     let request = ListTasks {
         job_id: job.clone(),
@@ -218,6 +218,11 @@ pub(crate) async fn deep_page(
             )
             .await?;
             env.observer.pass_ended(of.name(), PassKind::Deep, false);
+            if let Some(entry) = of.lock().jobs.get_mut(job) {
+                let (now, settings) = (env.now(), &env.settings);
+                let waits = entry.read_waits(now, settings);
+                entry.reading.refused(now, waits);
+            }
             return Ok(());
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -234,7 +239,6 @@ pub(crate) async fn deep_page(
     };
     let (sent_at, page) = (answer.as_of.wall, answer.value);
     let progress = advance(&mut pass, &page, calls)?;
-    let seen = Seen::of(&page);
     let rows = once(page.items, |task: &Task| task.id.as_str().to_owned());
     let some = !rows.is_empty();
     let record = TaskPage {
@@ -260,7 +264,6 @@ pub(crate) async fn deep_page(
         let Some(entry) = state.jobs.get_mut(job) else {
             return Ok(());
         };
-        entry.well();
         if written.changed > 0 {
             entry.facts.changed_at = now;
         }
@@ -271,7 +274,7 @@ pub(crate) async fn deep_page(
         entry.stale_pages >= MOST_STALE_PAGES
     };
     if pass.at_end || stale {
-        let end = end_of(seen, stale);
+        let end = end_of(&pass, stale);
         return end_deep(env, of, job, pass, &end).await;
     }
     if let Some(entry) = of.lock().jobs.get_mut(job) {
@@ -296,7 +299,7 @@ async fn end_deep(
     let counted = env.store.job_state(of.name(), job).await?;
     let mut state = of.lock();
     let what = format!("the tasks of job `{job}`");
-    let problem = problem_of(&what, end, &ended, pass.seen, &pass);
+    let problem = problem_of(&what, end, &ended, &pass);
     match problem {
         Some(problem) => state.doubts.insert(Some(job.clone()), problem),
         None => state.doubts.remove(&Some(job.clone())),
@@ -308,6 +311,7 @@ async fn end_deep(
     entry.stale_pages = 0;
     entry.read_at = Some(pass.began_at);
     entry.truncated = *end == PassEnd::Truncated;
+    entry.read_again &= !(ended.complete || entry.truncated);
     if let Some(counted) = counted {
         let own = counts::with_total(counted.own_counts);
         let own = (ended.complete && !counts_in_rows(of)).then_some(own);
@@ -320,18 +324,16 @@ async fn end_deep(
     if good && entry.looked_at.is_none() {
         entry.looked_at = Some(pass.began_at);
     }
+    let waits = entry.read_waits(now, settings);
     if ended.missing > 0 || ended.doubted {
         entry.wants_read = Some(now);
-        entry.not_before = Some(later(now, CONFIRM_AFTER.min(settings.max_lag)));
-    } else if !good {
-        entry.failures = entry.failures.saturating_add(1);
+        let soon = CONFIRM_AFTER.min(settings.max_lag);
+        entry.reading.confirm(now, soon, waits);
+    } else if good {
+        entry.reading.well();
+    } else {
         entry.wants_read = Some(now);
-        let wait = backoff(
-            entry.failures,
-            INCOMPLETE.0.min(settings.max_lag),
-            INCOMPLETE.1,
-        );
-        entry.not_before = Some(later(now, wait));
+        entry.reading.failed(now, waits);
     }
     Ok(())
 }
@@ -399,9 +401,9 @@ pub(crate) fn missing(env: &Environment, of: &MirroredState, job: &JobId) {
         entry.wants_read = None;
         entry.wants_look = Some(now);
         // It cannot be read, and must not keep the first pass open.
-        entry.failures = entry.failures.saturating_add(1);
-        let wait = backoff(entry.failures, CONFIRM_AFTER, INCOMPLETE.1);
-        entry.not_before = Some(later(now, wait));
+        let waits = (CONFIRM_AFTER, env.settings.full_pass);
+        entry.reading.failed(now, waits);
+        entry.looking.failed(now, waits);
     }
 }
 
@@ -439,63 +441,66 @@ fn advance<T>(
     pass.calls += u64::from(calls);
     pass.at_end = next.is_none();
     pass.cursor.clone_from(&next);
+    pass.left_out.truncated |= page.truncated && !page.missing_named;
+    for problem in &page.problems {
+        let package = problem.package_id.as_str();
+        pass.left_out.add_package(package, problem.message.clone());
+    }
     Ok(Progress {
         cursor: next,
         total: page.total,
         calls,
+        left_out: pass.left_out.clone(),
     })
 }
 
-impl Seen {
-    fn of<T>(page: &Page<T>) -> Self {
-        let problems = page
-            .problems
-            .iter()
-            .map(|problem| format!("package `{}`: {}", problem.package_id, problem.message));
-        let problems: Vec<String> = problems.collect();
-        Self {
-            truncated: page.truncated,
-            problem: (!problems.is_empty()).then(|| problems.join("; ")),
-        }
+/// What a pass proves whose end was reached, or that was `stale`.
+fn end_of(pass: &OpenPass, stale: bool) -> PassEnd {
+    match (stale, pass.left_out.truncated) {
+        (true, _) => PassEnd::Incomplete {
+            problem: Some(repeated_page().message().to_owned()),
+        },
+        (false, true) => PassEnd::Truncated,
+        (false, false) => PassEnd::Complete,
     }
 }
 
-fn end_of(seen: Seen, stale: bool) -> PassEnd {
-    if stale {
-        return PassEnd::Incomplete {
-            problem: Some(repeated_page().message().to_owned()),
-        };
+/// The most packages that a problem names.
+const MOST_NAMED: usize = 3;
+
+/// Says which packages could not be read.
+fn packages(left_out: &LeftOut) -> Option<String> {
+    let named = left_out.packages.iter().take(MOST_NAMED);
+    let mut named: Vec<String> = named
+        .map(|(id, reason)| format!("package `{id}`: {reason}"))
+        .collect();
+    let more = left_out.packages.len().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        named.push(format!("{more} more packages"));
     }
-    match (seen.problem, seen.truncated) {
-        (Some(problem), _) => PassEnd::Incomplete {
-            problem: Some(problem),
-        },
-        (None, true) => PassEnd::Truncated,
-        (None, false) => PassEnd::Complete,
-    }
+    (!named.is_empty()).then(|| named.join("; "))
 }
 
 /// Returns what an operator must know about the end of a pass.
-fn problem_of(
-    what: &str,
-    end: &PassEnd,
-    ended: &Ended,
-    seen: u64,
-    pass: &OpenPass,
-) -> Option<String> {
+fn problem_of(what: &str, end: &PassEnd, ended: &Ended, pass: &OpenPass) -> Option<String> {
     if ended.doubted {
         return Some(format!(
             "{what}: more than half would have vanished; a third pass must agree before that is believed"
         ));
     }
+    let skipped = || {
+        packages(&pass.left_out)
+            .map(|skipped| format!("{what}: {skipped}; their jobs stay as they were"))
+    };
     match end {
         PassEnd::Incomplete { problem } => problem.as_ref().map(|text| format!("{what}: {text}")),
-        PassEnd::Truncated => None,
-        PassEnd::Complete if ended.complete => None,
+        PassEnd::Truncated => Some(skipped().unwrap_or_else(|| not_whole(what))),
+        PassEnd::Complete if ended.complete => skipped(),
         PassEnd::Complete => {
             let total = pass.last_total.or(pass.first_total).unwrap_or_default();
             Some(format!(
-                "{what}: the vendor counts {total} and returned {seen}; what it no longer has cannot be told from that"
+                "{what}: the vendor counts {total} and returned {}; what it no longer has cannot be told from that",
+                pass.seen
             ))
         }
     }

@@ -53,8 +53,6 @@ struct Place {
 /// What a job is judged by.
 pub(crate) struct Judged {
     pub(crate) wishes: Vec<Wish>,
-    /// Nothing is done with it before this time.
-    pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) running: Option<OffsetDateTime>,
     pub(crate) unread: bool,
     pub(crate) grouped: bool,
@@ -93,18 +91,13 @@ impl Queue {
         let mut place = Place {
             running: judged.running,
             unread: judged.unread,
+            grouped: judged.grouped,
             ..Place::default()
         };
-        match judged.not_before.filter(|until| *until > now) {
-            Some(until) => place.wakes = Some(until),
-            None => {
-                place.grouped = judged.grouped;
-                let (ready, later): (Vec<Wish>, Vec<Wish>) =
-                    judged.wishes.into_iter().partition(|wish| wish.due <= now);
-                place.wakes = later.iter().map(|wish| wish.due).min();
-                place.ready = ready;
-            }
-        }
+        let (ready, later): (Vec<Wish>, Vec<Wish>) =
+            judged.wishes.into_iter().partition(|wish| wish.due <= now);
+        place.wakes = later.iter().map(|wish| wish.due).min();
+        place.ready = ready;
         if let Some(at) = place.wakes {
             self.waiting.insert((at, id.clone()));
         }

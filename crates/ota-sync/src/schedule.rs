@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::settings::SyncSettings;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// For how long a job is new.
 const NEW_FOR: Duration = Duration::from_secs(10 * 60);

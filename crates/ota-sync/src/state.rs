@@ -14,7 +14,7 @@ use ota_store::pass::{OpenPass, PassOf};
 use ota_store::sync_report::{PassRequest, SyncReport};
 use time::OffsetDateTime;
 
-use crate::job_entry::{JobEntry, RowPrint};
+use crate::job_entry::{JobEntry, Retry, RowPrint, not_whole};
 use crate::jobs::Jobs;
 use crate::judge::Manner;
 use crate::schedule::{JobFacts, age, later};
@@ -174,14 +174,15 @@ pub(crate) struct ListState {
     pub(crate) reached_end: bool,
     /// When the last complete one began.
     pub(crate) complete_at: Option<OffsetDateTime>,
+    /// When the last one began that brought all rows that the vendor shows, whether that proves something about the others or not.
+    pub(crate) covered_at: Option<OffsetDateTime>,
     /// When the last one that has ended began.
     pub(crate) last_at: Option<OffsetDateTime>,
     /// When the next one was asked for.
     pub(crate) requested_at: Option<OffsetDateTime>,
     /// Pages in a row without a new row.
     pub(crate) stale_pages: u32,
-    pub(crate) failures: u32,
-    pub(crate) not_before: Option<OffsetDateTime>,
+    pub(crate) retry: Retry,
 }
 
 /// The progress of the present full pass, or of the last one.
@@ -225,6 +226,8 @@ impl State {
         if let Some(known) = known {
             self.first_pass_at = known.first_pass_at;
             self.list.complete_at = known.last_full_pass_at;
+            self.list.covered_at = self.list.covered_at.max(known.last_full_pass_at);
+            self.list.reached_end |= known.last_full_pass_at.is_some();
             self.list.last_at = self.list.last_at.max(known.last_full_pass_at);
             // By a process before: the first pass ends with what is left of it, not with another list.
             self.list.reached_end |= known.last_full_pass_at.is_some();
@@ -249,6 +252,12 @@ impl State {
             entry.looked_at = entry.looked_at.max(looked_at);
             entry.counts = job.vendor_counts.or(entry.counts);
             entry.summary = !job.full;
+            entry.truncated = job.truncated;
+            entry.read_again = job.read_again;
+            if job.truncated {
+                let told = not_whole(&format!("the tasks of job `{}`", job.id));
+                self.doubts.entry(Some(job.id.clone())).or_insert(told);
+            }
             self.jobs.insert(job.id, entry);
         }
         for pass in open {
@@ -261,6 +270,9 @@ impl State {
                 }
             }
         }
+        let jobs = &self.jobs;
+        self.doubts
+            .retain(|job, _| job.as_ref().is_none_or(|job| jobs.contains_key(job)));
         self.loaded = true;
     }
 
@@ -382,7 +394,7 @@ impl State {
     /// The age of the running job that was looked at longest ago; without running jobs, how late the list pass is.
     pub(crate) fn lag(&self, now: OffsetDateTime, settings: &SyncSettings) -> Duration {
         let unseen = self.jobs.queue.longest_unseen(now);
-        let list = self.list.complete_at.or(self.full.started_at);
+        let list = self.list.covered_at.or(self.full.started_at);
         let late = list.map_or(Duration::ZERO, |at| {
             age(now, at).saturating_sub(settings.full_pass)
         });
@@ -391,7 +403,7 @@ impl State {
 
     /// The time as of which all rows were true.
     pub(crate) fn as_of(&self) -> Option<OffsetDateTime> {
-        let list = self.list.complete_at?;
+        let list = self.list.covered_at?;
         let oldest = self.jobs.queue.oldest();
         Some(oldest.map_or(list, |oldest| oldest.min(list)))
     }

@@ -121,3 +121,21 @@ pub(crate) fn repeated_page() -> Error {
         "the vendor returns the same page again and again, so the rest of its list cannot be read",
     )
 }
+
+/// Whether an error says that the vendor as a whole cannot be read, and not one list of it.
+pub(crate) fn is_about_vendor(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Auth
+        | ErrorKind::Throttled
+        | ErrorKind::Misconfigured
+        | ErrorKind::Timeout
+        | ErrorKind::Unavailable => true,
+        ErrorKind::InvalidArgument
+        | ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::Unsupported
+        | ErrorKind::Rejected
+        | ErrorKind::Protocol
+        | ErrorKind::Unexpected => false,
+    }
+}

@@ -32,7 +32,6 @@ fn wish(kind: Kind, ago_s: u64, wanted_s: u64, cost: u64) -> Wish {
 fn judged(wishes: Vec<Wish>) -> Judged {
     Judged {
         wishes,
-        not_before: None,
         running: None,
         unread: false,
         grouped: false,

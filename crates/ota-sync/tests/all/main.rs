@@ -7,4 +7,5 @@ mod passes;
 mod property;
 mod shared;
 mod vendor;
+mod waits;
 mod world;

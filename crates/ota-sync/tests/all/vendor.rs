@@ -1,6 +1,6 @@
 //! A vendor in memory that can be told to misbehave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ota_core::capability::{
@@ -10,10 +10,10 @@ use ota_core::capability::{
 use ota_core::clock::ManualClock;
 use ota_core::fields::FieldSupport;
 use ota_core::gate::{OpenGate, VendorCall, call};
-use ota_core::id::{DeviceId, DeviceName, JobId, ProviderName, TaskId};
+use ota_core::id::{DeviceId, DeviceName, JobId, PackageId, ProviderName, TaskId};
 use ota_core::job::{Detail, Job, JobStats, JobStatus};
 use ota_core::provider::{
-    Cursor, GetJob, JobReader, ListJobs, ListTasks, Page, Provider, TaskFilter,
+    Cursor, GetJob, JobReader, ListJobs, ListTasks, Page, PageProblem, Provider, TaskFilter,
 };
 use ota_core::task::{Task, TaskStage, TaskStatus};
 use ota_core::vendor::VendorDetail;
@@ -63,6 +63,14 @@ pub(crate) struct State {
     pub(crate) trouble: Trouble,
     /// Operations of the calls so far.
     pub(crate) calls: Vec<&'static str>,
+    /// Jobs of which every page of all tasks is the first one.
+    pub(crate) repeating: BTreeSet<JobId>,
+    /// Packages whose jobs cannot be listed.
+    pub(crate) broken: BTreeSet<&'static str>,
+    /// How many pages of all jobs were asked for.
+    pub(crate) list_pages: usize,
+    /// How many pages of all its tasks were asked for, by job.
+    pub(crate) pages: BTreeMap<JobId, usize>,
     /// Is called before each call is answered, with its number.
     pub(crate) hook: Option<Hook>,
 }
@@ -212,13 +220,17 @@ impl Vendor {
         .await
     }
 
-    fn page<T: Clone>(
+    fn page<T: Clone>(&self, rows: Vec<T>, size: u32, cursor: Option<&Cursor>) -> Result<Page<T>> {
+        self.page_with(self.lock().trouble, rows, size, cursor)
+    }
+
+    fn page_with<T: Clone>(
         &self,
+        trouble: Trouble,
         mut rows: Vec<T>,
         size: u32,
         cursor: Option<&Cursor>,
     ) -> Result<Page<T>> {
-        let trouble = self.lock().trouble;
         if cursor.is_some() && trouble == Trouble::CursorsRefused {
             return Err(Error::invalid_cursor());
         }
@@ -250,6 +262,7 @@ impl Vendor {
             total: (self.kind != Kind::OneCall).then_some(all as u64 + lie),
             truncated: false,
             problems: Vec::new(),
+            missing_named: false,
         })
     }
 
@@ -357,6 +370,16 @@ fn matches(filter: &TaskFilter, task: &Task) -> bool {
         && (filter.device_names.is_empty() || named())
 }
 
+fn skipped(package: &str) -> PageProblem {
+    PageProblem {
+        package_id: PackageId::from(package),
+        product_id: None,
+        kind: ErrorKind::Rejected,
+        message: "the vendor refused the request".to_owned(),
+        vendor: None,
+    }
+}
+
 #[async_trait::async_trait]
 impl Provider for Vendor {
     fn name(&self) -> &ProviderName {
@@ -388,15 +411,43 @@ impl Provider for Vendor {
 impl JobReader for Vendor {
     async fn list_jobs(&self, cx: &Context, request: ListJobs) -> Result<Page<Job>> {
         self.receive(cx, "list_jobs").await?;
-        let rows = {
-            let state = self.lock();
+        let (rows, problems) = {
+            let mut state = self.lock();
             let statuses = &request.filter.status;
+            state.list_pages += usize::from(statuses.is_empty());
+            let is_broken = |job: &Job| {
+                let package = job.package.as_ref().and_then(|package| package.id.as_ref());
+                package.is_some_and(|id| state.broken.contains(id.as_str()))
+            };
             let jobs = state.jobs.iter();
-            jobs.filter(|job| statuses.is_empty() || statuses.contains(&job.status))
+            let rows: Vec<Job> = jobs
+                .filter(|job| statuses.is_empty() || statuses.contains(&job.status))
+                .filter(|job| !is_broken(job))
                 .map(|job| self.shown(&state, job, Detail::Summary))
-                .collect()
+                .collect();
+            // A list that leaves packages out tells no total that could be right.
+            (
+                rows,
+                state
+                    .broken
+                    .iter()
+                    .map(|id| skipped(id))
+                    .collect::<Vec<_>>(),
+            )
         };
-        self.page(rows, request.page_size, request.cursor.as_ref())
+        let page = self.page(rows, request.page_size, request.cursor.as_ref())?;
+        let some = !problems.is_empty();
+        Ok(Page {
+            total: page.total.filter(|_| !some),
+            truncated: some,
+            missing_named: some,
+            // Only the page that has met them tells of them.
+            problems: match request.cursor {
+                None => problems,
+                Some(_) => Vec::new(),
+            },
+            ..page
+        })
     }
 
     async fn get_job(&self, cx: &Context, request: GetJob) -> Result<Option<Job>> {
@@ -421,8 +472,15 @@ impl JobReader for Vendor {
             return Ok(Some(Page::empty()));
         }
         self.receive(cx, "list_tasks").await?;
-        let (rows, truncated) = {
-            let state = self.lock();
+        let (rows, truncated, trouble) = {
+            let mut state = self.lock();
+            let mut trouble = state.trouble;
+            if request.filter == TaskFilter::default() && request.page_size > 1 {
+                *state.pages.entry(request.job_id.clone()).or_default() += 1;
+                if state.repeating.contains(&request.job_id) {
+                    trouble = Trouble::PageOneForEver;
+                }
+            }
             let Some(tasks) = state.tasks.get(&request.job_id) else {
                 return Ok(None);
             };
@@ -435,9 +493,9 @@ impl JobReader for Vendor {
                 }
                 _ => false,
             };
-            (rows, truncated)
+            (rows, truncated, trouble)
         };
-        let page = self.page(rows, request.page_size, request.cursor.as_ref())?;
+        let page = self.page_with(trouble, rows, request.page_size, request.cursor.as_ref())?;
         Ok(Some(Page {
             total: page.total.filter(|_| !truncated),
             truncated,

@@ -5,22 +5,25 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ota_core::clock::{Clock, ManualClock};
-use ota_core::id::ProviderName;
+use ota_core::configured_fields::ConfiguredFields;
+use ota_core::id::{JobId, ProviderName};
 use ota_core::job::{Detail, Job};
 use ota_core::task::Task;
 use ota_fleet::{ConfiguredProvider, Quota};
 use ota_guard::{AccountQuota, QuotaLimits, QuotaScope};
 use ota_store::Store;
 use ota_store::fleet::{JobQuery, JobSort, TaskQuery, TaskSort};
+use ota_store::pass::PassOf;
+use ota_store::record::{JobPage, Progress, TaskPage};
 use ota_store::store::OpenSettings;
 use ota_sync::{
     AccountLease, MirrorSync, MirroredProvider, Observer, PassKind, Phase, Reason, Render,
-    SourceState, SyncSettings, SyncStatus, WriteKind,
+    SourceState, SyncSettings, SyncStatus, WriteKind, job_record, task_record,
 };
 use time::macros::datetime;
 use tokio::task::JoinHandle;
 
-use crate::vendor::{Kind, Vendor};
+use crate::vendor::{Kind, VENDOR, Vendor};
 
 #[derive(Debug)]
 struct Rendered;
@@ -110,6 +113,8 @@ pub(crate) struct World {
     pub(crate) seen: Arc<Seen>,
     pub(crate) settings: SyncSettings,
     pub(crate) quota: Arc<AccountQuota>,
+    /// The fields whose place is configured.
+    pub(crate) fields: Arc<ConfiguredFields>,
     folder: tempfile::TempDir,
     running: Option<(Store, MirrorSync, JoinHandle<()>)>,
 }
@@ -141,20 +146,72 @@ impl World {
             },
             quota: quota(&clock),
             clock,
+            fields: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
             running: None,
         }
     }
 
-    /// Starts a process.
-    pub(crate) async fn start(&mut self) {
+    /// Opens the database, in place of a process.
+    pub(crate) async fn open(&self) -> Store {
         let path = self.folder.path().join("mirror.db");
         let settings = OpenSettings {
             url: format!("sqlite:{}", path.display()),
             exclusive: true,
             create: true,
         };
-        let store = Store::open(&settings).await.unwrap();
+        Store::open(&settings).await.unwrap()
+    }
+
+    /// Writes what a process leaves that is killed between the last page of a pass and its end: of the list pass, or of the pass over all tasks of a job.
+    pub(crate) async fn leave_at_end(&self, job: Option<&JobId>) {
+        let store = self.open().await;
+        let sent_at = self.clock.now();
+        let of = match job {
+            None => PassOf::Jobs(name()),
+            Some(job) => PassOf::Tasks(name(), job.clone()),
+        };
+        let pass = store.begin_pass(&of, sent_at).await.unwrap();
+        let pass = Some((pass.id, Progress::default()));
+        let (jobs, tasks) = {
+            let state = self.vendor.lock();
+            let jobs = state.jobs.iter();
+            let jobs = jobs.map(|job| self.vendor.shown(&state, job, Detail::Full));
+            let jobs = jobs.map(|job| job_record(&Rendered, job)).collect();
+            let tasks = state.tasks.iter().filter(|(id, _)| job == Some(*id));
+            let tasks = tasks.flat_map(|(_, tasks)| tasks.clone());
+            let tasks = tasks.map(|task| task_record(&Rendered, task)).collect();
+            (jobs, tasks)
+        };
+        match job {
+            None => {
+                let page = JobPage {
+                    provider: name(),
+                    vendor: VENDOR,
+                    sent_at,
+                    full: true,
+                    rows: jobs,
+                    pass,
+                };
+                store.write_jobs(&page).await.unwrap();
+            }
+            Some(job) => {
+                let page = TaskPage {
+                    provider: name(),
+                    vendor: VENDOR,
+                    job_id: job.clone(),
+                    sent_at,
+                    rows: tasks,
+                    pass,
+                };
+                store.write_tasks(&page).await.unwrap();
+            }
+        }
+    }
+
+    /// Starts a process.
+    pub(crate) async fn start(&mut self) {
+        let store = self.open().await;
         self.quota = quota(&self.clock);
         let sync = self.sync_of(&self.vendor, &store, None);
         sync.restore_calls().await.unwrap();
@@ -178,7 +235,7 @@ impl World {
             Arc::clone(&clock),
         );
         let provider = MirroredProvider {
-            provider: Arc::new(provider),
+            provider: Arc::new(provider.with_fields(Arc::clone(&self.fields))),
             account: "account".to_owned(),
             quota: Arc::clone(&self.quota),
             enabled: true,
