@@ -112,7 +112,7 @@ fn what_was_left_out_is_known_after_a_restart() {
                 left_out,
                 ..pass
             };
-            assert_eq!(open, [expected.clone()]);
+            assert_eq!(open, std::slice::from_ref(&expected));
             assert_eq!(store.begin_pass(&of, at(9)).await, Ok(expected));
             let end = PassEnd::Incomplete { problem: None };
             store.end_pass(open[0].id, &end, at(9)).await.expect("end");
