@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{DATE, HeaderValue};
@@ -24,6 +24,7 @@ use crate::exchange::{Arrival, Vendor, Verdict};
 use crate::fault::{Fault, FaultKind};
 use crate::faults::Faults;
 use crate::fleet::FleetTruth;
+use crate::liberty::Liberty;
 use crate::setup::Setup;
 use crate::state::Shared;
 use crate::wire_text::{decode_pairs, http_date};
@@ -66,6 +67,7 @@ impl Server {
             title,
             vendor,
             faults: Faults::new(setup.faults, setup.seed),
+            liberties: Mutex::default(),
             recorder: Recorder::new(counted_window),
             started: setup.clock.now(),
             clock: setup.clock,
@@ -118,6 +120,17 @@ impl Server {
     #[must_use]
     pub fn faults(&self) -> Vec<Fault> {
         self.shared.faults.list()
+    }
+
+    /// Lets every good answer take these liberties, in this order, in place of those before.
+    pub fn take_liberties(&self, liberties: &[Liberty]) {
+        let present = self.shared.liberties.lock();
+        *present.unwrap_or_else(PoisonError::into_inner) = liberties.to_vec();
+    }
+
+    /// Hides these jobs, and shows all others: one that is hidden is deleted, or not there yet.
+    pub fn hide_jobs(&self, jobs: &[&str]) {
+        self.fleet().hide(jobs);
     }
 
     /// Returns what the simulator holds at this moment.
@@ -288,9 +301,12 @@ async fn call(shared: &Shared, arrival: &Arrival) -> Result<Response<Body>, Drop
         return Ok(with_headers(response, &faults));
     }
 
-    let answer = vendor.answer(arrival, &faults);
+    let mut answer = vendor.answer(arrival, &faults);
     match answer.verdict {
-        Verdict::Answered => shared.recorder.answered(operation),
+        Verdict::Answered => {
+            shared.recorder.answered(operation);
+            answer = shared.take_liberties(answer);
+        }
         Verdict::LoggedIn => {
             shared.recorder.answered(operation);
             shared.recorder.logged_in();

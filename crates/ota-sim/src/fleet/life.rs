@@ -42,7 +42,7 @@ impl Failure {
     }
 
     /// Returns whether a timeout was the cause.
-    fn is_timeout(self) -> bool {
+    pub(super) fn is_timeout(self) -> bool {
         matches!(self, Self::NeverOnline | Self::NoReport)
     }
 }
@@ -222,6 +222,25 @@ impl Job {
 
     /// Returns the tasks in any of `stages` (all when `None`): how many there are, and `limit` of them from `offset`.
     pub(crate) fn select(
+        &self,
+        seed: u64,
+        now: i64,
+        stages: Option<&[Stage]>,
+        offset: u64,
+        limit: u64,
+    ) -> (u64, Vec<Task>) {
+        if !self.reversed {
+            return self.select_forward(seed, now, stages, offset, limit);
+        }
+        let (total, _) = self.select_forward(seed, now, stages, 0, 0);
+        let end = total.saturating_sub(offset);
+        let begin = end.saturating_sub(limit);
+        let (_, mut rows) = self.select_forward(seed, now, stages, begin, end - begin);
+        rows.reverse();
+        (total, rows)
+    }
+
+    fn select_forward(
         &self,
         seed: u64,
         now: i64,

@@ -11,14 +11,16 @@ mod seed;
 mod truth;
 mod vocabulary;
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use time::OffsetDateTime;
 
 pub(crate) use life::{Failure, Phase, Tally, Task};
 pub(crate) use plan::{Job, Package, Product, Scope, Stage};
 pub(crate) use seed::Stream;
-pub use truth::{DeviceTruth, FleetTruth, JobTruth};
+pub use truth::{DeviceTruth, FleetTruth, JobTruth, TaskTruth};
 pub(crate) use vocabulary::Vocabulary;
 
 /// What a simulator is seeded with.
@@ -26,6 +28,8 @@ pub(crate) use vocabulary::Vocabulary;
 pub struct FleetShape {
     /// The fleet does not move: every answer shows the moment of the start.
     pub frozen: bool,
+    /// Lists of jobs begin with the oldest, lists of tasks with the last one.
+    pub reversed: bool,
     kind: Kind,
 }
 
@@ -94,9 +98,17 @@ impl FleetShape {
         self
     }
 
+    /// Lists everything in the opposite order.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        self.reversed = true;
+        self
+    }
+
     fn of(kind: Kind) -> Self {
         Self {
             frozen: false,
+            reversed: false,
             kind,
         }
     }
@@ -115,6 +127,9 @@ pub(crate) struct Fleet {
     pub(crate) products: Vec<Product>,
     pub(crate) packages: Vec<Package>,
     jobs: Vec<Job>,
+    /// Identifiers of jobs that are not shown.
+    hidden: Mutex<BTreeSet<String>>,
+    reversed: bool,
     frozen: bool,
     start: OffsetDateTime,
     /// The start in whole seconds, so that times look like the vendor's.
@@ -129,7 +144,7 @@ impl Fleet {
         start: OffsetDateTime,
         words: &'static dyn Vocabulary,
     ) -> io::Result<Self> {
-        let (packages, jobs) = match &shape.kind {
+        let (packages, mut jobs) = match &shape.kind {
             Kind::Demo => (
                 demo::demo_packages(seed, words),
                 demo::demo_jobs(seed, words),
@@ -147,12 +162,17 @@ impl Fleet {
                 )
             }
         };
+        for job in &mut jobs {
+            job.reversed = shape.reversed;
+        }
         Ok(Self {
             words,
             seed,
             products: demo::products(seed, words),
             packages,
             jobs,
+            hidden: Mutex::default(),
+            reversed: shape.reversed,
             frozen: shape.frozen,
             start,
             calendar: start.replace_nanosecond(0).unwrap_or(start),
@@ -176,11 +196,22 @@ impl Fleet {
             .unwrap_or(self.calendar)
     }
 
-    /// Jobs that exist at `age`, newest first.
+    /// Jobs that exist at `age`, newest first unless the lists are reversed.
     pub(crate) fn jobs(&self, age: i64) -> Vec<&Job> {
-        let mut jobs: Vec<&Job> = self.jobs.iter().filter(|job| job.created <= age).collect();
+        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let exists = |job: &&Job| job.created <= age && !hidden.contains(&job.id);
+        let mut jobs: Vec<&Job> = self.jobs.iter().filter(exists).collect();
         jobs.sort_by_key(|job| (std::cmp::Reverse(job.created), job.index));
+        if self.reversed {
+            jobs.reverse();
+        }
         jobs
+    }
+
+    /// Hides these jobs, and shows all others.
+    pub(crate) fn hide(&self, jobs: &[&str]) {
+        let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        *hidden = jobs.iter().map(|id| (*id).to_owned()).collect();
     }
 
     pub(crate) fn product_of(&self, package: &Package) -> &Product {

@@ -69,18 +69,24 @@ impl Stage {
         Self::Canceled,
     ];
 
+    const NAMES: [&str; 7] = [
+        "confirm",
+        "queued",
+        "notified",
+        "in_progress",
+        "succeeded",
+        "failed",
+        "canceled",
+    ];
+
+    /// Returns its name, which is no vendor's.
+    pub(super) fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
     /// Returns the stage of this name, which is no vendor's.
     pub(super) fn named(name: &str) -> Option<Self> {
-        const NAMES: [&str; 7] = [
-            "confirm",
-            "queued",
-            "notified",
-            "in_progress",
-            "succeeded",
-            "failed",
-            "canceled",
-        ];
-        let place = NAMES
+        let place = Self::NAMES
             .iter()
             .position(|one| one.eq_ignore_ascii_case(name))?;
         Some(Self::ALL[place])
@@ -131,6 +137,8 @@ pub(crate) struct Job {
     pub(crate) when_online: bool,
     /// Rows that stand still, with a number per stage.
     pub(crate) still: Option<Still>,
+    /// Its tasks are listed from the last one on.
+    pub(crate) reversed: bool,
 }
 
 impl Default for Job {
@@ -167,6 +175,7 @@ impl Default for Job {
             sparse: false,
             when_online: false,
             still: None,
+            reversed: false,
         }
     }
 }

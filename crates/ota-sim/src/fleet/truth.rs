@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
-use super::{Fleet, Job};
+use super::{Failure, Fleet, Job};
 
 /// The fleet at the moment of the question, from the same function of time that answers use.
 #[derive(Clone, Serialize)]
@@ -15,6 +16,8 @@ pub struct FleetTruth {
     pub jobs: Vec<JobTruth>,
     #[serde(skip)]
     fleet: Arc<Fleet>,
+    #[serde(skip)]
+    age: i64,
 }
 
 /// One job as it really is.
@@ -51,9 +54,39 @@ pub struct DeviceTruth {
     pub id: String,
 }
 
+/// One task as it really is, in words of no vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskTruth {
+    /// Identifier.
+    pub id: String,
+    /// The device that it is for.
+    pub device: DeviceTruth,
+    /// `confirm`, `queued`, `notified`, `in_progress`, `succeeded`, `failed` or `canceled`.
+    pub stage: &'static str,
+    /// Hundredths of a percent.
+    pub progress: u32,
+    /// Whether a time-out is why it failed.
+    pub timed_out: bool,
+    /// The version to be.
+    pub version: String,
+    /// When it was created.
+    pub created: OffsetDateTime,
+    /// When it started, ended and last changed.
+    pub started: Option<OffsetDateTime>,
+    /// See `started`.
+    pub ended: Option<OffsetDateTime>,
+    /// See `started`.
+    pub modified: OffsetDateTime,
+}
+
 impl FleetTruth {
-    pub(crate) fn new(fleet: Arc<Fleet>, jobs: Vec<JobTruth>) -> Self {
-        Self { jobs, fleet }
+    pub(crate) fn new(fleet: Arc<Fleet>, age: i64, jobs: Vec<JobTruth>) -> Self {
+        Self { jobs, fleet, age }
+    }
+
+    pub(crate) fn hide(&self, jobs: &[&str]) {
+        self.fleet.hide(jobs);
     }
 
     /// Returns one job by id.
@@ -75,6 +108,31 @@ impl FleetTruth {
             name: fleet.device_name(job, index),
             id: fleet.device_id(job, index),
         })
+    }
+
+    /// Returns all tasks of a job at the moment of the question; none for an unknown job.
+    #[must_use]
+    pub fn tasks(&self, job_id: &str) -> Vec<TaskTruth> {
+        let devices = self.devices(job_id).into_iter();
+        let tasks = self.each_task(job_id, |fleet, job, index| {
+            let package = fleet.package_of(job);
+            (job.task(fleet.seed, index, self.age), package.version)
+        });
+        let ids = self.task_ids(job_id).into_iter();
+        let rows = ids.zip(devices).zip(tasks);
+        rows.map(|((id, device), (task, version))| TaskTruth {
+            id,
+            device,
+            stage: task.stage.name(),
+            progress: task.progress,
+            timed_out: task.failure.is_some_and(Failure::is_timeout),
+            version: version.to_owned(),
+            created: self.fleet.time(task.created),
+            started: task.started.map(|at| self.fleet.time(at)),
+            ended: task.ended.map(|at| self.fleet.time(at)),
+            modified: self.fleet.time(task.modified),
+        })
+        .collect()
     }
 
     fn each_task<T>(&self, job_id: &str, of: impl Fn(&Fleet, &Job, u32) -> T) -> Vec<T> {

@@ -242,5 +242,5 @@ pub(super) fn truth(config: &Config, fleet: &Arc<Fleet>, age: i64) -> FleetTruth
             }
         })
         .collect();
-    FleetTruth::new(Arc::clone(fleet), jobs)
+    FleetTruth::new(Arc::clone(fleet), age, jobs)
 }
