@@ -27,6 +27,10 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0003_sync_reports.sql"),
         postgres: include_str!("../migrations/postgres/0003_sync_reports.sql"),
     },
+    Migration {
+        sqlite: include_str!("../migrations/sqlite/0004_left_out.sql"),
+        postgres: include_str!("../migrations/postgres/0004_left_out.sql"),
+    },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL)";

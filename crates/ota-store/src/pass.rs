@@ -103,3 +103,12 @@ pub struct Ended {
     /// Whether more than half of the rows would have vanished, so that a third pass must agree.
     pub doubted: bool,
 }
+
+/// What a call of [`Store::forget`](crate::Store::forget) removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Jobs that are gone with all their tasks.
+    pub jobs: u64,
+    /// Whether there may be more to remove.
+    pub more: bool,
+}

@@ -8,7 +8,7 @@ use ota_core::id::{JobId, ProviderName};
 use crate::combinations;
 use crate::connection::Connection;
 use crate::error::Result;
-use crate::pass::{Ended, PassEnd, PassId};
+use crate::pass::{Ended, Forgotten, PassEnd, PassId};
 use crate::pass_progress::{self, PassRow};
 use crate::provider;
 use crate::tally::{recount, show};
@@ -260,56 +260,106 @@ pub(crate) async fn missing_job(
     }
 }
 
-/// Removes jobs, with all that belongs to them, that vanished before a time or that no call has brought since; returns how many.
+/// The most tasks that one transaction removes: it holds up every other writer of the provider, with SQLite every writer.
+const MOST_TASKS: i64 = 5_000;
+
+/// The points of a job's history above which its older half is thinned, and the newest ones, which stay.
+const MOST_POINTS: i64 = 4_000;
+const NEWEST_POINTS: i64 = 500;
+
+/// Removes tasks of one job, and with the last of them the job, if it vanished before a time or ended and no call has brought it since. Of a provider that is no longer
+/// `configured` any job is removed that no call has brought since.
 ///
 /// A job that the vendor still lists stays, however old: the next list would bring it back.
-pub(crate) async fn forget(connection: &mut Connection, before: i64, limit: u32) -> Result<u64> {
-    let sources = provider::all(connection).await?;
-    let mut left = i64::from(limit);
-    let mut forgotten = 0;
-    for source in sources.iter().map(|row| row.int(0)) {
-        if left <= 0 {
-            break;
+pub(crate) async fn forget(
+    connection: &mut Connection,
+    before: i64,
+    configured: &[ProviderName],
+) -> Result<Forgotten> {
+    for row in provider::all(connection).await? {
+        let source = row.int(0);
+        let is_configured = configured.iter().any(|name| name.as_str() == row.text(1));
+        let ended = match is_configured {
+            true => "AND status IN (5, 6)",
+            false => "",
+        };
+        let sql = format!(
+            "SELECT pk FROM jobs WHERE source = $1 AND ((gone = 1 AND vanished_at < $2) OR (gone = 0 AND as_of < $2 {ended})) ORDER BY pk LIMIT 1"
+        );
+        // Only a provider of which something is removed is locked.
+        if connection
+            .first(&sql, &params![source, before])
+            .await?
+            .is_none()
+        {
+            continue;
         }
         provider::lock_number(connection, source).await?;
-        let rows = connection
-            .query(
-                "SELECT pk FROM jobs WHERE source = $1 AND ((gone = 1 AND vanished_at < $2) OR (gone = 0 AND as_of < $2 AND status IN (5, 6))) ORDER BY pk LIMIT $3",
-                &params![source, before, left],
-            )
-            .await?;
-        for job in rows.iter().map(|row| row.int(0)) {
-            remove(connection, source, job).await?;
-        }
-        if !rows.is_empty() {
-            combinations::remove_unused(connection, source).await?;
-        }
-        left -= i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        forgotten += rows.len() as u64;
+        let Some(job) = connection.first(&sql, &params![source, before]).await? else {
+            continue;
+        };
+        let jobs = u64::from(remove(connection, source, job.int(0)).await?);
+        return Ok(Forgotten { jobs, more: true });
     }
-    Ok(forgotten)
+    Ok(Forgotten::default())
 }
 
-async fn remove(connection: &mut Connection, source: i64, job: i64) -> Result<()> {
+/// Thins the older points of one job whose history has become long: every second one goes. The first one stays.
+pub(crate) async fn thin_history(connection: &mut Connection) -> Result<bool> {
+    let row = connection
+        .first(
+            "SELECT job, min(at) FROM history GROUP BY job HAVING count(*) > $1 ORDER BY job LIMIT 1",
+            &params![MOST_POINTS],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(false) };
+    connection
+        .execute(
+            "DELETE FROM history WHERE job = $1 AND at > $2 AND at IN (SELECT at FROM \
+             (SELECT at, row_number() OVER (ORDER BY at DESC) AS place FROM history WHERE job = $1) AS points WHERE place > $3 AND place % 2 = 0)",
+            &params![row.int(0), row.int(1), NEWEST_POINTS],
+        )
+        .await?;
+    Ok(true)
+}
+
+/// Removes tasks of a job, and with the last of them the job; returns whether it is gone.
+async fn remove(connection: &mut Connection, source: i64, job: i64) -> Result<bool> {
+    let tasks = connection
+        .query(
+            "SELECT pk FROM tasks WHERE job = $1 ORDER BY pk LIMIT 1 OFFSET $2",
+            &params![job, MOST_TASKS],
+        )
+        .await?;
+    // The first task that stays.
+    let end = tasks.first().map_or(i64::MAX, |row| row.int(0));
     if connection.is_sqlite() {
         connection
             .execute(
-                "DELETE FROM task_search WHERE rowid IN (SELECT pk FROM tasks WHERE job = $1)",
-                &params![job],
+                "DELETE FROM task_search WHERE rowid IN (SELECT pk FROM tasks WHERE job = $1 AND pk < $2)",
+                &params![job, end],
             )
             .await?;
     }
     connection
-        .execute("DELETE FROM tasks WHERE job = $1", &params![job])
+        .execute(
+            "DELETE FROM tasks WHERE job = $1 AND pk < $2",
+            &params![job, end],
+        )
         .await?;
     // Takes what is left in the counters out of those of the provider.
     recount(connection, source, job).await?;
+    combinations::remove_unused(connection, source).await?;
+    if !tasks.is_empty() {
+        return Ok(false);
+    }
     for sql in [
         "DELETE FROM history WHERE job = $1",
         "DELETE FROM passes WHERE job = $1",
+        "DELETE FROM task_counts WHERE job = $1",
         "DELETE FROM jobs WHERE pk = $1",
     ] {
         connection.execute(sql, &params![job]).await?;
     }
-    Ok(())
+    Ok(true)
 }

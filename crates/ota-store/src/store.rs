@@ -17,7 +17,7 @@ use crate::job_states;
 pub use crate::job_states::JobState;
 use crate::lease::{self, Claim, Fence, Fencing, Granted, Lease, SentCall, Tenure};
 use crate::migrate::{migrate, newest};
-use crate::pass::{Ended, OpenPass, PassEnd, PassId, PassOf};
+use crate::pass::{Ended, Forgotten, OpenPass, PassEnd, PassId, PassOf};
 use crate::record::{JobPage, TaskPage, Written};
 use crate::value::millis;
 use crate::{
@@ -417,16 +417,30 @@ impl Store {
         .await
     }
 
-    /// Removes what ended or vanished before a time, at most `limit` jobs; returns how many.
+    /// Removes what ended or vanished before a time, and of providers that are not `configured` all that no call has brought since. One call removes at most one job
+    /// and some thousands of its tasks; call it until there is no more.
     ///
     /// # Errors
     /// The database cannot be used now.
-    pub async fn forget(&self, before: OffsetDateTime, limit: u32) -> Result<u64> {
+    pub async fn forget(
+        &self,
+        before: OffsetDateTime,
+        configured: Vec<ProviderName>,
+    ) -> Result<Forgotten> {
         let before = millis(before);
         self.write(move |connection| {
-            Box::pin(async move { pass_end::forget(connection, before, limit).await })
+            Box::pin(async move { pass_end::forget(connection, before, &configured).await })
         })
         .await
+    }
+
+    /// Thins the history of one job that has become long; returns whether there was one.
+    ///
+    /// # Errors
+    /// The database cannot be used now.
+    pub async fn thin_history(&self) -> Result<bool> {
+        self.write(|connection| Box::pin(async move { pass_end::thin_history(connection).await }))
+            .await
     }
 
     /// Answers a page of jobs; `after` is the `next` of the page before, given by the same question.

@@ -161,6 +161,15 @@ pub(crate) fn millis(time: OffsetDateTime) -> i64 {
         .max(0)
 }
 
+/// The longest that a call that was sent first is written after one that was sent later: a page waits for its answer, its repetitions and the database.
+const MOST_BEHIND: i64 = 15 * 60 * 1000;
+
+/// Whether what is stored is of a later call than one that was sent at this time. A time that is much later was written while a clock ran ahead: believing it
+/// would keep every answer out until that time comes.
+pub(crate) fn is_newer(stored: i64, sent: i64) -> bool {
+    (sent + 1..=sent.saturating_add(MOST_BEHIND)).contains(&stored)
+}
+
 /// Returns milliseconds since 1970, or what stands for none.
 pub(crate) fn optional_millis(time: Option<OffsetDateTime>) -> i64 {
     time.map_or(NONE, millis)

@@ -74,6 +74,10 @@ const NEVER: &[(&str, &str)] = &[
         "SELECT count(*) FROM tasks WHERE (gone = 1) <> (vanished_at >= 0)",
     ),
     (
+        "tasks of a vanished job that have not vanished",
+        "SELECT count(*) FROM tasks JOIN jobs ON jobs.pk = tasks.job WHERE tasks.gone = 0 AND jobs.gone = 1",
+    ),
+    (
         "history of a job that is not there",
         "SELECT count(*) FROM history WHERE job NOT IN (SELECT pk FROM jobs)",
     ),

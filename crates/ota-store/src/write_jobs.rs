@@ -15,8 +15,8 @@ use crate::provider;
 use crate::record::{JobPage, JobRecord, Written};
 use crate::tally::{recount, show};
 use crate::value::{
-    NONE, Row, Value, key, millis, optional_key, optional_millis, params, plain, run_params,
-    search_text,
+    NONE, Row, Value, is_newer, key, millis, optional_key, optional_millis, params, plain,
+    run_params, search_text,
 };
 
 /// The columns that a record fills, in the order of [`values`].
@@ -78,7 +78,7 @@ pub(crate) async fn write(connection: &mut Connection, page: &JobPage) -> Result
         };
         seen += u64::from(pass_id.is_some_and(|id| id != known.seen_pass));
         let seen_pass = pass_id.unwrap_or(known.seen_pass);
-        if known.as_of > sent {
+        if is_newer(known.as_of, sent) {
             written.older += 1;
             touch(connection, known.pk, known.as_of, seen_pass).await?;
             continue;
@@ -278,7 +278,7 @@ async fn update(
     seen_pass: i64,
 ) -> Result<bool> {
     if let Some(stats) = &record.stats
-        && known.counts_at <= sent
+        && !is_newer(known.counts_at, sent)
     {
         set_counts(connection, known.pk, stats, sent).await?;
     }
@@ -357,7 +357,7 @@ pub(crate) async fn write_counts(
             &params![source, key(job.as_str())],
         )
         .await?;
-    let Some(row) = row.filter(|row| row.int(1) <= sent) else {
+    let Some(row) = row.filter(|row| !is_newer(row.int(1), sent)) else {
         return Ok(());
     };
     set_counts(connection, row.int(0), counts, sent).await?;

@@ -15,7 +15,8 @@ use crate::provider;
 use crate::record::{TaskPage, TaskRecord, Written};
 use crate::tally::{Tally, show};
 use crate::value::{
-    Row, Value, key, millis, optional_key, optional_millis, params, plain, run_params, search_text,
+    Row, Value, is_newer, key, millis, optional_key, optional_millis, params, plain, run_params,
+    search_text,
 };
 
 /// The columns of a row that is there, in the order of [`Existing`].
@@ -103,7 +104,7 @@ struct Columns {
     document: String,
 }
 
-/// Writes the page; nothing of a job that is not known.
+/// Writes the page; nothing of a job that is not known or has vanished: it comes back with its own row first, and its tasks with it.
 pub(crate) async fn write(connection: &mut Connection, page: &TaskPage) -> Result<Written> {
     let sent = millis(page.sent_at);
     let source = provider::lock(connection, &page.provider, page.vendor, sent).await?;
@@ -145,7 +146,7 @@ pub(crate) async fn write(connection: &mut Connection, page: &TaskPage) -> Resul
 async fn find_job(connection: &mut Connection, source: i64, id: &str) -> Result<Option<i64>> {
     let row = connection
         .first(
-            "SELECT pk FROM jobs WHERE source = $1 AND id = $2",
+            "SELECT pk FROM jobs WHERE source = $1 AND id = $2 AND gone = 0",
             &params![source, key(id)],
         )
         .await?;
@@ -231,7 +232,7 @@ impl Plan {
         };
         let is_first = of.pass.is_some_and(|pass| pass.id != before.seen_pass);
         self.written.first_seen += u64::from(is_first);
-        if before.as_of > of.sent {
+        if is_newer(before.as_of, of.sent) {
             self.written.older += 1;
             self.older.push(before.pk);
         } else if !before.gone && same(&record.document, &before.document) {

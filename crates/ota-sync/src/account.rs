@@ -432,7 +432,7 @@ fn vendor_failed(env: &Environment, of: &MirroredState, work: &Work, error: &Err
 
 /// What is in memory may be ahead of what was written: it is read again when the database is back.
 fn store_failed(of: &MirroredState, error: &StoreError) {
-    tracing::warn!(provider.name = %of.name(), "the mirror of `{}` cannot be written: {error}", of.name());
+    tracing::debug!(provider.name = %of.name(), "the mirror of `{}` cannot be written: {error}", of.name());
     let mut state = of.lock();
     state.loaded = false;
     state.list.pass = None;

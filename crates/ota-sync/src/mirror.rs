@@ -40,9 +40,9 @@ const TICK: Duration = Duration::from_secs(5);
 /// How often the progress of a first pass is logged.
 const LOG_EVERY: Duration = Duration::from_secs(30);
 
-/// How often rows that are too old are removed, and how many jobs at a time.
+/// How often rows that are too old are removed, and in how many transactions at most.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
-const FORGET_JOBS: u32 = 100;
+const FORGET_STEPS: u32 = 200;
 
 /// What a live read brought.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,6 +137,7 @@ impl MirrorSync {
                 render,
                 observer,
                 settings,
+                not_written: Mutex::default(),
             },
             mirrored,
             left_out,
@@ -409,47 +410,79 @@ impl Inner {
         loop {
             let now = self.env.now();
             let known = self.env.patiently(self.env.store.providers()).await;
-            self.env.observer.database(known.is_ok());
-            *lock(&self.database) = known.as_ref().err().cloned();
+            let failure = known.as_ref().err().cloned();
+            let failure = failure.or_else(|| self.env.write_failure());
+            self.env.observer.database(failure.is_none());
+            *lock(&self.database) = failure;
+            let is_known = known.is_ok();
             if let Ok(known) = known {
-                let names = known.into_iter().map(|known| known.provider);
-                let former = names.filter(|name| {
-                    !self.mirrored.contains_key(name) && !self.left_out.contains(name)
+                let former = known.into_iter().filter(|known| {
+                    let name = &known.provider;
+                    let is_old = self
+                        .keep_since(now)
+                        .is_some_and(|since| known.progress_at.is_some_and(|at| at < since));
+                    // Of an old one without rows nothing is left to show.
+                    !self.mirrored.contains_key(name)
+                        && !self.left_out.contains(name)
+                        && (known.jobs > 0 || !is_old)
                 });
-                *lock(&self.former) = former.collect();
-                if forget_at.is_none_or(|at| at <= now) {
-                    forget_at = Some(later(now, FORGET_EVERY));
-                    self.forget(now).await;
-                }
+                *lock(&self.former) = former.map(|known| known.provider).collect();
             }
             for of in self.mirrored.values() {
                 self.report(of, now);
+            }
+            if is_known && forget_at.is_none_or(|at| at <= now) {
+                forget_at = Some(later(now, FORGET_EVERY));
+                self.forget(now).await;
             }
             let until = after(self.env.clock.monotonic(), TICK);
             self.env.clock.sleep_until(until).await;
         }
     }
 
-    async fn forget(&self, now: OffsetDateTime) {
+    /// Returns the time since which rows are kept.
+    fn keep_since(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         let keep = time::Duration::try_from(self.env.settings.keep).ok();
-        let Some(before) = keep.and_then(|keep| now.checked_sub(keep)) else {
+        keep.and_then(|keep| now.checked_sub(keep))
+    }
+
+    async fn forget(&self, now: OffsetDateTime) {
+        let Some(before) = self.keep_since(now) else {
             return;
         };
-        let forgotten = self.env.store.forget(before, FORGET_JOBS);
-        match self.env.write(WriteKind::Forget, forgotten).await {
-            Ok(0) => {
-                // Another gateway may have removed some.
-                let shared = self.mirrored.values().filter(|of| of.is_shared());
-                shared.for_each(|of| of.lock().loaded = false);
-            }
-            Ok(jobs) => {
-                tracing::info!(jobs, "jobs older than `mirror.keep_days` were removed");
-                for of in self.mirrored.values() {
-                    of.lock().loaded = false;
+        let mirrored: Vec<_> = self.mirrored.keys().cloned().collect();
+        let mut jobs = 0;
+        // Transactions of their own: what else is to be written comes in between.
+        for _ in 0..FORGET_STEPS {
+            let forgotten = self.env.store.forget(before, mirrored.clone());
+            match self.env.write(WriteKind::Forget, forgotten).await {
+                Ok(forgotten) => {
+                    jobs += forgotten.jobs;
+                    if !forgotten.more {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!("old rows of the mirror cannot be removed: {error}");
+                    break;
                 }
             }
-            Err(error) => tracing::warn!("old rows of the mirror cannot be removed: {error}"),
         }
+        for _ in 0..FORGET_STEPS {
+            let thinned = self.env.store.thin_history();
+            if !matches!(self.env.write(WriteKind::Forget, thinned).await, Ok(true)) {
+                break;
+            }
+        }
+        if jobs > 0 {
+            tracing::info!(jobs, "jobs older than `mirror.keep_days` were removed");
+        }
+        // Another gateway may have removed some.
+        let changed = self
+            .mirrored
+            .values()
+            .filter(|of| jobs > 0 || of.is_shared());
+        changed.for_each(|of| of.lock().loaded = false);
     }
 
     fn report(&self, of: &MirroredState, now: OffsetDateTime) {

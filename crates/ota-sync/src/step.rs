@@ -1,6 +1,6 @@
 //! What every piece of work needs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ota_core::clock::{Clock, after};
@@ -28,6 +28,8 @@ pub(crate) struct Environment {
     pub(crate) render: Arc<dyn Render>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) settings: SyncSettings,
+    /// Why the last transaction could not be written, if so. Reads may still work: a full disk, a file that became read-only.
+    pub(crate) not_written: Mutex<Option<StoreError>>,
 }
 
 /// Why a piece of work ended early. What it had written stays, and it goes on from there.
@@ -83,7 +85,32 @@ impl Environment {
         let written = transaction.await;
         let took = self.clock.monotonic().saturating_duration_since(start);
         self.observer.wrote(kind, took);
+        match &written {
+            Ok(_) => self.note_failure(None),
+            Err(error @ StoreError::Unavailable { .. }) => self.note_failure(Some(error)),
+            Err(_) => {}
+        }
         written
+    }
+
+    /// Returns why the last transaction could not be written, if so.
+    pub(crate) fn write_failure(&self) -> Option<StoreError> {
+        let failure = self.not_written.lock();
+        failure.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Logs only what is new: a full disk fails each attempt, and the log may be on it.
+    fn note_failure(&self, failure: Option<&StoreError>) {
+        let known = self.not_written.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() == failure {
+            return;
+        }
+        match failure {
+            Some(error) => tracing::warn!("the mirror cannot be written: {error}"),
+            None => tracing::info!("the mirror can be written again"),
+        }
+        *known = failure.cloned();
     }
 
     /// Makes one read with a context of its own, and counts its vendor calls under `reason`, whatever becomes of it.

@@ -13,8 +13,6 @@ CREATE TABLE providers (
     problem_at BIGINT NOT NULL,
     progress_at BIGINT NOT NULL,
     doubted_at BIGINT NOT NULL,
-    -- The settings that say where fields stand; '' for none.
-    mapping TEXT COLLATE "C" NOT NULL,
     writes BIGINT NOT NULL,
     UNIQUE (name)
 );
@@ -45,7 +43,6 @@ CREATE TABLE jobs (
     whole BIGINT NOT NULL,
     truncated BIGINT NOT NULL,
     tasks_truncated BIGINT NOT NULL,
-    read_again BIGINT NOT NULL,
     seen_pass BIGINT NOT NULL,
     missed BIGINT NOT NULL,
     due_at BIGINT NOT NULL,
@@ -137,7 +134,6 @@ CREATE TABLE passes (
     last_total BIGINT NOT NULL,
     calls BIGINT NOT NULL,
     at_end BIGINT NOT NULL,
-    left_out TEXT COLLATE "C" NOT NULL,
     UNIQUE (source, job)
 );
 

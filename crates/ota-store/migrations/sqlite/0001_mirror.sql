@@ -13,8 +13,6 @@ CREATE TABLE providers (
     problem_at INTEGER NOT NULL,
     progress_at INTEGER NOT NULL,
     doubted_at INTEGER NOT NULL,
-    -- The settings that say where fields stand; '' for none.
-    mapping TEXT NOT NULL,
     writes INTEGER NOT NULL,
     UNIQUE (name)
 );
@@ -45,7 +43,6 @@ CREATE TABLE jobs (
     whole INTEGER NOT NULL,
     truncated INTEGER NOT NULL,
     tasks_truncated INTEGER NOT NULL,
-    read_again INTEGER NOT NULL,
     seen_pass INTEGER NOT NULL,
     missed INTEGER NOT NULL,
     due_at INTEGER NOT NULL,
@@ -137,7 +134,6 @@ CREATE TABLE passes (
     last_total INTEGER NOT NULL,
     calls INTEGER NOT NULL,
     at_end INTEGER NOT NULL,
-    left_out TEXT NOT NULL,
     UNIQUE (source, job)
 );
 

@@ -7,6 +7,7 @@ mod lease;
 mod left_out;
 mod measure;
 mod model;
+mod old_rows;
 mod opening;
 mod pages;
 mod passes;

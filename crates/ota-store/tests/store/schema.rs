@@ -59,6 +59,7 @@ fn expected() -> (BTreeSet<(String, String)>, BTreeSet<String>) {
         include_str!("../../migrations/sqlite/0001_mirror.sql"),
         include_str!("../../migrations/sqlite/0002_leases.sql"),
         include_str!("../../migrations/sqlite/0003_sync_reports.sql"),
+        include_str!("../../migrations/sqlite/0004_left_out.sql"),
     );
     let mut columns = BTreeSet::new();
     let mut indexes = BTreeSet::new();
@@ -68,6 +69,13 @@ fn expected() -> (BTreeSet<(String, String)>, BTreeSet<String>) {
             table = rest.split(' ').next().unwrap_or_default();
         } else if let Some(rest) = line.strip_prefix("CREATE INDEX ") {
             indexes.insert(rest.split(' ').next().unwrap_or_default().to_owned());
+        } else if let Some(rest) = line.strip_prefix("ALTER TABLE ") {
+            let mut words = rest
+                .split(' ')
+                .filter(|word| !matches!(*word, "ADD" | "COLUMN"));
+            if let (Some(table), Some(column)) = (words.next(), words.next()) {
+                columns.insert((table.to_owned(), column.to_owned()));
+            }
         } else if let Some(rest) = line.strip_prefix("    ")
             && rest.starts_with(|c: char| c.is_ascii_lowercase())
             && !rest.starts_with("body")
