@@ -128,20 +128,38 @@ pub(crate) struct Sources {
     pub(crate) own: OwnCounts,
     /// When all tasks were last read; negative: never.
     pub(crate) tasks_as_of: i64,
-    /// When tasks were last read at all.
-    pub(crate) tasks_at: i64,
 }
 
 impl Sources {
-    /// Returns the counts to show: the vendor's, unless task rows are newer and were all read.
+    /// Returns the counts to show. Where both sources say the same, those of the rows, which know more; else the vendor's, unless all tasks were read later.
+    ///
+    /// Rows that are newer than the vendor's counts are no reason to count rows: while a job is read page by page, half of them are older.
     pub(crate) fn shown(&self) -> Option<JobStats> {
         let own_is_whole = self.tasks_as_of >= 0 && !self.truncated;
-        match &self.vendor {
-            Some(vendor) if !own_is_whole || self.vendor_at >= self.tasks_at => {
-                Some(vendor.clone())
-            }
-            _ if own_is_whole => Some(self.own.stats(self.status)),
-            _ => None,
+        let own = own_is_whole.then(|| self.own.stats(self.status));
+        let Some(vendor) = &self.vendor else {
+            return own;
+        };
+        match own {
+            Some(own) if agree(vendor, &own) => Some(JobStats {
+                not_started: vendor.not_started,
+                timed_out: vendor.timed_out.or(own.timed_out),
+                outcome: own.outcome.or(self.outcome_of(vendor)),
+                ..own
+            }),
+            Some(own) if self.vendor_at < self.tasks_as_of => Some(own),
+            _ => Some(JobStats {
+                outcome: self.outcome_of(vendor),
+                ..vendor.clone()
+            }),
+        }
+    }
+
+    /// What the vendor's counts say about a job in its present status, which may be another one than when they were told.
+    fn outcome_of(&self, vendor: &JobStats) -> Option<JobOutcome> {
+        match self.status.has_ended() {
+            true => vendor.outcome.or(vendor.proven_outcome(self.status)),
+            false => None,
         }
     }
 }
@@ -185,7 +203,6 @@ mod tests {
             vendor_at: 10,
             own,
             tasks_as_of: -1,
-            tasks_at: 20,
         };
         assert_eq!(
             sources.shown(),
@@ -202,6 +219,29 @@ mod tests {
             Some(vendor.clone()),
             "rows are not all told"
         );
+        sources.truncated = false;
+        sources.vendor_at = 16;
+        assert_eq!(
+            sources.shown(),
+            Some(vendor.clone()),
+            "the vendor has counted since all rows were read"
+        );
+        let told = JobStats {
+            total: Some(2),
+            failed: Some(2),
+            not_started: Some(7),
+            ..JobStats::default()
+        };
+        sources.vendor = Some(told);
+        let shown = sources.shown().expect("counts");
+        assert_eq!(
+            (shown.skipped, shown.timed_out, shown.not_started),
+            (Some(0), Some(2), Some(7)),
+            "the rows know more, and say the same"
+        );
+        sources.status = JobStatus::InProgress;
+        assert_eq!(sources.shown().and_then(|shown| shown.outcome), None);
+        sources.truncated = true;
         sources.vendor = None;
         assert_eq!(sources.shown(), None);
         assert!(agree(&vendor, &JobStats::default()));

@@ -51,24 +51,24 @@ fn columns() -> String {
 
 fn state(mut row: Row) -> Result<JobState> {
     let sources = sources(&row, 0);
-    let changed_at = row.time(15)?;
-    let as_of = row.time(19)?;
+    let changed_at = row.time(14)?;
+    let as_of = row.time(18)?;
     let counts_at = row.optional_time(3)?;
     Ok(JobState {
         changed_at: row
-            .optional_time(16)?
+            .optional_time(15)?
             .map_or(changed_at, |tasks| tasks.max(changed_at)),
-        created_at: row.optional_time(18)?.or(row.optional_time(17)?),
+        created_at: row.optional_time(17)?.or(row.optional_time(16)?),
         as_of: counts_at.map_or(as_of, |counts| counts.max(as_of)),
-        full: row.int(20) != 0,
+        full: row.int(19) != 0,
         tasks_as_of: row.optional_time(4)?,
-        due_at: row.optional_time(21)?,
+        due_at: row.optional_time(20)?,
         status: sources.status,
         truncated: sources.truncated,
-        read_again: row.int(22) != 0,
+        read_again: row.int(21) != 0,
         own_counts: sources.own.stats(sources.status),
         vendor_counts: sources.vendor,
-        id: JobId::from(row.take(14)),
+        id: JobId::from(row.take(13)),
     })
 }
 

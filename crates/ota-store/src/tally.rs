@@ -152,16 +152,16 @@ async fn own_from_counters(
 }
 
 /// The columns that [`sources`] reads, in its order.
-pub(crate) const SOURCES: &str = "status, truncated + tasks_truncated, vendor_counts, counts_at, tasks_as_of, tasks_at, \
+pub(crate) const SOURCES: &str = "status, truncated + tasks_truncated, vendor_counts, counts_at, tasks_as_of, \
      pending, in_progress, succeeded, failed, canceled, skipped, unknown, timed_out";
 
 /// Reads what decides which counts of a job are shown, from this column on.
 pub(crate) fn sources(row: &Row, from: usize) -> Sources {
     let mut own = OwnCounts::default();
     for (place, count) in own.by_status.iter_mut().enumerate() {
-        *count = row.int(from + 6 + place);
+        *count = row.int(from + 5 + place);
     }
-    own.timed_out = row.int(from + 13);
+    own.timed_out = row.int(from + 12);
     Sources {
         status: JobStatus::from_code(row.int(from)).unwrap_or(JobStatus::Unknown),
         truncated: row.int(from + 1) != 0,
@@ -169,7 +169,6 @@ pub(crate) fn sources(row: &Row, from: usize) -> Sources {
         vendor_at: row.int(from + 3),
         own,
         tasks_as_of: row.int(from + 4),
-        tasks_at: row.int(from + 5),
     }
 }
 
@@ -186,10 +185,10 @@ pub(crate) async fn show(connection: &mut Connection, jobs: &[i64], at: i64) -> 
         let Some(row) = row else { continue };
         let counts = sources(row, 0).shown();
         let text = counts.as_ref().map(to_text).unwrap_or_default();
-        let before = row.text(14);
+        let before = row.text(13);
         // What the counts prove holds also where the vendor tells no outcome, or its row was written again without one.
         if let Some(outcome) = counts.as_ref().and_then(|counts| counts.outcome)
-            && outcome.code() != row.int(15)
+            && outcome.code() != row.int(14)
         {
             proven.push(run_params![*job, outcome.code()]);
         }

@@ -177,9 +177,9 @@ async fn shown_counts(connection: &mut Connection, lines: &mut Vec<String>) -> R
         let shown = sources(&row, 0).shown();
         let text = shown.as_ref().map(to_text).unwrap_or_default();
         let failed = optional_count(shown.and_then(|shown| shown.failed));
-        if text != row.text(14) || failed != row.int(15) {
-            let job = row.int(16);
-            let (kept, kept_failed) = (row.text(14), row.int(15));
+        if text != row.text(13) || failed != row.int(14) {
+            let job = row.int(15);
+            let (kept, kept_failed) = (row.text(13), row.int(14));
             lines.push(format!(
                 "job {job}, shown counts: kept `{kept}` ({kept_failed} failed), derived `{text}` ({failed} failed)"
             ));

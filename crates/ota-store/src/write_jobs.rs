@@ -236,7 +236,7 @@ async fn insert(
     let mut params = run_params![
         source,
         key(record.id.as_str()),
-        told.map_or(sent, millis),
+        told.map_or(sent, |told| millis(told).min(sent)),
         sent,
         pass.unwrap_or_default(),
         counts.unwrap_or_default(),
@@ -294,7 +294,8 @@ async fn update(
         touch(connection, known.pk, sent, seen_pass).await?;
         return Ok(false);
     }
-    let told = record.updated_at.map(millis);
+    // A change is never later than the call that saw it, whatever the vendor's clock says.
+    let told = record.updated_at.map(|told| millis(told).min(sent));
     let changed_at = match is_same {
         true => known.changed_at,
         false => told.filter(|told| *told > known.changed_at).unwrap_or(sent),

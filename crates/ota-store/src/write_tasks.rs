@@ -249,7 +249,7 @@ impl Plan {
             .updated_at
             .or(record.started_at)
             .or(record.created_at);
-        let changed_at = told.map_or(sent, millis);
+        let changed_at = told.map_or(sent, |told| millis(told).min(sent));
         self.written.added += 1;
         self.changed_at = self.changed_at.max(changed_at);
         self.added.push(New {
@@ -259,8 +259,9 @@ impl Plan {
     }
 
     fn change(&mut self, record: &TaskRecord, before: Existing, sent: i64) {
-        // The vendor's time of the change if it moved, else the time at which the change was seen.
-        let told = record.updated_at.map(millis);
+        // The vendor's time of the change if it moved, else the time at which the change was seen. It is never later than the call that saw it: a time in the future
+        // would stay at the top of every list, and never be stuck.
+        let told = record.updated_at.map(|told| millis(told).min(sent));
         let changed_at = told
             .filter(|told| *told > before.changed_at)
             .unwrap_or(sent);

@@ -50,7 +50,7 @@ async fn fill(store: &Store) {
             let rows = model()
                 .into_iter()
                 .filter(|row| row.0 == name && row.1 == id);
-            let page = task_page(name, id, 500, rows.map(|row| row.2).collect());
+            let page = task_page(name, id, 1_000, rows.map(|row| row.2).collect());
             store.write_tasks(&page).await.expect("tasks");
         }
     }
@@ -173,7 +173,7 @@ fn cases() -> Vec<Case> {
                     .2
                     .updated_at
                     .or(row.2.created_at)
-                    .is_none_or(|changed| changed <= at(600))
+                    .is_some_and(|changed| changed <= at(600))
             },
         ),
     ]

@@ -121,7 +121,9 @@ fn judge<'a>(
 
 impl Model {
     fn write_tasks(&mut self, j: u8, tasks: &[(u8, u8)], sent: i64, pass: Option<i64>) {
-        let Some(job) = self.jobs.get_mut(&j) else {
+        // Tasks of a job that has vanished come back with it, not without.
+        let job = self.jobs.get_mut(&j);
+        let Some(job) = job.filter(|job| job.mark.vanished_at.is_none()) else {
             return;
         };
         for (id, status) in tasks {

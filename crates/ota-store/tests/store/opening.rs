@@ -84,7 +84,7 @@ fn a_file_is_made_for_its_owner_only() {
         let store = open(&url(&path), true, true).await.expect("it opens");
         let about = store.about().await.expect("what it is");
         assert!(about.engine.starts_with("sqlite 3."), "{about:?}");
-        assert!(about.bytes > 0 && about.schema == 3, "{about:?}");
+        assert!(about.bytes > 0 && about.schema == 4, "{about:?}");
         #[cfg(unix)]
         for suffix in ["", "-wal", "-shm", ".lock"] {
             use std::os::unix::fs::PermissionsExt;
@@ -133,14 +133,14 @@ fn a_database_that_is_newer_or_of_another_program_is_refused() {
         // The programs that only look do not migrate; there is nothing to migrate here.
         drop(open(&database.url, false, false).await.expect("it opens"));
         database
-            .execute("INSERT INTO schema_migrations (version, checksum) VALUES (4, 'x')")
+            .execute("INSERT INTO schema_migrations (version, checksum) VALUES (99, 'x')")
             .await;
         refused(
             open(&database.url, true, true).await,
             "newer than this program",
         );
         database
-            .execute("DELETE FROM schema_migrations WHERE version = 4")
+            .execute("DELETE FROM schema_migrations WHERE version = 99")
             .await;
         database
             .execute("UPDATE schema_migrations SET checksum = 'x'")
