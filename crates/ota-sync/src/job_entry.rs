@@ -169,7 +169,12 @@ impl JobEntry {
     }
 
     pub(crate) fn wanted(&self, now: OffsetDateTime, settings: &SyncSettings) -> Wanted {
-        wanted(now, class(now, &self.facts), &self.facts, settings)
+        let updating = self.counts.as_ref().and_then(|counts| counts.in_progress);
+        let facts = JobFacts {
+            drains: self.facts.status.has_ended() && updating.is_some_and(|tasks| tasks > 0),
+            ..self.facts.clone()
+        };
+        wanted(now, class(now, &facts), &facts, settings)
     }
 
     /// The tasks that it has, as far as that is known.
@@ -181,7 +186,7 @@ impl JobEntry {
 
     /// Whether it runs, so that the mirror owes a look within `max_lag_s`.
     pub(crate) fn is_running(&self, now: OffsetDateTime, settings: &SyncSettings) -> bool {
-        !self.facts.status.has_ended() && self.wanted(now, settings).running
+        self.wanted(now, settings).running
     }
 
     /// When it was last looked at in any way.

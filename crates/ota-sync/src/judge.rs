@@ -89,7 +89,7 @@ impl Manner {
             let looking = self.looking(now, id, job);
             judged.wishes.extend(looking.map(put_off(job.looking)));
             judged.grouped =
-                self.grouped && self.looks_by_itself(now, job) && !job.looking.waits(now);
+                self.is_grouped(job) && self.looks_by_itself(now, job) && !job.looking.waits(now);
             let opening = self.opening(now, id, job);
             judged.wishes.extend(opening.map(put_off(job.looking)));
         }
@@ -131,10 +131,15 @@ impl Manner {
         }
     }
 
+    /// Whether one list of jobs is a look at it and at all others that run. A list of those that have ended is long.
+    fn is_grouped(&self, job: &JobEntry) -> bool {
+        self.grouped && !job.facts.status.has_ended()
+    }
+
     /// Whether a job is looked at because of its age.
     fn looks_by_itself(&self, now: OffsetDateTime, job: &JobEntry) -> bool {
         job.wants_look.is_none()
-            && !job.facts.status.has_ended()
+            && (!job.facts.status.has_ended() || job.is_running(now, &self.settings))
             && job.wanted(now, &self.settings).look.is_some()
     }
 
@@ -159,7 +164,7 @@ impl Manner {
             None => later(known, every.saturating_sub(spread(id.as_str(), every))),
         };
         Some(Wish {
-            kind: match self.grouped {
+            kind: match self.is_grouped(job) {
                 true => Kind::GroupedLook,
                 false => Kind::Look,
             },

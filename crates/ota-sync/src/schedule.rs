@@ -18,6 +18,8 @@ const NEW_EVERY: Duration = Duration::from_secs(10);
 const ACTIVE_FOR: Duration = Duration::from_secs(5 * 60);
 /// The age at which an active job is looked at again.
 const ACTIVE_EVERY: Duration = Duration::from_secs(20);
+/// Tasks of an ended job that still run are left to the list passes when nothing has changed for this time.
+const DRAINS_FOR: Duration = Duration::from_secs(3600);
 /// All tasks of a running job are read again after this time, for changes that no count shows.
 const RUNNING_READ_EVERY: Duration = Duration::from_secs(3600);
 /// The age at which a job that ended today is looked at again: failed tasks can be repeated.
@@ -36,6 +38,8 @@ pub struct JobFacts {
     pub changed_at: OffsetDateTime,
     /// Whether its counts come with its row in the list: then a list pass is a look at it.
     pub counts_in_rows: bool,
+    /// Whether it has ended, and tasks of it still run: a canceled job lets running updates go on.
+    pub drains: bool,
 }
 
 /// How a job is treated.
@@ -73,6 +77,12 @@ pub struct Wanted {
 #[must_use]
 pub fn class(now: OffsetDateTime, job: &JobFacts) -> Class {
     let changed = age(now, job.changed_at);
+    if job.drains && changed < DRAINS_FOR {
+        return match changed {
+            changed if changed < ACTIVE_FOR => Class::Active,
+            _ => Class::Quiet(changed),
+        };
+    }
     if job.status.has_ended() {
         return match changed {
             changed if changed < DAY => Class::EndedToday,
@@ -240,6 +250,7 @@ mod tests {
             created_at: Some(NOW - time::Duration::seconds(created_s)),
             changed_at: NOW - time::Duration::seconds(changed_s),
             counts_in_rows: false,
+            drains: false,
         }
     }
 

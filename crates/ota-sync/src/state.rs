@@ -241,6 +241,7 @@ impl State {
                 created_at: job.created_at,
                 changed_at: job.changed_at,
                 counts_in_rows,
+                drains: false,
             };
             let mut entry = before
                 .remove(&job.id)
@@ -292,6 +293,7 @@ impl State {
             created_at: starts_at.or(job.created_at),
             changed_at: job.updated_at.or(job.created_at).unwrap_or(now),
             counts_in_rows,
+            drains: false,
         };
         let print = RowPrint::of(job);
         let is_new = !self.jobs.contains_key(&job.id);

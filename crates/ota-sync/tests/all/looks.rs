@@ -1,6 +1,6 @@
 //! Looks at running jobs: how often, at what cost, and what they find.
 
-use ota_core::job::JobStatus::{Completed, InProgress};
+use ota_core::job::JobStatus::{Canceled as JobCanceled, Completed, InProgress};
 use ota_core::task::TaskStage::{Notified, Queued};
 use ota_core::task::TaskStatus::{Canceled, Failed, InProgress as Updating, Pending, Succeeded};
 use ota_sync::Reason;
@@ -192,6 +192,30 @@ async fn a_job_that_ends_is_read_once_more_and_then_left_alone() {
             "one list pass at most: {:?}",
             &world.vendor.lock().calls[before..]
         );
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_still_run_when_their_job_was_canceled_are_looked_at() {
+    for kind in [Kind::Rows, Kind::ByStatus] {
+        let world = running(kind, 1000).await;
+        {
+            let mut state = world.vendor.lock();
+            state.advance("job", Pending, Canceled, 1000);
+            state.jobs[0].status = JobCanceled;
+        }
+        world.pass(1000).await;
+        world.equals("after the end").await;
+        world.vendor.lock().advance("job", Updating, Succeeded, 40);
+        world.pass(130).await;
+        world.equals(&format!("while it drains, at {kind:?}")).await;
+        world.vendor.lock().advance("job", Updating, Failed, 60);
+        world.pass(130).await;
+        world.equals(&format!("drained, at {kind:?}")).await;
+        let before = world.vendor.calls();
+        world.pass(600).await;
+        let calls = world.vendor.calls() - before;
+        assert!(calls <= 12, "one list pass at most, then: {calls} calls");
     }
 }
 
