@@ -55,6 +55,7 @@ fn keys<T: Row>(page: Page<T>) -> Page<String> {
         total: page.total,
         truncated: page.truncated,
         problems: page.problems,
+        missing_named: page.missing_named,
     }
 }
 

@@ -317,6 +317,7 @@ impl Losses {
             total: paged.fitting_total(None).filter(|_| whole),
             truncated,
             problems: part.then(problem).into_iter().collect(),
+            missing_named: false,
             next: paged.next.map(|mut next| {
                 next.gap |= truncated;
                 Cursor(format!("{list}{}", next.encode()))
