@@ -39,6 +39,6 @@ pub async fn count_jobs(
         .await?;
     let origin = fleet.origin(&covered);
     let names: Vec<_> = keys.into_iter().map(JobKey::as_str).collect();
-    let body = fleet_text::groups(groups, &names, &origin)?;
+    let body = fleet_text::groups(&groups, &names, &origin)?;
     Ok(fleet.answer(body, &origin).await)
 }

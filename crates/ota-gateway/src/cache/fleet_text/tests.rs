@@ -1,7 +1,7 @@
 //! What is written is what the types of the API say, and the validator follows what changes at the vendors.
 
 use axum::http::HeaderValue;
-use ota_api::fleet::Source;
+use ota_api::fleet::{CountedGroup, GroupCounts, Source};
 use ota_core::job::{JobOutcome, JobStats, JobStatus};
 use ota_store::fleet::{FleetJob, FleetTask, Groups, Page};
 use serde_json::{Value, json};
@@ -131,7 +131,11 @@ fn groups_leave_out_keys_without_a_value() {
         ],
         truncated: false,
     };
-    let response = groups(counted, &["provider", "outcome"], &origin(AS_OF, "current"));
+    let response = groups(
+        &counted,
+        &["provider", "outcome"],
+        &origin(AS_OF, "current"),
+    );
     let groups = text(&response.unwrap())["groups"].clone();
     assert_eq!(
         groups,
@@ -140,6 +144,53 @@ fn groups_leave_out_keys_without_a_value() {
             {"keys": {"provider": "ali"}, "count": 1},
         ])
     );
+}
+
+#[test]
+fn groups_are_written_as_their_type_of_the_api() {
+    let odd = "a \"quoted\" \u{1}\\ 设备";
+    let values = |job: Option<&str>, status: Option<&str>| {
+        [job, status].map(|value| value.map(str::to_owned)).to_vec()
+    };
+    for groups_of in [
+        vec![],
+        vec![(values(Some(odd), Some("failed")), u64::MAX)],
+        vec![
+            (values(None, None), 2),
+            (values(Some("j"), None), 1),
+            (values(None, Some("failed")), 0),
+        ],
+    ] {
+        let counted = Groups {
+            total: 7,
+            groups: groups_of,
+            truncated: true,
+        };
+        let origin = origin(AS_OF, "syncing");
+        let typed = GroupCounts {
+            total: counted.total,
+            groups: counted
+                .groups
+                .iter()
+                .map(|(values, count)| CountedGroup {
+                    keys: ["status", "job_id"]
+                        .into_iter()
+                        .zip(values)
+                        .filter_map(|(key, value)| Some((key.to_owned(), value.clone()?)))
+                        .collect(),
+                    count: *count,
+                })
+                .collect(),
+            truncated: counted.truncated,
+            sources: origin.sources(),
+        };
+        let response = groups(&counted, &["status", "job_id"], &origin).unwrap();
+        let (body, _) = response.form(true).0.body(ContentCoding::Identity);
+        assert_eq!(
+            String::from_utf8(body.to_vec()).unwrap(),
+            serde_json::to_string(&typed).unwrap()
+        );
+    }
 }
 
 #[test]
