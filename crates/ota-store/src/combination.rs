@@ -1,4 +1,4 @@
-//! The combinations of values that tasks have, and the ones that were read last.
+//! The combinations of values that tasks have, and a place for what was read last of a provider.
 //!
 //! Tasks are many and their combinations few: a question is first asked of the combinations, in memory.
 
@@ -42,44 +42,52 @@ impl Numbers {
     }
 }
 
-/// The combinations of each provider as they were read last.
+/// What was read last of each provider.
 ///
-/// Every transaction that writes rows of a provider raises `writes` of that provider, so the same number means the same combinations. Only transactions that
+/// Every transaction that writes rows of a provider raises `writes` of that provider, so the same number means the same rows. Only transactions that
 /// read fill it: what a writer sees may be rolled back.
-#[derive(Debug, Default)]
-pub(crate) struct Cache {
-    known: Mutex<HashMap<i64, Known>>,
+#[derive(Debug)]
+pub(crate) struct Cache<T> {
+    known: Mutex<HashMap<i64, Known<T>>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct Known<T> {
     writes: i64,
-    combinations: Arc<Vec<Combination>>,
+    value: Arc<T>,
 }
 
-impl Cache {
-    /// Returns the combinations of a provider, if they are those of this number of writes.
-    pub(crate) fn get(&self, source: i64, writes: i64) -> Option<Arc<Vec<Combination>>> {
+impl<T> Default for Cache<T> {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+        }
+    }
+}
+
+impl<T> Cache<T> {
+    /// Returns what is known of a provider, if it is that of this number of writes.
+    pub(crate) fn get(&self, source: i64, writes: i64) -> Option<Arc<T>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(&source).filter(|known| known.writes == writes)?;
-        Some(Arc::clone(&known.combinations))
+        Some(Arc::clone(&known.value))
     }
 
-    /// Keeps the combinations of a provider, unless newer ones are there.
-    pub(crate) fn put(&self, source: i64, writes: i64, combinations: &Arc<Vec<Combination>>) {
+    /// Keeps what was read of a provider, unless something newer is there.
+    pub(crate) fn put(&self, source: i64, writes: i64, value: &Arc<T>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_older = known
             .get(&source)
             .is_some_and(|known| known.writes > writes);
         if !is_older {
-            let combinations = Arc::clone(combinations);
-            known.insert(
-                source,
-                Known {
-                    writes,
-                    combinations,
-                },
-            );
+            let value = Arc::clone(value);
+            known.insert(source, Known { writes, value });
         }
+    }
+
+    /// Keeps nothing of a provider.
+    pub(crate) fn forget(&self, source: i64) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&source);
     }
 }

@@ -14,7 +14,11 @@ pub(crate) async fn of_source(
     connection: &mut Connection,
     source: &Source,
 ) -> Result<Arc<Vec<Combination>>> {
-    if let Some(known) = connection.combinations().get(source.pk, source.writes) {
+    if let Some(known) = connection
+        .caches()
+        .combinations
+        .get(source.pk, source.writes)
+    {
         return Ok(known);
     }
     let rows = connection
@@ -27,7 +31,8 @@ pub(crate) async fn of_source(
     read.sort_unstable_by_key(|combination| combination.pk);
     let read = Arc::new(read);
     connection
-        .combinations()
+        .caches()
+        .combinations
         .put(source.pk, source.writes, &read);
     Ok(read)
 }

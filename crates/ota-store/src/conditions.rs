@@ -92,6 +92,13 @@ impl Conditions {
         }
     }
 
+    /// The text has this one as a part; for SQLite only.
+    pub(crate) fn has(&mut self, column: &str, part: String) {
+        let name = self.bind(Value::Text(part));
+        self.text
+            .push_str(&format!(" AND instr({column}, {name}) > 0"));
+    }
+
     /// A condition without parameters.
     pub(crate) fn plain(&mut self, condition: &str) {
         self.text.push_str(" AND ");

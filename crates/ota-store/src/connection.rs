@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::combination::Cache;
+use crate::caches::Caches;
 use crate::error::Result;
 use crate::postgres_connection::PostgresConnection;
 use crate::sqlite_connection::SqliteConnection;
@@ -34,11 +34,11 @@ impl Connection {
         matches!(self, Self::Sqlite(_))
     }
 
-    /// Returns the combinations that were read last, over any connection to this database.
-    pub(crate) fn combinations(&self) -> Arc<Cache> {
+    /// Returns what questions keep in memory, over any connection to this database.
+    pub(crate) fn caches(&self) -> Arc<Caches> {
         match self {
-            Self::Sqlite(connection) => connection.combinations(),
-            Self::Postgres(connection) => connection.combinations(),
+            Self::Sqlite(connection) => connection.caches(),
+            Self::Postgres(connection) => connection.caches(),
         }
     }
 

@@ -15,8 +15,8 @@ use crate::scope::by_number;
 use crate::selection::{Selection, Target, target};
 use crate::task_filter::TaskFilter;
 use crate::task_scan::scan;
-use crate::text_search;
-use crate::value::{Value, run_params};
+use crate::text_search::{self, Question, Way};
+use crate::value::Value;
 
 /// Answers a page.
 pub(crate) async fn page(
@@ -43,14 +43,17 @@ pub(crate) async fn page(
     let mut total = filter
         .is_counted()
         .then(|| u64::try_from(matching).unwrap_or_default());
-    let by_text = match &query.q {
-        Some(text) if matching > 0 => text_search::candidates(connection, text).await?,
-        _ => None,
+    let way = match &query.q {
+        Some(text) if matching > 0 && !filter.has_device() => {
+            let question = Question::new(&target, &selection, order, limit);
+            text_search::way(connection, text, &target.sources, &question).await?
+        }
+        _ => Way::InOrder,
     };
-    let mut rows = match by_text {
+    let mut rows = match way {
         _ if matching == 0 => Vec::new(),
-        Some(candidates) => {
-            let all = among(connection, &target, &filter, &selection, order, &candidates).await?;
+        Way::Parts(_) | Way::Numbers(_) => {
+            let all = among(connection, &target, &filter, &selection, order, &way).await?;
             total = Some(all.len() as u64);
             let behind = |row: &Position| {
                 after
@@ -59,7 +62,7 @@ pub(crate) async fn page(
             };
             all.into_iter().filter(behind).take(limit).collect()
         }
-        None => {
+        Way::InOrder => {
             let is_sqlite = connection.is_sqlite();
             let scan = scan(&filter, &target, &selection, order, limit, is_sqlite);
             scan.run(connection, after.as_ref(), limit).await?
@@ -97,27 +100,36 @@ async fn among(
     filter: &TaskFilter,
     selection: &Selection,
     order: Order,
-    numbers: &[i64],
+    way: &Way,
 ) -> Result<Vec<Position>> {
-    let mut conditions: Conditions = filter.conditions(1);
+    let mut conditions: Conditions = filter.conditions(1, connection.is_sqlite());
     let codes = |codes: &[i64]| codes.iter().copied().map(Value::Int).collect::<Vec<_>>();
     conditions.one_of("gone", codes(target.gone));
     let sources: Vec<_> = target.sources.iter().map(|source| source.pk).collect();
     conditions.one_of("source", codes(&sources));
     conditions.is("job", target.job.map(|(_, job)| Value::Int(job)));
+    let from = match way {
+        // In this order: the index first, then the rows by their numbers.
+        Way::Parts(_) => {
+            "task_search CROSS JOIN tasks ON tasks.pk = task_search.rowid WHERE task_search MATCH $1"
+        }
+        Way::Numbers(_) | Way::InOrder => "tasks WHERE pk = $1",
+    };
     let sql = format!(
-        "SELECT {}, source, pk, combination FROM tasks WHERE pk = $1{}",
+        "SELECT {}, source, pk, combination FROM {from}{}",
         order.column,
         conditions.text()
     );
-    let params: Vec<_> = numbers
-        .iter()
-        .map(|pk| {
-            let mut params = run_params![*pk];
-            params.extend(conditions.params().iter().cloned());
-            params
-        })
-        .collect();
+    let with = |first: Value| {
+        let mut params = vec![first];
+        params.extend(conditions.params().iter().cloned());
+        params
+    };
+    let params: Vec<_> = match way {
+        Way::Parts(expression) => vec![with(Value::Text(expression.clone()))],
+        Way::Numbers(numbers) => numbers.iter().map(|pk| with(Value::Int(*pk))).collect(),
+        Way::InOrder => Vec::new(),
+    };
     let answers = connection.query_many(&sql, &params).await?;
     let wanted: HashSet<_> = selection
         .parts

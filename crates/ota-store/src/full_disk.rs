@@ -2,74 +2,23 @@
 
 use std::sync::PoisonError;
 
-use ota_core::id::{JobId, ProviderName};
-use ota_core::job::JobStatus;
 use ota_core::task::TaskStatus;
-use time::OffsetDateTime;
 
 use crate::connection::ALONE;
 use crate::engine::Engine;
 use crate::error::{Result, StoreError};
+use crate::fixtures::{job, job_page, task, task_page};
 use crate::migrate::migrate;
-use crate::record::{JobPage, JobRecord, TaskPage, TaskRecord, Written};
+use crate::record::{TaskPage, TaskRecord, Written};
 use crate::{provider, verify, write_jobs, write_tasks};
-
-const TIME: OffsetDateTime = time::macros::datetime!(2026-08-01 10:00 UTC);
-
-fn jobs() -> JobPage {
-    JobPage {
-        provider: ProviderName::from("a"),
-        vendor: "test-iot",
-        sent_at: TIME,
-        full: true,
-        rows: vec![JobRecord {
-            id: JobId::from("j"),
-            status: JobStatus::InProgress,
-            outcome: None,
-            kind: None,
-            package_id: None,
-            package_name: None,
-            package_version: None,
-            product_id: None,
-            name: None,
-            description: None,
-            created_at: None,
-            updated_at: None,
-            started_at: None,
-            stats: None,
-            truncated: false,
-            document: "{}".to_owned(),
-        }],
-        pass: None,
-    }
-}
 
 /// A page that needs more room than a new database has left.
 fn tasks() -> TaskPage {
-    let row = |n: u32| TaskRecord {
-        id: n.to_string(),
-        status: TaskStatus::Pending,
-        stage: None,
-        failure: None,
-        device_id: None,
-        device_name: None,
-        product_id: None,
-        from_version: None,
-        to_version: None,
-        message: None,
-        created_at: None,
-        updated_at: None,
-        started_at: None,
+    let rows = (0..500).map(|n| TaskRecord {
         document: format!("{{\"text\":\"{}\"}}", "x".repeat(1_000)),
-    };
-    TaskPage {
-        provider: ProviderName::from("a"),
-        vendor: "test-iot",
-        job_id: JobId::from("j"),
-        sent_at: TIME,
-        rows: (0..500).map(row).collect(),
-        pass: None,
-    }
+        ..task(&n.to_string(), TaskStatus::Pending)
+    });
+    task_page("a", "j", 0, rows.collect())
 }
 
 async fn write(engine: &Engine) -> Result<Written> {
@@ -90,7 +39,7 @@ fn a_full_disk_is_said_and_passes() {
     runtime.block_on(async {
         let engine = Engine::open(&url, false, true).await.expect("it opens");
         migrate(&engine, true).await.expect("it migrates");
-        let page = jobs();
+        let page = job_page("a", 0, vec![job("j")]);
         engine
             .write(move |connection| {
                 Box::pin(async move { write_jobs::write(connection, &page).await })

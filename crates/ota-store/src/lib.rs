@@ -1,5 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+// The fixtures of the tests are also those of the tests beside the crate.
+#[cfg(test)]
+extern crate self as ota_store;
+
+mod caches;
 mod codes;
 mod combination;
 mod combinations;
@@ -9,12 +14,15 @@ mod counts;
 mod document;
 mod engine;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod fleet;
 mod fleet_jobs;
 mod fleet_tasks;
 #[cfg(test)]
 mod full_disk;
 mod index_scan;
+mod job_counters;
 mod job_groups;
 mod job_states;
 pub mod lease;
@@ -40,6 +48,7 @@ mod tally;
 mod task_filter;
 mod task_groups;
 mod task_scan;
+mod text_sample;
 mod text_search;
 mod value;
 mod verify;

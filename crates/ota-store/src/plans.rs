@@ -2,17 +2,17 @@
 
 use std::sync::PoisonError;
 
-use ota_core::id::{JobId, ProviderName};
-use ota_core::job::JobStatus;
+use ota_core::id::JobId;
 use ota_core::task::{Failure, TaskStage, TaskStatus};
 use time::OffsetDateTime;
 
 use crate::connection::{ALONE, Connection, PLANS};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::fixtures::{job, job_page, provider, task, task_page};
 use crate::fleet::{JobKey, JobQuery, JobSort, TaskKey, TaskQuery, TaskSort};
 use crate::migrate::migrate;
-use crate::record::{JobPage, JobRecord, TaskPage, TaskRecord};
+use crate::record::TaskRecord;
 use crate::selection::{Selection, target};
 use crate::task_filter::TaskFilter;
 use crate::task_scan::scans;
@@ -22,41 +22,10 @@ use crate::{
 
 const TIME: OffsetDateTime = time::macros::datetime!(2026-08-01 10:00 UTC);
 
-fn provider() -> ProviderName {
-    ProviderName::from("a")
-}
-
 async fn fill(connection: &mut Connection) -> Result<()> {
-    let job = JobRecord {
-        id: JobId::from("j"),
-        status: JobStatus::InProgress,
-        outcome: None,
-        kind: None,
-        package_id: None,
-        package_name: None,
-        package_version: None,
-        product_id: None,
-        name: None,
-        description: None,
-        created_at: None,
-        updated_at: None,
-        started_at: None,
-        stats: None,
-        truncated: false,
-        document: "{}".to_owned(),
-    };
-    let page = JobPage {
-        provider: provider(),
-        vendor: "test-iot",
-        sent_at: TIME,
-        full: true,
-        rows: vec![job],
-        pass: None,
-    };
-    write_jobs::write(connection, &page).await?;
-    let task = TaskRecord {
-        id: "t".to_owned(),
-        status: TaskStatus::Failed,
+    let jobs = job_page("a", 0, vec![job("j")]);
+    write_jobs::write(connection, &jobs).await?;
+    let first = TaskRecord {
         stage: Some(TaskStage::Updating),
         failure: Some(Failure::Timeout),
         device_id: Some("d".to_owned()),
@@ -64,33 +33,22 @@ async fn fill(connection: &mut Connection) -> Result<()> {
         product_id: Some("p".to_owned()),
         from_version: Some("1".to_owned()),
         to_version: Some("2".to_owned()),
-        message: None,
-        created_at: None,
-        updated_at: None,
-        started_at: None,
-        document: "{}".to_owned(),
+        ..task("t", TaskStatus::Failed)
     };
     let other = TaskRecord {
         id: "u".to_owned(),
         status: TaskStatus::Pending,
         failure: None,
-        ..task.clone()
+        ..first.clone()
     };
-    let page = TaskPage {
-        provider: provider(),
-        vendor: "test-iot",
-        job_id: JobId::from("j"),
-        sent_at: TIME,
-        rows: vec![task, other],
-        pass: None,
-    };
+    let page = task_page("a", "j", 0, vec![first, other]);
     write_tasks::write(connection, &page).await.map(|_| ())
 }
 
 /// Every filter that the API has, alone, and in pairs where that is wanted.
 fn questions(pairs: bool) -> Vec<TaskQuery> {
     let all = || TaskQuery {
-        providers: vec![provider()],
+        providers: vec![provider("a")],
         ..TaskQuery::default()
     };
     type Set = fn(&mut TaskQuery);
@@ -169,16 +127,16 @@ async fn ask(connection: &mut Connection) -> Result<()> {
         }
     }
     let query = JobQuery {
-        providers: vec![provider()],
+        providers: vec![provider("a")],
         ..JobQuery::default()
     };
     fleet_jobs::page(connection, &query, JobSort::FailedDescending, None, 1).await?;
     job_groups::of_jobs(connection, &query, &[JobKey::Status], 10).await?;
     let job = JobId::from("j");
     let open = vec![TaskStatus::Pending, TaskStatus::InProgress];
-    job_states::tasks_in(connection, &provider(), &job, open, None, 10).await?;
-    job_states::all(connection, &provider(), 10).await?;
-    job_states::history(connection, &provider(), &job, 10)
+    job_states::tasks_in(connection, &provider("a"), &job, open, None, 10).await?;
+    job_states::all(connection, &provider("a"), 10).await?;
+    job_states::history(connection, &provider("a"), &job, 10)
         .await
         .map(|_| ())
 }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 
-use crate::combination::Cache;
+use crate::caches::Caches;
 use crate::connection::{Connection, Work};
 use crate::error::{OpenError, Result, StoreError};
 use crate::postgres_connection::{PostgresConnection, failed};
@@ -34,7 +34,7 @@ pub(crate) struct Postgres {
     tls: Option<Tls>,
     idle: Mutex<Vec<Connection>>,
     places: Semaphore,
-    combinations: Arc<Cache>,
+    caches: Arc<Caches>,
 }
 
 impl Postgres {
@@ -84,7 +84,7 @@ impl Postgres {
             tls,
             idle: Mutex::new(Vec::new()),
             places: Semaphore::new(CONNECTIONS),
-            combinations: Arc::default(),
+            caches: Arc::default(),
         })
     }
 
@@ -168,10 +168,9 @@ impl Postgres {
             }
         };
         client.batch_execute(&session()).await?;
-        let combinations = Arc::clone(&self.combinations);
+        let caches = Arc::clone(&self.caches);
         Ok(Connection::Postgres(PostgresConnection::new(
-            client,
-            combinations,
+            client, caches,
         )))
     }
 }

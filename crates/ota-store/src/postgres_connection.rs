@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
-use crate::combination::Cache;
+use crate::caches::Caches;
 use crate::error::{Result, StoreError};
 use crate::value::{Row, Value};
 
@@ -18,20 +18,20 @@ const MAX_STATEMENTS: usize = 256;
 pub(crate) struct PostgresConnection {
     client: Client,
     statements: HashMap<String, Statement>,
-    combinations: Arc<Cache>,
+    caches: Arc<Caches>,
 }
 
 impl PostgresConnection {
-    pub(crate) fn new(client: Client, combinations: Arc<Cache>) -> Self {
+    pub(crate) fn new(client: Client, caches: Arc<Caches>) -> Self {
         Self {
             client,
             statements: HashMap::new(),
-            combinations,
+            caches,
         }
     }
 
-    pub(crate) fn combinations(&self) -> Arc<Cache> {
-        Arc::clone(&self.combinations)
+    pub(crate) fn caches(&self) -> Arc<Caches> {
+        Arc::clone(&self.caches)
     }
 
     /// Whether the server has closed it.

@@ -156,10 +156,10 @@ impl Selection {
             .collect()
     }
 
-    /// Returns all combinations of each provider, also those that do not match.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = (i64, &[Combination])> {
-        let known = self.known.iter();
-        known.map(|(source, known)| (*source, known.as_slice()))
+    /// Returns all combinations of a provider by their numbers, also those that do not match.
+    pub(crate) fn known(&self, source: i64) -> &[Combination] {
+        let known = self.known.iter().find(|(of, _)| *of == source);
+        known.map_or(&[], |(_, known)| known.as_slice())
     }
 
     /// Returns each combination that matches, with its provider.
@@ -182,7 +182,7 @@ impl Selection {
     }
 
     fn find(&self, source: i64, pk: i64) -> Option<&Combination> {
-        let (_, known) = self.known.iter().find(|(of, _)| *of == source)?;
+        let known = self.known(source);
         let place = known.binary_search_by_key(&pk, |combination| combination.pk);
         known.get(place.ok()?)
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rusqlite::OpenFlags;
 use tokio::sync::oneshot;
 
-use crate::combination::Cache;
+use crate::caches::Caches;
 use crate::connection::{Connection, Work, run_ready};
 use crate::error::{OpenError, Result};
 use crate::sqlite_connection::{SqliteConnection, failed, unavailable};
@@ -42,7 +42,7 @@ struct Slot {
     path: PathBuf,
     reads: bool,
     connection: Option<Connection>,
-    combinations: Arc<Cache>,
+    caches: Arc<Caches>,
 }
 
 /// The threads.
@@ -62,20 +62,15 @@ impl Sqlite {
         exclusive: bool,
         create: bool,
     ) -> std::result::Result<Self, OpenError> {
-        if rusqlite::version_number() < OLDEST {
-            return Err(OpenError::Refused(format!(
-                "SQLite {} loses committed rows (WAL reset); 3.51.3 is the oldest that may be used",
-                rusqlite::version()
-            )));
-        }
+        check_version(rusqlite::version_number(), rusqlite::version())?;
         let lock = exclusive.then(|| lock(path)).transpose()?;
         prepare(path, create)?;
-        let combinations = Arc::<Cache>::default();
+        let caches = Arc::<Caches>::default();
         let slot = |reads| Slot {
             path: path.to_owned(),
             reads,
             connection: None,
-            combinations: Arc::clone(&combinations),
+            caches: Arc::clone(&caches),
         };
         let (write, tasks) = channel();
         let mut threads = vec![spawn("mirror-write", slot(false), tasks)?];
@@ -124,6 +119,16 @@ impl Drop for Sqlite {
         }
         self.lock = None;
     }
+}
+
+/// Refuses a version that loses rows.
+fn check_version(number: i32, name: &str) -> std::result::Result<(), OpenError> {
+    if number >= OLDEST {
+        return Ok(());
+    }
+    Err(OpenError::Refused(format!(
+        "SQLite {name} loses committed rows (WAL reset); 3.51.3 is the oldest that may be used"
+    )))
 }
 
 /// Returns the path with something after its name.
@@ -223,8 +228,8 @@ impl Slot {
             Some(connection) => connection,
             None => {
                 let inner = connect(&self.path, self.reads)?;
-                let combinations = Arc::clone(&self.combinations);
-                Connection::Sqlite(SqliteConnection::new(inner, combinations))
+                let caches = Arc::clone(&self.caches);
+                Connection::Sqlite(SqliteConnection::new(inner, caches))
             }
         };
         let connection = self.connection.insert(connection);
@@ -289,4 +294,31 @@ fn connect(path: &Path, reads: bool) -> Result<rusqlite::Connection> {
         Ok(inner)
     });
     connected.map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_version;
+    use crate::error::OpenError;
+
+    #[test]
+    fn a_version_that_loses_rows_is_refused() {
+        for (number, name) in [(3_051_003, "3.51.3"), (3_052_000, "3.52.0")] {
+            assert_eq!(check_version(number, name), Ok(()));
+        }
+        for (number, name) in [
+            (3_051_002, "3.51.2"),
+            (3_040_001, "3.40.1"),
+            (3_007_000, "3.7.0"),
+        ] {
+            let expected = format!(
+                "SQLite {name} loses committed rows (WAL reset); 3.51.3 is the oldest that may be used"
+            );
+            let refused = check_version(number, name);
+            assert_eq!(refused, Err(OpenError::Refused(expected)));
+        }
+        // The one that is built in.
+        let built_in = check_version(rusqlite::version_number(), rusqlite::version());
+        assert_eq!(built_in, Ok(()));
+    }
 }

@@ -4,26 +4,23 @@ use std::sync::Arc;
 
 use rusqlite::{ErrorCode, ToSql};
 
-use crate::combination::Cache;
+use crate::caches::Caches;
 use crate::error::{Result, StoreError};
 use crate::value::{Row, Value};
 
 /// A connection.
 pub(crate) struct SqliteConnection {
     inner: rusqlite::Connection,
-    combinations: Arc<Cache>,
+    caches: Arc<Caches>,
 }
 
 impl SqliteConnection {
-    pub(crate) const fn new(inner: rusqlite::Connection, combinations: Arc<Cache>) -> Self {
-        Self {
-            inner,
-            combinations,
-        }
+    pub(crate) const fn new(inner: rusqlite::Connection, caches: Arc<Caches>) -> Self {
+        Self { inner, caches }
     }
 
-    pub(crate) fn combinations(&self) -> Arc<Cache> {
-        Arc::clone(&self.combinations)
+    pub(crate) fn caches(&self) -> Arc<Caches> {
+        Arc::clone(&self.caches)
     }
 
     pub(crate) fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
@@ -173,5 +170,49 @@ pub(crate) fn failed(error: &rusqlite::Error) -> StoreError {
 pub(crate) fn unavailable(what: &str) -> StoreError {
     StoreError::Unavailable {
         message: format!("the mirror's database: {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::failed;
+    use crate::error::StoreError;
+
+    #[test]
+    fn every_fault_of_the_file_says_what_helps_and_may_pass() {
+        for (code, words) in [
+            (ffi::SQLITE_IOERR, "the disk does not read or write it"),
+            (ffi::SQLITE_IOERR_READ, "the disk does not read or write it"),
+            (
+                ffi::SQLITE_IOERR_WRITE,
+                "the disk does not read or write it",
+            ),
+            (
+                ffi::SQLITE_IOERR_FSYNC,
+                "the disk does not read or write it",
+            ),
+            (
+                ffi::SQLITE_IOERR_SHORT_READ,
+                "the disk does not read or write it",
+            ),
+            (ffi::SQLITE_FULL, "the disk is full"),
+            (ffi::SQLITE_CORRUPT, "it is damaged"),
+            (ffi::SQLITE_NOTADB, "it is no SQLite database"),
+            (ffi::SQLITE_READONLY, "it may not be written"),
+            (ffi::SQLITE_BUSY, "another process has it locked"),
+            (ffi::SQLITE_CANTOPEN, "it cannot be opened"),
+            (ffi::SQLITE_ERROR, "a statement failed"),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            match failed(&error) {
+                StoreError::Unavailable { message } => {
+                    let expected = format!("the mirror's database: {words}");
+                    assert!(message.starts_with(&expected), "{code}: {message}");
+                }
+                other => panic!("{code}: {other:?}"),
+            }
+        }
     }
 }

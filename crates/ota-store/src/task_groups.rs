@@ -1,14 +1,15 @@
-//! Counting tasks in groups: by the combinations, or by the counters of jobs; rows are read only for what neither knows.
+//! Counting tasks in groups: by the combinations, or by the counters of jobs, all in memory; rows are read only for what neither knows.
 
 use std::collections::{HashMap, HashSet};
 
 use ota_core::task::{Failure, TaskStage, TaskStatus};
 
 use crate::codes::Code;
-use crate::combination::{Numbers, Values};
+use crate::combination::{Combination, Numbers, Values};
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::fleet::{Groups, TaskKey, TaskQuery};
+use crate::job_counters;
 use crate::scope::{Source, by_number};
 use crate::selection::{Selection, Target, target};
 use crate::task_filter::TaskFilter;
@@ -35,67 +36,90 @@ pub(crate) async fn of_tasks(
     let mut counted = Counted::new(by, &target, &selection);
     if !filter.is_counted() {
         count_rows(connection, &target, &filter, &selection, &mut counted).await?;
-    } else if counted.job.is_some() || target.job.is_some() {
-        count_of_jobs(connection, &target, &filter, &selection, &mut counted).await?;
+    } else if let Some((source, job)) = target.job {
+        count_of_job(connection, &target, (source, job), &mut counted).await?;
+    } else if let Some(place) = counted.job {
+        return by_job(connection, &target, &selection, counted, (place, limit)).await;
     } else {
         for (combination, number) in selection.numbers(target.gone) {
             counted.add(combination, 0, number);
         }
     }
+    let groups = counted.groups.drain().collect();
     let Some(place) = counted.job else {
-        return Ok(counted.ranked(limit));
+        return Ok(counted.ranked(groups, &[], limit));
     };
-    let jobs = counted.jobs(place);
-    let mut groups = counted.ranked(limit);
+    let jobs = jobs(&groups, place);
+    let mut groups = counted.ranked(groups, &[], limit);
     name_jobs(connection, &target, &mut groups, place, jobs).await?;
     Ok(groups)
 }
 
-/// Reads the counters of jobs.
-async fn count_of_jobs(
+/// Reads the counters of the only job that is asked for.
+async fn count_of_job(
     connection: &mut Connection,
     target: &Target,
-    filter: &TaskFilter,
-    selection: &Selection,
+    (source, job): (i64, i64),
     counted: &mut Counted<'_>,
 ) -> Result<()> {
-    let number = |row: &crate::value::Row, from| {
+    let sql =
+        "SELECT combination, present, vanished FROM task_counts WHERE source = $1 AND job = $2";
+    let rows = connection.query(sql, &params![source, job]).await?;
+    for row in rows {
         let numbers = Numbers {
-            present: row.int(from),
-            vanished: row.int(from + 1),
+            present: row.int(1),
+            vanished: row.int(2),
         };
-        numbers.covered(target.gone)
-    };
-    if let Some((source, job)) = target.job {
-        let sql =
-            "SELECT combination, present, vanished FROM task_counts WHERE source = $1 AND job = $2";
-        let rows = connection.query(sql, &params![source, job]).await?;
-        for row in rows {
-            counted.add(row.int(0), job, number(&row, 1));
-        }
-        return Ok(());
-    }
-    // Where all combinations make one group, the database adds them up.
-    let is_sum = !filter.has_values() && !counted.tells_combinations();
-    let columns = match is_sum {
-        true => {
-            "max(combination), job, CAST(sum(present) AS BIGINT), CAST(sum(vanished) AS BIGINT)"
-        }
-        false => "combination, job, present, vanished",
-    };
-    let group = if is_sum { " GROUP BY job" } else { "" };
-    let sql = format!("SELECT {columns} FROM task_counts WHERE source = $1{group}");
-    for (source, known) in selection.sources() {
-        for row in connection.query(&sql, &params![source]).await? {
-            let combination = match is_sum {
-                // Any of them: they differ in nothing that is asked for.
-                true => known.first().map_or(0, |combination| combination.pk),
-                false => row.int(0),
-            };
-            counted.add(combination, row.int(1), number(&row, 2));
-        }
+        counted.add(row.int(0), job, numbers.covered(target.gone));
     }
     Ok(())
+}
+
+/// Counts by job, which is the key at `place`, and by other keys, from the counters of all jobs in memory.
+async fn by_job(
+    connection: &mut Connection,
+    target: &Target,
+    selection: &Selection,
+    counted: Counted<'_>,
+    (place, limit): (usize, u32),
+) -> Result<Groups> {
+    let mut read = Vec::new();
+    for source in &target.sources {
+        let known = selection.known(source.pk);
+        let counters = job_counters::of_source(connection, source, known).await?;
+        read.push((known, counters));
+    }
+    let mut groups: Vec<(Key, i64)> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for (known, of_source) in &read {
+        let key = |combination: &Combination| counted.of_combination.get(&combination.pk);
+        let keys: Vec<Option<&Key>> = known.iter().map(key).collect();
+        // Groups of different jobs are different, and a job has few: they are compared and not hashed.
+        for of_job in of_source.counters.chunk_by(|a, b| a.job == b.job) {
+            let first = groups.len();
+            let Some(job) = of_job.first().map(|counter| counter.job as usize) else {
+                continue;
+            };
+            let number = i64::try_from(names.len() + job + 1).unwrap_or(i64::MAX);
+            for counter in of_job {
+                let count = counter.numbers.covered(target.gone);
+                let Some(key) = keys.get(counter.combination as usize).copied().flatten() else {
+                    continue;
+                };
+                let mut key = *key;
+                if let Some(place) = key.get_mut(place) {
+                    *place = number;
+                }
+                let added = groups.get_mut(first..).unwrap_or_default();
+                match added.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, sum)) => *sum += count,
+                    None => groups.push((key, count)),
+                }
+            }
+        }
+        names.extend(of_source.jobs.iter().map(String::as_str));
+    }
+    Ok(counted.ranked(groups, &names, limit))
 }
 
 /// Reads rows, or the entries of an index that holds what is asked for.
@@ -132,7 +156,7 @@ async fn count_rows(
             runs.push(params);
         }
     }
-    let rest = filter.conditions(2 + usize::from(is_open || lists));
+    let rest = filter.conditions(2 + usize::from(is_open || lists), connection.is_sqlite());
     for params in &mut runs {
         params.extend(rest.params().iter().cloned());
     }
@@ -179,13 +203,6 @@ impl<'a> Counted<'a> {
         }
     }
 
-    /// Whether tasks of one provider may be in several groups by their combinations.
-    fn tells_combinations(&self) -> bool {
-        let of_source =
-            |key: &TaskKey| matches!(key, TaskKey::JobId | TaskKey::Provider | TaskKey::Vendor);
-        !self.keys.iter().all(of_source)
-    }
-
     /// Adds tasks of a job; nothing if their combination does not match.
     fn add(&mut self, combination: i64, job: i64, number: i64) {
         let Some(key) = self.of_combination.get(&combination) else {
@@ -198,41 +215,31 @@ impl<'a> Counted<'a> {
         *self.groups.entry(key).or_insert(0) += number;
     }
 
-    /// Returns how many jobs there are in the groups.
-    fn jobs(&self, place: usize) -> usize {
-        let numbers = self.groups.keys().filter_map(|key| key.get(place));
-        numbers.collect::<HashSet<_>>().len()
-    }
-
-    /// Returns the largest groups, equal ones by their keys; jobs by their numbers.
-    fn ranked(self, limit: u32) -> Groups {
+    /// Returns the largest groups, equal ones by their keys. Jobs are told by their places among `names`, from 1 on, and by their numbers where there are none.
+    fn ranked(self, mut groups: Vec<(Key, i64)>, names: &[&str], limit: u32) -> Groups {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut groups: Vec<_> = self
-            .groups
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        groups.retain(|(_, count)| *count > 0);
         let total: i64 = groups.iter().map(|(_, count)| count).sum();
         let truncated = groups.len() > limit;
-        groups.sort_unstable_by_key(|(_, count)| std::cmp::Reverse(*count));
-        // Of those as large as the last one that is shown, the keys decide.
-        if let Some(least) = groups.get(limit.saturating_sub(1)).map(|(_, count)| *count) {
+        if truncated && limit > 0 {
+            // Of those as large as the last one that is shown, the keys decide.
+            let largest_first = |(_, count): &(Key, i64)| std::cmp::Reverse(*count);
+            let (_, last, _) = groups.select_nth_unstable_by_key(limit - 1, largest_first);
+            let least = last.1;
             groups.retain(|(_, count)| *count >= least);
         }
         let mut groups: Vec<_> = groups
             .into_iter()
             .map(|(key, count)| {
-                let keys: Vec<_> = self.keys.iter().zip(key).collect();
-                let texts = keys
-                    .into_iter()
-                    .map(|(by, value)| self.texts.text(*by, value));
+                let keys = self.keys.iter().zip(key);
+                let texts = keys.map(|(by, value)| self.texts.text(*by, value, names));
                 (
                     texts.collect::<Vec<_>>(),
                     u64::try_from(count).unwrap_or_default(),
                 )
             })
             .collect();
-        groups.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        groups.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         groups.truncate(limit);
         Groups {
             total: u64::try_from(total).unwrap_or_default(),
@@ -240,6 +247,12 @@ impl<'a> Counted<'a> {
             truncated,
         }
     }
+}
+
+/// Returns how many jobs there are in groups.
+fn jobs(groups: &[(Key, i64)], place: usize) -> usize {
+    let numbers = groups.iter().filter_map(|(key, _)| key.get(place));
+    numbers.collect::<HashSet<_>>().len()
 }
 
 /// Texts with a number each; 0 is none.
@@ -277,13 +290,17 @@ impl<'a> Texts<'a> {
         }
     }
 
-    /// Returns the text of a key's value; of a job its number.
-    fn text(&self, key: TaskKey, value: i64) -> Option<String> {
+    /// Returns the text of a key's value; of a job its name, or its number where there are no names.
+    fn text(&self, key: TaskKey, value: i64, names: &[&str]) -> Option<String> {
         match key {
             TaskKey::Status => word(value, TaskStatus::as_str),
             TaskKey::Stage => word(value, TaskStage::as_str),
             TaskKey::Failure => word(value, Failure::as_str),
-            TaskKey::JobId => Some(value.to_string()),
+            TaskKey::JobId if names.is_empty() => Some(value.to_string()),
+            TaskKey::JobId => {
+                let place = usize::try_from(value - 1).ok()?;
+                names.get(place).map(|name| (*name).to_owned())
+            }
             TaskKey::Provider
             | TaskKey::Vendor
             | TaskKey::ProductId

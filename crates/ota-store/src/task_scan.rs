@@ -86,7 +86,7 @@ fn scan_by(
     // A list of combinations is left out where all rows of the places match.
     let lists = places.lists.iter().any(Option::is_some);
     let before = OWN + places.params + usize::from(lists);
-    let rest = filter.conditions(before);
+    let rest = filter.conditions(before, is_sqlite);
     let mut conditions = fixed;
     if lists {
         let list = one_of(before, is_sqlite);

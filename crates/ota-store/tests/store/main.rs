@@ -11,6 +11,7 @@ mod old_rows;
 mod opening;
 mod pages;
 mod passes;
+mod reference;
 mod schema;
 mod sync_reports;
 mod verify;
