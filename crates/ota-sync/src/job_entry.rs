@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ota_core::job::{Job, JobStats, JobStatus};
 use ota_core::provider::Cursor;
-use ota_store::pass::OpenPass;
+use ota_store::pass::{OpenPass, PassId};
 use time::OffsetDateTime;
 
 use crate::counts::Part;
@@ -35,6 +35,8 @@ pub(crate) struct JobEntry {
     pub(crate) wants_read: Option<OffsetDateTime>,
     /// The pass over its tasks that is open, as far as this process has read it.
     pub(crate) pass: Option<OpenPass>,
+    /// The pass that was counted in the full pass that began then.
+    pub(crate) counted: Option<(OffsetDateTime, PassId)>,
     pub(crate) stale_pages: u32,
     /// Whether the vendor does not show all of its tasks.
     pub(crate) truncated: bool,
@@ -158,6 +160,7 @@ impl JobEntry {
             wants_read: None,
             pass: None,
             stale_pages: 0,
+            counted: None,
             truncated: false,
             read_again: false,
             opened_at: None,

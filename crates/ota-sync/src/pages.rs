@@ -260,7 +260,7 @@ pub(crate) async fn deep_page(
     let stale = {
         let mut state = of.lock();
         state.progress_at = Some(now);
-        state.full.tasks_seen += written.first_seen;
+        state.count_tasks(job, pass.id, written.first_seen);
         let Some(entry) = state.jobs.get_mut(job) else {
             return Ok(());
         };

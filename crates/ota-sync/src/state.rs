@@ -10,7 +10,7 @@ use ota_fleet::ConfiguredProvider;
 use ota_guard::AccountQuota;
 use ota_store::JobState;
 use ota_store::fleet::ProviderState;
-use ota_store::pass::{OpenPass, PassOf};
+use ota_store::pass::{OpenPass, PassId, PassOf};
 use ota_store::sync_report::{PassRequest, SyncReport};
 use time::OffsetDateTime;
 
@@ -223,23 +223,25 @@ impl State {
         open: Vec<OpenPass>,
         (counts_in_rows, settings): (bool, &SyncSettings),
     ) {
+        // A time in the future was written while a clock ran ahead. Nothing would be due, and nothing late, until it comes.
+        let past = |at: Option<OffsetDateTime>| at.map(|at| at.min(now));
         if let Some(known) = known {
+            let listed_at = past(known.last_full_pass_at);
             self.first_pass_at = known.first_pass_at;
-            self.list.complete_at = known.last_full_pass_at;
-            self.list.covered_at = self.list.covered_at.max(known.last_full_pass_at);
-            self.list.reached_end |= known.last_full_pass_at.is_some();
-            self.list.last_at = self.list.last_at.max(known.last_full_pass_at);
+            self.list.complete_at = listed_at;
+            self.list.covered_at = self.list.covered_at.max(listed_at);
+            self.list.last_at = self.list.last_at.max(listed_at);
             // By a process before: the first pass ends with what is left of it, not with another list.
             self.list.reached_end |= known.last_full_pass_at.is_some();
             self.told_problem = known.problem.as_ref().map(|(text, _)| text.clone());
-            self.progress_at = self.progress_at.max(known.progress_at);
+            self.progress_at = self.progress_at.max(past(known.progress_at));
         }
         let mut before = std::mem::take(&mut self.jobs);
         for job in jobs {
             let facts = JobFacts {
                 status: job.status,
                 created_at: job.created_at,
-                changed_at: job.changed_at,
+                changed_at: job.changed_at.min(now),
                 counts_in_rows,
                 drains: false,
             };
@@ -247,10 +249,10 @@ impl State {
                 .remove(&job.id)
                 .unwrap_or_else(|| JobEntry::new(facts.clone(), now));
             entry.facts = facts;
-            entry.read_at = entry.read_at.max(job.tasks_as_of);
+            entry.read_at = entry.read_at.max(past(job.tasks_as_of));
             let every = entry.wanted(now, settings).look;
             let looked_at = job.due_at.zip(every).map(|(due, every)| due - every);
-            entry.looked_at = entry.looked_at.max(looked_at);
+            entry.looked_at = entry.looked_at.max(past(looked_at));
             entry.counts = job.vendor_counts.or(entry.counts);
             entry.summary = !job.full;
             entry.truncated = job.truncated;
@@ -265,7 +267,9 @@ impl State {
             match &pass.of {
                 PassOf::Jobs(_) => self.list.pass = Some(pass),
                 PassOf::Tasks(_, job) => {
-                    if let Some(entry) = self.jobs.get_mut(job) {
+                    // One whose page is on its way knows its pass better: it may just have ended.
+                    let entry = self.jobs.get_mut(job);
+                    if let Some(entry) = entry.filter(|entry| !entry.busy) {
                         entry.pass = Some(pass);
                     }
                 }
@@ -444,11 +448,35 @@ impl State {
         Some(left.saturating_mul(spent) / self.full.tasks_seen)
     }
 
-    /// Returns the tasks that the present pass has to see, as far as counts are known.
+    /// Returns the tasks that the present pass has to see. Jobs whose tasks nobody has counted yet count as many as the others on average; none where no count is known.
     pub(crate) fn tasks_total(&self) -> Option<u64> {
-        let totals = self.jobs.values().filter_map(JobEntry::total);
-        totals.fold(None, |sum: Option<u64>, total| {
-            Some(sum.unwrap_or(0).saturating_add(total))
-        })
+        let (mut jobs, mut known, mut sum) = (0_u64, 0_u64, 0_u64);
+        for job in self.jobs.values() {
+            jobs += 1;
+            if let Some(total) = job.total() {
+                known += 1;
+                sum = sum.saturating_add(total);
+            }
+        }
+        let average = sum.checked_div(known)?;
+        Some(sum.saturating_add(average.saturating_mul(jobs - known)))
+    }
+
+    /// Counts tasks that a pass over a job saw for the first time. A full pass sees the tasks of a job once, however often the job is read meanwhile.
+    pub(crate) fn count_tasks(&mut self, job: &JobId, pass: PassId, seen: u64) {
+        let (true, Some(full)) = (self.full.active, self.full.started_at) else {
+            return;
+        };
+        let Some(entry) = self.jobs.get_mut(job) else {
+            return;
+        };
+        let counted = match entry.counted {
+            Some((of, counted)) if of == full => counted,
+            _ => pass,
+        };
+        entry.counted = Some((full, counted));
+        if counted == pass {
+            self.full.tasks_seen += seen;
+        }
     }
 }

@@ -52,6 +52,17 @@ async fn a_first_pass_brings_everything_exactly_once() {
         let details = if kind == Kind::ByStatus { 151 } else { 0 };
         assert_eq!(world.seen.calls_for(Reason::FirstPass), 2 + 150 + 3);
         assert_eq!(world.seen.calls_for(Reason::Details), details);
+        // Reading them again, looking and asking for a pass never counts more tasks than there are.
+        for _ in 0..3 {
+            world.pass(4000).await;
+            let status = world.status().await;
+            assert!(
+                status
+                    .tasks_total
+                    .is_some_and(|total| status.tasks_seen <= total),
+                "{status:?}"
+            );
+        }
     }
 }
 
