@@ -28,6 +28,39 @@ pub(crate) async fn of_tasks(
     by: &[TaskKey],
     limit: u32,
 ) -> Result<Groups> {
+    let mut groups = grouped(connection, query, by, limit).await?;
+    if query.providers.len() > 1 && by.contains(&TaskKey::JobId) && !by.contains(&TaskKey::Provider)
+    {
+        groups.merge_equal();
+    }
+    Ok(groups)
+}
+
+impl Groups {
+    /// Makes one of groups with equal keys, where jobs were counted by their numbers: jobs of different providers may have the same identifier.
+    fn merge_equal(&mut self) {
+        let mut places: HashMap<Vec<Option<String>>, usize> = HashMap::new();
+        let mut merged: Vec<(Vec<Option<String>>, u64)> = Vec::with_capacity(self.groups.len());
+        for (keys, count) in std::mem::take(&mut self.groups) {
+            match places.get(&keys).and_then(|place| merged.get_mut(*place)) {
+                Some((_, sum)) => *sum += count,
+                None => {
+                    places.insert(keys.clone(), merged.len());
+                    merged.push((keys, count));
+                }
+            }
+        }
+        merged.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        self.groups = merged;
+    }
+}
+
+async fn grouped(
+    connection: &mut Connection,
+    query: &TaskQuery,
+    by: &[TaskKey],
+    limit: u32,
+) -> Result<Groups> {
     let filter = TaskFilter::new(query);
     let Some(target) = target(connection, query, &filter).await? else {
         return Ok(Groups::default());
@@ -119,7 +152,33 @@ async fn by_job(
         }
         names.extend(of_source.jobs.iter().map(String::as_str));
     }
+    if read.len() > 1 && !counted.keys.contains(&TaskKey::Provider) {
+        groups = unite_jobs(groups, &names, place);
+    }
     Ok(counted.ranked(groups, &names, limit))
+}
+
+/// Makes one job of those of different providers that have the same identifier. `place` is that of the job in the keys.
+fn unite_jobs(mut groups: Vec<(Key, i64)>, names: &[&str], place: usize) -> Vec<(Key, i64)> {
+    let mut first: HashMap<&str, i64> = HashMap::with_capacity(names.len());
+    let numbers: Vec<i64> = (1..)
+        .zip(names)
+        .map(|(number, name)| *first.entry(name).or_insert(number))
+        .collect();
+    if first.len() == names.len() {
+        return groups;
+    }
+    let mut united: HashMap<Key, i64> = HashMap::with_capacity(groups.len());
+    for (mut key, count) in groups.drain(..) {
+        if let Some(job) = key.get_mut(place) {
+            let known = usize::try_from(*job - 1)
+                .ok()
+                .and_then(|job| numbers.get(job));
+            *job = known.copied().unwrap_or(*job);
+        }
+        *united.entry(key).or_insert(0) += count;
+    }
+    united.into_iter().collect()
 }
 
 /// Reads rows, or the entries of an index that holds what is asked for.

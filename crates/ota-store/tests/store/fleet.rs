@@ -3,7 +3,7 @@
 use ota_core::id::JobId;
 use ota_core::task::{Failure, TaskStage, TaskStatus};
 use ota_store::Store;
-use ota_store::fleet::{TaskQuery, TaskSort};
+use ota_store::fleet::{TaskKey, TaskQuery, TaskSort};
 use ota_store::record::TaskRecord;
 
 use crate::harness::{at, job, job_page, on_both, provider, task, task_page};
@@ -253,6 +253,42 @@ fn a_page_is_whole_however_its_rows_lie_among_the_providers() {
         for size in [1, 20, 60, 150, 400] {
             let read = page_by_page(&store, &query, TaskSort::ChangedDescending, size).await;
             assert_eq!(read, documents(&expected), "pages of {size}, newest first");
+        }
+    });
+}
+
+#[test]
+fn jobs_of_two_providers_with_one_identifier_are_one_group() {
+    on_both(|database| async move {
+        let store = database.open().await;
+        for (name, tasks) in [("a", 2), ("b", 3)] {
+            store
+                .write_jobs(&job_page(name, 0, vec![job("same"), job(name)]))
+                .await
+                .expect("jobs");
+            for id in ["same", name] {
+                let rows = (0..tasks).map(|n| task(&format!("{id}{n}"), TaskStatus::Pending));
+                let page = task_page(name, id, 10, rows.collect());
+                store.write_tasks(&page).await.expect("tasks");
+            }
+        }
+        let all = TaskQuery {
+            providers: vec![provider("a"), provider("b")],
+            ..TaskQuery::default()
+        };
+        let key = |id: &str| vec![Some(id.to_owned())];
+        for stuck_since in [None, Some(at(1_000_000))] {
+            let query = TaskQuery {
+                stuck_since,
+                ..all.clone()
+            };
+            let groups = store.task_groups(&query, &[TaskKey::JobId], 10).await;
+            let groups = groups.expect("groups");
+            assert_eq!(groups.total, 10);
+            assert_eq!(
+                groups.groups,
+                [(key("same"), 5), (key("b"), 3), (key("a"), 2)]
+            );
         }
     });
 }

@@ -198,20 +198,15 @@ fn value(key: TaskKey, place: (usize, usize), row: &TaskRecord) -> Option<String
 }
 
 async fn check_groups(store: &Store, rows: &Rows, by: &[TaskKey], status: Option<TaskStatus>) {
-    // Jobs of two providers with the same identifier are two jobs, and two groups.
-    let of_jobs = by.contains(&TaskKey::JobId);
     let mut counts: BTreeMap<_, u64> = BTreeMap::new();
     for ((p, j, _), row) in rows {
         if status.is_none_or(|status| row.status == status) {
             let values: Vec<_> = by.iter().map(|key| value(*key, (*p, *j), row)).collect();
-            *counts.entry((values, of_jobs.then_some(*p))).or_default() += 1;
+            *counts.entry(values).or_default() += 1;
         }
     }
     let total: u64 = counts.values().sum();
-    let mut expected: Vec<_> = counts
-        .into_iter()
-        .map(|((values, _), count)| (values, count))
-        .collect();
+    let mut expected: Vec<_> = counts.into_iter().collect();
     expected.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let mut query = query();
     query.status = status.into_iter().collect();
