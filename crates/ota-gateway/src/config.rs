@@ -186,6 +186,11 @@ impl Draft {
             );
             mistakes.push(origin.error("metrics.listen", message));
         }
+        if let Some(mirror) = draft.mirror.as_ref().filter(|mirror| mirror.enabled)
+            && let Err(what) = ota_store::place::check_url(mirror.database_url.expose_secret())
+        {
+            mistakes.push(origin.error(mirror.url_key(), what));
+        }
         if let Err(what) = draft.advertised() {
             mistakes.push(origin.error("cluster.advertise_url", what));
         }
@@ -265,17 +270,20 @@ impl Config {
         Draft::read(path, environment).finish()
     }
 
-    /// Returns the error for a database that cannot be opened, and what to do.
+    /// Returns the error for a database that cannot be opened, and what to do where the text does not say it.
     #[must_use]
     pub fn mirror_refused(&self, text: &str) -> ConfigError {
-        let key = match self.mirror.is_url_in_file {
-            true => "mirror.database_url_file",
-            false => "mirror.database_url",
+        let advice = match self.mirror.file().is_some() && !text.contains(';') {
+            true => "; name another database, or set `mirror.enabled = false`",
+            false => "",
         };
-        self.origin.error(
-            key,
-            format_args!("{text}; name another database, or set `mirror.enabled = false`"),
-        )
+        self.mirror_error(&format!("{text}{advice}"))
+    }
+
+    /// Returns an error at the URL of the mirror's database.
+    #[must_use]
+    pub fn mirror_error(&self, text: &str) -> ConfigError {
+        self.origin.error(self.mirror.url_key(), text)
     }
 }
 

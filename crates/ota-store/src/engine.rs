@@ -7,19 +7,15 @@ use crate::error::{OpenError, Result};
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 
-/// An open database of either kind.
-pub(crate) enum Engine {
-    Sqlite(Sqlite),
-    Postgres(Box<Postgres>),
+/// What a URL names.
+pub(crate) enum Target {
+    File(PathBuf),
+    Server(Box<Postgres>),
 }
 
-impl Engine {
-    /// Opens what the URL names.
-    pub(crate) async fn open(
-        url: &str,
-        exclusive: bool,
-        create: bool,
-    ) -> std::result::Result<Self, OpenError> {
+impl Target {
+    /// Reads the URL and the certificates that it names; nothing is sent.
+    pub(crate) fn of(url: &str) -> std::result::Result<Self, OpenError> {
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() || path.contains(['?', '\0']) || path == ":memory:" {
@@ -28,13 +24,10 @@ impl Engine {
                         .to_owned(),
                 ));
             }
-            let path = PathBuf::from(path);
-            return Sqlite::open(&path, exclusive, create).map(Self::Sqlite);
+            return Ok(Self::File(PathBuf::from(path)));
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let postgres = Postgres::new(url)?;
-            postgres.try_out().await?;
-            return Ok(Self::Postgres(Box::new(postgres)));
+            return Ok(Self::Server(Box::new(Postgres::new(url)?)));
         }
         // The rest of the URL may hold a password.
         let scheme = url.split_once(':').map(|(scheme, _)| scheme);
@@ -49,6 +42,29 @@ impl Engine {
                 "the mirror's database URL has to be `sqlite:PATH` or `postgres://…`".to_owned()
             }
         }))
+    }
+}
+
+/// An open database of either kind.
+pub(crate) enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
+}
+
+impl Engine {
+    /// Opens what the URL names.
+    pub(crate) async fn open(
+        url: &str,
+        exclusive: bool,
+        create: bool,
+    ) -> std::result::Result<Self, OpenError> {
+        match Target::of(url)? {
+            Target::File(path) => Sqlite::open(&path, exclusive, create).map(Self::Sqlite),
+            Target::Server(postgres) => {
+                postgres.try_out().await?;
+                Ok(Self::Postgres(postgres))
+            }
+        }
     }
 
     /// Runs work in a transaction that writes.

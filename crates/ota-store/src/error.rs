@@ -33,14 +33,18 @@ impl std::error::Error for StoreError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
     /// A restart does not help: the URL is none, the file is locked, read-only or damaged, the database is newer than the program.
+    ///
+    /// What to do stands after a semicolon, where it is something else than to name another database.
     Refused(String),
+    /// The database lacks migrations of this program, and was opened without the right to run them.
+    Behind(String),
     /// The server is away; it may come back.
     Away(String),
 }
 
 impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Refused(message) | Self::Away(message)) = self;
+        let (Self::Refused(message) | Self::Behind(message) | Self::Away(message)) = self;
         f.write_str(message)
     }
 }

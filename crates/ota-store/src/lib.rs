@@ -30,6 +30,7 @@ mod migrate;
 pub mod pass;
 mod pass_end;
 mod pass_progress;
+pub mod place;
 #[cfg(test)]
 mod plans;
 mod position;

@@ -56,8 +56,18 @@ pub(crate) async fn migrate(engine: &Engine, may: bool) -> std::result::Result<(
         .write(move |connection| Box::pin(async move { run(connection, may).await }))
         .await;
     match result {
-        Ok(None) => {}
-        Ok(Some(refused)) => return Err(OpenError::Refused(refused)),
+        Ok(Found::Current) => {}
+        Ok(Found::Refused(why)) => return Err(OpenError::Refused(why)),
+        Ok(Found::Behind(done)) => {
+            let needed = MIGRATIONS.len();
+            return Err(OpenError::Behind(match done {
+                0 => "the mirror's database has no tables yet; `ota-gateway serve` makes them"
+                    .to_owned(),
+                _ => format!(
+                    "the mirror's database has schema {done}, this program needs {needed}: start `ota-gateway serve` once, which migrates it"
+                ),
+            }));
+        }
         Err(error) => {
             let message = error.to_string();
             // Class 42: no right to make tables, or a statement that the server does not know.
@@ -81,8 +91,8 @@ pub(crate) async fn migrate(engine: &Engine, may: bool) -> std::result::Result<(
 const PARTS: &str = "CREATE EXTENSION IF NOT EXISTS pg_trgm; \
      CREATE INDEX IF NOT EXISTS tasks_search_parts ON tasks USING gin (search gin_trgm_ops)";
 
-/// Returns why the database is refused, if it is.
-async fn run(connection: &mut Connection, may: bool) -> Result<Option<String>> {
+/// Returns what stands in the database afterwards.
+async fn run(connection: &mut Connection, may: bool) -> Result<Found> {
     if !connection.is_sqlite() {
         // Gateways that start together: one migrates, the others wait. SQLite has one writer anyway.
         connection
@@ -91,16 +101,9 @@ async fn run(connection: &mut Connection, may: bool) -> Result<Option<String>> {
     }
     let found = found(connection).await?;
     let done = match found {
-        Found::Current => return Ok(None),
-        Found::Refused(why) => return Ok(Some(why)),
-        Found::Behind(done) => done,
+        Found::Behind(done) if may => done,
+        found => return Ok(found),
     };
-    if !may {
-        return Ok(Some(format!(
-            "the mirror's database has schema {done}, this program needs {}: start `ota-gateway serve` once, which migrates it",
-            MIGRATIONS.len()
-        )));
-    }
     connection.batch(TABLE).await?;
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
         let text = text(connection, migration);
@@ -113,7 +116,7 @@ async fn run(connection: &mut Connection, may: bool) -> Result<Option<String>> {
             )
             .await?;
     }
-    Ok(None)
+    Ok(Found::Current)
 }
 
 async fn found(connection: &mut Connection) -> Result<Found> {

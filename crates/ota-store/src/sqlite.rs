@@ -4,6 +4,7 @@
 //! rolled back as a whole, and a connection never stays inside a transaction.
 
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -138,13 +139,24 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// How often, and after which pause, a lock is tried for that somebody holds: [`is_locked`] holds it for a moment.
+const LOCK_TRIES: usize = 3;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 /// Locks a file beside the database: the database itself has locks of SQLite's own.
 fn lock(path: &Path) -> std::result::Result<File, OpenError> {
-    let beside = beside(path, ".lock");
     let file = private(OpenOptions::new().create(true).truncate(false).write(true))
-        .open(&beside)
-        .map_err(|error| refused(path, &format!("its lock file cannot be made: {error}")))?;
-    match file.try_lock() {
+        .open(beside(path, ".lock"))
+        .map_err(|error| no_lock_file(path, &error))?;
+    let mut locked = file.try_lock();
+    for _ in 1..LOCK_TRIES {
+        if !matches!(locked, Err(std::fs::TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(refused(
             path,
@@ -154,6 +166,44 @@ fn lock(path: &Path) -> std::result::Result<File, OpenError> {
             path,
             &format!("its lock file cannot be locked: {error}"),
         )),
+    }
+}
+
+/// Returns whether a process has the database for itself. The database is not touched; what is made to see whether the folder can be written is removed.
+///
+/// # Errors
+/// Why this process could not lock it: no folder, or no right to write.
+pub(crate) fn is_locked(path: &Path) -> std::result::Result<bool, OpenError> {
+    let file = match OpenOptions::new().write(true).open(beside(path, ".lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // Whether a file can be made depends on more than the rights of the folder: who runs this, the file system, the system's security rules.
+            let probe = beside(path, ".probe");
+            let made =
+                private(OpenOptions::new().create(true).truncate(false).write(true)).open(&probe);
+            made.map_err(|error| no_lock_file(path, &error))?;
+            let _gone = std::fs::remove_file(probe);
+            return Ok(false);
+        }
+        Err(error) => return Err(no_lock_file(path, &error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(true),
+        Err(std::fs::TryLockError::Error(error)) => Err(refused(
+            path,
+            &format!("its lock file cannot be locked: {error}"),
+        )),
+    }
+}
+
+fn no_lock_file(path: &Path, error: &std::io::Error) -> OpenError {
+    match error.kind() {
+        ErrorKind::NotFound => OpenError::Refused(format!(
+            "the lock file of the mirror's database cannot be made: the folder of {} does not exist",
+            path.display()
+        )),
+        _ => refused(path, &format!("its lock file cannot be made: {error}")),
     }
 }
 

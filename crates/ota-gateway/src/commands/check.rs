@@ -1,7 +1,6 @@
 //! `ota-gateway check`
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +14,13 @@ use ota_core::context::{Context, Priority};
 use ota_core::escape::escaped;
 use ota_core::random::SystemRandom;
 use ota_fleet::{ConfiguredProvider, Fleet, Health, HealthState};
+use ota_store::place::Place;
+use ota_store::{OpenError, Store};
 
 use super::Failed;
 use crate::assembly;
 use crate::config::Config;
+use crate::mirror::open_settings;
 use crate::vendors;
 
 /// What is checked.
@@ -38,6 +40,7 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The whole application is assembled, so that every error that prevents a start also fails this command.
     let app = assembly::app_on(config, Arc::clone(&clock), Arc::new(SystemRandom))?;
+    let database = database(config, options).await?;
     let mut rows = match options.offline {
         true => app.fleet().members().map(not_called).collect(),
         false => providers(app.fleet(), &*clock, config.server.request_timeout).await,
@@ -62,7 +65,6 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     let certificate = app.certificate_warning();
     // Clients reject a certificate outside its validity period.
     let served = !certificate.as_ref().is_some_and(|(_, refused)| *refused);
-    let database = database(config, options).await;
     let all_ok = served
         && (options.offline || checked > 0)
         && rows.iter().all(|row| row.problem.is_none())
@@ -98,33 +100,38 @@ pub async fn run(config: &Config, options: &Options) -> Result<(String, bool), F
     Ok((text, all_ok))
 }
 
-/// Opens the database of the mirror, also while a gateway uses it, and says what it is, or what is wrong with it. A file that is not there yet is made by
-/// `serve`.
-async fn database(config: &Config, options: &Options) -> Result<String, String> {
+/// Opens the database of the mirror, also while a gateway uses it, and says what it is, or within the result why it cannot be read now. What `serve` makes
+/// or migrates is well.
+///
+/// # Errors
+/// What `serve` refuses.
+async fn database(config: &Config, options: &Options) -> Result<Result<String, String>, Failed> {
     let mirror = &config.mirror;
     if !mirror.enabled {
-        return Ok(String::new());
+        return Ok(Ok(String::new()));
     }
-    match mirror.file() {
-        None if options.offline => return Ok("the database was not opened".to_owned()),
-        Some(file) if !file.exists() => {
-            let folder = file
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty());
-            return match folder.is_none_or(Path::is_dir) {
-                true => Ok(format!(
-                    "{} is not there yet; `serve` makes it",
-                    file.display()
-                )),
-                false => Err(format!("the folder of {} does not exist", file.display())),
-            };
+    let place = super::mirror::look(config)?;
+    match (place, mirror.file()) {
+        (Place::Server, _) if options.offline => {
+            return Ok(Ok("the database was not opened".to_owned()));
         }
-        None | Some(_) => {}
+        (Place::Missing, Some(file)) => {
+            let line = format!("{} is not there yet; `serve` makes it", file.display());
+            return Ok(Ok(line));
+        }
+        _ => {}
     }
-    let store = super::mirror::open(config).await;
-    let store = store.map_err(|error| error.to_string())?;
-    let about = store.about().await.map_err(|error| error.to_string())?;
-    Ok(super::mirror::described(&about))
+    let store = match Store::open(&open_settings(&mirror.database_url, false)).await {
+        Ok(store) => store,
+        Err(OpenError::Refused(text)) => return Err(config.mirror_refused(&text).into()),
+        Err(OpenError::Behind(text)) => return Ok(Ok(text)),
+        Err(OpenError::Away(text)) => return Ok(Err(text)),
+    };
+    let about = match store.about().await {
+        Ok(about) => super::mirror::described(&about),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    Ok(Ok(about))
 }
 
 /// Says whether a configured place holds a field, as far as the rows show that one cheap call brings.

@@ -116,7 +116,9 @@ async fn open_mirror(app: &App, config: &Config) -> Result<(), ConfigError> {
             }
             Ok(())
         }
-        Err(OpenError::Refused(text)) => Err(config.mirror_refused(&text)),
+        Err(OpenError::Refused(text) | OpenError::Behind(text)) => {
+            Err(config.mirror_refused(&text))
+        }
     }
 }
 

@@ -40,6 +40,15 @@ impl MirrorConfig {
 }
 
 impl MirrorConfig {
+    /// Returns the key that says where the database is.
+    #[must_use]
+    pub fn url_key(&self) -> &'static str {
+        match self.is_url_in_file {
+            true => "mirror.database_url_file",
+            false => "mirror.database_url",
+        }
+    }
+
     /// Returns whether other gateways can use the same database.
     #[must_use]
     pub fn is_shared(&self) -> bool {

@@ -742,6 +742,17 @@ fn a_gateway_on_a_shared_database_says_where_others_reach_it() {
         let config = load(&reachable, &[]);
         assert!(config.is_ok(), "{reachable}: {config:?}");
     }
+    // A URL that is none does not hide it, and comes first; without a mirror nobody needs it.
+    let wrong = shared.replace("/ota\"", "/ota?sslmode=maybe\"");
+    let error = load(&format!("{auth}{wrong}"), &[])
+        .unwrap_err()
+        .to_string();
+    let (url, after) = error.split_once("cluster.advertise_url").unwrap();
+    assert!(url.contains("mirror.database_url"), "{error}");
+    assert!(url.contains("no postgres URL"), "{error}");
+    assert!(after.contains("has to be set"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    assert!(load(&format!("{auth}{wrong}enabled = false\n"), &[]).is_ok());
     check(
         &format!("{auth}[cluster]\nadvertise_url = \"https://u:hunter2@gateway-1\"\n"),
         &["cluster.advertise_url", "must not hold a user"],

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::task::Poll;
 
+use ota_store::place::{Place, look};
 use ota_store::{OpenError, OpenSettings, Store};
 
 use crate::harness::{Schema, URL, connect, job, job_page, on_both, runtime, task, task_page};
@@ -155,7 +156,39 @@ fn a_database_without_tables_is_not_made_by_one_that_only_looks() {
         if let Some(path) = database.url.strip_prefix("sqlite:") {
             std::fs::write(path, "").expect("a file");
         }
-        refused(open(&database.url, false, false).await, "has schema 0");
+        match open(&database.url, false, false).await {
+            Err(OpenError::Behind(message)) => assert!(message.contains("no tables"), "{message}"),
+            other => panic!("expected a database without tables, got {other:?}"),
+        }
+    });
+}
+
+#[test]
+fn the_place_of_a_database_is_looked_at_without_making_anything() {
+    in_folder(|path| async move {
+        let folder = path.parent().expect("a folder").to_owned();
+        let names = || std::fs::read_dir(&folder).expect("a folder").count();
+        assert_eq!(look(&url(&path)), Ok(Place::Missing));
+        assert_eq!(names(), 0, "something was made");
+        let store = open(&url(&path), true, true).await.expect("it opens");
+        let before = names();
+        assert_eq!(look(&url(&path)), Ok(Place::InUse));
+        drop(store);
+        assert_eq!(look(&url(&path)), Ok(Place::Free));
+        assert!(names() <= before, "something was made");
+        // Whoever looks does not lock it.
+        open(&url(&path), true, true).await.expect("it opens again");
+        std::fs::remove_file(format!("{}.lock", path.display())).expect("the lock file");
+        assert_eq!(look(&url(&path)), Ok(Place::Free));
+        let elsewhere = url(&folder.join("no-folder").join("mirror.db"));
+        let missing = look(&elsewhere).expect_err("a refusal").to_string();
+        assert!(missing.contains("does not exist"), "{missing}");
+        // A folder in which nobody may make a file.
+        let refusal = look("sqlite:/sys/mirror.db").expect_err("a refusal");
+        let words = "its lock file cannot be made";
+        assert!(refusal.to_string().contains(words), "{refusal}");
+        let server = "postgres://user:secret@127.0.0.1:1/db";
+        assert_eq!(look(server), Ok(Place::Server));
     });
 }
 
