@@ -201,6 +201,12 @@ impl<T: Enumeration> QueryParameter for GroupBy<T> {
 
     fn read(query: &QueryPairs, name: &'static str) -> Result<Self, Failure> {
         let keys = query.words(name, T::ALL)?;
+        if keys.len() < query.list_len(name) {
+            return Err(Failure::invalid(
+                name,
+                format!("`{name}` has a key twice; give each once"),
+            ));
+        }
         if (1..=MAX_KEYS).contains(&keys.len()) {
             return Ok(Self(keys));
         }
@@ -322,5 +328,30 @@ impl QueryParameter for Option<SearchText> {
             .max_length(Some(*SEARCH_CHARS.end()))
             .build()
             .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TaskGrouping;
+    use crate::parameters::QueryParameters;
+    use crate::query::QueryPairs;
+
+    #[test]
+    fn a_key_of_groups_is_given_once() {
+        let read = |query: &str| {
+            let query = QueryPairs::parse(Some(query), &["group_by"]).unwrap();
+            TaskGrouping::read(&query)
+        };
+        assert_eq!(read("group_by=status,failure").unwrap().group_by.0.len(), 2);
+        for twice in [
+            "group_by=status,status",
+            "group_by=status&group_by=status",
+            "group_by=status,failure, status",
+        ] {
+            let failure = read(twice).unwrap_err();
+            assert_eq!(failure.field.as_deref(), Some("group_by"), "{twice}");
+            assert!(failure.detail.contains("twice"), "{}", failure.detail);
+        }
     }
 }

@@ -87,7 +87,23 @@ impl QueryPairs {
     /// As [`QueryPairs::one`], for each value, and when there are more than [`MAX_LIST`] of them.
     pub fn list(&self, name: &str) -> Result<Vec<&str>, Failure> {
         let values = self.values(name).flat_map(|value| value.split(','));
-        distinct(name, values.map(str::trim), MAX_LIST)
+        let values = values.map(str::trim);
+        let is_list = (2..=MAX_LIST).contains(&values.clone().count());
+        if is_list && values.clone().any(str::is_empty) {
+            return Err(Failure::invalid(
+                name,
+                format!("the list of `{name}` has an empty value; leave it out, with its comma"),
+            ));
+        }
+        distinct(name, values, MAX_LIST)
+    }
+
+    /// Returns how many values [`QueryPairs::list`] is given, with those that are there twice.
+    #[must_use]
+    pub fn list_len(&self, name: &str) -> usize {
+        self.values(name)
+            .map(|value| value.split(',').count())
+            .sum()
     }
 
     /// Returns the values of a parameter that may be repeated and whose values may hold commas; none twice, in the order given.
@@ -219,17 +235,18 @@ pub fn word<T: FromStr + ToString + Copy>(
 /// Creates the refusal of a value that is none of these words.
 #[must_use]
 pub fn unknown_word(name: &str, value: &str, words: &[String]) -> Failure {
-    let advice = match (name, value.to_lowercase()) {
+    let (advice, then) = match (name, value.to_lowercase()) {
         ("status", word) if !words.contains(&word) && OUTCOMES.contains(&word.as_str()) => {
-            format!("; how a job ended is `outcome={word}`")
+            (format!("; how a job ended is `outcome={word}`"), "; use")
         }
-        (_, word) if words.contains(&word) => format!("; did you mean `{word}`?"),
-        _ => String::new(),
+        // A question ends with its own mark.
+        (_, word) if words.contains(&word) => (format!("; did you mean `{word}`?"), " Use"),
+        _ => (String::new(), "; use"),
     };
     Failure::invalid(
         name,
         format!(
-            "`{}` is not a value of `{name}`{advice}; use {}",
+            "`{}` is not a value of `{name}`{advice}{then} {}",
             shown(value),
             words.join(", ")
         ),
@@ -338,6 +355,31 @@ mod tests {
             .unwrap_err();
         assert!(failure.detail.contains("in_progress"), "{}", failure.detail);
         assert!(parse("status=").words("status", JobStatus::ALL).is_err());
+    }
+
+    #[test]
+    fn an_empty_value_of_a_list_is_told_from_an_empty_parameter() {
+        let detail = |query: &str| parse(query).list("status").unwrap_err().detail;
+        for query in ["status=a,", "status=,a", "status=a,,b", "status=a&status="] {
+            let detail = detail(query);
+            assert!(detail.contains("has an empty value"), "{query}: {detail}");
+        }
+        assert!(detail("status=").starts_with("`status` is empty"));
+    }
+
+    #[test]
+    fn advice_for_a_word_is_whole_sentences() {
+        let detail = |query: &str| {
+            let failure = parse(query).words("status", JobStatus::ALL).unwrap_err();
+            failure.detail
+        };
+        let asked = detail("status=In_Progress");
+        assert!(
+            asked.contains("did you mean `in_progress`? Use "),
+            "{asked}"
+        );
+        let unknown = detail("status=nope");
+        assert!(unknown.contains("of `status`; use "), "{unknown}");
     }
 
     #[test]

@@ -168,6 +168,7 @@ async fn orders_groups_sizes_and_texts_are_held_to_their_limits() {
             "",
             "nonsense",
             "provider,vendor,status,product_id",
+            "provider,provider",
             "provider,",
         ] {
             refused(
