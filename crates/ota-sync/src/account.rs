@@ -333,7 +333,9 @@ async fn conclude(env: &Environment, of: &MirroredState) -> Result<(), StoreErro
     let now = env.now();
     let (first_ended, problem) = {
         let mut state = of.lock();
-        state.failing = None;
+        if state.failing.take().is_some() {
+            tracing::info!(provider.name = %of.name(), "the vendor of `{}` answers the mirror again", of.name());
+        }
         state.not_before = None;
         state.refresh(now, &of.manner(env.settings));
         let done = state.loaded
@@ -386,6 +388,12 @@ fn vendor_failed(env: &Environment, of: &MirroredState, work: &Work, error: &Err
             .failing
             .as_ref()
             .map_or(1, |failing| failing.count.saturating_add(1));
+        if state.failing.is_none() {
+            tracing::warn!(
+                provider.name = %of.name(),
+                "the mirror of `{}` is not renewed while its vendor fails: {}", of.name(), error.message()
+            );
+        }
         state.failing = Some(Failing {
             count,
             message: error.message().to_owned(),

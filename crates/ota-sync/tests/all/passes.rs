@@ -8,6 +8,7 @@ use ota_core::job::JobStatus::{Completed, InProgress};
 use ota_core::task::TaskStatus::{Failed, InProgress as Updating, Pending, Succeeded};
 use ota_sync::{PassKind, Reason, SourceState, WriteKind};
 
+use crate::log::Lines;
 use crate::vendor::{Kind, Trouble};
 use crate::world::{World, name};
 
@@ -312,6 +313,31 @@ async fn a_vendor_that_fails_for_an_hour_is_unavailable_and_loses_nothing() {
         world.sync().sources(&[name()])[0].state,
         SourceState::Current
     );
+}
+
+#[tokio::test]
+async fn a_vendor_that_fails_is_logged_when_it_begins_and_when_it_ends() {
+    let lines = Lines::default();
+    let _logging = tracing::subscriber::set_default(lines.clone());
+    let world = mirrored(Kind::ByStatus).await;
+    let (begins, ends) = (
+        "is not renewed while its vendor fails",
+        "answers the mirror again",
+    );
+    assert_eq!(lines.with("vendor"), Vec::<String>::new());
+    for times in 1..=2 {
+        world.vendor.trouble(Trouble::Down);
+        world.pass(1800).await;
+        let begun = lines.with(begins);
+        assert_eq!(begun.len(), times, "{begun:?}");
+        assert!(begun[0].starts_with("WARN"), "{begun:?}");
+        assert!(begun[0].ends_with("the vendor is down"), "{begun:?}");
+        assert_eq!(lines.with(ends).len(), times - 1);
+        world.vendor.trouble(Trouble::None);
+        world.pass(600).await;
+        assert_eq!(lines.with(begins).len(), times);
+        assert_eq!(lines.with(ends).len(), times);
+    }
 }
 
 #[tokio::test]
