@@ -324,6 +324,7 @@ fn settings(
     for (one, server) in simulators {
         let provider = one.account.provider.replace('-', "_");
         for (key, value) in one.account.settings_at(&server.url()) {
+            let key = key.replace('.', "__");
             let name = format!("PROVIDERS__{provider}__{key}").to_ascii_uppercase();
             all.push((name, value));
         }

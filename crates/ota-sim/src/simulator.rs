@@ -34,7 +34,7 @@ pub struct Account {
     pub provider: &'static str,
     /// `vendor` of the section.
     pub vendor: &'static str,
-    /// Other settings but `endpoint` and secrets: key and value.
+    /// Other settings but `endpoint` and secrets: key, with a dot within a section of its own, and value.
     pub settings: &'static [(&'static str, &'static str)],
     /// Secrets: key and value. Each may also be given as a file, under the key with `_file` behind it.
     pub secrets: &'static [(&'static str, &'static str)],

@@ -61,6 +61,17 @@ async fn the_whole_fleet_is_mirrored_soon_and_no_vendor_throttles() {
         SIMULATORS.len(),
         "{answer}"
     );
+    // Groups by version span all vendors.
+    let path = "/v1/stats/jobs?group_by=provider,package_version";
+    let groups = ask(&url, &token, path).await["groups"].clone();
+    let groups = groups.as_array().unwrap();
+    for one in SIMULATORS {
+        let of = groups
+            .iter()
+            .filter(|group| group["keys"]["provider"] == one.account.provider);
+        let mut versions = of.map(|group| &group["keys"]["package_version"]);
+        assert!(versions.any(serde_json::Value::is_string), "{groups:?}");
+    }
     let simulators = greeting.split("counters at ").skip(1);
     let pages: Vec<&str> = simulators
         .map(|rest| rest.lines().next().unwrap())

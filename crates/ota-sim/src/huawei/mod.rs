@@ -36,7 +36,11 @@ pub const SIMULATOR: Simulator = Simulator {
     account: Account {
         provider: "huawei",
         vendor: "huawei-iot",
-        settings: &[("app_id", DEMO_APP_ID)],
+        settings: &[
+            ("app_id", DEMO_APP_ID),
+            // Where its upgrade tasks say which version the package brings; groups by version then span the vendors.
+            ("fields.package_version", "extendPara.fileVersion"),
+        ],
         secrets: &[("secret", DEMO_SECRET)],
     },
     arguments: Arguments::augment_args,
