@@ -318,6 +318,8 @@ async fn a_vendor_that_fails_for_an_hour_is_unavailable_and_loses_nothing() {
 #[tokio::test]
 async fn a_vendor_that_fails_is_logged_when_it_begins_and_when_it_ends() {
     let lines = Lines::default();
+    // Where there is only one subscriber, a line that another thread logs first is switched off for all threads.
+    let _second = tracing::Dispatch::new(Lines::default());
     let _logging = tracing::subscriber::set_default(lines.clone());
     let world = mirrored(Kind::ByStatus).await;
     let (begins, ends) = (
