@@ -128,11 +128,14 @@ mod tests {
     #[tokio::test]
     async fn the_end_waits_for_the_tasks() {
         let ended = Arc::<AtomicUsize>::default();
+        let begun = Arc::new(tokio::sync::Semaphore::new(0));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let tasks = || {
             let task = |noted: Noted| -> BoxFuture<'static, ()> {
+                let begun = Arc::clone(&begun);
                 Box::pin(async move {
                     let _noted = noted;
+                    begun.add_permits(1);
                     std::future::pending().await
                 })
             };
@@ -142,8 +145,12 @@ mod tests {
             ]
         };
         let stopped = async { drop(stopped.await) };
-        let (sent, ()) = tokio::join!(async { stop.send(()) }, supervise(tasks, stopped));
-        assert_eq!(sent, Ok(()));
+        let stop = async {
+            let both = begun.acquire_many(2).await;
+            both.is_ok() && stop.send(()).is_ok()
+        };
+        let (sent, ()) = tokio::join!(stop, supervise(tasks, stopped));
+        assert!(sent);
         assert_eq!(ended.load(Ordering::Relaxed), 2);
     }
 }
