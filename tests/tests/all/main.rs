@@ -45,6 +45,7 @@ mod routes {
         mod history;
         mod invalid;
         mod jobs;
+        mod liberties;
         mod questions;
         mod stats;
         mod sync;

@@ -1,6 +1,6 @@
 //! The environment of most tests: a simulator of each vendor and one gateway.
 
-use ota_sim::{FleetShape, Server};
+use ota_sim::{FleetShape, Liberty, Server};
 use ota_tests::vendors::{alibaba_sim, huawei_sim};
 use ota_tests::wire::until;
 use ota_tests::{Gateway, Section};
@@ -49,8 +49,15 @@ impl World {
 
     /// A world with a mirror whose first pass has ended.
     pub(crate) async fn mirrored_of(fleet: FleetShape) -> Self {
+        Self::mirrored_taking(fleet, &[]).await
+    }
+
+    /// As [`World::mirrored_of`], of vendors that take liberties.
+    pub(crate) async fn mirrored_taking(fleet: FleetShape, liberties: &[Liberty]) -> Self {
         let alibaba = alibaba_sim(fleet.clone()).await;
         let huawei = huawei_sim(fleet).await;
+        alibaba.take_liberties(liberties);
+        huawei.take_liberties(liberties);
         let text = format!(
             "{}{}{}{MIRROR}",
             ota_tests::gateway::head(),
