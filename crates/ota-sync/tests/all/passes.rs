@@ -246,6 +246,9 @@ async fn a_batch_that_is_not_shown_in_full_is_said_and_read_once() {
         .await
         .unwrap();
     assert!(page.items[0].truncated);
+    let source = &world.sync().sources(&[name()])[0];
+    let problem = source.problem.clone().unwrap_or_default();
+    assert!(problem.contains("huge"), "{problem}");
     let before = world.vendor.calls();
     world.pass(600).await;
     let calls = world.vendor.calls() - before;

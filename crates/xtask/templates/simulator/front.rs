@@ -177,7 +177,7 @@ impl Vendor for Front {
         let age = self.fleet.age(now);
         let jobs = self.fleet.jobs(age).into_iter();
         let jobs = jobs.map(|job| self.truth(job, age)).collect();
-        FleetTruth::new(Arc::clone(&self.fleet), jobs)
+        FleetTruth::new(Arc::clone(&self.fleet), age, jobs)
     }
 }
 
