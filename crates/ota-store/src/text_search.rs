@@ -82,26 +82,30 @@ pub(crate) async fn way(
         return Ok(Way::InOrder);
     }
     if !connection.is_sqlite() {
-        return by_pattern(connection, &text).await;
+        return by_pattern(connection, &text, sources).await;
     }
     let sample = sample(connection, sources).await?;
     Ok(choose(&sample, &text, parts, question))
 }
 
 /// With PostgreSQL, which has an index of its own where an extension is there, and chooses among the parts itself.
-async fn by_pattern(connection: &mut Connection, text: &str) -> Result<Way> {
+///
+/// Only tasks of the providers that are asked for count: whether an answer has a total must say nothing of the others.
+async fn by_pattern(connection: &mut Connection, text: &str, sources: &[Source]) -> Result<Way> {
     let index = "SELECT count(*) FROM pg_catalog.pg_indexes WHERE schemaname = current_schema() AND indexname = 'tasks_search_parts'";
     let row = connection.first(index, &[]).await?;
     if row.is_none_or(|row| row.int(0) == 0) {
         return Ok(Way::InOrder);
     }
     let limit = i64::try_from(MOST + 1).unwrap_or(i64::MAX);
-    let rows = connection
-        .query(
-            "SELECT pk FROM tasks WHERE search LIKE $1 ESCAPE '\\' LIMIT $2",
-            &[Value::Text(like(text)), Value::Int(limit)],
-        )
-        .await?;
+    let mut params = vec![Value::Text(like(text)), Value::Int(limit)];
+    params.extend(sources.iter().map(|source| Value::Int(source.pk)));
+    let places: Vec<_> = (3..params.len() + 1).map(|n| format!("${n}")).collect();
+    let sql = format!(
+        "SELECT pk FROM tasks WHERE search LIKE $1 ESCAPE '\\' AND source IN ({}) LIMIT $2",
+        places.join(", ")
+    );
+    let rows = connection.query(&sql, &params).await?;
     Ok(match rows.len() <= MOST {
         true => Way::Numbers(rows.iter().map(|row| row.int(0)).collect()),
         false => Way::InOrder,

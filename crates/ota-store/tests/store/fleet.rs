@@ -292,3 +292,37 @@ fn jobs_of_two_providers_with_one_identifier_are_one_group() {
         }
     });
 }
+
+/// Whether there is a total says nothing of the rows of another provider.
+#[test]
+fn a_text_has_the_same_answer_whatever_other_providers_have() {
+    on_both(|database| async move {
+        let store = database.open().await;
+        let fill = async |name: &str, rows: u32| {
+            store
+                .write_jobs(&job_page(name, 0, vec![job("j")]))
+                .await
+                .expect("jobs");
+            for first in (0..rows).step_by(100) {
+                let last = rows.min(first + 100);
+                let rows = (first..last).map(|n| task(&format!("{n:05}"), TaskStatus::Pending));
+                let page = task_page(name, "j", 10, rows.collect());
+                store.write_tasks(&page).await.expect("tasks");
+            }
+        };
+        fill("a", 20).await;
+        let query = TaskQuery {
+            providers: vec![provider("a")],
+            q: Some("device-0".to_owned()),
+            ..TaskQuery::default()
+        };
+        let ask = async || {
+            let page = store.tasks(&query, TaskSort::default(), None, 5).await;
+            let page = page.expect("a page");
+            (page.total, page.items.len(), page.next.is_some())
+        };
+        let before = ask().await;
+        fill("b", 2_500).await;
+        assert_eq!(ask().await, before);
+    });
+}
