@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ota_core::BoxFuture;
 use ota_core::clock::{Clock, after};
+use ota_core::context::Moment;
 use ota_core::id::ProviderName;
 use ota_store::StoreError;
 use ota_store::lease::{Claim, Fence, Fencing, Granted, Lease, SentCall, Tenure, account_key};
@@ -106,19 +107,25 @@ struct State {
 struct HeldTenure {
     epoch: i64,
     /// When its last renewal was sent.
-    renewed: Instant,
+    renewed: Moment,
 }
 
 impl State {
     /// Returns the tenure, as long as it is trusted.
-    fn trusted(&self, now: Instant) -> Option<HeldTenure> {
-        self.tenure.filter(|tenure| now < tenure.until())
+    fn trusted(&self, now: Moment) -> Option<HeldTenure> {
+        self.tenure.filter(|tenure| tenure.is_trusted(now))
     }
 }
 
 impl HeldTenure {
     fn until(self) -> Instant {
-        after(self.renewed, TRUST)
+        after(self.renewed.monotonic, TRUST)
+    }
+
+    /// By both clocks: the monotonic one stands still while the machine is suspended. A step of the wall clock costs trust until the next renewal at most.
+    fn is_trusted(self, now: Moment) -> bool {
+        let by_wall = now.wall - self.renewed.wall < TRUST;
+        now.monotonic < self.until() && by_wall
     }
 }
 
@@ -128,7 +135,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl HeldAccount {
     /// Returns the tenure, as long as it is trusted.
-    fn trusted(&self, now: Instant) -> Option<HeldTenure> {
+    fn trusted(&self, now: Moment) -> Option<HeldTenure> {
         lock(&self.state).trusted(now)
     }
 
@@ -176,7 +183,7 @@ impl Cluster {
             return Standing::NotHolder { address: None };
         };
         let state = lock(&account.state);
-        match state.trusted(self.0.clock.monotonic()) {
+        match state.trusted(self.now()) {
             Some(_) => Standing::Holder,
             None if state.decided => Standing::NotHolder {
                 address: state.other.clone(),
@@ -190,11 +197,11 @@ impl Cluster {
     #[must_use]
     pub fn call_until(&self, provider: &ProviderName) -> Option<Instant> {
         let state = lock(&self.account_of(provider)?.state);
-        let now = self.0.clock.monotonic();
+        let now = self.now();
         match state.trusted(now) {
             Some(tenure) => Some(tenure.until()),
             None if state.decided => None,
-            None => Some(after(now, TURN)),
+            None => Some(after(now.monotonic, TURN)),
         }
     }
 
@@ -209,8 +216,12 @@ impl Cluster {
     /// gateway.
     #[must_use]
     pub fn epoch(&self, provider: &ProviderName) -> Option<i64> {
-        let tenure = self.account_of(provider)?.trusted(self.0.clock.monotonic());
+        let tenure = self.account_of(provider)?.trusted(self.now());
         tenure.map(|tenure| tenure.epoch)
+    }
+
+    fn now(&self) -> Moment {
+        Moment::now(&*self.0.clock)
     }
 
     fn account_of(&self, provider: &ProviderName) -> Option<&HeldAccount> {
@@ -271,7 +282,7 @@ impl Cluster {
         if let Some(tenure) = state.tenure {
             if own(tenure.epoch) && runs.is_some() {
                 let since = self.0.clock.monotonic();
-                let is_due = since >= after(tenure.renewed, RENEW_EVERY);
+                let is_due = since >= after(tenure.renewed.monotonic, RENEW_EVERY);
                 return match is_due {
                     true => Next::Claim(Some(tenure.epoch)),
                     false => Next::Nothing,
@@ -307,7 +318,7 @@ impl Cluster {
             epoch,
         };
         // The lease lasts from some time after this.
-        let sent = self.0.clock.monotonic();
+        let sent = self.now();
         let granted = self.within(table.claim(&claim)).await;
         let mut state = lock(&account.state);
         state.decided = true;
@@ -452,7 +463,7 @@ impl Fencing for Cluster {
     fn fence(&self, provider: &ProviderName) -> Fence {
         let name = self.0.by_provider.get(provider);
         let account = name.and_then(|name| Some((name, self.0.accounts.get(name)?)));
-        let now = self.0.clock.monotonic();
+        let now = self.now();
         match account.and_then(|(name, account)| Some((name, account.trusted(now)?))) {
             Some((name, tenure)) => Fence::Held(Tenure {
                 account: name.clone(),

@@ -320,6 +320,34 @@ async fn without_the_database_a_holder_stops_before_its_lease_ends() {
 }
 
 #[tokio::test]
+async fn while_a_machine_is_suspended_its_lease_ends_all_the_same() {
+    let (clock, [a]) = gateways();
+    pass(&clock, 2, &[&a]).await;
+    assert_eq!(a.cluster.standing(&provider()), Standing::Holder);
+    // The monotonic clock of a suspended machine stands still.
+    clock.set_wall(clock.now() + 60 * SECOND);
+    assert!(matches!(
+        a.cluster.standing(&provider()),
+        Standing::NotHolder { .. }
+    ));
+    assert_eq!(a.cluster.call_until(&provider()), None);
+    assert_eq!(a.cluster.fence(&provider()), Fence::NotHeld);
+}
+
+#[tokio::test]
+async fn a_step_of_the_wall_clock_costs_trust_until_the_next_renewal() {
+    let (clock, [a]) = gateways();
+    pass(&clock, 2, &[&a]).await;
+    let epoch = a.cluster.epoch(&provider());
+    clock.set_wall(clock.now() + 10 * SECOND);
+    assert_eq!(a.cluster.epoch(&provider()), None);
+    // The database's clock is another one, and the lease runs there.
+    a.table.row.lock().unwrap().expires = Some(clock.now() + 9 * SECOND);
+    pass(&clock, 4, &[&a]).await;
+    assert_eq!(a.cluster.epoch(&provider()), epoch);
+}
+
+#[tokio::test]
 async fn before_the_database_was_ever_reached_calls_need_no_lease() {
     let (clock, [a, b, c]) = gateways();
     a.link(Link::Cut);
