@@ -167,25 +167,34 @@ async fn without_a_mirror_its_commands_say_so() {
 
 /// `serve`, `check` and the commands of the mirror end with 78, name the place, and say nothing that they should not.
 async fn refused(file: &File, words: &str) {
+    refused_by(&["check", "--offline"], file, words).await;
+    refused_online(file, words).await;
+}
+
+/// As [`refused`], of a server, which `check --offline` does not call.
+async fn refused_online(file: &File, words: &str) {
     for arguments in [
         &["serve"][..],
         &["check"],
-        &["check", "--offline"],
         &["mirror", "status"],
         &["mirror", "verify"],
     ] {
-        let (code, output, error) = told(file, arguments).await;
-        assert_eq!(code, Some(78), "{arguments:?}: {error}");
-        assert_eq!(output, "");
-        assert!(
-            error.contains(words),
-            "{arguments:?}: no `{words}` in {error}"
-        );
-        let place = format!("{}:", file.path());
-        assert!(error.contains(&place), "no `{place}` in {error}");
-        assert!(error.contains("mirror.database_url"), "{error}");
-        only_what_helps(&error);
+        refused_by(arguments, file, words).await;
     }
+}
+
+async fn refused_by(arguments: &[&str], file: &File, words: &str) {
+    let (code, output, error) = told(file, arguments).await;
+    assert_eq!(code, Some(78), "{arguments:?}: {error}");
+    assert_eq!(output, "");
+    assert!(
+        error.contains(words),
+        "{arguments:?}: no `{words}` in {error}"
+    );
+    let place = format!("{}:", file.path());
+    assert!(error.contains(&place), "no `{place}` in {error}");
+    assert!(error.contains("mirror.database_url"), "{error}");
+    only_what_helps(&error);
 }
 
 fn only_what_helps(text: &str) {
@@ -305,7 +314,9 @@ async fn a_wrong_password_or_database_is_refused_without_the_password() {
             true => "secured",
             false => "no_such_database",
         };
-        refused(&file, words).await;
+        refused_online(&file, words).await;
+        let (code, _, error) = told(&file, &["check", "--offline"]).await;
+        assert_eq!(code, Some(0), "{error}");
     }
 }
 
