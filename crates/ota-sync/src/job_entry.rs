@@ -173,11 +173,8 @@ impl JobEntry {
 
     pub(crate) fn wanted(&self, now: OffsetDateTime, settings: &SyncSettings) -> Wanted {
         let updating = self.counts.as_ref().and_then(|counts| counts.in_progress);
-        let facts = JobFacts {
-            drains: self.facts.status.has_ended() && updating.is_some_and(|tasks| tasks > 0),
-            ..self.facts.clone()
-        };
-        wanted(now, class(now, &facts), &facts, settings)
+        let class = class(now, &self.facts, updating.is_some_and(|tasks| tasks > 0));
+        wanted(now, class, &self.facts, settings)
     }
 
     /// The tasks that it has, as far as that is known.

@@ -38,8 +38,6 @@ pub struct JobFacts {
     pub changed_at: OffsetDateTime,
     /// Whether its counts come with its row in the list: then a list pass is a look at it.
     pub counts_in_rows: bool,
-    /// Whether it has ended, and tasks of it still run: a canceled job lets running updates go on.
-    pub drains: bool,
 }
 
 /// How a job is treated.
@@ -73,11 +71,11 @@ pub struct Wanted {
     pub running: bool,
 }
 
-/// Returns the class of a job.
+/// Returns the class of a job; `updating` says whether tasks of it run. A canceled job lets running updates go on.
 #[must_use]
-pub fn class(now: OffsetDateTime, job: &JobFacts) -> Class {
+pub fn class(now: OffsetDateTime, job: &JobFacts, updating: bool) -> Class {
     let changed = age(now, job.changed_at);
-    if job.drains && changed < DRAINS_FOR {
+    if job.status.has_ended() && updating && changed < DRAINS_FOR {
         return match changed {
             changed if changed < ACTIVE_FOR => Class::Active,
             _ => Class::Quiet(changed),
@@ -250,13 +248,12 @@ mod tests {
             created_at: Some(NOW - time::Duration::seconds(created_s)),
             changed_at: NOW - time::Duration::seconds(changed_s),
             counts_in_rows: false,
-            drains: false,
         }
     }
 
     #[track_caller]
     fn check(job: &JobFacts, expected: Class, look_s: Option<u64>) {
-        let class = class(NOW, job);
+        let class = class(NOW, job, false);
         assert_eq!(class, expected);
         let look = wanted(NOW, class, job, &SETTINGS).look;
         assert_eq!(look, look_s.map(Duration::from_secs));
@@ -292,6 +289,16 @@ mod tests {
     }
 
     #[test]
+    fn a_canceled_job_is_looked_at_while_tasks_of_it_move() {
+        let canceled = |changed_s| job(JobStatus::Canceled, 90_000, changed_s);
+        let of = |changed_s, updating| class(NOW, &canceled(changed_s), updating);
+        assert_eq!(of(200, true), Class::Active);
+        assert_eq!(of(3000, true), Class::Quiet(Duration::from_secs(3000)));
+        assert_eq!(of(3600, true), Class::EndedToday);
+        assert_eq!(of(200, false), Class::EndedToday);
+    }
+
+    #[test]
     fn the_later_one_comes_first_and_of_equals_the_cheaper() {
         let one = |age, wanted, cost| Candidate {
             age: Duration::from_secs(age),
@@ -318,7 +325,7 @@ mod tests {
         fn a_running_job_never_waits_longer_than_the_lag(created in 0_i64..10_000_000, changed in 0_i64..10_000_000, lag in 1_u64..100_000, id: String) {
             let settings = SyncSettings { max_lag: Duration::from_secs(lag), ..SETTINGS };
             let job = job(JobStatus::InProgress, created, changed);
-            let wanted = wanted(NOW, class(NOW, &job), &job, &settings);
+            let wanted = wanted(NOW, class(NOW, &job, false), &job, &settings);
             let look = wanted.look.unwrap();
             prop_assert!(wanted.running && look <= settings.max_lag);
             prop_assert!(spread(&id, look) * 4 <= look);

@@ -243,7 +243,6 @@ impl State {
                 created_at: job.created_at,
                 changed_at: job.changed_at.min(now),
                 counts_in_rows,
-                drains: false,
             };
             let mut entry = before
                 .remove(&job.id)
@@ -297,7 +296,6 @@ impl State {
             created_at: starts_at.or(job.created_at),
             changed_at: job.updated_at.or(job.created_at).unwrap_or(now),
             counts_in_rows,
-            drains: false,
         };
         let print = RowPrint::of(job);
         let is_new = !self.jobs.contains_key(&job.id);
@@ -363,8 +361,8 @@ impl State {
     pub(crate) fn after_list(&mut self, now: OffsetDateTime, settings: &SyncSettings) {
         let requested = self.full.requested;
         for entry in self.jobs.values_mut() {
-            // What has never been read is read anyway.
-            if entry.read_at.is_none() {
+            // What has never been read, or only with other settings, is read anyway, its detail too: a look besides would read it twice.
+            if entry.read_at.is_none() || entry.read_again {
                 continue;
             }
             let wanted = entry.wanted(now, settings);
