@@ -8,8 +8,8 @@ use ota_core::BoxFuture;
 use ota_core::clock::{Clock, after};
 use ota_core::context::Moment;
 use ota_core::id::ProviderName;
-use ota_store::StoreError;
 use ota_store::lease::{Claim, Fence, Fencing, Granted, Lease, SentCall, Tenure, account_key};
+use ota_store::{StoreError, answered_by};
 use tokio::sync::watch;
 
 use crate::table::LeaseTable;
@@ -400,13 +400,7 @@ impl Cluster {
         operation: BoxFuture<'_, Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let until = after(self.0.clock.monotonic(), PATIENCE);
-        tokio::select! {
-            biased;
-            result = operation => result,
-            () = self.0.clock.sleep_until(until) => Err(StoreError::Unavailable {
-                message: format!("the mirror's database did not answer within {} s", PATIENCE.as_secs()),
-            }),
-        }
+        answered_by(&*self.0.clock, until, operation).await
     }
 
     /// Logs what is wrong with the database when it changes.

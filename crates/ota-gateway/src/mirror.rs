@@ -14,7 +14,7 @@ use ota_core::id::ProviderName;
 use ota_core::job::Job;
 use ota_core::task::Task;
 use ota_http::Secret;
-use ota_store::{OpenError, OpenSettings, Store, StoreError};
+use ota_store::{OpenError, OpenSettings, Store, StoreError, answered_by};
 use ota_sync::{
     LiveRead, MirrorSync, MirroredProvider, Observer as _, Render, SyncSettings, SyncStatus,
 };
@@ -173,13 +173,7 @@ impl Mirror {
         until: Instant,
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        tokio::select! {
-            biased;
-            answer = answer => answer,
-            () = self.0.clock.sleep_until(until) => Err(StoreError::Unavailable {
-                message: "the mirror's database did not answer in time".to_owned(),
-            }),
-        }
+        answered_by(&*self.0.clock, until, answer).await
     }
 
     /// Keeps the calls of the running windows for the next process, and gives the accounts back to the other gateways. The last vendor call has to have been made.

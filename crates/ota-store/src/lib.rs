@@ -30,6 +30,7 @@ mod migrate;
 pub mod pass;
 mod pass_end;
 mod pass_progress;
+mod patience;
 pub mod place;
 #[cfg(test)]
 mod plans;
@@ -58,4 +59,5 @@ mod write_jobs;
 mod write_tasks;
 
 pub use error::{OpenError, Result, StoreError};
+pub use patience::answered_by;
 pub use store::{About, JobState, OpenSettings, Store};

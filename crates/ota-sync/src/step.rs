@@ -6,7 +6,7 @@ use std::time::Duration;
 use ota_core::clock::{Clock, after};
 use ota_core::context::{Context, Priority};
 use ota_core::{Error, ErrorKind};
-use ota_store::{Store, StoreError};
+use ota_store::{Store, StoreError, answered_by};
 use time::OffsetDateTime;
 
 use crate::observer::{Observer, Reason, WriteKind};
@@ -66,13 +66,7 @@ impl Environment {
         answer: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let until = after(self.clock.monotonic(), PATIENCE);
-        tokio::select! {
-            biased;
-            answer = answer => answer,
-            () = self.clock.sleep_until(until) => Err(StoreError::Unavailable {
-                message: format!("the mirror's database did not answer within {} s", PATIENCE.as_secs()),
-            }),
-        }
+        answered_by(&*self.clock, until, answer).await
     }
 
     /// Waits for a transaction and measures it.
