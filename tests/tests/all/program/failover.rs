@@ -44,6 +44,16 @@ fn reading(member: &Member) -> JoinSet<()> {
     reads
 }
 
+/// Two gateways that are current; the first one holds the account.
+async fn pair(site: &Site) -> (Member, Member, Watch) {
+    let first = site.gateway().await;
+    first.takes_over().await;
+    let second = site.gateway().await;
+    let watch = Watch::over(&[&first, &second]);
+    second.is_current().await;
+    (first, second, watch)
+}
+
 /// A fleet question is answered the same by all, whoever reads the vendor.
 async fn all_answer_the_same(members: &[&Member]) {
     for path in [
@@ -205,11 +215,7 @@ async fn a_holder_that_was_stopped_in_a_transaction_wakes_up_as_one_of_the_other
     let Some(site) = Site::new(FleetShape::uniform(8, 20), quota(400, 3)).await else {
         return;
     };
-    let first = site.gateway().await;
-    first.takes_over().await;
-    let second = site.gateway().await;
-    let watch = Watch::over(&[&first, &second]);
-    second.is_current().await;
+    let (first, second, watch) = pair(&site).await;
     let tenure = site.tenure().await;
     assert_eq!(tenure.0, 1);
 
@@ -280,11 +286,7 @@ async fn a_holder_without_its_database_stops_calling_and_comes_back_as_one_of_th
     let Some(site) = Site::new(FleetShape::uniform(8, 20), quota(400, 3)).await else {
         return;
     };
-    let first = site.gateway().await;
-    first.takes_over().await;
-    let second = site.gateway().await;
-    let watch = Watch::over(&[&first, &second]);
-    second.is_current().await;
+    let (first, second, watch) = pair(&site).await;
     // It would call all the time if it could.
     let mut reads = reading(&first);
     first.database.cut();
